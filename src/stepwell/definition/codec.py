@@ -1,0 +1,64 @@
+"""JSON in and out of one type, by Pydantic: the only (de)serialiser of args, state, results, payloads and documents."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+class Codec(Generic[T]):
+    """Validates and dumps one type. Dumping is `round_trip` and by alias (semantics 5); what is loaded is validated anew."""
+
+    __slots__ = ("_adapter", "type")
+
+    def __init__(self, type_: Any) -> None:
+        self.type = type_
+        self._adapter: TypeAdapter[T] = TypeAdapter(type_)
+
+    def load(self, text: str | bytes) -> T:
+        """The validated value of a JSON text. Raises Pydantic's ValidationError."""
+        return self._adapter.validate_json(text)
+
+    def validate(self, value: object) -> T:
+        """The validated value of Python data. Raises Pydantic's ValidationError."""
+        return self._adapter.validate_python(value)
+
+    def dump(self, value: T) -> str:
+        """The value as JSON text, unchecked: a value that breaks the type shows when it is loaded."""
+        return self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings="none").decode()
+
+    def checked(self, value: object) -> str:
+        """The JSON text of `value`, which was validated on the way, also where it is an instance of the type already.
+
+        Raises Pydantic's ValidationError, or PydanticSerializationError for what isn't JSON.
+        """
+        text = self.dump(self.validate(value))
+        self.load(text)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of what is accepted."""
+        return self._adapter.json_schema(by_alias=True)
+
+
+@lru_cache(maxsize=4096)
+def _cached(type_: Any) -> Codec[Any]:
+    return Codec(type_)
+
+
+def codec_for(type_: Any) -> Codec[Any]:
+    """The codec of a type, made once per type where the type is hashable."""
+    try:
+        return _cached(type_)
+    except TypeError:
+        return Codec(type_)
+
+
+def canonical(text: str) -> str:
+    """The JSON text with sorted keys and no spaces: equal texts mean equal values."""
+    return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,100 @@
+"""The seam between a workflow's methods and whatever executes them.
+
+`Workflow` delegates everything that a method may do to the `Context` it was given; the execution room implements it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from stepwell.definition.document import Document
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+D = TypeVar("D", bound=Document)
+
+Show = Literal["inline", "link", "hidden"]
+OnParentEnd = Literal["cancel", "abandon"]
+Validate = Literal["strict", "safe", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Where and for whom this attempt runs."""
+
+    workflow_id: str
+    """Empty in a stateless run."""
+    workspace_id: str
+    app_name: str
+    user_id: str
+    place: str
+    transition: str
+    attempt: int
+    """Counted from 1 within the visit."""
+    labels: tuple[str, ...]
+    idempotency_key: str
+    """The same for every retry and take-over of this transition in this visit: hand it to the services you call."""
+
+
+class Documents(Protocol):
+    """The documents of the run, those of the running transition included."""
+
+    async def save(
+        self,
+        document: Document,
+        key: str | None = None,
+        validate: Validate = "strict",
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        """Write `document` with the transition's commit; the same `key` replaces the older version in its place."""
+        ...
+
+    async def find(self, type_: type[D]) -> list[D]:
+        """The current documents of one type, in order."""
+        ...
+
+    async def find_by_tag(self, tag: str) -> list[Document]:
+        """The current documents with that tag, in order; unknown types come back as plain `Document`s."""
+        ...
+
+    async def all(self) -> list[Document]:
+        """The current documents, in order."""
+        ...
+
+
+class Context(Protocol):
+    """What one attempt of one transition may read and do."""
+
+    args: Any
+    state: Any
+    result: Any
+
+    @property
+    def documents(self) -> Documents: ...
+    @property
+    def info(self) -> Info: ...
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]: ...
+
+    async def step(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+    async def start(
+        self,
+        workflow: Any,
+        args: Any,
+        *,
+        callback: str | None,
+        show: Show,
+        label: str | None,
+        meta: dict[str, Any] | None,
+        on_parent_end: OnParentEnd | None,
+    ) -> str: ...
+    async def start_many(self, starts: Sequence[Any]) -> list[str]: ...
+    async def emit(self, name: str, data: Any) -> None: ...
+
+

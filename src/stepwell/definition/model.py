@@ -1,0 +1,113 @@
+"""What a workflow class is compiled into: frozen data that the engine reads and nobody changes.
+
+A `Definition` holds no I/O, no clock and no instance; `compile.py` makes it, `checks.py` judges it, `export.py` shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from stepwell.definition.codec import Codec
+from stepwell.definition.event import Event
+from stepwell.definition.retry import Retry
+
+if TYPE_CHECKING:
+    from stepwell.definition.workflow import Workflow
+
+START: Final = "start"
+END: Final = "end"
+
+Kind = Literal["automatic", "signal", "timer", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The first parameter of a signal or event method that isn't injected."""
+
+    parameter: str
+    codec: Codec[Any]
+    envelope: bool
+    """Annotated `Signal[...]`: the method gets the envelope, not the bare data."""
+    optional: bool
+    """`data=None` stays None because the type takes None; else None means `{}` (see semantics 14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One way out of one place. Several stacked decorators, or several sources, make several of them."""
+
+    name: str
+    method: str
+    """The attribute that holds the method; `name` unless it was given."""
+    source: str
+    target: str
+    kind: Kind
+    order: int
+    """Position in the class's declarations, unique in the definition."""
+    keep: bool = False
+    after: timedelta | None = None
+    event: Event | None = None
+    guard: Callable[[Any], Any] | None = None
+    guard_name: str | None = None
+    priority: int | None = None
+    retry: Retry | None = None
+    retry_target: str | None = None
+    error_place: str | None = None
+    timeout: timedelta | None = None
+    """None: the default of the settings; zero: no limit."""
+    payload: Payload | None = None
+    """None: the method takes no payload. Always None for automatic and timer transitions."""
+    payload_pending: bool = False
+    """The payload's annotation couldn't be resolved when the class was made; the App resolves or reports it."""
+    asynchronous: bool = True
+    """`async def`; False: run in the private thread pool."""
+    injected: bool = False
+    """The method has parameters that FastDepends fills."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place with its ways out, already in the order in which they are tried."""
+
+    name: str
+    automatic: tuple[Transition, ...] = ()
+    """Higher `priority` first, then those without one, each group in order of declaration."""
+    waiting: tuple[Transition, ...] = ()
+    """Signal, timer and event transitions, in order of declaration."""
+    by_name: Mapping[str, Transition] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A workflow class, compiled and checked."""
+
+    workflow: type[Workflow[Any, Any, Any]]
+    name: str
+    title: str
+    description: str
+    version: int
+    args: Codec[Any] | None
+    """None: the workflow takes no args."""
+    state: Codec[Any]
+    result: Codec[Any]
+    initial_state: str
+    """`State()` as JSON: what every run starts from."""
+    places: Mapping[str, Place]
+    transitions: tuple[Transition, ...]
+    run_timeout: timedelta | None = None
+    on: tuple[Event, ...] = ()
+    """Events that start a run."""
+    priority: int = 0
+    ui: tuple[Any, ...] = ()
+
+    @property
+    def signals(self) -> frozenset[str]:
+        """Names that `runner.signal` may use: those of signal transitions."""
+        return frozenset(t.name for t in self.transitions if t.kind == "signal")
+
+    def named(self, name: str) -> tuple[Transition, ...]:
+        """All transitions of that name, one per source."""
+        return tuple(t for t in self.transitions if t.name == name)

@@ -1,0 +1,215 @@
+"""Every error that Stepwell raises on purpose, in one tree.
+
+    StepwellError
+    ├── ConfigurationError        settings, URLs, extras or schema that don't fit
+    ├── DefinitionError           a workflow class breaks the rules; lists all faults at once
+    ├── NotBuilt                  named by the contract, not built yet
+    ├── UnknownApp                no app of that name is registered
+    ├── UnknownWorkflow           the app doesn't list that workflow
+    ├── UnknownTransition         no transition of the workflow could ever take it
+    ├── WorkflowNotFound          no such run, or somebody else's
+    ├── WorkspaceNotFound         no such workspace, or somebody else's
+    ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
+    ├── InvalidPayload            a signal's data doesn't validate (errors() attached)
+    ├── PayloadTooLarge           args, state, payload, document or body over its limit
+    ├── RunFinished               the run takes nothing any more
+    ├── IdempotencyConflict       a key used again for something else
+    ├── StatelessError            a stateless run parked, or asked for the database
+    ├── TransitionFailed          an attempt of a transition failed
+    │   └── TransitionTimeout     ... because its time was over
+    ├── RunFailed                 result() of a run that failed or was cancelled
+    ├── LeaseLost                 this process no longer owns the run it executes
+    ├── StoreUnavailable          the database can't be reached or refuses to write
+    ├── NonRetryable              raised by authors: no retry can help
+    └── RetryAfter                raised by authors: try again after this long
+
+Each class carries the HTTP status with which the API answers (`http_status`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+__all__ = [
+    "ConfigurationError",
+    "DefinitionError",
+    "IdempotencyConflict",
+    "InvalidArgs",
+    "InvalidPayload",
+    "LeaseLost",
+    "NonRetryable",
+    "NotBuilt",
+    "PayloadTooLarge",
+    "RetryAfter",
+    "RunFailed",
+    "RunFinished",
+    "StatelessError",
+    "StepwellError",
+    "StoreUnavailable",
+    "TransitionFailed",
+    "TransitionTimeout",
+    "UnknownApp",
+    "UnknownTransition",
+    "UnknownWorkflow",
+    "WorkflowNotFound",
+    "WorkspaceNotFound",
+]
+
+
+class StepwellError(Exception):
+    """The root: `except StepwellError` catches all that Stepwell raises on purpose."""
+
+    http_status: ClassVar[int] = 500
+
+
+class ConfigurationError(StepwellError):
+    """Settings, a database URL, a missing extra or a schema version that can't work as given."""
+
+
+class DefinitionError(StepwellError):
+    """A workflow class, app or trigger breaks the rules; `faults` lists everything that is wrong with it."""
+
+    def __init__(self, subject: str, faults: Sequence[str]) -> None:
+        self.subject = subject
+        self.faults = tuple(faults)
+        lines = "".join(f"\n  - {fault}" for fault in self.faults)
+        super().__init__(f"{subject} can't be used:{lines}")
+
+
+class NotBuilt(StepwellError, NotImplementedError):
+    """The contract names it, and this version doesn't have it yet."""
+
+    http_status = 501
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} isn't built yet in this version of Stepwell; nothing was stored.")
+
+
+class UnknownApp(StepwellError):
+    """No app of that name was given to Stepwell(apps=[...])."""
+
+    http_status = 404
+
+
+class UnknownWorkflow(StepwellError):
+    """The app doesn't list that workflow."""
+
+    http_status = 404
+
+
+class UnknownTransition(StepwellError):
+    """The workflow has no signal transition of that name: it could never be taken."""
+
+    http_status = 422
+
+
+class WorkflowNotFound(StepwellError):
+    """No such run, or it belongs to somebody else: the two look the same on purpose."""
+
+    http_status = 404
+
+
+class WorkspaceNotFound(StepwellError):
+    """No such workspace, or it belongs to somebody else."""
+
+    http_status = 404
+
+
+class _Validation(StepwellError):
+    http_status = 422
+
+    def __init__(self, message: str, errors: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._errors = [dict(error) for error in errors]
+        super().__init__(message)
+
+    def errors(self) -> list[dict[str, Any]]:
+        """Pydantic's list of errors: `loc`, `msg`, `type`, `input` of each field."""
+        return self._errors
+
+
+class InvalidArgs(_Validation):
+    """The args of a start don't validate; nothing was stored."""
+
+
+class InvalidPayload(_Validation):
+    """The data of a signal or an event doesn't validate; the run is untouched."""
+
+
+class PayloadTooLarge(StepwellError):
+    """Args, state, payload, document or webhook body over its limit; nothing was stored."""
+
+    http_status = 413
+
+
+class RunFinished(StepwellError):
+    """The run has ended, or has failed and waits for a retry: it takes nothing now."""
+
+    http_status = 409
+
+
+class IdempotencyConflict(StepwellError):
+    """The idempotency key was used before, for another workflow, other args or another signal."""
+
+    http_status = 409
+
+
+class StatelessError(StepwellError):
+    """A stateless run parked, or asked for something that only a stored run has."""
+
+    http_status = 409
+
+
+class TransitionFailed(StepwellError):
+    """An attempt of a transition failed for a reason that Stepwell found, not the method."""
+
+
+class TransitionTimeout(TransitionFailed):
+    """The transition (or the run) used up its time and was stopped."""
+
+
+class RunFailed(StepwellError):
+    """The run of a `result()` failed or was cancelled; `status` tells which."""
+
+    http_status = 409
+
+    def __init__(self, message: str, *, workflow_id: str, status: Literal["failed", "canceled"]) -> None:
+        self.workflow_id = workflow_id
+        self.status: Literal["failed", "canceled"] = status
+        super().__init__(message)
+
+
+class LeaseLost(StepwellError):
+    """Another worker took the run over, or it was cancelled: what this process still does for it counts for nothing."""
+
+    http_status = 409
+
+
+class StoreUnavailable(StepwellError):
+    """The database can't be reached, is full, read-only or locked.
+
+    `outcome` is "nothing" (the call stored nothing) or "unknown" (the answer to a commit was lost and the database
+    couldn't be asked again; look for `workflow_id` later).
+    """
+
+    http_status = 503
+
+    def __init__(
+        self, message: str, *, outcome: Literal["nothing", "unknown"] = "nothing", workflow_id: str | None = None
+    ) -> None:
+        self.outcome: Literal["nothing", "unknown"] = outcome
+        self.workflow_id = workflow_id
+        super().__init__(message)
+
+
+class NonRetryable(StepwellError):
+    """Raise it in a transition to fail without further automatic retries."""
+
+
+class RetryAfter(StepwellError):
+    """Raise it in a transition to set the delay of the next automatic retry (a rate limit that says when)."""
+
+    def __init__(self, delay: timedelta, message: str = "") -> None:
+        self.delay = delay
+        super().__init__(message or f"try again after {delay.total_seconds():g} s")
