@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Codec(Generic[T]):
-    """Validates and dumps one type. Dumping is `round_trip` and by alias (semantics 5); what is loaded is validated anew."""
+    """Validates and dumps one type. Dumping is `round_trip` and by alias (semantics 5); loading validates anew."""
 
     __slots__ = ("_adapter", "type")
 
@@ -40,6 +40,13 @@ class Codec(Generic[T]):
         text = self.dump(self.validate(value))
         self.load(text)
         return text
+
+    def complete(self) -> bool:
+        """Whether all names that the type refers to are defined; tries again where they weren't.
+
+        Raises what Pydantic raises for a type that it can't validate.
+        """
+        return bool(self._adapter.pydantic_complete or self._adapter.rebuild(raise_errors=False))
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of what is accepted."""

@@ -11,7 +11,11 @@ from stepwell.definition.names import document_name
 
 
 class Document(BaseModel):
-    """Base of all documents. Class keywords: `name`, `title`, `tags`, `internal`, `ui`."""
+    """Base of all documents. Class keywords: `name`, `title`, `tags`, `internal`, `ui`.
+
+    A subclass inherits `tags`, `internal` and `ui` unless it gives its own; `name` and `title` say which class it is
+    and are never inherited.
+    """
 
     document_name: ClassVar[str] = "document"
     document_title: ClassVar[str] = ""
@@ -19,23 +23,36 @@ class Document(BaseModel):
     document_internal: ClassVar[bool] = False
     document_ui: ClassVar[tuple[Any, ...]] = ()
 
-    @classmethod
-    def __pydantic_init_subclass__(
+    # Pydantic takes `title` for the model's configuration, so it is read there; the other keywords arrive here.
+    def __init_subclass__(
         cls,
         *,
         name: str | None = None,
-        title: str | None = None,
-        tags: Sequence[str] = (),
-        internal: bool = False,
-        ui: Sequence[Any] = (),
+        tags: Sequence[str] | None = None,
+        internal: bool | None = None,
+        ui: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)
+        if "[" in cls.__name__:  # a parametrised generic document is the same document
+            return
         cls.document_name = name or document_name(cls.__name__)
-        cls.document_title = title or cls.__name__
-        cls.document_tags = (tags,) if isinstance(tags, str) else tuple(tags)
-        cls.document_internal = internal
-        cls.document_ui = tuple(ui)
+        cls.document_title = _own_title(cls) or cls.__name__
+        cls.document_tags = cls.document_tags if tags is None else _tags(tags)
+        cls.document_internal = cls.document_internal if internal is None else internal
+        cls.document_ui = cls.document_ui if ui is None else tuple(ui)
+
+
+def _own_title(cls: type[Document]) -> str | None:
+    """The title of the class itself: Pydantic hands that of a base on to its subclasses."""
+    title = cls.model_config.get("title")
+    return (
+        None if any(title == base.document_title for base in cls.__mro__[1:] if issubclass(base, Document)) else title
+    )
+
+
+def _tags(given: Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class Message(Document, tags=["ui-message"]):

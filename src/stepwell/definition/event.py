@@ -22,7 +22,8 @@ class Event:
         for path in self.match.values():
             if path.split(".", 1)[0] not in ("args", "state") or "." not in path:
                 raise ValueError(
-                    f"Event({self.name!r}, match=...): {path!r} must begin with 'args.' or 'state.', as in 'args.invoice_id'."
+                    f"Event({self.name!r}, match=...): {path!r} must begin with 'args.' or 'state.', "
+                    "as in 'args.invoice_id'."
                 )
 
     @property

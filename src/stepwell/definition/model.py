@@ -1,6 +1,7 @@
 """What a workflow class is compiled into: frozen data that the engine reads and nobody changes.
 
-A `Definition` holds no I/O, no clock and no instance; `compile.py` makes it, `checks.py` judges it, `export.py` shows it.
+A `Definition` holds no I/O, no clock and no instance; `compile.py` makes it, `checks.py` judges it,
+`export.py` shows it.
 """
 
 from __future__ import annotations
@@ -102,11 +103,22 @@ class Definition:
     """Events that start a run."""
     priority: int = 0
     ui: tuple[Any, ...] = ()
+    state_varies: bool = False
+    """A default of the state is made by a function, so `State()` may differ from run to run."""
+
+    def new_state(self) -> str:
+        """`State()` as JSON for one new run: `initial_state`, or made afresh where a default is made by a function."""
+        return self.state.checked({}) if self.state_varies else self.initial_state
 
     @property
     def signals(self) -> frozenset[str]:
         """Names that `runner.signal` may use: those of signal transitions."""
         return frozenset(t.name for t in self.transitions if t.kind == "signal")
+
+    @property
+    def listening(self) -> tuple[Transition, ...]:
+        """Transitions that events resume."""
+        return tuple(t for t in self.transitions if t.kind == "event")
 
     def named(self, name: str) -> tuple[Transition, ...]:
         """All transitions of that name, one per source."""

@@ -50,7 +50,7 @@ class Retry:
         return isinstance(error, self.on) and not isinstance(error, self.give_up_on)
 
     def wait(self, failures: int, error: BaseException | None = None, draw: float = 0.0) -> timedelta:
-        """The delay before the next try after `failures` failed ones; `draw` from 0.0 to 1.0 is the chance of the jitter."""
+        """The delay before the next try after `failures` failed ones; `draw` (0.0 to 1.0) is the jitter's chance."""
         if isinstance(error, RetryAfter):
             return error.delay
         delay = self.delay

@@ -1,0 +1,232 @@
+"""The base class of all workflows: compiled when it is subclassed, and a thin front of the `Context` when it runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, cast, overload
+
+from typing_extensions import TypeVar
+
+from stepwell.definition.compile import compile_workflow
+from stepwell.definition.context import Context, Documents, Info, OnParentEnd, Show
+from stepwell.definition.event import Event
+from stepwell.definition.keywords import Keywords
+from stepwell.definition.marks import transition
+from stepwell.definition.model import Definition
+from stepwell.errors import DefinitionError, NotBuilt, StepwellError, UnknownTransition
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+__all__ = ["Workflow", "definition_of", "transition"]
+
+Args = TypeVar("Args", default=None)
+State = TypeVar("State", default=dict[str, Any])
+Result = TypeVar("Result", default=Any)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ChildArgs = TypeVar("ChildArgs")
+
+
+class _Unbound:
+    """Stands where the context will be: whatever is asked of it explains when it would work."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise _outside(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise _outside(name)
+
+
+def _outside(name: str) -> StepwellError:
+    return StepwellError(
+        f"self.{name} works only while Stepwell executes a transition or a guard of a run; "
+        "start one with runner.run(...), or with stepwell.testing.Harness in a test."
+    )
+
+
+class Workflow(Generic[Args, State, Result]):
+    """Base of all workflows: `Workflow[Args, State, Result]`, each of them optional.
+
+    A subclass with transitions is compiled and checked at once, and holds its Definition in `stepwell_definition`; one
+    without any is an abstract base. An instance is made per transition, without arguments, and bound to its context.
+    """
+
+    stepwell_definition: ClassVar[Definition]
+    stepwell_keywords: ClassVar[Keywords] = Keywords()
+
+    _stepwell: Context = cast("Context", _Unbound())
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        version: int = 1,
+        run_timeout: timedelta | None = None,
+        on: Event | Sequence[Event] = (),
+        concurrency: object = None,
+        rate_limit: object = None,
+        debounce: object = None,
+        priority: int | None = None,
+        ui: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        _refuse(cls, concurrency=concurrency, rate_limit=rate_limit, debounce=debounce)
+        # What says how a run is executed and shown is inherited; what says which workflow it is, isn't.
+        inherited = cls.stepwell_keywords
+        cls.stepwell_keywords = Keywords(
+            name=name,
+            title=title,
+            description=description,
+            version=version,
+            run_timeout=inherited.run_timeout if run_timeout is None else run_timeout,
+            on=_sequence(on),
+            priority=inherited.priority if priority is None else priority,
+            ui=inherited.ui if ui is None else _sequence(ui),
+        )
+        definition = compile_workflow(cls, Workflow, cls.stepwell_keywords, _locals_around(sys._getframe(1)))
+        if definition is not None:
+            cls.stepwell_definition = definition
+
+    def __stepwell_bind__(self, context: Context) -> None:
+        """Everything below answers from `context` from now on."""
+        self._stepwell = context
+
+    @property
+    def args(self) -> Args:
+        """The run's arguments, a fresh copy per transition: changes to it are not kept."""
+        return cast("Args", self._stepwell.args)
+
+    @property
+    def state(self) -> State:
+        """The run's state, a private copy: kept when the transition succeeds, dropped when it fails."""
+        return cast("State", self._stepwell.state)
+
+    @state.setter
+    def state(self, value: State) -> None:
+        self._stepwell.state = value
+
+    @property
+    def result(self) -> Result | None:
+        """The result so far, None until it is set; a transition into END may return it instead."""
+        return cast("Result | None", self._stepwell.result)
+
+    @result.setter
+    def result(self, value: Result | None) -> None:
+        self._stepwell.result = value
+
+    @property
+    def documents(self) -> Documents:
+        """The documents of the run, those of this transition included."""
+        return self._stepwell.documents
+
+    @property
+    def info(self) -> Info:
+        """Where and for whom this attempt runs."""
+        return self._stepwell.info
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records carry the run, the transition and the attempt."""
+        return self._stepwell.log
+
+    @overload
+    def step(
+        self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def step(self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]: ...
+    def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Run `fn` and journal what it returned before going on; in the same visit it is never run again after that.
+
+        Returns the round-tripped value, decoded by the return annotation of `fn`. Names are unique within one visit.
+        An exception is not journaled. Steps may run concurrently.
+        """
+        return self._stepwell.step(name, fn, args, kwargs)
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection whose writes commit with this transition's checkpoint, or not at all.
+
+        It comes once and last in a visit: afterwards `step` and a second `transaction` raise.
+        """
+        return self._stepwell.transaction()
+
+    async def start(
+        self,
+        workflow: type[Workflow[ChildArgs, Any, Any]] | str,
+        args: ChildArgs | Mapping[str, Any] | None = None,
+        *,
+        callback: str | None = None,
+        show: Show = "inline",
+        label: str | None = None,
+        meta: dict[str, Any] | None = None,
+        on_parent_end: OnParentEnd | None = None,
+    ) -> str:
+        """The id of a child that is created in the same commit as this transition's checkpoint.
+
+        `callback` names the signal transition of this workflow that gets the child's end. `on_parent_end=None` cancels
+        the child with its parent if it has a callback, and abandons it if not.
+        """
+        context = self._stepwell
+        if callback is not None and callback not in definition_of(type(self)).signals:
+            raise _no_callback(type(self), callback)
+        return await context.start(
+            workflow, args, callback=callback, show=show, label=label, meta=meta, on_parent_end=on_parent_end
+        )
+
+    async def start_many(self, starts: Sequence[Any]) -> list[str]:
+        """The ids of children that are created in the same commit as this transition's checkpoint."""
+        return await self._stepwell.start_many(starts)
+
+    async def emit(self, name: str, data: Any = None) -> None:
+        """Emit an internal event in the same commit as this transition's checkpoint."""
+        await self._stepwell.emit(name, data)
+
+
+def definition_of(workflow: object) -> Definition:
+    """The Definition of a workflow class. Raises DefinitionError for an abstract base and for what isn't a workflow."""
+    definition = vars(workflow).get("stepwell_definition") if isinstance(workflow, type) else None
+    if isinstance(definition, Definition):
+        return definition
+    name = getattr(workflow, "__name__", repr(workflow))
+    if isinstance(workflow, type) and issubclass(workflow, Workflow):
+        raise DefinitionError(
+            f"Workflow {name}", ["it has no transitions; add one with @transition, or use a subclass."]
+        )
+    raise DefinitionError(name, ["it isn't a workflow; give a subclass of stepwell.Workflow."])
+
+
+def _no_callback(cls: type[Workflow[Any, Any, Any]], callback: str) -> UnknownTransition:
+    known = ", ".join(sorted(definition_of(cls).signals)) or "none"
+    return UnknownTransition(
+        f"{cls.__name__} has no signal transition {callback!r} for the end of a child (it has: {known}); "
+        "name one, or add one with wait=True."
+    )
+
+
+def _refuse(cls: type, **keywords: object) -> None:
+    for keyword, given in keywords.items():
+        if given is not None:
+            raise NotBuilt(f"{cls.__name__}: the class keyword {keyword}=")
+
+
+def _sequence(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, (list, tuple, set, frozenset)) else (given,)
+
+
+def _locals_around(frame: FrameType | None) -> Mapping[str, Any]:
+    """The local names where the class statement stands; empty at the top of a module."""
+    while frame is not None and frame.f_code.co_name == "__init_subclass__":
+        frame = frame.f_back
+    return {} if frame is None or frame.f_locals is frame.f_globals else dict(frame.f_locals)
