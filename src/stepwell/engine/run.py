@@ -1,0 +1,142 @@
+"""A run as its row: what is true of it between two commits.
+
+Rows are named tuples because a row is written and loaded some ten thousand times a second: a tuple goes to the database
+and comes from it as it is. Values are those of the database: JSON is text, moments are microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+Status = Literal["pending", "running", "waiting", "retrying", "completed", "failed", "canceled"]
+FINISHED: Final = frozenset({"completed", "canceled"})
+
+Moment = int
+"""Microseconds since 1970-01-01T00:00Z."""
+
+
+class Run(NamedTuple):
+    """The row of a run. The first group never changes, `inbox` only when a signal is accepted, the rest with each commit."""
+
+    id: str
+    app_name: str
+    workflow_name: str
+    workflow_version: int
+    workspace_id: str
+    user_id: str
+    parent_id: str | None
+    callback: str | None
+    callback_meta: str | None
+    on_parent_end: str | None
+    internal: int
+    """1: the handler of a tick or a delivery, hidden from lists."""
+    labels: str
+    priority: int
+    idempotency_key: str | None
+    args: str
+    created_at: Moment
+
+    inbox: int
+    """Signals accepted so far. A checkpoint that parks compares it (semantics 3a) and never writes it."""
+
+    status: Status
+    place: str
+    version: int
+    claim: int
+    owner: str | None
+    state: str
+    result: str | None
+    error: str | None
+    visit: int
+    """The version by which the place was entered: names the visit."""
+    entered_at: Moment
+    attempt: int
+    """Attempts of this visit that have failed."""
+    failing: str | None
+    """The transition whose retry budget `failures` counts."""
+    failures: int
+    bound: str | None
+    """The waiting transition that holds the place through its retries."""
+    bound_signal: str | None
+    moves_to: str | None
+    """The retry_target to move to once the delay is over."""
+    detours: str | None
+    """Visits left by such moves, as JSON, outermost first."""
+    automatic: int
+    """Automatic transitions since the run last parked."""
+    takeovers: int
+    ready_at: Moment | None
+    """Since when any worker may claim it. Neither ready nor due: owned, or waiting without a timer."""
+    due_at: Moment | None
+    deadline: Moment | None
+    """When run_timeout is over."""
+    children: int
+    told_at: Moment | None
+    """When the parent was told of the end; never twice."""
+    updated_at: Moment
+    finished_at: Moment | None
+
+    @property
+    def finished(self) -> bool:
+        """Completed or cancelled. A failed run isn't: it can be retried."""
+        return self.status in FINISHED
+
+
+CREATED_FIELDS: Final = Run._fields.index("inbox") + 1
+"""Fields before this index aren't written by checkpoints."""
+
+
+class HistoryRow(NamedTuple):
+    """One row for the creation and for each committed, failed or cancelled attempt."""
+
+    run_id: str
+    version: int
+    transition: str | None
+    source: str | None
+    target: str | None
+    attempt: int
+    status: Literal["committed", "failed", "canceled"]
+    error: str | None
+    trace: str | None
+    state: str | None
+    """None: unchanged since the row before."""
+    signal_id: str | None
+    started_at: Moment
+    finished_at: Moment
+
+
+class SignalRow(NamedTuple):
+    """A signal in the inbox of a run."""
+
+    id: str
+    run_id: str
+    name: str
+    kind: Literal["signal", "event", "child"]
+    data: str
+    status: Literal["completed", "failed", "canceled"]
+    error: str | None
+    sender: str
+    user_id: str | None
+    meta: str | None
+    idempotency_key: str | None
+    visit: int | None
+    """The visit it belongs to, and is void with; None: kept until a visit takes it."""
+    accepted_at: Moment
+    state: Literal["open", "taken", "void"]
+    version: int | None
+    """The history row that took it."""
+
+
+Inbox = tuple[SignalRow, ...]
+"""The open signals of a run, oldest first."""
+
+
+class StepRow(NamedTuple):
+    """One journaled step."""
+
+    run_id: str
+    visit: int
+    transition: str
+    name: str
+    value: str
+    recorded_at: Moment

@@ -1,0 +1,83 @@
+"""Accepting a signal: who takes it, and when (semantics 11, 15)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stepwell.definition.model import Definition, Transition
+from stepwell.engine.outcome import DEFAULT_RULES, Rules
+from stepwell.engine.run import Moment, Run, SignalRow
+from stepwell.errors import PayloadTooLarge, RunFinished, UnknownTransition
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A signal at the door: validated data as JSON, and who it is from."""
+
+    id: str
+    name: str
+    data: str
+    kind: Literal["signal", "event"] = "signal"
+    user_id: str | None = None
+    idempotency_key: str | None = None
+
+
+def takers(definition: Definition, name: str, kind: str = "signal") -> tuple[Transition, ...]:
+    """The transitions that could ever take it. Raises UnknownTransition if there are none."""
+    found = tuple(t for t in definition.named(name) if t.kind == kind)
+    if not found:
+        known = ", ".join(sorted(definition.signals)) or "none"
+        raise UnknownTransition(
+            f"{definition.workflow.__name__} has no signal transition {name!r}. Those that may be signalled: {known}."
+        )
+    return found
+
+
+def accept(
+    definition: Definition, run: Run, arrival: Arrival, kept: int, now: Moment, rules: Rules = DEFAULT_RULES
+) -> SignalRow:
+    """The signal as it is stored; a run that waits becomes ready by it. `kept` counts the run's open signals.
+
+    Raises RunFinished, UnknownTransition or PayloadTooLarge; the run is untouched then.
+    """
+    takers(definition, arrival.name, arrival.kind)
+    _refuse_ended(run, arrival)
+    if kept >= rules.max_kept_signals:
+        raise PayloadTooLarge(
+            f"Run {run.id} keeps {kept} signals that no transition has taken yet, which is the limit "
+            f"({rules.max_kept_signals})."
+        )
+    here = _waits_here(definition, run, arrival.name)
+    return SignalRow(
+        id=arrival.id,
+        run_id=run.id,
+        name=arrival.name,
+        kind=arrival.kind,
+        data=arrival.data,
+        status="completed",
+        error=None,
+        sender=run.id,
+        user_id=arrival.user_id,
+        meta=None,
+        idempotency_key=arrival.idempotency_key,
+        visit=run.visit if here and not here.keep else None,
+        accepted_at=now,
+        state="open",
+        version=None,
+    )
+
+
+def _waits_here(definition: Definition, run: Run, name: str) -> Transition | None:
+    place = definition.places.get(run.place)
+    return next((t for t in place.waiting if t.name == name), None) if place else None
+
+
+def _refuse_ended(run: Run, arrival: Arrival) -> None:
+    if run.finished:
+        raise RunFinished(f"Run {run.id} is {run.status}: it takes no {arrival.kind} {arrival.name!r} any more.")
+    if run.status == "failed" and arrival.kind == "signal":
+        raise RunFinished(
+            f"Run {run.id} failed at {run.place!r} and takes no signal {arrival.name!r} until it is retried "
+            f"(runner.retry({run.id!r})). Its error: {run.error}"
+        )

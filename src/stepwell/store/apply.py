@@ -1,0 +1,223 @@
+"""Making commits true, many at once, inside a transaction that is open already.
+
+The fence is read first: what lost its run is dropped before any of its effects is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+from uuid_utils import uuid7
+
+from stepwell.definition.codec import canonical
+from stepwell.engine.commit import Commit, Emission, Resume
+from stepwell.engine.run import Run, SignalRow
+from stepwell.errors import IdempotencyConflict, LeaseLost, WorkspaceNotFound
+from stepwell.store import documents, history, listeners, rows, runs, signals, workspaces
+from stepwell.store.base import Started, WorkspaceRow
+from stepwell.store.tables import endings
+
+AcceptEvent = Callable[[Run, Resume, int], SignalRow | None]
+"""What an event makes of a run that listens; None if it takes nothing."""
+
+
+@dataclass(slots=True)
+class Applier:
+    """Knows what a process knows: how many states to keep, and which workspaces exist for certain."""
+
+    keep_states: int
+    accept_event: AcceptEvent
+    known_workspaces: set[str] = field(default_factory=set)
+
+    # -- starts ---------------------------------------------------------------------------------------------------
+
+    def begin(self, connection: Connection, groups: Sequence[tuple[Commit, ...]]) -> list[list[Started] | Exception]:
+        """One answer per group: the runs as they stand, or why none of the group was stored."""
+        taken = self._taken(connection, groups)
+        answers: list[list[Started] | Exception] = []
+        fresh: list[Commit] = []
+        for group in groups:
+            try:
+                answers.append(self._one_group(connection, group, taken, fresh))
+            except (IdempotencyConflict, WorkspaceNotFound) as error:
+                answers.append(error)
+        self.create(connection, fresh)
+        return answers
+
+    def _taken(
+        self, connection: Connection, groups: Sequence[tuple[Commit, ...]]
+    ) -> dict[tuple[str, str, str], Run]:
+        keys = [
+            (commit.run.app_name, commit.run.user_id, commit.run.idempotency_key)
+            for group in groups
+            for commit in group
+            if commit.run.idempotency_key is not None
+        ]
+        return runs.by_keys(connection, keys) if keys else {}
+
+    def _one_group(
+        self,
+        connection: Connection,
+        group: tuple[Commit, ...],
+        taken: dict[tuple[str, str, str], Run],
+        fresh: list[Commit],
+    ) -> list[Started]:
+        started, new, claimed = [], [], {}
+        for commit in group:
+            run = commit.run
+            if run.workspace_id not in self.known_workspaces:
+                self._check_workspace(connection, run)
+            key = (run.app_name, run.user_id, run.idempotency_key) if run.idempotency_key is not None else None
+            earlier = (taken.get(key) or claimed.get(key)) if key else None
+            if earlier is not None:
+                started.append(Started(_same_start(earlier, run), False))
+                continue
+            if key:
+                claimed[key] = run
+            new.append(commit)
+            started.append(Started(run, True))
+        # Only a whole group counts: nothing of a refused one may reach the caller's list or the keys.
+        taken.update(claimed)
+        fresh.extend(new)
+        return started
+
+    def _check_workspace(self, connection: Connection, run: Run) -> None:
+        if run.workspace_id == workspaces.workspace_of(run.app_name, run.user_id):
+            return
+        found = workspaces.load(connection, run.workspace_id)
+        if found is None or found.user_id != run.user_id:
+            raise WorkspaceNotFound(f"No workspace {run.workspace_id!r} of user {run.user_id!r}.")
+
+    def create(self, connection: Connection, commits: Sequence[Commit]) -> None:
+        """The runs of these commits exist, in workspaces that exist."""
+        if not commits:
+            return
+        wanted = {c.run.workspace_id: c.run for c in commits if c.run.workspace_id not in self.known_workspaces}
+        if wanted:
+            workspaces.ensure(
+                connection,
+                [
+                    WorkspaceRow(workspace_id, run.app_name, run.user_id, run.created_at)
+                    for workspace_id, run in wanted.items()
+                    if workspace_id == workspaces.workspace_of(run.app_name, run.user_id)
+                ],
+            )
+        rows.insert(connection, runs.runs, [commit.run for commit in commits])
+        history.append(connection, [c.history for c in commits if c.history], self.keep_states)
+        listeners.listen(connection, [listener for commit in commits for listener in commit.listeners])
+
+    # -- checkpoints ----------------------------------------------------------------------------------------------
+
+    def advance(self, connection: Connection, commits: Sequence[Commit]) -> list[Run | LeaseLost]:
+        """One answer per commit: the run as stored, or that it is lost and nothing of it was written."""
+        fences = runs.fence(connection, [commit.run.id for commit in commits])
+        answers: list[Run | LeaseLost] = []
+        held: list[Commit] = []
+        for commit in commits:
+            fence = fences.get(commit.run.id)
+            if fence is None or (fence.version, fence.claim) != (commit.version, commit.claim):
+                answers.append(_lost(commit))
+                continue
+            run = _due_if_signalled(commit.run, fence.inbox)
+            answers.append(run)
+            held.append(replace(commit, run=run) if run is not commit.run else commit)
+        if held:
+            runs.advance(connection, [(commit.run, commit.version, commit.claim) for commit in held])
+            self._effects(connection, held, {run_id for run_id, fence in fences.items() if fence.inbox})
+        return answers
+
+    def _effects(self, connection: Connection, commits: Sequence[Commit], signalled: set[str]) -> None:
+        history.append(connection, [c.history for c in commits if c.history], self.keep_states)
+        documents.save(connection, [c for c in commits if c.effects.documents])
+        signals.take(connection, [(c.taken, c.run.version) for c in commits if c.taken])
+        signals.void(
+            connection,
+            [(c.run.id, c.left, c.run.version) for c in commits if c.left is not None and c.run.id in signalled],
+        )
+        self.create(connection, [child for c in commits for child in c.effects.children])
+        listeners.listen(connection, [listener for c in commits for listener in c.listeners])
+        told = [c.tell for c in commits if c.tell]
+        if told:
+            signals.tell(connection, told)
+        for commit in commits:
+            for emission in commit.effects.emissions:
+                self.emit(connection, emission, commit.run.updated_at)
+            if commit.ends_children:
+                _mark_children(connection, commit.run)
+        finished = [c.run.id for c in commits if c.run.finished]
+        if finished:
+            listeners.stop(connection, finished)
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def emit(self, connection: Connection, emission: Emission, now: int) -> tuple[list[str], list[str]]:
+        """The ids of the runs that the event started and of those that it resumed; once per event id."""
+        answers = self.begin(connection, [(commit,) for commit in emission.starts])
+        started = [answer[0].run.id for answer in answers if isinstance(answer, list)]
+        resumed = []
+        for resume in emission.resumes:
+            for run_id in listeners.matching(connection, resume, emission.user_id):
+                if self._resume(connection, run_id, resume, emission.event_id, now):
+                    resumed.append(run_id)
+        return started, resumed
+
+    def _resume(self, connection: Connection, run_id: str, resume: Resume, event_id: str, now: int) -> bool:
+        key = f"event:{event_id}:{resume.transition}"
+        run = runs.load_one(connection, run_id)
+        if run is None:
+            return False
+        if signals.by_key(connection, run_id, key) is not None:
+            return True
+        signal = self.accept_event(run, resume, now)
+        if signal is None:
+            return False
+        signals.put(connection, signal._replace(id=str(uuid7()), idempotency_key=key), now)
+        return True
+
+
+def _same_start(earlier: Run, run: Run) -> Run:
+    if earlier.workflow_name != run.workflow_name or (
+        earlier.args != run.args and canonical(earlier.args) != canonical(run.args)
+    ):
+        raise IdempotencyConflict(
+            f"The idempotency key {run.idempotency_key!r} of user {run.user_id!r} in app {run.app_name!r} belongs to run "
+            f"{earlier.id} of {earlier.workflow_name!r} with other args: use another key, or the same workflow and args."
+        )
+    return earlier
+
+
+def _due_if_signalled(run: Run, inbox: int) -> Run:
+    # Semantics 3a: what was accepted since the worker looked must not be slept over.
+    if inbox != run.inbox and run.status == "waiting":
+        return run._replace(inbox=inbox, ready_at=run.updated_at, due_at=None)
+    # A run that goes on keeps the number it has read up to: its parking will compare it.
+    return run
+
+
+def _lost(commit: Commit) -> LeaseLost:
+    return LeaseLost(
+        f"Run {commit.run.id} was taken over or cancelled before version {commit.run.version} was committed; "
+        "nothing of it was written."
+    )
+
+
+def _mark_children(connection: Connection, parent: Run) -> None:
+    connection.exec_driver_sql(
+        "INSERT OR IGNORE INTO stepwell_endings (run_id, reason, marked_at)"
+        " SELECT id, ?, ? FROM stepwell_runs WHERE parent_id=? AND on_parent_end='cancel'"
+        " AND status NOT IN ('completed', 'canceled')",
+        (f"its parent {parent.id} is {parent.status}", parent.updated_at, parent.id),
+    )
+
+
+def marked_children(connection: Connection, limit: int = 100) -> list[tuple[str, str]]:
+    """(run, reason) of children that are to be cancelled because their parent ended."""
+    found = connection.exec_driver_sql("SELECT run_id, reason FROM stepwell_endings ORDER BY marked_at LIMIT ?", (limit,))
+    return [(row[0], row[1]) for row in found.fetchall()]
+
+
+def unmark(connection: Connection, run_id: str) -> None:
+    """The child is dealt with."""
+    connection.exec_driver_sql(f"DELETE FROM {endings.name} WHERE run_id=?", (run_id,))

@@ -1,0 +1,54 @@
+"""Migrations, run by Stepwell itself in one transaction: several processes may start at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from stepwell.errors import ConfigurationError
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "stepwell_alembic_version"
+
+
+def upgrade(connection: Connection) -> str:
+    """The revision of the database, which is that of this version of Stepwell.
+
+    Raises ConfigurationError if the database is of a newer version.
+    """
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(_SCRIPTS))
+    head = scripts.get_current_head()
+    with connection.begin():
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        revision = context.get_current_revision()
+        if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+            raise ConfigurationError(
+                f"The database is of revision {revision!r}, which this version of Stepwell (up to {head!r}) doesn't know: "
+                "it was written by a newer one. Upgrade the stepwell package."
+            )
+        if revision != head:
+            _run(context, scripts, head or "")
+    return head or ""
+
+
+def _run(context: object, scripts: object, head: str) -> None:
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    assert isinstance(context, MigrationContext)
+    assert isinstance(scripts, ScriptDirectory)
+    context._migrations_fn = lambda revision, _: scripts._upgrade_revs(head, revision)  # the documented hook of env.py
+    with Operations.context(context):
+        context.run_migrations()
+
+
+def current(connection: Connection) -> str | None:
+    """The revision of the database; None if it has no Stepwell tables."""
+    from alembic.runtime.migration import MigrationContext
+
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()

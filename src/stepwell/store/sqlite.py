@@ -1,0 +1,83 @@
+"""SQLite: one file, WAL, `synchronous=FULL`. One thread writes, readers never wait for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from stepwell.errors import ConfigurationError
+
+# Pages in the WAL before it is moved into the file: 16 MiB, so that a busy writer isn't interrupted every 100 ms.
+_CHECKPOINT_PAGES = 4000
+
+
+def path_of(url: str) -> str:
+    """The file of a SQLite URL. Raises ConfigurationError for a database in memory: processes couldn't share it."""
+    database = make_url(url).database
+    if not database or database == ":memory:" or "mode=memory" in url:
+        raise ConfigurationError(
+            f"{url!r} names a database in memory, which doesn't outlive the process. Name a file: "
+            "'sqlite+aiosqlite:///stepwell.db'."
+        )
+    parent = Path(database).expanduser().resolve().parent
+    if not parent.is_dir():
+        raise ConfigurationError(f"{url!r}: the folder {str(parent)!r} doesn't exist. Create it, or name another file.")
+    return str(Path(database).expanduser())
+
+
+def writer_engine(path: str, busy_seconds: float) -> Engine:
+    """For the writer's thread: each transaction takes the write lock at once."""
+    url = URL.create("sqlite+pysqlite", database=path)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"check_same_thread": False})
+    _prepare(engine, busy_seconds, "BEGIN IMMEDIATE")
+    return engine
+
+
+def reader_engine(path: str, busy_seconds: float) -> AsyncEngine:
+    """For reads: a snapshot each, never blocked by the writer."""
+    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=path), pool_size=2, max_overflow=2)
+    _prepare(engine.sync_engine, busy_seconds, "BEGIN")
+    return engine
+
+
+def transaction_engine(path: str, busy_seconds: float) -> AsyncEngine:
+    """For `self.transaction()`: takes the write lock when it opens. One at a time, in the writer's lane."""
+    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=path), pool_size=1, max_overflow=0)
+    _prepare(engine.sync_engine, busy_seconds, "BEGIN IMMEDIATE")
+    return engine
+
+
+def _prepare(engine: Engine, busy_seconds: float, begin: str) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(dbapi_connection: Any, _record: Any) -> None:
+        # Stepwell says itself where transactions begin; the driver's own rule would begin them too late.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def data_version(connection: Connection) -> int:
+    """Changes whenever another connection, of any process, has committed something. Costs no I/O."""
+    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """True if somebody else holds the write lock: worth waiting for."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    text = str(error)
+    return "locked" in text or "busy" in text

@@ -1,0 +1,99 @@
+"""The store of one process: its writer, its readers, and the connection of `self.transaction()`."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stepwell.errors import ConfigurationError, NotBuilt, StoreUnavailable
+from stepwell.settings import Settings
+from stepwell.store import sqlite
+from stepwell.store.apply import AcceptEvent, Applier
+from stepwell.store.migrate import upgrade
+from stepwell.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class Store:
+    """Open between `open` and `close`. Reads see what was committed before they began."""
+
+    def __init__(self, settings: Settings, accept_event: AcceptEvent) -> None:
+        if settings.database_url.startswith("postgres"):
+            raise NotBuilt("PostgreSQL")
+        if not settings.database_url.startswith("sqlite"):
+            raise ConfigurationError(
+                f"database_url {settings.database_url!r} is neither SQLite nor PostgreSQL. "
+                "Example: 'sqlite+aiosqlite:///stepwell.db'."
+            )
+        if settings.database_schema is not None:
+            raise ConfigurationError("database_schema is for PostgreSQL: SQLite has no schemas. Leave it out.")
+        self.path = sqlite.path_of(settings.database_url)
+        self.settings = settings
+        self.applier = Applier(settings.history_states, accept_event)
+        self._reader = sqlite.reader_engine(self.path, settings.busy_seconds)
+        self._transactions = sqlite.transaction_engine(self.path, settings.busy_seconds)
+        self._watch: AsyncConnection | None = None
+
+    async def open(self) -> None:
+        """The tables are those of this version, and the writer runs. Raises StoreUnavailable or ConfigurationError."""
+        engine = sqlite.writer_engine(self.path, self.settings.busy_seconds)
+        if self.settings.auto_migrate is not False:
+            await asyncio.to_thread(_migrate, engine)
+        self.writer = Writer(engine, self.applier, asyncio.get_running_loop(), self.settings.busy_seconds)
+        self.writer.start()
+
+    async def close(self) -> None:
+        """Everything that was handed over is written, and every connection is closed."""
+        await self.writer.stop()
+        if self._watch is not None:
+            await self._watch.close()
+            self._watch = None
+        await self._reader.dispose()
+        await self._transactions.dispose()
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """What `query` found. Raises StoreUnavailable."""
+        try:
+            async with self._reader.connect() as connection:
+                return await connection.run_sync(query)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise StoreUnavailable(f"The database can't be read: {error}") from error
+
+    async def data_version(self) -> int:
+        """Changes whenever another connection, this process's writer included, has committed something."""
+        try:
+            if self._watch is None:
+                self._watch = await self._reader.connect()
+                self._watch = await self._watch.execution_options(isolation_level="AUTOCOMMIT")
+            return await self._watch.run_sync(sqlite.data_version)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            self._watch = None
+            raise StoreUnavailable(f"The database can't be read: {error}") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """The write lock, on a connection of its own; rolled back unless the caller commits it."""
+        lane = self.writer.lend(self.settings.transaction_seconds)
+        try:
+            await asyncio.wrap_future(lane.granted)
+            async with self._transactions.connect() as connection:
+                await connection.begin()
+                yield connection
+        finally:
+            lane.returned.set()
+
+
+def _migrate(engine: sqlite.Engine) -> None:
+    try:
+        with engine.connect() as connection:
+            upgrade(connection)
+    except DBAPIError as error:
+        raise StoreUnavailable(f"The database can't be opened: {error.orig}") from error
