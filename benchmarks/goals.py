@@ -1,0 +1,118 @@
+"""What the report shows, what each figure stands beside, and what we want to see. One row per line of the table."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.plan import Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A limit for the median of a figure, or for its ratio to what stands beside it."""
+
+    on: Literal["value", "ratio"]
+    side: Literal["at least", "at most"]
+    limit: float
+
+    def met(self, value: float | None, ratio: float | None) -> bool:
+        """A figure that is missing doesn't meet its goal."""
+        judged = value if self.on == "value" else ratio
+        compare = operator.ge if self.side == "at least" else operator.le
+        return judged is not None and compare(judged, self.limit)
+
+    def __str__(self) -> str:
+        return f"{'ratio ' if self.on == 'ratio' else ''}{'≥' if self.side == 'at least' else '≤'} {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A figure: the key of its task, and its name in the answers."""
+
+    task: str
+    figure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: the figure, what it is compared with, and its goal."""
+
+    title: str
+    name: Name
+    beside: str = ""
+    other: Name | None = None
+    goal: Goal | None = None
+
+
+RATES = {"starts_per_second": "starts/s", "runs_per_second": "runs/s", "transitions_per_second": "transitions/s"}
+DBOS = "DBOS"
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    yield from durable_rows()
+    yield from pickup_rows()
+    yield from starts_rows(scale)
+    yield from stateless_rows()
+    yield from waiting_rows(scale)
+    yield from proof_rows()
+
+
+def durable_rows() -> Iterator[Row]:
+    goal = Goal("ratio", "at least", 20)
+    for figure, unit in RATES.items():
+        yield Row(f"durable, {unit}", Name("durable", figure), DBOS, Name("dbos", figure), goal)
+    rate = "transitions_per_second"
+    yield Row("durable, transitions/s", Name("durable", rate), "plain sqlite3", Name("ceiling", rate))
+    yield Row("durable, peak RSS, MB", Name("durable", "peak_rss_mb"), DBOS, Name("dbos", "peak_rss_mb"))
+
+
+def pickup_rows() -> Iterator[Row]:
+    for figure, limit in (("pickup_p50_ms", 2.0), ("pickup_p99_ms", 15.0)):
+        title = f"idle call to first line, {figure[7:10]}, ms"
+        yield Row(title, Name("pickup", figure), "DBOS, direct", Name("dbos.pickup", figure), at_most(limit))
+        yield Row(title, Name("pickup", figure), "DBOS, queue", Name("dbos.pickup_queue", figure))
+
+
+def starts_rows(scale: Scale) -> Iterator[Row]:
+    goal = at_most(2.0 * scale.starts / 10_000)
+    yield Row(f"{scale.starts:,} starts, no worker, s", Name("starts.alone", "seconds"), goal=goal)
+    yield Row(f"{scale.starts:,} starts, worker at work, s", Name("starts.worker", "seconds"), goal=goal)
+
+
+def stateless_rows() -> Iterator[Row]:
+    once, each = Name("bare_loop", "runs_per_second"), Name("bare_loop", "validated_each_per_second")
+    alone = Name("stateless", "one_by_one_per_second")
+    yield Row("stateless, one by one, runs/s", alone, "bare loop", once, Goal("ratio", "at least", 0.25))
+    yield Row("stateless, one by one, runs/s", alone, "bare loop, validating thrice", each)
+    yield Row("stateless, gathered, runs/s", Name("stateless", "gather_per_second"), "bare loop", once)
+
+
+def waiting_rows(scale: Scale) -> Iterator[Row]:
+    goals = {
+        "transitions_per_second": Goal("ratio", "at least", 0.75),
+        "claim_ms": Goal("ratio", "at most", 1.5),
+        "peak_rss_mb": Goal("ratio", "at most", 1.15),
+    }
+    units = {"transitions_per_second": "transitions/s", "claim_ms": "claim of 100, ms", "peak_rss_mb": "peak RSS, MB"}
+    for waiting in scale.waiting:
+        for figure, unit in units.items():
+            name, none = Name(f"waiting.{waiting}", figure), Name("waiting.0", figure)
+            yield Row(f"{waiting:,} waiting, {unit}", name, "none waiting", none, goals[figure])
+        yield Row(
+            f"{waiting:,} waiting, scans by the claim", Name(f"waiting.{waiting}", "claim_scans"), goal=at_most(0)
+        )
+
+
+def proof_rows() -> Iterator[Row]:
+    yield Row("kill -9, broken promises in each", Name("crash", "violations"), goal=at_most(0))
+    imported = Name("import", "milliseconds")
+    pydantic = Name("import", "pydantic_milliseconds")
+    yield Row("import stepwell, ms", imported, "import pydantic", pydantic, at_most(150))
+    yield Row("import stepwell, heavy packages", Name("import", "unwanted_modules"), goal=at_most(0))
+
+
+def at_most(limit: float) -> Goal:
+    return Goal("value", "at most", limit)
