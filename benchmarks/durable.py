@@ -20,6 +20,7 @@ async def measure(*, runs: int) -> Answer:
     workflow = three_steps(countdown.tick)
     async with opened(workflow) as stepwell:
         figures = await burst(stepwell, workflow, runs, countdown, connect("bench.db"))
+    figures["weak_writers"] = live_pragmas.weak(pragmas)
     return Answer(figures, {"pragmas": "; ".join(sorted(pragmas)) or "not seen"})
 
 

@@ -108,6 +108,7 @@ def waiting_rows(scale: Scale) -> Iterator[Row]:
 
 def proof_rows() -> Iterator[Row]:
     yield Row("kill -9, broken promises in each", Name("crash", "violations"), goal=at_most(0))
+    yield Row("writing connections without WAL and FULL", Name("durable", "weak_writers"), goal=at_most(0))
     pydantic = Name("import", "pydantic_milliseconds")
     yield Row("import stepwell, ms", Name("import", "milliseconds"), "pydantic", pydantic, at_most(150))
     yield Row("import of App and Stepwell, ms", Name("import", "names_milliseconds"), "pydantic", pydantic)
