@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType, NoneType
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
-
 from stepwell.definition.checks import graph_faults, in_order
-from stepwell.definition.codec import Codec
-from stepwell.definition.fields import (
-    UNUSABLE,
-    first_line,
-    initial_state,
-    lossy_fields,
-    required_fields,
-    state_varies,
-    type_name,
-    usable_codec,
-)
-from stepwell.definition.generics import Namespace, namespace_of, type_parameters
+from stepwell.definition.generics import Namespace, namespace_of
 from stepwell.definition.keywords import Keywords, description_of, keyword_faults, name_of, title_of
 from stepwell.definition.marks import marked_methods
 from stepwell.definition.model import END, Definition, Place, Transition
-from stepwell.definition.transitions import collect, shape_of
+from stepwell.definition.parameters import Types, incomplete, match_faults, resolve_types
+from stepwell.definition.transitions import collect, named, shape_of
+from stepwell.definition.ui import widget_faults
 from stepwell.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -58,10 +46,17 @@ def compile_workflow(
     places = _places(transitions)
     faults += graph_faults(cls.__name__, transitions, places)
     faults += [*_reserved(cls, root), *_constructor(cls), *keyword_faults(cls.__name__, keywords)]
-    types = _types(cls, root, namespace, faults)
+    faults += widget_faults(cls.__name__, keywords.ui, places)
+    types = resolve_types(cls, root, namespace, faults)
+    faults += match_faults(cls.__name__, transitions, types) if types else ()
     if faults or types is None:
-        raise DefinitionError(f"Workflow {cls.__name__}", faults)
+        raise _error(cls, faults)
     return _definition(cls, keywords, transitions, places, types)
+
+
+def _error(cls: type, faults: Sequence[str]) -> DefinitionError:
+    # One method may come several times, once per decorator: each of its faults is told once.
+    return DefinitionError(f"Workflow {cls.__name__}", list(dict.fromkeys(faults)))
 
 
 def _definition(
@@ -69,7 +64,7 @@ def _definition(
     keywords: Keywords,
     transitions: Sequence[Transition],
     places: Mapping[str, Place],
-    types: _Types,
+    types: Types,
 ) -> Definition:
     return Definition(
         workflow=cls,
@@ -87,7 +82,7 @@ def _definition(
         on=keywords.on,
         priority=keywords.priority,
         ui=keywords.ui,
-        state_varies=state_varies(types.state.type),
+        state_varies=types.state_varies,
     )
 
 
@@ -124,79 +119,26 @@ def _constructor(cls: type) -> Iterator[str]:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Types:
-    args: Codec[Any] | None
-    state: Codec[Any]
-    result: Codec[Any]
-    initial_state: str
-
-
-def _types(cls: type, root: type, namespace: Namespace, faults: list[str]) -> _Types | None:
-    """The codecs of the type parameters; None where one of them is a fault."""
-    named: list[Any] = []
-    for role, parameter in zip(("args", "state", "result"), type_parameters(cls, root), strict=True):
-        try:
-            named.append(namespace.evaluate(parameter))
-        except NameError as error:
-            faults.append(f"{cls.__name__}: its {role} type can't be found ({error}); define it above the workflow.")
-            return None
-    args_type, state_type, result_type = named
-    lossy = [*_lossy(cls.__name__, "args", args_type), *_lossy(cls.__name__, "state", state_type)]
-    faults += lossy
-    args = None if args_type is NoneType else usable_codec("args", args_type, faults, cls.__name__)
-    state = usable_codec("state", state_type, faults, cls.__name__)
-    result = usable_codec("result", result_type, faults, cls.__name__)
-    if state is None or result is None:
-        return None
-    blank = _blank_state(cls.__name__, state, faults)
-    return _Types(args, state, result, blank)
-
-
-def _lossy(owner: str, role: str, type_: Any) -> Iterator[str]:
-    for path, why in lossy_fields(type_):
-        yield f"{owner}: {path} in its {role} {why}, so a run would lose it; keep it outside of {role}."
-
-
-def _blank_state(owner: str, state: Codec[Any], faults: list[str]) -> str:
-    missing = required_fields(state.type)
-    faults += [
-        f"{owner}: field '{name}' of its state {type_name(state.type)} has no default; a run starts from "
-        f"{type_name(state.type)}(), so give it one."
-        for name in missing
-    ]
-    if missing:
-        return ""
-    try:
-        return initial_state(state)
-    except (*UNUSABLE, ValidationError, PydanticSerializationError, TypeError) as error:
-        faults.append(
-            f"{owner}: its state {type_name(state.type)} can't be made without arguments ({first_line(error)}); "
-            "give every field a default that fits its type."
-        )
-        return ""
-
-
 def resolve_payloads(definition: Definition, localns: Mapping[str, Any] | None = None) -> Definition:
-    """The definition with every payload type known; the same object if none was pending.
+    """The definition with every type known; the same object if no payload was pending.
 
     An App calls it when it is made: by then the names that a class couldn't resolve at its creation are defined.
     Raises DefinitionError for those that still aren't, or that Pydantic can't validate.
     """
-    if not any(t.payload_pending for t in definition.transitions):
+    faults = [*incomplete(definition)]
+    if not faults and not any(t.payload_pending for t in definition.transitions):
         return definition
-    faults: list[str] = []
     namespace = namespace_of(definition.workflow, localns)
     transitions = [_resolved(definition.workflow, t, namespace, faults) for t in definition.transitions]
     if faults:
-        raise DefinitionError(f"Workflow {definition.workflow.__name__}", list(dict.fromkeys(faults)))
+        raise _error(definition.workflow, faults)
     return replace(definition, transitions=tuple(transitions), places=_places(transitions))
 
 
 def _resolved(cls: type, t: Transition, namespace: Namespace, faults: list[str]) -> Transition:
     if not t.payload_pending:
         return t
-    where = f"{cls.__name__}.{t.method}"
+    where = named(cls, t.method, [t.source])
     shape = shape_of(where, getattr(cls, t.method), t.kind, namespace, faults)
     if shape.pending:
         faults.append(

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel
 
 from stepwell.definition.names import document_name
+from stepwell.definition.ui import Widget, not_a_widget
+from stepwell.errors import DefinitionError
 
 
 class Document(BaseModel):
@@ -40,7 +42,7 @@ class Document(BaseModel):
         cls.document_title = _own_title(cls) or cls.__name__
         cls.document_tags = cls.document_tags if tags is None else _tags(tags)
         cls.document_internal = cls.document_internal if internal is None else internal
-        cls.document_ui = cls.document_ui if ui is None else tuple(ui)
+        cls.document_ui = cls.document_ui if ui is None else _widgets(cls, ui)
 
 
 def _own_title(cls: type[Document]) -> str | None:
@@ -49,6 +51,14 @@ def _own_title(cls: type[Document]) -> str | None:
     return (
         None if any(title == base.document_title for base in cls.__mro__[1:] if issubclass(base, Document)) else title
     )
+
+
+def _widgets(cls: type[Document], given: Sequence[Any]) -> tuple[Widget, ...]:
+    widgets = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    wrong = [not_a_widget(cls.__name__, one) for one in widgets if not isinstance(one, Widget)]
+    if wrong:
+        raise DefinitionError(f"Document {cls.__name__}", wrong)
+    return widgets
 
 
 def _tags(given: Sequence[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError
 from typing_extensions import is_typeddict
@@ -70,10 +70,15 @@ def initial_state(codec: Codec[Any]) -> str:
 
 def state_varies(type_: Any) -> bool:
     """True if a default is made by a function other than a builtin type: a clock, a new id."""
-    if not (isinstance(type_, type) and issubclass(type_, BaseModel)):
-        return False
-    factories = [field.default_factory for field in type_.model_fields.values()]
-    return any(factory is not None and factory not in _BUILTIN for factory in factories)
+    return any(factory not in _BUILTIN for factory in _factories(type_))
+
+
+def _factories(type_: Any) -> list[Any]:
+    if isinstance(type_, type) and issubclass(type_, BaseModel):
+        return [one.default_factory for one in type_.model_fields.values() if one.default_factory is not None]
+    if isinstance(type_, type) and is_dataclass(type_):
+        return [one.default_factory for one in fields(type_) if one.default_factory is not MISSING]
+    return []
 
 
 def lossy_fields(type_: Any) -> Iterator[tuple[str, str]]:
@@ -82,20 +87,21 @@ def lossy_fields(type_: Any) -> Iterator[tuple[str, str]]:
 
 
 def _lossy(type_: Any, path: str, seen: set[Any]) -> Iterator[tuple[str, str]]:
-    if isinstance(type_, type) and issubclass(get_origin(type_) or type_, (SecretStr, SecretBytes, Secret)):
-        yield path, f"is a {type_name(type_)}, which is dumped as asterisks"
+    origin = get_origin(type_) or type_
+    if isinstance(origin, type) and issubclass(origin, (SecretStr, SecretBytes, Secret)):
+        yield path, f"is a {origin.__name__}, which is stored as asterisks"
         return
-    for argument in get_args(type_):
-        yield from _lossy(argument, path, seen)
-    if isinstance(type_, type) and type_ not in seen:
-        seen.add(type_)
-        yield from _lossy_members(type_, path, seen)
+    for argument in (*get_args(type_), getattr(type_, "__value__", None)):
+        yield from _lossy(argument, path, seen) if argument is not None else ()
+    if isinstance(origin, type) and origin not in seen:
+        seen.add(origin)
+        yield from _lossy_members(origin, path, seen)
 
 
 def _lossy_members(type_: type, path: str, seen: set[Any]) -> Iterator[tuple[str, str]]:
-    if issubclass(get_origin(type_) or type_, BaseModel):
-        for name, field in getattr(type_, "model_fields", {}).items():
-            if field.exclude:
+    if issubclass(type_, BaseModel):
+        for name, field in type_.model_fields.items():
+            if field.exclude or getattr(field, "exclude_if", None):
                 yield f"{path}.{name}", "has exclude=True"
             yield from _lossy(field.annotation, f"{path}.{name}", seen)
     elif is_dataclass(type_) or is_typeddict(type_):
@@ -108,3 +114,12 @@ def _members(type_: type) -> dict[str, Any]:
         return get_type_hints(type_)
     except NameError:
         return {}
+
+
+def missing_key(type_: Any, path: str) -> str | None:
+    """The first part of `path` if a model of that type never has it in its JSON; else None."""
+    first = path.split(".", 1)[0]
+    if not (isinstance(type_, type) and issubclass(type_, BaseModel)) or type_.model_config.get("extra") == "allow":
+        return None
+    keys = {field.serialization_alias or name for name, field in type_.model_fields.items()}
+    return None if first in keys or issubclass(type_, RootModel) else first

@@ -64,7 +64,10 @@ def _run_timeout_faults(owner: str, given: Any) -> Iterator[str]:
     if not isinstance(given, timedelta):
         yield f"{owner}: run_timeout={given!r} isn't a timedelta; write timedelta(hours=...)."
     elif given <= timedelta(0):
-        yield f"{owner}: run_timeout={given!r} leaves no time to run; give more than zero, or leave it out."
+        yield (
+            f"{owner}: run_timeout=timedelta(seconds={given.total_seconds():g}) leaves no time to run; "
+            "give more than zero, or leave it out."
+        )
 
 
 def _event_faults(owner: str, given: Any) -> Iterator[str]:

@@ -29,6 +29,8 @@ class Parameter:
     """The resolved annotation; `Any` without one."""
     resolved: bool
     injected: bool
+    foreign: bool
+    """Marked with FastAPI's `Depends`, which nothing fills here."""
     required: bool
     positional_only: bool
 
@@ -67,11 +69,13 @@ def _resolved(
 def _parameter(declared: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:
     bare = declared.annotation is inspect.Parameter.empty
     hint = Any if bare else hints.get(declared.name)
+    markers = (declared.default, *_extras(hint))
     return Parameter(
         name=declared.name,
         hint=hint,
         resolved=bare or declared.name in hints,
-        injected=is_injected(declared.default) or any(is_injected(extra) for extra in _extras(hint)),
+        injected=any(is_injected(marker) for marker in markers),
+        foreign=any(is_foreign(marker) for marker in markers),
         required=declared.default is inspect.Parameter.empty,
         positional_only=declared.kind is inspect.Parameter.POSITIONAL_ONLY,
     )
@@ -88,17 +92,6 @@ def is_injected(marker: object) -> bool:
 def is_foreign(marker: object) -> bool:
     """True for FastAPI's `Depends`, which Stepwell can't resolve."""
     return type(marker).__module__ == "fastapi.params"
-
-
-def foreign_markers(function: Callable[..., Any], namespace: Namespace) -> list[str]:
-    """Names of the parameters that are marked with FastAPI's `Depends`."""
-    hints = resolved_hints(function, namespace)
-    declared = inspect.signature(function).parameters.values()
-    return [
-        one.name
-        for one in declared
-        if any(is_foreign(marker) for marker in (one.default, *_extras(hints.get(one.name))))
-    ]
 
 
 def _marker_types() -> Iterator[type]:

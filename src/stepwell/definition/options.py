@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +15,11 @@ from stepwell.definition.retry import Retry
 
 def sources_of(mark: Mark) -> tuple[str, ...]:
     """The places that the mark names as its sources; what isn't a place is left out."""
-    given = [mark.source] if isinstance(mark.source, str) else mark.source
-    return tuple(place(one) for one in given if _is_name(one)) if isinstance(given, Sequence) else ()
+    return tuple(place(one) for one in _several(mark.source) if _is_name(one))
+
+
+def _several(source: Any) -> Sequence[Any]:
+    return source if isinstance(source, (list, tuple)) else (source,)
 
 
 def place(name: str) -> str:
@@ -41,7 +45,7 @@ def option_faults(mark: Mark) -> Iterator[str]:
 
 
 def _place_faults(mark: Mark) -> Iterator[str]:
-    sources = mark.source if isinstance(mark.source, (list, tuple, set, frozenset)) else [mark.source]
+    sources = _several(mark.source)
     if not sources:
         yield "its source is an empty list; name at least one place."
     for source in sources:
@@ -83,12 +87,14 @@ def _duration_faults(mark: Mark) -> Iterator[str]:
         if not isinstance(given, timedelta):
             yield f"its {option}={given!r} isn't a timedelta; write timedelta(seconds=...)."
         elif given < timedelta(0):
-            yield f"its {option}={given!r} is negative; a duration is zero or more."
+            yield f"its {option}=timedelta(seconds={given.total_seconds():g}) is negative; a duration is zero or more."
 
 
 def _type_faults(mark: Mark) -> Iterator[str]:
     if mark.when is not None and not callable(mark.when):
         yield f"its when={mark.when!r} isn't callable; give a method of the workflow, or any callable that takes it."
+    if callable(mark.when) and not _takes_workflow(mark.when):
+        yield f"its when={_called(mark.when)} can't be called with the workflow alone; give it one parameter."
     if mark.on is not None and not isinstance(mark.on, Event):
         yield f"its on={mark.on!r} isn't an Event; write on=Event({_example(mark.on)})."
     if mark.retry is not None and not isinstance(mark.retry, Retry):
@@ -103,7 +109,21 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _written(places: Any) -> str:
+def _takes_workflow(guard: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(guard).bind(object())
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that doesn't say what it takes
+        return True
+    return True
+
+
+def _called(guard: Callable[..., Any]) -> str:
+    return getattr(guard, "__name__", None) or type(guard).__name__
+
+
+def _written(places: Sequence[Any]) -> str:
     return ", ".join(repr(one) for one in places) or "no place"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -14,7 +14,7 @@ from stepwell.definition.event import Event
 from stepwell.definition.fields import UNUSABLE, first_line, type_name
 from stepwell.definition.generics import Namespace
 from stepwell.definition.marks import Mark, marked_methods
-from stepwell.definition.methods import Parameter, foreign_markers, parameters_of, payload_of
+from stepwell.definition.methods import Parameter, parameters_of, payload_of
 from stepwell.definition.model import END, Kind, Payload, Transition
 from stepwell.definition.options import kind_of, option_faults, place, sources_of
 from stepwell.definition.retry import Retry
@@ -38,15 +38,20 @@ def collect(cls: type, namespace: Namespace, faults: list[str]) -> list[Transiti
     order = count()
     transitions: list[Transition] = []
     for method, (value, marks) in marked_methods(cls).items():
-        where = f"{cls.__name__}.{method}"
-        wrong = [*_function_faults(where, value)]
+        wrong = [*_function_faults(f"{cls.__name__}.{method}", value)]
         faults += wrong
         for mark in marks:
+            where = named(cls, method, sources_of(mark))
             faults += [f"{where}: {fault}" for fault in option_faults(mark)]
             shape = Shape() if wrong else shape_of(where, value, kind_of(mark), namespace, faults)
             made = partial(_transition, cls, method, value, mark, shape)
             transitions += [made(source, next(order)) for source in sources_of(mark) if source != END]
     return transitions
+
+
+def named(cls: type, method: str, sources: Sequence[str]) -> str:
+    """How a fault begins: class, method and places."""
+    return f"{cls.__name__}.{method}" + (f" at {' and '.join(repr(one) for one in sources)}" if sources else "")
 
 
 def _transition(cls: type, method: str, function: Any, mark: Mark, shape: Shape, source: str, order: int) -> Transition:
@@ -71,9 +76,14 @@ def _transition(cls: type, method: str, function: Any, mark: Mark, shape: Shape,
         timeout=mark.timeout,
         payload=shape.payload,
         payload_pending=shape.pending,
-        asynchronous=inspect.iscoroutinefunction(function),
+        asynchronous=_is_asynchronous(function),
         injected=shape.injected,
     )
+
+
+def _is_asynchronous(function: Any) -> bool:
+    """Also for a plain wrapper around an async method: what it returns is then awaited on the loop."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
 def _route(given: Any) -> str | None:
@@ -109,8 +119,8 @@ def shape_of(where: str, function: Callable[..., Any], kind: Kind, namespace: Na
     """What the method takes. Automatic and timer methods have no payload; a parameter that nothing fills is a fault."""
     parameters = parameters_of(function, namespace)
     injected = any(one.injected for one in parameters)
-    faults += [_foreign(where, name) for name in foreign_markers(function, namespace)]
-    free = [one for one in parameters if not one.injected]
+    faults += [_foreign(where, one.name) for one in parameters if one.foreign]
+    free = [one for one in parameters if not (one.injected or one.foreign)]
     if kind in ("automatic", "timer"):
         faults += [_unfilled(where, kind, one) for one in free if one.required and one.resolved]
         return Shape(pending=any(one.required and not one.resolved for one in free), injected=injected)

@@ -106,12 +106,14 @@ class Workflow(Generic[Args, State, Result]):
     @property
     def args(self) -> Args:
         """The run's arguments, a fresh copy per transition: changes to it are not kept."""
-        return cast("Args", self._stepwell.args)
+        args: Args = self._stepwell.args
+        return args
 
     @property
     def state(self) -> State:
         """The run's state, a private copy: kept when the transition succeeds, dropped when it fails."""
-        return cast("State", self._stepwell.state)
+        state: State = self._stepwell.state
+        return state
 
     @state.setter
     def state(self, value: State) -> None:
@@ -120,7 +122,8 @@ class Workflow(Generic[Args, State, Result]):
     @property
     def result(self) -> Result | None:
         """The result so far, None until it is set; a transition into END may return it instead."""
-        return cast("Result | None", self._stepwell.result)
+        result: Result | None = self._stepwell.result
+        return result
 
     @result.setter
     def result(self, value: Result | None) -> None:
