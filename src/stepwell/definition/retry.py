@@ -8,8 +8,6 @@ from typing import Literal
 
 from stepwell.errors import NonRetryable, RetryAfter
 
-_DAY = timedelta(days=1)
-
 
 @dataclass(frozen=True, slots=True)
 class Retry:
@@ -53,8 +51,7 @@ class Retry:
         """The delay before the next try after `failures` failed ones; `draw` (0.0 to 1.0) is the jitter's chance."""
         if isinstance(error, RetryAfter):
             return error.delay
-        delay = self.delay
-        if self.backoff == "exponential":
-            # 2**40 seconds is beyond any cap: the bound keeps the power from overflowing a timedelta.
-            delay = min(delay, self.max_delay) * 2 ** min(failures - 1, 40) if delay < _DAY else self.max_delay
-        return min(delay, self.max_delay) * (1.0 - self.jitter * draw)
+        doublings = failures - 1 if self.backoff == "exponential" else 0
+        # In floats, where doubling for ever ends at infinity: a timedelta would overflow long before the cap.
+        seconds = min(self.delay.total_seconds() * 2.0 ** min(doublings, 1000), self.max_delay.total_seconds())
+        return timedelta(seconds=seconds) * (1.0 - self.jitter * draw)
