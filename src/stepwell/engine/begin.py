@@ -60,7 +60,7 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
         version=0,
         claim=1 if owner else 0,
         owner=owner,
-        state=definition.initial_state,
+        state=definition.new_state(),
         result=None,
         error=None,
         visit=0,

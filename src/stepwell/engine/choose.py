@@ -35,14 +35,18 @@ def decide(
         return _move(definition, run)
     if run.bound is not None:
         return _bound(place, run, inbox)
-    return _automatic(definition, place, run, verdicts, rules) or _waiting(place, run, inbox, now) or _stuck(
-        definition, place, run
+    return (
+        _automatic(definition, place, run, verdicts, rules)
+        or _waiting(place, run, inbox, now)
+        or _stuck(definition, place, run)
     )
 
 
 def _move(definition: Definition, run: Run) -> Decision:
     if run.moves_to not in definition.places:
-        return Unfit(f"the place {run.moves_to!r} that it is to move to isn't in {definition.workflow.__name__} any more")
+        return Unfit(
+            f"the place {run.moves_to!r} that it is to move to isn't in {definition.workflow.__name__} any more"
+        )
     return Move(run.moves_to)
 
 
@@ -92,9 +96,7 @@ def fires(place: Place, run: Run, inbox: Inbox, now: Moment) -> Execute | None:
     return best[3] if best else None
 
 
-def _moments(
-    transition: Transition, run: Run, inbox: Inbox, now: Moment
-) -> list[tuple[Moment, int, SignalRow | None]]:
+def _moments(transition: Transition, run: Run, inbox: Inbox, now: Moment) -> list[tuple[Moment, int, SignalRow | None]]:
     if transition.kind == "timer":
         due = _timer(transition, run)
         return [(due, 0, None)] if due <= now else []

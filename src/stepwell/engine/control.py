@@ -77,9 +77,7 @@ def retry(definition: Definition, run: Run, now: Moment) -> Commit:
 
 def release(run: Run, now: Moment) -> Commit:
     """The commit by which a worker hands a run on: ready at once, at its last checkpoint."""
-    after = run._replace(
-        status="pending", owner=None, claim=run.claim + 1, ready_at=now, due_at=None, updated_at=now
-    )
+    after = run._replace(status="pending", owner=None, claim=run.claim + 1, ready_at=now, due_at=None, updated_at=now)
     return Commit(version=run.version, claim=run.claim, run=after)
 
 

@@ -15,7 +15,14 @@ from stepwell.engine.run import HistoryRow, Inbox, Moment, Run, SignalRow
 
 
 def settle(
-    definition: Definition, run: Run, decision: Execute, outcome: Outcome, inbox: Inbox, now: Moment, *, hold: bool = False
+    definition: Definition,
+    run: Run,
+    decision: Execute,
+    outcome: Outcome,
+    inbox: Inbox,
+    now: Moment,
+    *,
+    hold: bool = False,
 ) -> Commit:
     """The commit that `outcome` makes of the decided transition: version + 1 and one history row, whatever it was.
 
@@ -53,7 +60,9 @@ def _committed(
         children=run.children + len(outcome.effects.children),
     )
     rest = tuple(s for s in inbox if s is not decision.signal) if inbox else inbox
-    return _commit(definition, run, enter(definition, after, transition.target, rest, now), history, outcome.effects, decision)
+    return _commit(
+        definition, run, enter(definition, after, transition.target, rest, now), history, outcome.effects, decision
+    )
 
 
 def _commit(
@@ -261,7 +270,14 @@ def fail(definition: Definition, run: Run, decision: Fail, started_at: Moment, n
     """The commit of a run that can't go on: a history row without a transition, an ErrorDocument, and the parent told."""
     after = failed(run._replace(version=run.version + 1, error=decision.reason, takeovers=0), now)
     document = DocumentWrite(
-        "error", None, _error_content(decision.reason, None, run.attempt + 1, decision.kind), '["error"]', None, None, 0, None
+        "error",
+        None,
+        _error_content(decision.reason, None, run.attempt + 1, decision.kind),
+        '["error"]',
+        None,
+        None,
+        0,
+        None,
     )
     history = HistoryRow(
         run.id, run.version + 1, None, run.place, None, run.attempt + 1, "failed", decision.reason, None, None, None,

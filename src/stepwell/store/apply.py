@@ -46,9 +46,7 @@ class Applier:
         self.create(connection, fresh)
         return answers
 
-    def _taken(
-        self, connection: Connection, groups: Sequence[tuple[Commit, ...]]
-    ) -> dict[tuple[str, str, str], Run]:
+    def _taken(self, connection: Connection, groups: Sequence[tuple[Commit, ...]]) -> dict[tuple[str, str, str], Run]:
         keys = [
             (commit.run.app_name, commit.run.user_id, commit.run.idempotency_key)
             for group in groups
@@ -214,7 +212,9 @@ def _mark_children(connection: Connection, parent: Run) -> None:
 
 def marked_children(connection: Connection, limit: int = 100) -> list[tuple[str, str]]:
     """(run, reason) of children that are to be cancelled because their parent ended."""
-    found = connection.exec_driver_sql("SELECT run_id, reason FROM stepwell_endings ORDER BY marked_at LIMIT ?", (limit,))
+    found = connection.exec_driver_sql(
+        "SELECT run_id, reason FROM stepwell_endings ORDER BY marked_at LIMIT ?", (limit,)
+    )
     return [(row[0], row[1]) for row in found.fetchall()]
 
 

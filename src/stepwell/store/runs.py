@@ -14,9 +14,7 @@ from stepwell.store.tables import runs
 
 _ALL = rows.columns(runs)
 _MOVING = Run._fields[CREATED_FIELDS:]
-_ADVANCE = (
-    f"UPDATE stepwell_runs SET {', '.join(f'{name}=?' for name in _MOVING)} WHERE id=? AND version=? AND claim=?"
-)
+_ADVANCE = f"UPDATE stepwell_runs SET {', '.join(f'{name}=?' for name in _MOVING)} WHERE id=? AND version=? AND claim=?"
 _IN = "IN (SELECT value FROM json_each(?))"
 
 Lane = tuple[str, str]
@@ -126,12 +124,15 @@ def owned(connection: Connection, worker: str) -> dict[str, int]:
     return {row[0]: row[1] for row in found.fetchall()}
 
 
-def take_over(connection: Connection, dead: str, now: Moment) -> list[str]:
-    """The ids of the runs that `dead` owned: ready for others, at their last checkpoint."""
+def take_over(connection: Connection, owner: str, now: Moment, *, counts: bool = True) -> list[str]:
+    """The ids of the runs that `owner` held: ready for others, at their last checkpoint.
+
+    `counts` says whether it died with them; a worker that leaves hands them over.
+    """
     cursor = connection.exec_driver_sql(
-        "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, takeovers=takeovers+1, status='pending', due_at=NULL,"
+        "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, takeovers=takeovers+?, status='pending', due_at=NULL,"
         " ready_at=?, updated_at=? WHERE owner=? RETURNING id",
-        (now, now, dead),
+        (int(counts), now, now, owner),
     )
     return [row[0] for row in cursor.fetchall()]
 
@@ -156,16 +157,6 @@ def strangers(connection: Connection) -> list[str]:
     return [row[0] for row in found.fetchall()]
 
 
-def worn_out(connection: Connection, limit: int) -> list[Run]:
-    """Ready runs whose workers died `limit` times at one checkpoint."""
-    return rows.fetch(
-        connection,
-        Run._make,
-        f"SELECT {_ALL} FROM stepwell_runs WHERE ready_at IS NOT NULL AND takeovers>=? LIMIT 100",
-        limit,
-    )
-
-
 def expired(connection: Connection, before: Moment, limit: int) -> list[str]:
     """Finished runs that ended before this moment, oldest first."""
     found = connection.exec_driver_sql(
@@ -183,12 +174,12 @@ def delete(connection: Connection, ids: Iterable[str]) -> None:
     connection.exec_driver_sql(f"DELETE FROM stepwell_runs WHERE id {_IN}", (gone,))
 
 
-def ended(connection: Connection, ids: Iterable[str]) -> dict[str, Run]:
-    """Those of these runs that have come to an end or a stop."""
+def still(connection: Connection, ids: Iterable[str]) -> dict[str, Run]:
+    """Those of these runs that have ended, failed or wait."""
     found = rows.fetch(
         connection,
         Run._make,
-        f"SELECT {_ALL} FROM stepwell_runs WHERE id {_IN} AND status IN ('completed', 'failed', 'canceled')",
+        f"SELECT {_ALL} FROM stepwell_runs WHERE id {_IN} AND status IN ('completed', 'failed', 'canceled', 'waiting')",
         rows.ids(ids),
     )
     return {run.id: run for run in found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -46,3 +47,8 @@ def remove(connection: Connection, worker: str, counter: int | None = None) -> b
     """True if the row was there (with this counter, where one is given) and is gone."""
     sql = "DELETE FROM stepwell_workers WHERE id=?" + ("" if counter is None else " AND counter=?")
     return connection.exec_driver_sql(sql, (worker,) if counter is None else (worker, counter)).rowcount == 1
+
+
+def lanes_of(worker: WorkerRow) -> list[list[str]]:
+    """The [app, workflow] pairs that the worker takes."""
+    return [list(lane) for lane in json.loads(worker.takes)]

@@ -88,11 +88,11 @@ class Writer:
 
     async def call(self, operation: Callable[[Connection], T]) -> T:
         """What `operation` returned, once it is durable."""
-        return cast(T, await self.write(Call(operation)))
+        return cast("T", await self.write(Call(operation)))
 
     async def begin(self, *groups: Any) -> list[Started]:
         """The runs of one group of commits, durable, or those that its idempotency keys stand for."""
-        return cast(list[Started], await self.write(Begin(groups)))
+        return cast("list[Started]", await self.write(Begin(groups)))
 
     def lend(self, seconds: float) -> _Lane:
         """The write lane, once `granted` is done; nothing else of this process writes until `returned` is set."""
@@ -189,6 +189,9 @@ class Writer:
             self._connection = None
 
     def _answer(self, batch: Sequence[tuple[Any, Item]], answers: Sequence[Answer]) -> None:
+        for (future, _), answer in zip(batch, answers, strict=True):
+            if isinstance(future, Future):  # a thread waits, and must not wait for the loop
+                _resolve(future, answer)
         try:
             self._loop.call_soon_threadsafe(self._deliver, batch, answers)
         except RuntimeError:  # the loop is closed: nobody waits any more
@@ -200,13 +203,17 @@ class Writer:
         for (future, item), answer in zip(batch, answers, strict=True):
             if isinstance(item, Begin) and isinstance(answer, list):
                 self._applier.known_workspaces.update(started.run.workspace_id for started in answer)
-            if future.done():
-                continue
-            if isinstance(answer, BaseException):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+            _resolve(future, answer)
         self.on_commit([(item, answer) for (_, item), answer in zip(batch, answers, strict=True)])
+
+
+def _resolve(future: Any, answer: Answer) -> None:
+    if future.done():
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
 
 
 def apply_items(applier: Applier, connection: Connection, items: Sequence[Item]) -> list[Answer]:
@@ -252,5 +259,3 @@ def _in_savepoint(connection: Connection, item: Call[T]) -> T | BaseException:
 
 def _call(connection: Connection, item: Call[T]) -> T:
     return item.operation(connection)
-
-

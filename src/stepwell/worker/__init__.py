@@ -1,0 +1,4 @@
+"""The process's share of the work: its lease, its loop of claims, and the sweep that finds what lost hints left behind.
+
+May import `execution` and below, never `runner`.
+"""

@@ -1,0 +1,239 @@
+"""The composition root: `App` lists what a team wrote, `Stepwell` puts the rooms together and opens them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from stepwell.definition.compile import resolve_payloads
+from stepwell.definition.model import Definition
+from stepwell.definition.registry import Registry
+from stepwell.definition.workflow import Workflow, definition_of
+from stepwell.engine.outcome import Rules
+from stepwell.errors import ConfigurationError, DefinitionError, NotBuilt
+from stepwell.execution.clock import Clock, SystemClock
+from stepwell.execution.services import Limits, Services
+from stepwell.execution.threads import Threads
+from stepwell.process import Process
+from stepwell.runner.opening import Opening
+from stepwell.runner.runner import WorkflowRunner
+from stepwell.settings import Settings
+from stepwell.triggers.declare import (
+    Schedule,
+    WebhookRoute,
+    cron_schedule,
+    duplicates,
+    interval_schedule,
+    webhook_route,
+)
+from stepwell.triggers.handlers import handler_definitions
+from stepwell.triggers.verify import Verifier
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["App", "Stepwell"]
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class App:
+    """A named group of workflows with their triggers. Raises DefinitionError with all that is wrong with it."""
+
+    def __init__(
+        self, name: str, *, title: str | None = None, workflows: Sequence[type[Workflow[Any, Any, Any]]] = ()
+    ) -> None:
+        self.name = name
+        self.title = title or name
+        self.schedules: list[Schedule] = []
+        self.webhooks: list[WebhookRoute] = []
+        self.definitions = _definitions(name, workflows)
+
+    def cron(self, expression: str, *, timezone: str = "UTC", **options: Any) -> Callable[[H], H]:
+        """Decorates a handler `(runner, tick)` that runs durably at each tick of a cron expression.
+
+        Options: `name`, `overlap`, `misfire`, `catch_up`, `jitter`. Raises DefinitionError.
+        """
+
+        def declare(handler: H) -> H:
+            self._add(cron_schedule(expression, timezone=timezone, handler=handler, **options))
+            return handler
+
+        return declare
+
+    def schedule(
+        self,
+        name: str,
+        *,
+        workflow: type[Workflow[Any, Any, Any]] | str | None = None,
+        args: Any = None,
+        user_id: str = "system",
+        every: timedelta | None = None,
+        cron: str | None = None,
+        timezone: str = "UTC",
+        **options: Any,
+    ) -> None:
+        """Each tick starts one run of `workflow`. Raises DefinitionError."""
+        if (every is None) == (cron is None):
+            raise DefinitionError(f"The schedule {name!r}", ["give either every=timedelta(...) or cron='...'."])
+        given = {"name": name, "workflow": workflow, "args": args, "user_id": user_id, **options}
+        self._add(interval_schedule(every, **given) if every else cron_schedule(cron or "", timezone=timezone, **given))
+
+    def webhook(self, path: str, *, verify: Verifier, name: str | None = None) -> Callable[[H], H]:
+        """Decorates a handler `(event, runner)` for signed deliveries at exactly `path`. Raises DefinitionError."""
+
+        def declare(handler: H) -> H:
+            route = webhook_route(path, verify=verify, handler=handler, name=name)
+            self._refuse_twice("webhook", [*self.webhooks, route])
+            self.webhooks.append(route)
+            return handler
+
+        return declare
+
+    def _add(self, schedule: Schedule) -> None:
+        self._refuse_twice("schedule", [*self.schedules, schedule])
+        self.schedules.append(schedule)
+
+    def _refuse_twice(self, kind: str, declared: Sequence[Schedule | WebhookRoute]) -> None:
+        faults = duplicates({kind: [one.name for one in declared]})
+        if faults:
+            raise DefinitionError(f"App {self.name!r}", faults)
+
+
+def _definitions(name: str, workflows: Sequence[type[Workflow[Any, Any, Any]]]) -> dict[str, Definition]:
+    faults = [] if name and ":" not in name else [f"the name {name!r} must be a text without ':'."]
+    found: dict[str, Definition] = {}
+    for workflow in workflows:
+        try:
+            definition = resolve_payloads(definition_of(workflow))
+        except DefinitionError as error:
+            faults += error.faults
+            continue
+        other = found.setdefault(definition.name, definition)
+        if other is not definition:
+            faults.append(
+                f"{other.workflow.__name__} and {workflow.__name__} are both named {definition.name!r}: "
+                "give one of them another name=..."
+            )
+    if faults:
+        raise DefinitionError(f"App {name!r}", faults)
+    return found
+
+
+class Stepwell:
+    """All apps of a process on one database. Open it with `async with`, `with`, or FastAPI's `lifespan=stepwell.lifespan`.
+
+    Raises ConfigurationError or DefinitionError when it is made, StoreUnavailable when it is opened.
+    """
+
+    def __init__(
+        self,
+        apps: Sequence[App],
+        *,
+        settings: Settings | None = None,
+        embedded_worker: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        self.apps: Mapping[str, App] = _by_name(apps)
+        self.settings = settings or Settings()
+        self.embedded_worker = embedded_worker
+        _refuse_unbuilt(self.settings)
+        self._services = self._make_services(clock or SystemClock())
+        self._opening = Opening(self._services)
+        self._blocking: Any = None
+        self.process: Process | None = None
+
+    @property
+    def runner(self) -> WorkflowRunner:
+        """The verbs. Usable while this Stepwell is open; `run_sync(..., stateless=True)` at any time."""
+        return WorkflowRunner(self._opening)
+
+    def _make_services(self, clock: Clock) -> Services:
+        handlers = {name: handler_definitions(app, lambda: self.runner) for name, app in self.apps.items()}
+        limits = self.settings
+        return Services(
+            registry=Registry({name: {**app.definitions, **handlers[name]} for name, app in self.apps.items()}),
+            rules=Rules(limits.max_transitions_per_pass, limits.max_takeovers, limits.max_kept_signals),
+            limits=Limits(
+                args=limits.max_args_bytes,
+                state=limits.max_state_bytes,
+                payload=limits.max_payload_bytes,
+                document=limits.max_document_bytes,
+                transition_timeout=limits.transition_timeout,
+                transaction_seconds=limits.transaction_seconds,
+            ),
+            clock=clock,
+            threads=Threads(limits.sync_threads),
+            random=random.random,
+        )
+
+    # -- opening --------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Stepwell:
+        if self.process is not None:
+            raise ConfigurationError("This Stepwell is open already: open it once per process.")
+        self.process = Process(self._services, self.settings, self._opening, list(self.apps.values()))
+        try:
+            await self.process.open(worker=self.embedded_worker)
+        except BaseException:
+            self.process = None
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process is not None:
+            process, self.process = self.process, None
+            await process.close()
+            self._services.threads.close()
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
+        """For `FastAPI(lifespan=stepwell.lifespan)`: open while the application runs, drained when it stops."""
+        async with self:
+            yield
+
+    def __enter__(self) -> Stepwell:
+        from anyio.from_thread import start_blocking_portal
+
+        portal = start_blocking_portal("asyncio")
+        opened = portal.__enter__()
+        try:
+            context = opened.wrap_async_context_manager(self)
+            context.__enter__()
+        except BaseException:
+            portal.__exit__(None, None, None)
+            raise
+        self._blocking = (portal, context)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        portal, context = self._blocking
+        self._blocking = None
+        try:
+            context.__exit__(None, None, None)
+        finally:
+            portal.__exit__(None, None, None)
+
+    def mount(self, app: FastAPI, **options: Any) -> None:
+        """`app` serves the health and the runs of this Stepwell under `/api/v1`, and its webhooks at their paths."""
+        from stepwell.http.mount import mount
+
+        mount(self, app, **options)
+
+
+def _by_name(apps: Sequence[App]) -> dict[str, App]:
+    names = [app.name for app in apps]
+    faults = [f"two apps are named {name!r}." for name in sorted({name for name in names if names.count(name) > 1})]
+    if faults:
+        raise DefinitionError("Stepwell", faults)
+    return {app.name: app for app in apps}
+
+
+def _refuse_unbuilt(settings: Settings) -> None:
+    if settings.queue_url is not None:
+        raise NotBuilt("queue_url (BullMQ over Redis)")
+    if settings.auth is not None:
+        raise NotBuilt("auth (access to the API)")

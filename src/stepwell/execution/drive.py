@@ -1,0 +1,237 @@
+"""The pass of one run: decide, call, settle, commit, until it parks, ends, or is somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from pydantic import ValidationError
+
+from stepwell.definition.model import Definition, Transition
+from stepwell.engine.choose import Verdicts, decide
+from stepwell.engine.commit import Commit
+from stepwell.engine.control import set_aside, worn_out
+from stepwell.engine.outcome import Ask, Decision, Execute, Fail, Move, Outcome, Park, Raised, Unfit
+from stepwell.engine.run import Inbox, Run
+from stepwell.engine.settle import fail, move, park, settle
+from stepwell.errors import LeaseLost, StoreUnavailable
+from stepwell.execution.attempt import Attempt
+from stepwell.execution.call import Interrupted, ask, call, time_limit, trace_of
+from stepwell.execution.scope import Reason, Scope
+from stepwell.execution.services import Services
+from stepwell.execution.storage import Journal, Storage
+from stepwell.store.base import Claimed
+
+log = logging.getLogger("stepwell.execution")
+
+_LOOK_AGAIN = 30_000_000
+"""After how many microseconds a run that the code doesn't fit is looked at again."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """One run in the hands of this process. `drive` takes it on; `stop` ends it from outside."""
+
+    services: Services
+    storage: Storage
+    run: Run
+    inbox: Inbox = ()
+    journal: Journal = field(default_factory=dict)
+    hold: bool = False
+    """Wait out the delays of retries instead of releasing the run."""
+    fresh: bool = False
+    """Made by this process a moment ago: its args and state fit this code."""
+    scope: Scope | None = None
+    executing: Transition | None = None
+    stopped: Reason | None = None
+
+    @classmethod
+    def of(cls, services: Services, storage: Storage, claimed: Claimed) -> Pass:
+        """The pass of a claimed run."""
+        return cls(services, storage, claimed.run, claimed.inbox, claimed.steps)
+
+    def stop(self, reason: Reason) -> None:
+        """Whatever it executes is cancelled; it commits nothing any more."""
+        self.stopped = reason
+        if self.scope is not None:
+            self.scope.stop(reason)
+
+    async def drive(self) -> Run | None:
+        """The run where it parked or ended; None if it was lost, or stopped from outside."""
+        definition = self.services.registry.find(self.run.app_name, self.run.workflow_name)
+        unfit = _unfit(definition, self.run, self.fresh)
+        if definition is None or unfit:
+            return await self._commit(self._aside(unfit or "no such workflow is registered"))
+        if self.run.takeovers >= self.services.rules.max_takeovers:
+            return await self._commit(worn_out(definition, self.run, self.services.clock.now()))
+        while self.stopped is None:
+            run = await self._advance(definition)
+            if run is None or run.owner is None:
+                return run
+            self.run = run
+            if run.status == "retrying" and run.due_at is not None:
+                await self._wait(run.due_at)
+        return None
+
+    async def _advance(self, definition: Definition) -> Run | None:
+        try:
+            decision, early = await self._decide(definition)
+            if isinstance(decision, Execute):
+                return await self._execute(definition, decision, early)
+            return await self._commit(self._unexecuted(definition, decision))
+        except Interrupted:
+            return None
+
+    async def _decide(self, definition: Definition) -> tuple[Decision, Outcome | None]:
+        verdicts: dict[int, bool] = {}
+        while True:
+            decision = self._next(definition, verdicts)
+            if not isinstance(decision, Ask):
+                return decision, None
+            started_at = self.services.clock.now()
+            try:
+                verdicts[decision.transition.order] = await self._ask(definition, decision.transition)
+            except Exception as error:  # noqa: BLE001 - a guard that raises is a failed attempt (semantics 1)
+                failure = Raised(started_at, error, trace_of(error), self.services.random())
+                return Execute(decision.transition), failure
+
+    def _next(self, definition: Definition, verdicts: Verdicts) -> Decision:
+        return decide(definition, self.run, self.inbox, verdicts, self.services.clock.now(), self.services.rules)
+
+    async def _ask(self, definition: Definition, transition: Transition) -> bool:
+        attempt = Attempt(self.services, self.storage, definition, self.run, transition, {})
+        scope = self._scope(definition, transition)
+        try:
+            verdict = False
+            with scope:
+                verdict = await ask(definition, transition, attempt)
+            if scope.reason == "timeout":
+                raise TimeoutError(f"the guard {transition.guard_name} took too long")
+            if scope.reason is not None:
+                raise Interrupted(scope.reason)
+            return verdict
+        finally:
+            self.scope = None
+            attempt.close()
+
+    def _scope(self, definition: Definition, transition: Transition) -> Scope:
+        seconds = time_limit(self.services, transition)
+        if self.run.deadline is not None:
+            left = max(self.run.deadline - self.services.clock.now(), 0) / 1_000_000
+            seconds = min(seconds, left) if seconds else left
+        self.scope = Scope(seconds or None, f"{definition.name}.{transition.name} of run {self.run.id}")
+        if self.stopped is not None:
+            self.scope.reason = self.stopped
+        return self.scope
+
+    async def _execute(self, definition: Definition, decision: Execute, early: Outcome | None) -> Run | None:
+        attempt = Attempt(self.services, self.storage, definition, self.run, decision.transition, self.journal)
+        self.executing = decision.transition
+        try:
+            outcome = early or await self._call(definition, decision, attempt)
+            commit = self._settle(definition, decision, outcome)
+            return await self._conclude(commit, attempt, isinstance(outcome, Raised))
+        finally:
+            self.executing = None
+            if attempt.transaction_ is not None:
+                await attempt.transaction_.roll_back()
+
+    async def _call(self, definition: Definition, decision: Execute, attempt: Attempt) -> Outcome:
+        scope = self._scope(definition, decision.transition)
+        attempt.stop_by(scope.stop)
+        try:
+            return await call(self.services, definition, self.run, decision, attempt, scope)
+        finally:
+            self.scope = None
+
+    def _settle(self, definition: Definition, decision: Execute, outcome: Outcome) -> Commit:
+        run, now = self.run, self.services.clock.now()
+        if isinstance(outcome, Raised) and run.deadline is not None and now >= run.deadline:
+            late = decide(definition, run, self.inbox, {}, now, self.services.rules)
+            assert isinstance(late, Fail)  # past its deadline a run can only fail
+            return fail(definition, run, late, outcome.started_at, now)
+        return settle(definition, run, decision, outcome, self.inbox, now, hold=self.hold)
+
+    async def _conclude(self, commit: Commit, attempt: Attempt, failed: bool) -> Run | None:
+        opened = attempt.transaction_
+        if opened is None:
+            return await self._commit(commit)
+        if failed or attempt.rolled_back:
+            await opened.roll_back()
+            return await self._commit(commit)
+        try:
+            return await self._committed(commit, await opened.commit(commit))
+        except LeaseLost as error:
+            log.info("%s", error)
+            return None
+
+    def _unexecuted(self, definition: Definition, decision: Ask | Fail | Move | Park | Unfit) -> Commit:
+        run, now = self.run, self.services.clock.now()
+        match decision:
+            case Park():
+                return park(run, decision, now)
+            case Fail():
+                return fail(definition, run, decision, now, now)
+            case Move(place):
+                return move(run, place, now)
+            case Unfit(reason):
+                return self._aside(reason)
+            case Ask():
+                raise AssertionError("guards are asked before")
+            case _ as never:
+                assert_never(never)
+
+    def _aside(self, reason: str) -> Commit:
+        log.warning("run %s (%s) is left as it is: %s", self.run.id, self.run.workflow_name, reason)
+        now = self.services.clock.now()
+        return set_aside(self.run, now + _LOOK_AGAIN, now)
+
+    async def _commit(self, commit: Commit) -> Run | None:
+        pause = 0.05
+        while True:
+            try:
+                return await self._committed(commit, await self.storage.commit(commit))
+            except LeaseLost as error:
+                log.info("%s", error)
+                return None
+            except StoreUnavailable as error:
+                # The user's code has run: its checkpoint is worth waiting for as long as the run is ours.
+                log.warning("run %s: its checkpoint waits for the database: %s", self.run.id, error)
+                if self.stopped is not None:
+                    return None
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    async def _committed(self, commit: Commit, run: Run) -> Run:
+        if commit.taken and self.inbox:
+            self.inbox = tuple(signal for signal in self.inbox if signal.id != commit.taken)
+        if run.visit != self.run.visit:
+            # Back from a detour an earlier visit is resumed, and with it what it has journaled.
+            resumed = self.run.detours is not None and run.visit < self.run.visit and run.owner is not None
+            self.journal = await self.storage.journal(run.id) if resumed else {}
+        return run
+
+    async def _wait(self, moment: int) -> None:
+        sleeping = asyncio.ensure_future(self.services.clock.sleep_until(moment))
+        try:
+            while not sleeping.done() and self.stopped is None:
+                await asyncio.wait([sleeping], timeout=0.5)
+        finally:
+            sleeping.cancel()
+
+
+def _unfit(definition: Definition | None, run: Run, fresh: bool) -> str | None:
+    if definition is None:
+        return "no such workflow is registered"
+    if fresh:
+        return None
+    try:
+        if definition.args is not None:
+            definition.args.load(run.args)
+        if run.state != definition.initial_state:
+            definition.state.load(run.state)
+    except ValidationError as error:
+        return f"its args or state no longer fit {definition.workflow.__name__}: {error}"
+    return None

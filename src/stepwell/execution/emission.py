@@ -1,0 +1,92 @@
+"""Who an event starts and resumes, worked out before anything is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+
+from pydantic_core import to_json
+
+from stepwell.definition.inputs import args_json, bounded, payload_json
+from stepwell.definition.model import Definition
+from stepwell.engine.begin import Request, begin
+from stepwell.engine.commit import Commit, Emission, Resume
+from stepwell.engine.matching import event_key
+from stepwell.errors import InvalidArgs, InvalidPayload
+from stepwell.execution.services import Services, new_id
+from stepwell.store.workspaces import workspace_of
+
+log = logging.getLogger("stepwell.events")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A listener that the event's data doesn't fit."""
+
+    app_name: str
+    workflow_name: str
+    transition: str | None
+    """None: the event would have started the workflow."""
+    reason: str
+
+
+def plan(
+    services: Services, name: str, data: object, user_id: str | None, event_id: str | None
+) -> tuple[Emission, list[Refusal]]:
+    """The emission with validated args and payloads, and whom it doesn't fit. Raises PayloadTooLarge."""
+    text = bounded(to_json(data).decode(), services.limits.payload, f"The data of event {name!r}")
+    plain, now = json.loads(text), services.clock.now()
+    identity = event_id or new_id()
+    refused: list[Refusal] = []
+    starts, resumes = [], []
+    for app, definition in services.registry.starting(name):
+        for event in definition.on:
+            if event.name == name and event_key(event, plain) is not None:
+                start = _start(services, app, definition, plain, user_id, identity, now, refused)
+                starts += [start] if start else []
+    for app, definition, transition in services.registry.resuming(name):
+        matched = event_key(transition.event, plain) if transition.event else None
+        if matched is None:
+            continue
+        try:
+            payload = payload_json(definition, transition, plain, services.limits.payload)
+        except InvalidPayload as error:
+            refused.append(_refusal(name, app, definition, transition.name, error))
+            continue
+        resumes.append(Resume(name, app, definition.name, transition.name, matched, payload))
+    return Emission(name, identity, user_id, tuple(starts), tuple(resumes)), refused
+
+
+def _start(
+    services: Services,
+    app: str,
+    definition: Definition,
+    data: object,
+    user_id: str | None,
+    event_id: str,
+    now: int,
+    refused: list[Refusal],
+) -> Commit | None:
+    user = user_id or "system"
+    try:
+        args = args_json(definition, data, services.limits.args)
+    except InvalidArgs as error:
+        refused.append(_refusal(event_id, app, definition, None, error))
+        return None
+    request = Request(
+        id=new_id(),
+        app_name=app,
+        user_id=user,
+        workspace_id=workspace_of(app, user),
+        args=args,
+        idempotency_key=f"event:{event_id}:{definition.name}",
+    )
+    return begin(definition, request, now)
+
+
+def _refusal(
+    event: str, app: str, definition: Definition, transition: str | None, error: InvalidArgs | InvalidPayload
+) -> Refusal:
+    log.warning("event %s doesn't fit %s/%s (%s): %s", event, app, definition.name, transition or "start", error)
+    return Refusal(app, definition.name, transition, str(error))

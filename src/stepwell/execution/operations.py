@@ -1,0 +1,150 @@
+"""What people and the sweep do to a run, as operations for a connection: read the row, ask the engine, write its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from stepwell.definition.codec import canonical
+from stepwell.definition.inputs import payload_json
+from stepwell.definition.model import Definition
+from stepwell.engine.choose import decide
+from stepwell.engine.commit import Resume
+from stepwell.engine.control import cancel, retry
+from stepwell.engine.outcome import Ask, Execute
+from stepwell.engine.run import Run, SignalRow
+from stepwell.engine.signals import Arrival, accept, takers
+from stepwell.errors import (
+    IdempotencyConflict,
+    InvalidPayload,
+    PayloadTooLarge,
+    RunFinished,
+    UnknownTransition,
+    UnknownWorkflow,
+    WorkflowNotFound,
+)
+from stepwell.execution.services import Services, new_id
+from stepwell.store import runs, signals
+from stepwell.store.apply import Applier, unmark
+
+
+def visible(run: Run | None, workflow_id: str, user_id: str | None) -> Run:
+    """The run, if there is one that this user may see. Raises WorkflowNotFound: somebody else's looks like none."""
+    if run is None or (user_id is not None and run.user_id != user_id):
+        raise WorkflowNotFound(f"No run {workflow_id!r}" + (f" of user {user_id!r}." if user_id is not None else "."))
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Each returns a function of a connection, which the writer or the caller's transaction calls."""
+
+    services: Services
+    applier: Applier
+
+    def signal(
+        self, workflow_id: str, name: str, data: object, user_id: str | None, key: str | None
+    ) -> Callable[[Connection], Run]:
+        """The run, with the signal in its inbox; once per idempotency key."""
+
+        def operation(connection: Connection) -> Run:
+            run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
+            definition = self.definition(run)
+            text = self._payload(definition, run, name, data)
+            if key is not None and (earlier := signals.by_key(connection, run.id, key)):
+                return _same_signal(run, earlier, name, text, key)
+            now = self.services.clock.now()
+            arrival = Arrival(new_id(), name, text, "signal", user_id, key)
+            kept = signals.open_count(connection, run.id) if run.inbox else 0
+            signals.put(connection, accept(definition, run, arrival, kept, now, self.services.rules), now)
+            return visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
+
+        return operation
+
+    def _payload(self, definition: Definition, run: Run, name: str, data: object) -> str:
+        candidates = takers(definition, name)
+        here = next((t for t in candidates if t.source == run.place), candidates[0])
+        return payload_json(definition, here, data, self.services.limits.payload)
+
+    def cancel(
+        self, workflow_id: str, user_id: str | None, reason: str | None, executing: str | None = None
+    ) -> Callable[[Connection], Run]:
+        """The run, cancelled."""
+
+        def operation(connection: Connection) -> Run:
+            run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
+            commit = cancel(run, reason, executing or self._executing(run), self.services.clock.now())
+            if commit is None:
+                return run
+            [answer] = self.applier.advance(connection, [commit])
+            assert isinstance(answer, Run)  # the row was read in this transaction: the fence holds
+            return answer
+
+        return operation
+
+    def _executing(self, run: Run) -> str | None:
+        """The transition that another process executes, as far as the row tells: the first that may fire."""
+        definition = self.services.registry.find(run.app_name, run.workflow_name)
+        if run.owner is None or definition is None or run.place not in definition.places:
+            return None
+        decision = decide(definition, run, (), {}, self.services.clock.now(), self.services.rules)
+        return decision.transition.name if isinstance(decision, Execute | Ask) else None
+
+    def end_child(self, workflow_id: str, reason: str) -> Callable[[Connection], Run | None]:
+        """The child, cancelled because its parent ended, and its mark removed; None if it had ended by itself."""
+
+        def operation(connection: Connection) -> Run | None:
+            unmark(connection, workflow_id)
+            run = runs.load_one(connection, workflow_id)
+            if run is None or run.finished:
+                return None
+            return self.cancel(workflow_id, None, reason)(connection)
+
+        return operation
+
+    def retry(self, workflow_id: str, user_id: str | None) -> Callable[[Connection], Run]:
+        """The run, due now with a full budget."""
+
+        def operation(connection: Connection) -> Run:
+            run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
+            [answer] = self.applier.advance(connection, [retry(self.definition(run), run, self.services.clock.now())])
+            assert isinstance(answer, Run)  # as above
+            return answer
+
+        return operation
+
+    def definition(self, run: Run) -> Definition:
+        """The definition of a stored run. Raises UnknownWorkflow where the code lacks it."""
+        found = self.services.registry.find(run.app_name, run.workflow_name)
+        if found is None:
+            raise UnknownWorkflow(
+                f"Run {run.id} is of {run.app_name}/{run.workflow_name}, which isn't registered in this process."
+            )
+        return found
+
+
+def accept_event(services: Services) -> Callable[[Run, Resume, int], SignalRow | None]:
+    """What an event makes of a run that listens: its signal, or None if the run takes nothing any more."""
+
+    def accepted(run: Run, resume: Resume, now: int) -> SignalRow | None:
+        definition = services.registry.find(run.app_name, run.workflow_name)
+        if definition is None:
+            return None
+        arrival = Arrival("", resume.transition, resume.data, "event")
+        try:
+            return accept(definition, run, arrival, 0, now, services.rules)
+        except (RunFinished, UnknownTransition, PayloadTooLarge, InvalidPayload):
+            return None
+
+    return accepted
+
+
+def _same_signal(run: Run, earlier: SignalRow, name: str, text: str, key: str) -> Run:
+    if earlier.name != name or canonical(earlier.data) != canonical(text):
+        raise IdempotencyConflict(
+            f"The idempotency key {key!r} of run {run.id} belongs to the signal {earlier.name!r} with other data: "
+            "use another key."
+        )
+    return run

@@ -1,0 +1,114 @@
+"""The passes that run in this process, and the slots that they take."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context
+
+from stepwell.engine.run import Run
+from stepwell.execution.drive import Pass
+from stepwell.execution.scope import Reason
+from stepwell.execution.services import Services
+from stepwell.execution.storage import Durable
+from stepwell.store.base import Claimed
+
+log = logging.getLogger("stepwell.execution")
+
+
+class Passes:
+    """Runs owned by this process are executed here, at most one pass per run.
+
+    `slots` is how many the worker may run at once (0: no worker here); `run_sync` comes on top.
+    """
+
+    def __init__(self, services: Services, storage: Durable, worker_id: str, slots: int) -> None:
+        self.services = services
+        self.worker_id = worker_id
+        self.slots = slots
+        self.accepting = False
+        self.on_end: Callable[[], None] = lambda: None
+        self._storage = storage
+        self._taken = 0
+        self._running: dict[str, tuple[Pass, asyncio.Task[Run | None]]] = {}
+
+    @property
+    def free(self) -> int:
+        """Slots that nothing has taken or reserved."""
+        return self.slots - self._taken if self.accepting else 0
+
+    @property
+    def executing(self) -> dict[str, str | None]:
+        """The run ids in this process's hands, with the transition that each executes right now."""
+        return {run_id: p.executing.name if p.executing else None for run_id, (p, _) in self._running.items()}
+
+    def reserve(self) -> bool:
+        """True if a slot was free and is taken now; give it back with `unreserve`, or use it with `launch`."""
+        if self.free <= 0:
+            return False
+        self._taken += 1
+        return True
+
+    def unreserve(self) -> None:
+        """The slot is free again."""
+        self._taken -= 1
+        self.on_end()
+
+    def launch(
+        self,
+        claimed: Claimed,
+        *,
+        reserved: bool = False,
+        extra: bool = False,
+        hold: bool = False,
+        fresh: bool = False,
+        context: Context | None = None,
+    ) -> asyncio.Task[Run | None]:
+        """The run is executed, in a task of Stepwell's. `extra` takes no slot; `reserved` uses one taken before."""
+        if not extra and not reserved:
+            self._taken += 1
+        one = Pass(self.services, self._storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
+        task = asyncio.get_running_loop().create_task(self._drive(one, extra), context=context)
+        self._running[claimed.run.id] = (one, task)
+        return task
+
+    async def _drive(self, one: Pass, extra: bool) -> Run | None:
+        run_id = one.run.id
+        try:
+            return await one.drive()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # Not user code: that is a failed attempt. The run stays ours on paper, and the sweep releases it.
+            log.exception("run %s: its pass broke; it will be taken up again", run_id)
+            return None
+        finally:
+            if self._running.get(run_id, (None,))[0] is one:
+                del self._running[run_id]
+            if not extra:
+                self._taken -= 1
+            self.on_end()
+
+    def stop(self, run_id: str, reason: Reason) -> None:
+        """What this process executes of the run is cancelled."""
+        if run_id in self._running:
+            self._running[run_id][0].stop(reason)
+
+    def stop_all(self, reason: Reason) -> None:
+        """Everything that is executed here is cancelled."""
+        for one, _ in list(self._running.values()):
+            one.stop(reason)
+
+    async def drained(self, seconds: float) -> bool:
+        """True if every pass came to its end within this time."""
+        tasks = [task for _, task in self._running.values()]
+        if not tasks:
+            return True
+        _, pending = await asyncio.wait(tasks, timeout=seconds)
+        return not pending
+
+    @property
+    def held(self) -> list[tuple[str, int]]:
+        """(id, claim) of each run in this process's hands."""
+        return [(run_id, one.run.claim) for run_id, (one, _) in self._running.items()]

@@ -1,0 +1,43 @@
+"""What executing a run needs, handed down from the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from uuid_utils import uuid7
+
+from stepwell.definition.registry import Registry
+from stepwell.engine.outcome import Rules
+from stepwell.execution.clock import Clock
+from stepwell.execution.threads import Threads
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes and times in seconds, from the settings."""
+
+    args: int
+    state: int
+    payload: int
+    document: int
+    transition_timeout: float
+    transaction_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Shared by all runs of a process."""
+
+    registry: Registry
+    rules: Rules
+    limits: Limits
+    clock: Clock
+    threads: Threads
+    random: Callable[[], float]
+    """0.0 to 1.0, for jitter."""
+
+
+def new_id() -> str:
+    """A UUIDv7: unique, and sorted by time."""
+    return str(uuid7())

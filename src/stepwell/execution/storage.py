@@ -1,0 +1,240 @@
+"""The seam between executing a run and storing it: the same pass runs durable and stateless."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stepwell.definition.codec import Codec, codec_for
+from stepwell.engine.commit import Commit
+from stepwell.engine.run import Run, StepRow
+from stepwell.errors import LeaseLost, StatelessError, StepwellError
+from stepwell.execution.services import Services
+from stepwell.store import documents, history, runs
+from stepwell.store.base import Advance, DocumentRow, Record
+
+if TYPE_CHECKING:
+    from stepwell.store.store import Store
+
+Journal = dict[tuple[str, str], str]
+_RETURN_CODECS: dict[Any, Codec[Any]] = {}
+
+
+class OpenTransaction(Protocol):
+    """`self.transaction()` of one attempt."""
+
+    connection: AsyncConnection
+
+    async def commit(self, commit: Commit) -> Run:
+        """The commit and the user's writes are durable, together. Raises LeaseLost, StoreUnavailable."""
+        ...
+
+    async def roll_back(self) -> None:
+        """Nothing of it remains."""
+        ...
+
+
+class Storage(Protocol):
+    """Where a run's checkpoints go."""
+
+    durable: bool
+
+    async def commit(self, commit: Commit) -> Run:
+        """The commit is true. Raises LeaseLost, StoreUnavailable."""
+        ...
+
+    async def documents(self, run_id: str) -> list[DocumentRow]:
+        """The current documents of the run."""
+        ...
+
+    async def step(
+        self,
+        run: Run,
+        transition: str,
+        name: str,
+        journal: Journal,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """What `fn` returned, round-tripped, now or in an earlier attempt of this visit."""
+        ...
+
+    async def journal(self, run_id: str) -> Journal:
+        """What the run's current visit has journaled."""
+        ...
+
+    async def transaction(self, run: Run) -> OpenTransaction:
+        """An open transaction that holds the run's fence."""
+        ...
+
+
+class Durable:
+    """Everything goes to the database."""
+
+    durable = True
+
+    def __init__(self, services: Services, store: Store) -> None:
+        self._services = services
+        self._store = store
+
+    async def commit(self, commit: Commit) -> Run:
+        answer = await self._store.writer.write(Advance(commit))
+        assert isinstance(answer, Run)
+        return answer
+
+    async def documents(self, run_id: str) -> list[DocumentRow]:
+        return await self._store.read(lambda connection: documents.of_run(connection, run_id))
+
+    async def step(
+        self,
+        run: Run,
+        transition: str,
+        name: str,
+        journal: Journal,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        codec = return_codec(fn)
+        recorded = journal.get((transition, name))
+        if recorded is None:
+            recorded = codec.dump(await call(self._services, fn, args, kwargs))
+            row = StepRow(run.id, run.visit, transition, name, recorded, self._services.clock.now())
+            await self._store.writer.write(Record(row, run.version, run.claim))
+            journal[transition, name] = recorded
+        return codec.load(recorded)
+
+    async def journal(self, run_id: str) -> Journal:
+        found = await self._store.read(lambda connection: history.journals(connection, [run_id]))
+        return found.get(run_id, {})
+
+    async def transaction(self, run: Run) -> OpenTransaction:
+        opened = _SqliteTransaction(self._store)
+        await opened.open(run)
+        return opened
+
+
+class _SqliteTransaction:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._context = store.transaction()
+
+    async def open(self, run: Run) -> None:
+        self.connection = await self._context.__aenter__()
+        try:
+            await self.connection.run_sync(_hold, run)
+        except BaseException:
+            await self.roll_back()
+            raise
+
+    async def commit(self, commit: Commit) -> Run:
+        try:
+            [answer] = await self.connection.run_sync(self._store.applier.advance, [commit])
+            if isinstance(answer, LeaseLost):
+                raise answer
+            await self.connection.commit()
+        finally:
+            await self.roll_back()
+        self._store.writer.on_commit([(Advance(commit), answer)])
+        return answer
+
+    async def roll_back(self) -> None:
+        # Closing the connection rolls back what wasn't committed, and gives the lane back.
+        context, self._context = self._context, None  # type: ignore[assignment]
+        if context is not None:
+            await context.__aexit__(None, None, None)
+
+
+def _hold(connection: Connection, run: Run) -> None:
+    fence = runs.fence(connection, [run.id]).get(run.id)
+    if fence is None or (fence.version, fence.claim) != (run.version, run.claim):
+        raise LeaseLost(f"Run {run.id} was taken over or cancelled.")
+
+
+class Memory:
+    """A stateless run: nothing is stored, documents stay in memory."""
+
+    durable = False
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.saved: list[DocumentRow] = []
+
+    async def commit(self, commit: Commit) -> Run:
+        if commit.effects.documents:
+            self._save(commit)
+        return commit.run
+
+    def _save(self, commit: Commit) -> None:
+        run = commit.run
+        for n, w in enumerate(commit.effects.documents):
+            row = DocumentRow(
+                f"{run.version}.{n}", run.id, run.version * 1000 + n, w.name, w.key, w.content, w.tags, w.meta, w.errors,
+                w.internal, w.transition, run.version, run.updated_at, None,
+            )  # fmt: skip
+            same = [i for i, old in enumerate(self.saved) if w.key is not None and old.key == w.key]
+            if same:
+                self.saved[same[0]] = row._replace(position=self.saved[same[0]].position)
+            else:
+                self.saved.append(row)
+
+    async def documents(self, run_id: str) -> list[DocumentRow]:
+        return list(self.saved)
+
+    async def step(
+        self,
+        run: Run,
+        transition: str,
+        name: str,
+        journal: Journal,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        codec = return_codec(fn)
+        return codec.load(codec.dump(await call(self._services, fn, args, kwargs)))
+
+    async def journal(self, run_id: str) -> Journal:
+        return {}
+
+    async def transaction(self, run: Run) -> OpenTransaction:
+        raise StatelessError("self.transaction(): a stateless run has no database; run it without stateless=True.")
+
+
+async def call(services: Services, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a step's function returned: awaited on the loop if it is async, else called in a thread of Stepwell's."""
+    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
+        return await fn(*args, **kwargs)
+    value = await services.threads.run(fn, *args, **kwargs)
+    return await value if inspect.isawaitable(value) else value
+
+
+def return_codec(fn: Callable[..., Any]) -> Codec[Any]:
+    """The codec of the return annotation of `fn`; of any JSON where it has none."""
+    key = getattr(fn, "__func__", fn)
+    try:
+        found = _RETURN_CODECS.get(key)
+    except TypeError:
+        return codec_for(_annotation(fn))
+    if found is None:
+        found = codec_for(_annotation(fn))
+        if "<locals>" not in getattr(key, "__qualname__", "<locals>"):
+            _RETURN_CODECS[key] = found  # module-level functions only: closures would pile up
+    return found
+
+
+def _annotation(fn: Callable[..., Any]) -> Any:
+    target = getattr(fn, "func", fn)
+    if not inspect.isroutine(target) and not inspect.isclass(target):
+        target = type(target).__call__
+    try:
+        return get_type_hints(target, include_extras=True).get("return", Any)
+    except NameError as error:
+        raise StepwellError(f"self.step: the annotations of {fn!r} can't be resolved: {error}") from error
+    except TypeError:
+        return Any  # a builtin without annotations

@@ -1,0 +1,90 @@
+"""Who waits for the end of a run: one watcher per process, however many wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+
+from stepwell.engine.run import Run
+from stepwell.errors import StoreUnavailable
+from stepwell.store import runs
+from stepwell.store.store import Store
+
+log = logging.getLogger("stepwell.runner")
+
+_ENDED = frozenset({"completed", "failed", "canceled"})
+_STILL = _ENDED | {"waiting"}
+_FALLBACK = 1.0
+"""Seconds after which the database is asked without any hint."""
+
+
+class Ends:
+    """Hears of commits in this process by their rows, and asks the database in one query for all others."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: dict[str, list[tuple[frozenset[str], asyncio.Future[Run]]]] = defaultdict(list)
+        self._new: set[str] = set()
+        self._look = asyncio.Event()
+        self._everything = False
+
+    async def wait(self, run_id: str, *, parked: bool = False) -> Run:
+        """The run once it has ended or failed; with `parked`, also once it waits. Never, if there is no such run."""
+        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        entry = (_STILL if parked else _ENDED, future)
+        self._waiting[run_id].append(entry)
+        self._new.add(run_id)
+        self._look.set()
+        try:
+            return await future
+        finally:
+            self._forget(run_id, entry)
+
+    def heard(self, run: Run | None) -> None:
+        """A hint: this run has changed; with None, any may have."""
+        if run is None:
+            self._everything = True
+            self._look.set()
+        elif run.id in self._waiting:
+            self._tell(run)
+
+    async def run(self) -> None:
+        """Watches until it is cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(_FALLBACK):
+                    await self._look.wait()
+            except TimeoutError:
+                self._everything = bool(self._waiting)
+            self._look.clear()
+            began = time.monotonic()
+            await self._ask()
+            # A question about thousands of runs is asked less often: at most a twentieth of the time goes into it.
+            await asyncio.sleep(min((time.monotonic() - began) * 19, _FALLBACK))
+
+    async def _ask(self) -> None:
+        wanted = list(self._waiting) if self._everything else [one for one in self._new if one in self._waiting]
+        self._new.clear()
+        self._everything = False
+        if not wanted:
+            return
+        try:
+            found = await self._store.read(lambda connection: runs.still(connection, wanted))
+        except StoreUnavailable as error:
+            log.warning("%s", error)
+            return
+        for run in found.values():
+            self._tell(run)
+
+    def _tell(self, run: Run) -> None:
+        for statuses, future in self._waiting.get(run.id, ()):
+            # A run that is ready waits only for a worker: it isn't at rest.
+            if run.status in statuses and run.ready_at is None and not future.done():
+                future.set_result(run)
+
+    def _forget(self, run_id: str, entry: tuple[frozenset[str], asyncio.Future[Run]]) -> None:
+        self._waiting[run_id].remove(entry)
+        if not self._waiting[run_id]:
+            del self._waiting[run_id]

@@ -1,0 +1,110 @@
+"""A start, worked out: everything is validated before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from stepwell.definition.inputs import args_json
+from stepwell.definition.model import Definition
+from stepwell.engine.begin import Request, begin
+from stepwell.engine.commit import Commit
+from stepwell.errors import InvalidArgs
+from stepwell.execution.clock import microseconds, to_moment
+from stepwell.execution.services import Services, new_id
+from stepwell.store.workspaces import workspace_of
+
+if TYPE_CHECKING:
+    from stepwell.definition.workflow import Workflow
+
+MAX_KEY = 512
+MAX_LABELS = 50
+MAX_NAME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One of the starts of `run_many`."""
+
+    workflow: type[Workflow[Any, Any, Any]] | str
+    args: Any = None
+    labels: Sequence[str] = ()
+    idempotency_key: str | None = None
+    delay: timedelta | None = None
+    at: datetime | None = None
+    priority: int | None = None
+    workspace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """On whose behalf a run starts."""
+
+    app_name: str
+    user_id: str
+    internal: int = 0
+
+
+def prepare(services: Services, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
+    """The commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
+    definition = services.registry.get(origin.app_name, start.workflow)
+    if not origin.user_id or not isinstance(origin.user_id, str) or len(origin.user_id) > MAX_NAME:
+        raise InvalidArgs(f"user_id={origin.user_id!r}: give a text of 1 to {MAX_NAME} characters.")
+    now = services.clock.now()
+    request = Request(
+        id=new_id(),
+        app_name=origin.app_name,
+        user_id=origin.user_id,
+        workspace_id=start.workspace_id or workspace_of(origin.app_name, origin.user_id),
+        args=args_json(definition, start.args, services.limits.args),
+        labels=_labels(start.labels),
+        priority=_priority(start.priority),
+        idempotency_key=_key(start.idempotency_key),
+        due_at=_due(start.delay, start.at, now),
+        owner=owner,
+        internal=origin.internal,
+    )
+    return definition, begin(definition, request, now)
+
+
+def _labels(labels: Sequence[str]) -> str:
+    if not labels:
+        return "[]"
+    if isinstance(labels, str | Mapping) or not all(
+        isinstance(one, str) and 0 < len(one) <= MAX_NAME for one in labels
+    ):
+        raise InvalidArgs(f"labels={labels!r}: give a sequence of texts, as in labels=['vip'].")
+    if len(labels) > MAX_LABELS:
+        raise InvalidArgs(f"{len(labels)} labels: a run has at most {MAX_LABELS}.")
+    return to_json(list(dict.fromkeys(labels))).decode()
+
+
+def _priority(priority: int | None) -> int | None:
+    if priority is not None and (not isinstance(priority, int) or not -(2**31) <= priority < 2**31):
+        raise InvalidArgs(f"priority={priority!r}: give a whole number; higher goes first.")
+    return priority
+
+
+def _key(key: str | None) -> str | None:
+    if key is not None and (not isinstance(key, str) or not 0 < len(key) <= MAX_KEY):
+        raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters.")
+    return key
+
+
+def _due(delay: timedelta | None, at: datetime | None, now: int) -> int | None:
+    if delay is not None and at is not None:
+        raise InvalidArgs("delay= and at= exclude each other: give one of them.")
+    if delay is not None:
+        if delay < timedelta(0):
+            raise InvalidArgs(f"delay={delay!r}: a delay is zero or more.")
+        return now + microseconds(delay)
+    if at is None:
+        return None
+    try:
+        return to_moment(at)
+    except ValueError as error:
+        raise InvalidArgs(f"at={at!r}: {error}") from error

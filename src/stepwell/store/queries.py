@@ -1,0 +1,51 @@
+"""Reading runs for people: filters, keyset pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from stepwell.engine.run import Run
+from stepwell.store.tables import runs
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which runs to list; None: any."""
+
+    app_name: str | None = None
+    workflow_name: str | None = None
+    status: tuple[str, ...] | None = None
+    label: str | None = None
+    user_id: str | None = None
+    workspace_id: str | None = None
+    parent_id: str | None = None
+
+
+def list_runs(connection: Connection, wanted: Filter, limit: int, before: str | None) -> list[Run]:
+    """The newest runs first; at most `limit`, those older than `before` if given. Internal ones are left out."""
+    query = select(runs).where(runs.c.internal == 0, *_conditions(wanted)).order_by(runs.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(runs.c.id < before)
+    return [Run._make(row) for row in connection.execute(query)]
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    for name in ("app_name", "workflow_name", "user_id", "workspace_id", "parent_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            found.append(runs.c[name] == value)
+    if wanted.status is not None:
+        found.append(runs.c.status.in_(wanted.status))
+    if wanted.label is not None:
+        each = func.json_each(runs.c.labels).table_valued("value")
+        found.append(select(each.c.value).where(each.c.value == wanted.label).exists())
+    return found
+
+
+def count_by_status(connection: Connection) -> dict[str, int]:
+    """How many runs have each status."""
+    query = select(runs.c.status, func.count()).where(runs.c.internal == 0).group_by(runs.c.status)
+    return {row[0]: row[1] for row in connection.execute(query)}
