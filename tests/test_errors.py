@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from pydantic import BaseModel
 
-from stepwell import errors
+from stepwell import END, App, Settings, Stepwell, Workflow, WorkflowRunner, errors, transition
 from stepwell.errors import StepwellError
 
 TABLE: list[tuple[StepwellError, int, str]] = [
@@ -104,3 +108,153 @@ def test_errors_carry_what_a_program_needs() -> None:
     assert errors.DefinitionError("App 'shop'", ["one", "two"]).faults == ("one", "two")
     assert errors.RetryAfter(timedelta(seconds=2)).delay == timedelta(seconds=2)
     assert isinstance(errors.NotBuilt("FanOut"), NotImplementedError)
+
+
+class Order(BaseModel):
+    order_id: str
+
+
+class Answer(BaseModel):
+    note: str = ""
+
+
+class Approve(Workflow[Order, None, str]):
+    @transition(target="review")
+    async def ask(self) -> None: ...
+
+    @transition("review", END, wait=True)
+    async def decide(self, answer: Answer) -> str:
+        if answer.note == "explode":
+            raise ValueError("no such account")
+        return "approved"
+
+
+@pytest_asyncio.fixture
+async def runner(tmp_path: Path) -> AsyncIterator[WorkflowRunner]:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'shop.db'}", max_args_bytes=100, max_payload_bytes=100)
+    async with Stepwell(apps=[App("shop", workflows=[Approve])], settings=settings) as stepwell:
+        yield stepwell.runner
+
+
+async def waiting(runner: WorkflowRunner) -> str:
+    """The id of a run at "review"."""
+    done = await runner.run_sync(Approve, Order(order_id="A1"), app_name="shop", user_id="u1", idempotency_key="cart-7")
+    assert done.place == "review"
+    assert done.workflow_id is not None
+    return done.workflow_id
+
+
+Provoke = Callable[[WorkflowRunner, str], Awaitable[object]]
+
+
+def start(workflow: object, args: object, app_name: str = "shop", **more: object) -> Provoke:
+    return lambda runner, _: runner.run(workflow, args, app_name=app_name, user_id="u1", **more)  # type: ignore[call-overload]
+
+
+async def signal_completed(runner: WorkflowRunner, run: str) -> None:
+    await runner.signal(run, "decide")
+    await runner.handle(run).result()
+    await runner.signal(run, "decide")
+
+
+async def result_of_failed(runner: WorkflowRunner, run: str) -> None:
+    await runner.signal(run, "decide", {"note": "explode"})
+    await runner.handle(run).result()
+
+
+PROVOKED: list[tuple[Provoke, type[StepwellError], str]] = [
+    (start(Approve, {"order_id": "A1"}, "shp"), errors.UnknownApp, "No app 'shp'. Registered: shop."),
+    (
+        start("aprove", {"order_id": "A1"}),
+        errors.UnknownWorkflow,
+        "The app 'shop' doesn't list the workflow 'aprove'. It lists: approve.",
+    ),
+    (
+        start(Approve, {"order": 1}),
+        errors.InvalidArgs,
+        "The args of Approve don't fit Order: order_id: Field required (got {'order': 1})",
+    ),
+    (
+        start(Approve, {"order_id": "x" * 200}),
+        errors.PayloadTooLarge,
+        "The args of Approve have 215 bytes as JSON; the limit is 100. Store a reference instead.",
+    ),
+    (
+        start(Approve, {"order_id": "A1"}, workspace_id="w9"),
+        errors.WorkspaceNotFound,
+        "No workspace 'w9' of user 'u1'.",
+    ),
+    (
+        start(Approve, {"order_id": "A2"}, idempotency_key="cart-7"),
+        errors.IdempotencyConflict,
+        "The idempotency key 'cart-7' of user 'u1' in app 'shop' belongs to run RUN of 'approve' with other args: "
+        "use another key, or the same workflow and args.",
+    ),
+    (lambda runner, _: runner.get("r9"), errors.WorkflowNotFound, "No run 'r9'."),
+    (lambda runner, run: runner.get(run, user_id="u2"), errors.WorkflowNotFound, "No run 'RUN' of user 'u2'."),
+    (
+        lambda runner, run: runner.signal(run, "aprove"),
+        errors.UnknownTransition,
+        "Approve has no signal transition 'aprove'. Those that may be signalled: decide.",
+    ),
+    (
+        lambda runner, run: runner.signal(run, "decide", {"note": 7}),
+        errors.InvalidPayload,
+        "The payload of Approve.decide doesn't fit: note: Input should be a valid string (got 7)",
+    ),
+    (
+        lambda runner, run: runner.retry(run),
+        errors.RunFinished,
+        "Run RUN is waiting: only a failed or retrying run can be retried.",
+    ),
+    (signal_completed, errors.RunFinished, "Run RUN is completed: it takes no signal 'decide' any more."),
+    (
+        result_of_failed,
+        errors.RunFailed,
+        "Run RUN (approve) failed: Approve.decide: ValueError: no such account",
+    ),
+    (
+        lambda runner, _: runner.run_sync(Approve, Order(order_id="A1"), app_name="shop", user_id="u1", stateless=True),
+        errors.StatelessError,
+        "Approve waits at 'review' (decide): a stateless run can't. Run it without stateless=True.",
+    ),
+    (
+        lambda runner, run: runner.fork(run, checkpoint=1),
+        errors.NotBuilt,
+        "runner.fork isn't built yet in this version of Stepwell; nothing was stored.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("provoke", "error", "text"), PROVOKED, ids=lambda value: getattr(value, "__name__", None))
+async def test_a_caller_is_told_object_value_and_cure(
+    runner: WorkflowRunner, provoke: Provoke, error: type[StepwellError], text: str
+) -> None:
+    run = await waiting(runner)
+    with pytest.raises(StepwellError) as raised:
+        await provoke(runner, run)
+    assert type(raised.value) is error
+    assert str(raised.value).replace(run, "RUN") == text
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "text"),
+    [
+        (
+            "mysql://localhost",
+            errors.ConfigurationError,
+            "database_url 'mysql://localhost' is neither SQLite nor PostgreSQL. "
+            "Example: 'sqlite+aiosqlite:///stepwell.db'.",
+        ),
+        (
+            "postgresql://localhost",
+            errors.NotBuilt,
+            "PostgreSQL isn't built yet in this version of Stepwell; nothing was stored.",
+        ),
+    ],
+)
+async def test_a_database_that_cannot_be_used(url: str, error: type[StepwellError], text: str) -> None:
+    with pytest.raises(error) as raised:
+        async with Stepwell(apps=[App("shop")], settings=Settings(database_url=url)):
+            pass
+    assert str(raised.value) == text
