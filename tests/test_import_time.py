@@ -1,0 +1,33 @@
+"""`import stepwell` is cheap: scripts, workers and test collections pay for what they use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from statistics import median
+
+HEAVY = {"sqlalchemy", "alembic", "fastapi", "starlette", "typer", "uvicorn", "rich"}
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def loaded_by(statement: str) -> set[str]:
+    return set(python(f"import sys\n{statement}\nprint(*(name.split('.')[0] for name in sys.modules))").split())
+
+
+def test_the_package_alone_loads_nothing_heavy() -> None:
+    assert not loaded_by("import stepwell") & {*HEAVY, "pydantic", "asyncio"}
+
+
+def test_writing_workflows_loads_no_database_and_no_web_framework() -> None:
+    assert (
+        not loaded_by("from stepwell import END, START, Document, Event, Retry, Signal, Workflow, transition") & HEAVY
+    )
+
+
+def test_the_package_is_imported_in_no_time() -> None:
+    code = "import time\nbegin = time.perf_counter()\nimport stepwell\nprint(time.perf_counter() - begin)"
+    seconds = median(float(python(code)) for _ in range(5))
+    assert seconds < 0.4, f"import stepwell takes {seconds * 1000:.0f} ms; on a quiet machine it should be under 150"
