@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 
 from stepwell.engine.run import Run
-from stepwell.errors import StoreUnavailable
+from stepwell.errors import StoreUnavailable, WorkflowNotFound
 from stepwell.store import runs
 from stepwell.store.store import Store
 
@@ -31,7 +31,7 @@ class Ends:
         self._everything = False
 
     async def wait(self, run_id: str, *, parked: bool = False) -> Run:
-        """The run once it has ended or failed; with `parked`, also once it waits. Never, if there is no such run."""
+        """The run once it has ended or failed; with `parked`, also once it waits. Raises WorkflowNotFound."""
         future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         entry = (_STILL if parked else _ENDED, future)
         self._waiting[run_id].append(entry)
@@ -65,24 +65,33 @@ class Ends:
             await asyncio.sleep(min((time.monotonic() - began) * 19, _FALLBACK))
 
     async def _ask(self) -> None:
-        wanted = list(self._waiting) if self._everything else [one for one in self._new if one in self._waiting]
+        new = [one for one in self._new if one in self._waiting]
+        wanted = list(self._waiting) if self._everything else new
         self._new.clear()
         self._everything = False
         if not wanted:
             return
         try:
-            found = await self._store.read(lambda connection: runs.still(connection, wanted))
+            found, known = await self._store.read(lambda given: (runs.still(given, wanted), runs.existing(given, new)))
         except StoreUnavailable as error:
             log.warning("%s", error)
+            self._new.update(new)
             return
         for run in found.values():
             self._tell(run)
+        for run_id in set(new) - known:
+            self._refuse(run_id)
 
     def _tell(self, run: Run) -> None:
         for statuses, future in self._waiting.get(run.id, ()):
             # A run that is ready waits only for a worker: it isn't at rest.
             if run.status in statuses and run.ready_at is None and not future.done():
                 future.set_result(run)
+
+    def _refuse(self, run_id: str) -> None:
+        for _, future in self._waiting.get(run_id, ()):
+            if not future.done():
+                future.set_exception(WorkflowNotFound(f"No run {run_id!r}."))
 
     def _forget(self, run_id: str, entry: tuple[frozenset[str], asyncio.Future[Run]]) -> None:
         self._waiting[run_id].remove(entry)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from stepwell.engine.run import Run as RunRow
 from stepwell.errors import RunFailed
 from stepwell.runner.models import Run
-from stepwell.store import runs
 
 if TYPE_CHECKING:
     from stepwell.runner.runner import WorkflowRunner
@@ -52,21 +51,9 @@ class RunHandle(Generic[R]):
         return cast("R", definition.result.load(row.result))
 
     async def _ended(self) -> RunRow:
-        core = self._runner.core
-        waiting = asyncio.ensure_future(core.ends.wait(self.workflow_id))
-        try:
-            done, _ = await asyncio.wait([waiting], timeout=0.5)
-            if not done:
-                # Only a run that takes long is worth the question whether it exists at all.
-                await self._visible()
-            row = await waiting
-        finally:
-            waiting.cancel()
-        return self._runner.visible(row, self.workflow_id)
-
-    async def _visible(self) -> None:
-        row = await self._runner.core.store.read(lambda connection: runs.load_one(connection, self.workflow_id))
-        self._runner.visible(row, self.workflow_id)
+        if self._runner.restricted:
+            await self._runner.get(self.workflow_id)  # somebody else's run isn't waited for
+        return await self._runner.core.ends.wait(self.workflow_id)
 
     async def get(self) -> Run:
         """The run as it stands. Raises WorkflowNotFound."""

@@ -417,9 +417,10 @@ class WorkflowRunner:
         row = await self.core.store.read(lambda given: runs.load_one(given, workflow_id))
         return visible(row, workflow_id, self._only(user_id))
 
-    def visible(self, row: RunRow | None, workflow_id: str) -> RunRow:
-        """The row, if this runner's user may see it. Raises WorkflowNotFound."""
-        return visible(row, workflow_id, self._user_id)
+    @property
+    def restricted(self) -> bool:
+        """True if this runner acts for one user only."""
+        return self._user_id is not None
 
     # -- shared ---------------------------------------------------------------------------------------------------
 

@@ -174,6 +174,12 @@ def delete(connection: Connection, ids: Iterable[str]) -> None:
     connection.exec_driver_sql(f"DELETE FROM stepwell_runs WHERE id {_IN}", (gone,))
 
 
+def existing(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Those of these ids that are runs."""
+    found = connection.exec_driver_sql(f"SELECT id FROM stepwell_runs WHERE id {_IN}", (rows.ids(ids),))
+    return {row[0] for row in found.fetchall()}
+
+
 def still(connection: Connection, ids: Iterable[str]) -> dict[str, Run]:
     """Those of these runs that have ended, failed or wait."""
     found = rows.fetch(
