@@ -102,7 +102,7 @@ def waiting_rows(scale: Scale) -> Iterator[Row]:
             name, none = Name(f"waiting.{waiting}", figure), Name("waiting.0", figure)
             yield Row(f"{waiting:,} waiting, {unit}", name, "none waiting", none, goals[figure])
         yield Row(
-            f"{waiting:,} waiting, scans by the claim", Name(f"waiting.{waiting}", "claim_scans"), goal=at_most(0)
+            f"{waiting:,} waiting, table scans by the claim", Name(f"waiting.{waiting}", "claim_scans"), goal=at_most(0)
         )
 
 
