@@ -132,7 +132,7 @@ async def by_queue(runs: int) -> float:
     """Waiting by `get_result` would poll the database once per run and second: this looks only when all have ended."""
     await asyncio.gather(*(DBOS.enqueue_workflow_async(QUEUE, three_steps, number) for number in range(runs)))
     started = time.perf_counter()
-    while await unfinished(runs):  # noqa: ASYNC110 - the database can't set an event
+    while await unfinished(runs):
         await asyncio.sleep(0.01)
     return started
 
