@@ -197,17 +197,21 @@ class Process:
 
     # -- the end --------------------------------------------------------------------------------------------------
 
-    async def close(self) -> None:
-        """Transitions have ended or were handed over, what was handed to the writer is durable, and nothing is left behind."""
+    async def close(self, *, hand_over: bool = True) -> None:
+        """Transitions have ended or were handed over, what was handed to the writer is durable, and nothing is left behind.
+
+        Without `hand_over` it goes at once and as a dead process would: its runs stay its own until others take them over.
+        """
         self.passes.accepting = False
-        if not await self.passes.drained(self.settings.drain_seconds):
+        if not hand_over or not await self.passes.drained(self.settings.drain_seconds):
             self.passes.stop_all("drain")
             await self.passes.drained(self.settings.drain_seconds or 1.0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.heart.stop()
-        await self._leave()
+        if hand_over:
+            await self._leave()
         self._opening.close()
         await self.store.close()
 

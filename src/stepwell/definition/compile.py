@@ -82,8 +82,13 @@ def _definition(
         on=keywords.on,
         priority=keywords.priority,
         ui=keywords.ui,
+        listening=_listening(transitions),
         state_varies=types.state_varies,
     )
+
+
+def _listening(transitions: Sequence[Transition]) -> tuple[Transition, ...]:
+    return tuple(t for t in transitions if t.kind == "event")
 
 
 def _places(transitions: Sequence[Transition]) -> Mapping[str, Place]:
@@ -132,7 +137,12 @@ def resolve_payloads(definition: Definition, localns: Mapping[str, Any] | None =
     transitions = [_resolved(definition.workflow, t, namespace, faults) for t in definition.transitions]
     if faults:
         raise _error(definition.workflow, faults)
-    return replace(definition, transitions=tuple(transitions), places=_places(transitions))
+    return replace(
+        definition,
+        transitions=tuple(transitions),
+        places=_places(transitions),
+        listening=_listening(transitions),
+    )
 
 
 def _resolved(cls: type, t: Transition, namespace: Namespace, faults: list[str]) -> Transition:

@@ -103,6 +103,8 @@ class Definition:
     """Events that start a run."""
     priority: int = 0
     ui: tuple[Any, ...] = ()
+    listening: tuple[Transition, ...] = ()
+    """Transitions that events resume."""
     state_varies: bool = False
     """A default of the state is made by a function, so `State()` may differ from run to run."""
 
@@ -114,11 +116,6 @@ class Definition:
     def signals(self) -> frozenset[str]:
         """Names that `runner.signal` may use: those of signal transitions."""
         return frozenset(t.name for t in self.transitions if t.kind == "signal")
-
-    @property
-    def listening(self) -> tuple[Transition, ...]:
-        """Transitions that events resume."""
-        return tuple(t for t in self.transitions if t.kind == "event")
 
     def named(self, name: str) -> tuple[Transition, ...]:
         """All transitions of that name, one per source."""

@@ -27,7 +27,7 @@ from stepwell.engine.run import Run
 from stepwell.errors import NotBuilt, StatelessError, StepwellError, TransitionFailed
 from stepwell.execution.documents import RunDocuments
 from stepwell.execution.emission import plan
-from stepwell.execution.scope import Reason
+from stepwell.execution.scope import Scope
 from stepwell.execution.services import Services, new_id
 from stepwell.execution.storage import OpenTransaction, Storage
 
@@ -54,28 +54,22 @@ class RunLog(logging.LoggerAdapter[logging.Logger]):
 class Attempt:
     """The Context of a workflow instance."""
 
-    __slots__ = (
-        "_args",
-        "_children",
-        "_closed",
-        "_definition",
-        "_documents",
-        "_emissions",
-        "_info",
-        "_journal",
-        "_log",
-        "_result",
-        "_run",
-        "_seen",
-        "_services",
-        "_state",
-        "_stop",
-        "_storage",
-        "_timers",
-        "_transition",
-        "rolled_back",
-        "transaction_",
-    )
+    # Most attempts use little of this: what isn't used isn't made. Class attributes stand for "not yet".
+    _args: Any = _UNSET
+    _state: Any = _UNSET
+    _result: Any = _UNSET
+    _documents: RunDocuments | None = None
+    _info: Info | None = None
+    _log: RunLog | None = None
+    _children: tuple[Commit, ...] = ()
+    _emissions: tuple[Emission, ...] = ()
+    _seen: frozenset[str] = frozenset()
+    _timer: asyncio.TimerHandle | None = None
+    _closed = False
+    scope: Scope | None = None
+    """How the attempt ends itself when its transaction has been open for too long."""
+    transaction_: OpenTransaction | None = None
+    rolled_back = False
 
     def __init__(
         self,
@@ -92,24 +86,6 @@ class Attempt:
         self._run = run
         self._transition = transition
         self._journal = journal
-        self._closed = False
-        self._args: Any = _UNSET
-        self._state: Any = _UNSET
-        self._result: Any = _UNSET
-        self._documents: RunDocuments | None = None
-        self._info: Info | None = None
-        self._log: RunLog | None = None
-        self._children: list[Commit] = []
-        self._emissions: list[Emission] = []
-        self._seen: set[str] = set()
-        self._timers: list[asyncio.TimerHandle] = []
-        self._stop: Callable[[Reason], None] = lambda reason: None
-        self.transaction_: OpenTransaction | None = None
-        self.rolled_back = False
-
-    def stop_by(self, stop: Callable[[Reason], None]) -> None:
-        """How the attempt ends itself when its transaction has been open for too long."""
-        self._stop = stop
 
     # -- what it may read -----------------------------------------------------------------------------------------
 
@@ -193,7 +169,7 @@ class Attempt:
             raise StepwellError(
                 f"self.step({name!r}): the name is taken already in this visit; names are unique in one."
             )
-        self._seen.add(name)
+        self._seen |= {name}
         return await self._storage.step(self._run, self._transition.name, name, self._journal, fn, args, kwargs)
 
     @asynccontextmanager
@@ -202,10 +178,7 @@ class Attempt:
         if self.transaction_ is not None or self.rolled_back:
             raise StepwellError("self.transaction() was opened already: it comes once, and last, in a transition.")
         self.transaction_ = opened = await self._storage.transaction(self._run)
-        limit = asyncio.get_running_loop().call_later(
-            self._services.limits.transaction_seconds, self._stop, "transaction"
-        )
-        self._timers.append(limit)
+        self._timer = asyncio.get_running_loop().call_later(self._services.limits.transaction_seconds, self._too_long)
         try:
             yield opened.connection
         except BaseException:
@@ -213,6 +186,10 @@ class Attempt:
             await opened.roll_back()
             self.rolled_back = True
             raise
+
+    def _too_long(self) -> None:
+        if self.scope is not None:
+            self.scope.stop("transaction")
 
     async def start(
         self,
@@ -243,7 +220,7 @@ class Attempt:
             callback_meta=None if meta is None else _ANY.dump(meta),
             on_parent_end=on_parent_end or ("cancel" if callback else "abandon"),
         )
-        self._children.append(begin(definition, request, services.clock.now()))
+        self._children += (begin(definition, request, services.clock.now()),)
         if show != "hidden":
             link = Link(label=label or definition.title, workflow_id=request.id, show=show)
             await self.documents.save(link)
@@ -259,15 +236,15 @@ class Attempt:
         # Derived, not drawn: a second attempt of the same visit that commits would be the same event.
         identity = f"{self._run.id}:{self._transition.name}:{self._run.visit}:{len(self._emissions)}"
         emission, _ = plan(self._services, name, data, self._run.user_id, identity)
-        self._emissions.append(emission)
+        self._emissions += (emission,)
 
     # -- its end --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Whatever still runs of the method can write nothing any more."""
         self._closed = True
-        for timer in self._timers:
-            timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._documents is not None:
             self._documents.close()
 
@@ -276,7 +253,7 @@ class Attempt:
         if self._documents is None and not self._children and not self._emissions:
             return NOTHING
         written = self._documents.written if self._documents else []
-        return Effects(tuple(written), tuple(self._children), tuple(self._emissions))
+        return Effects(tuple(written), self._children, self._emissions)
 
     def new_state(self) -> str | None:
         """The state as JSON, validated anew; None if it is as before. Raises TransitionFailed, PayloadTooLarge."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Any, assert_never, cast
 
 from pydantic import ValidationError
 
 from stepwell.definition.model import Definition, Transition
-from stepwell.engine.choose import Verdicts, decide
+from stepwell.engine.choose import decide
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import set_aside, worn_out
 from stepwell.engine.outcome import Ask, Decision, Execute, Fail, Move, Outcome, Park, Raised, Unfit
@@ -22,7 +22,6 @@ from stepwell.execution.call import Interrupted, ask, call, time_limit, trace_of
 from stepwell.execution.scope import Reason, Scope
 from stepwell.execution.services import Services
 from stepwell.execution.storage import Journal, Storage
-from stepwell.store.base import Claimed
 
 log = logging.getLogger("stepwell.execution")
 
@@ -46,11 +45,7 @@ class Pass:
     scope: Scope | None = None
     executing: Transition | None = None
     stopped: Reason | None = None
-
-    @classmethod
-    def of(cls, services: Services, storage: Storage, claimed: Claimed) -> Pass:
-        """The pass of a claimed run."""
-        return cls(services, storage, claimed.run, claimed.inbox, claimed.steps)
+    task: asyncio.Task[Any] = field(init=False)
 
     def stop(self, reason: Reason) -> None:
         """Whatever it executes is cancelled; it commits nothing any more."""
@@ -60,6 +55,7 @@ class Pass:
 
     async def drive(self) -> Run | None:
         """The run where it parked or ended; None if it was lost, or stopped from outside."""
+        self.task = cast("asyncio.Task[Any]", asyncio.current_task())
         definition = self.services.registry.find(self.run.app_name, self.run.workflow_name)
         unfit = _unfit(definition, self.run, self.fresh)
         if definition is None or unfit:
@@ -76,29 +72,31 @@ class Pass:
         return None
 
     async def _advance(self, definition: Definition) -> Run | None:
+        services, early = self.services, None
+        decision = decide(definition, self.run, self.inbox, {}, services.clock.now(), services.rules)
         try:
-            decision, early = await self._decide(definition)
+            if isinstance(decision, Ask):
+                decision, early = await self._guarded(definition, decision)
             if isinstance(decision, Execute):
                 return await self._execute(definition, decision, early)
             return await self._commit(self._unexecuted(definition, decision))
         except Interrupted:
             return None
 
-    async def _decide(self, definition: Definition) -> tuple[Decision, Outcome | None]:
+    async def _guarded(self, definition: Definition, decision: Decision) -> tuple[Decision, Raised | None]:
         verdicts: dict[int, bool] = {}
-        while True:
-            decision = self._next(definition, verdicts)
-            if not isinstance(decision, Ask):
-                return decision, None
+        while isinstance(decision, Ask):
             started_at = self.services.clock.now()
             try:
                 verdicts[decision.transition.order] = await self._ask(definition, decision.transition)
+            except Interrupted:
+                raise
             except Exception as error:  # noqa: BLE001 - a guard that raises is a failed attempt (semantics 1)
                 failure = Raised(started_at, error, trace_of(error), self.services.random())
                 return Execute(decision.transition), failure
-
-    def _next(self, definition: Definition, verdicts: Verdicts) -> Decision:
-        return decide(definition, self.run, self.inbox, verdicts, self.services.clock.now(), self.services.rules)
+            now = self.services.clock.now()
+            decision = decide(definition, self.run, self.inbox, verdicts, now, self.services.rules)
+        return decision, None
 
     async def _ask(self, definition: Definition, transition: Transition) -> bool:
         attempt = Attempt(self.services, self.storage, definition, self.run, transition, {})
@@ -118,33 +116,37 @@ class Pass:
 
     def _scope(self, definition: Definition, transition: Transition) -> Scope:
         seconds = time_limit(self.services, transition)
+        what = f"{definition.name}.{transition.name} of run {self.run.id}"
+        limit = self.services.time_limits.of(seconds)
         if self.run.deadline is not None:
-            left = max(self.run.deadline - self.services.clock.now(), 0) / 1_000_000
-            seconds = min(seconds, left) if seconds else left
-        self.scope = Scope(seconds or None, f"{definition.name}.{transition.name} of run {self.run.id}")
+            left = max(self.run.deadline - self.services.clock.now(), 1) / 1_000_000
+            if not seconds or left < seconds:
+                limit = self.services.time_limits.of(left, shared=False)
+        self.scope = scope = Scope(self.task, limit, what)
         if self.stopped is not None:
-            self.scope.reason = self.stopped
-        return self.scope
+            scope.reason = self.stopped
+        return scope
 
-    async def _execute(self, definition: Definition, decision: Execute, early: Outcome | None) -> Run | None:
-        attempt = Attempt(self.services, self.storage, definition, self.run, decision.transition, self.journal)
-        self.executing = decision.transition
+    async def _execute(self, definition: Definition, decision: Execute, early: Raised | None) -> Run | None:
+        transition = decision.transition
+        attempt = Attempt(self.services, self.storage, definition, self.run, transition, self.journal)
+        self.executing = transition
         try:
-            outcome = early or await self._call(definition, decision, attempt)
+            if early is None:
+                attempt.scope = scope = self._scope(definition, transition)
+                outcome = await call(self.services, definition, self.run, decision, attempt, scope)
+            else:
+                outcome = early
+            self.scope = None
             commit = self._settle(definition, decision, outcome)
+            if attempt.transaction_ is None:
+                return await self._commit(commit)
             return await self._conclude(commit, attempt, isinstance(outcome, Raised))
         finally:
+            self.scope = None
             self.executing = None
             if attempt.transaction_ is not None:
                 await attempt.transaction_.roll_back()
-
-    async def _call(self, definition: Definition, decision: Execute, attempt: Attempt) -> Outcome:
-        scope = self._scope(definition, decision.transition)
-        attempt.stop_by(scope.stop)
-        try:
-            return await call(self.services, definition, self.run, decision, attempt, scope)
-        finally:
-            self.scope = None
 
     def _settle(self, definition: Definition, decision: Execute, outcome: Outcome) -> Commit:
         run, now = self.run, self.services.clock.now()
@@ -156,8 +158,7 @@ class Pass:
 
     async def _conclude(self, commit: Commit, attempt: Attempt, failed: bool) -> Run | None:
         opened = attempt.transaction_
-        if opened is None:
-            return await self._commit(commit)
+        assert opened is not None  # the caller has looked
         if failed or attempt.rolled_back:
             await opened.roll_back()
             return await self._commit(commit)
@@ -166,6 +167,11 @@ class Pass:
         except LeaseLost as error:
             log.info("%s", error)
             return None
+        except StoreUnavailable as error:
+            # Nothing of it remains, as if the process had died here: the transition runs again, as after a crash.
+            log.warning("run %s: its transaction could not commit, trying again: %s", self.run.id, error)
+            await asyncio.sleep(1.0)
+            return self.run
 
     def _unexecuted(self, definition: Definition, decision: Ask | Fail | Move | Park | Unfit) -> Commit:
         run, now = self.run, self.services.clock.now()

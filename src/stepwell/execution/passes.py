@@ -11,7 +11,7 @@ from stepwell.engine.run import Run
 from stepwell.execution.drive import Pass
 from stepwell.execution.scope import Reason
 from stepwell.execution.services import Services
-from stepwell.execution.storage import Durable
+from stepwell.execution.storage import Storage
 from stepwell.store.base import Claimed
 
 log = logging.getLogger("stepwell.execution")
@@ -23,13 +23,13 @@ class Passes:
     `slots` is how many the worker may run at once (0: no worker here); `run_sync` comes on top.
     """
 
-    def __init__(self, services: Services, storage: Durable, worker_id: str, slots: int) -> None:
+    def __init__(self, services: Services, storage: Storage, worker_id: str, slots: int) -> None:
         self.services = services
         self.worker_id = worker_id
         self.slots = slots
         self.accepting = False
         self.on_end: Callable[[], None] = lambda: None
-        self._storage = storage
+        self.storage: Storage = storage
         self._taken = 0
         self._running: dict[str, tuple[Pass, asyncio.Task[Run | None]]] = {}
 
@@ -68,7 +68,7 @@ class Passes:
         """The run is executed, in a task of Stepwell's. `extra` takes no slot; `reserved` uses one taken before."""
         if not extra and not reserved:
             self._taken += 1
-        one = Pass(self.services, self._storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
+        one = Pass(self.services, self.storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
         task = asyncio.get_running_loop().create_task(self._drive(one, extra), context=context)
         self._running[claimed.run.id] = (one, task)
         return task
@@ -107,6 +107,21 @@ class Passes:
             return True
         _, pending = await asyncio.wait(tasks, timeout=seconds)
         return not pending
+
+    @property
+    def asleep(self) -> dict[str, int]:
+        """The runs in this process's hands that only wait out the delay of a retry, and the moment when it is over."""
+        now = self.services.clock.now()
+        return {
+            run_id: one.run.due_at
+            for run_id, (one, _) in self._running.items()
+            if one.run.status == "retrying" and one.run.due_at is not None and one.run.due_at > now
+        }
+
+    @property
+    def tasks(self) -> dict[str, asyncio.Task[Run | None]]:
+        """The task of each run in this process's hands."""
+        return {run_id: task for run_id, (_, task) in self._running.items()}
 
     @property
     def held(self) -> list[tuple[str, int]]:

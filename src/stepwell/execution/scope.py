@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 log = logging.getLogger("stepwell.execution")
 
@@ -19,34 +19,38 @@ Reason = Literal["timeout", "lost", "drain", "transaction"]
 
 
 class Scope:
-    """`with scope:` around awaited code. `reason` is None unless it was stopped."""
+    """`with scope:` around awaited code of `task`. `reason` is None unless it was stopped."""
 
-    __slots__ = ("_cancels", "_handle", "_seconds", "_task", "_what", "reason")
+    __slots__ = ("_again", "_cancels", "_entered", "_limit", "_task", "_what", "reason")
 
-    def __init__(self, seconds: float | None, what: str) -> None:
-        self._seconds = seconds
+    def __init__(self, task: asyncio.Task[Any], limit: Limit | None, what: str) -> None:
+        self._task = task
+        self._limit = limit
         self._what = what
-        self._task: asyncio.Task[object] | None = None
-        self._handle: asyncio.TimerHandle | None = None
+        self._entered = False
         self._cancels = 0
+        self._again: asyncio.TimerHandle | None = None
         self.reason: Reason | None = None
 
     def __enter__(self) -> Scope:
-        self._task = asyncio.current_task()
-        if self._seconds is not None:
-            self._handle = asyncio.get_running_loop().call_later(self._seconds, self.stop, "timeout")
+        self._entered = True
+        if self._limit is not None:
+            self._limit.watch(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        task, self._task = self._task, None
-        if self._handle is not None:
-            self._handle.cancel()
-        if task is None or not self._cancels:
+        self._entered = False
+        if self._limit is not None:
+            self._limit.forget(self)
+        if not self._cancels:
             return False
+        if self._again is not None:
+            self._again.cancel()
+        left = 0
         for _ in range(self._cancels):
-            left = task.uncancel()
+            left = self._task.uncancel()
         # Swallowed if it was this scope's; a cancellation from elsewhere goes on outwards.
         return kind is asyncio.CancelledError and left == 0
 
@@ -54,10 +58,69 @@ class Scope:
         """The code inside is cancelled now, and again until it has left the scope."""
         if self.reason is None:
             self.reason = reason
-        if self._task is None:
+        if not self._entered:
             return
         if self._cancels:
             log.warning("%s was cancelled %d s ago (%s) and still runs", self._what, self._cancels, self.reason)
         self._cancels += 1
         self._task.cancel()
-        self._handle = asyncio.get_running_loop().call_later(_AGAIN, self.stop, reason)
+        if self._again is not None:
+            self._again.cancel()
+        self._again = asyncio.get_running_loop().call_later(_AGAIN, self.stop, reason)
+
+
+class Limit:
+    """One duration, watched for any number of scopes by one timer of the loop.
+
+    Thousands of transitions a second have the same limit and nearly none reaches it: a timer of their own would cost
+    each of them more than all else that watching needs. Scopes of one duration end in the order in which they began.
+    """
+
+    __slots__ = ("_loop", "_seconds", "_timer", "_watched")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._watched: dict[Scope, float] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, scope: Scope) -> None:
+        """The scope is stopped when it is still there after the duration."""
+        loop = asyncio.get_running_loop()
+        self._watched[scope] = due = loop.time() + self._seconds
+        if self._timer is None or self._loop is not loop:
+            self._loop = loop
+            self._timer = loop.call_at(due, self._ring)
+
+    def forget(self, scope: Scope) -> None:
+        """The scope was left in time, or has been stopped."""
+        self._watched.pop(scope, None)
+
+    def _ring(self) -> None:
+        assert self._loop is not None  # a timer has a loop
+        self._timer = None
+        now = self._loop.time()
+        for scope, due in list(self._watched.items()):
+            if due > now:
+                self._timer = self._loop.call_at(due, self._ring)
+                return
+            del self._watched[scope]
+            scope.stop("timeout")
+
+
+class TimeLimits:
+    """The limits of a process, one per duration that its transitions name."""
+
+    def __init__(self) -> None:
+        self._limits: dict[float, Limit] = {}
+
+    def of(self, seconds: float, *, shared: bool = True) -> Limit | None:
+        """The limit of this duration; None for 0, which is no limit. `shared=False` for a duration that won't recur."""
+        if not seconds:
+            return None
+        if not shared:
+            return Limit(seconds)
+        limit = self._limits.get(seconds)
+        if limit is None:
+            limit = self._limits[seconds] = Limit(seconds)
+        return limit

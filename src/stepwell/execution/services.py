@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uuid_utils import uuid7
 
 from stepwell.definition.registry import Registry
 from stepwell.engine.outcome import Rules
 from stepwell.execution.clock import Clock
+from stepwell.execution.scope import TimeLimits
 from stepwell.execution.threads import Threads
 
 
@@ -36,6 +37,7 @@ class Services:
     threads: Threads
     random: Callable[[], float]
     """0.0 to 1.0, for jitter."""
+    time_limits: TimeLimits = field(default_factory=TimeLimits)
 
 
 def new_id() -> str:

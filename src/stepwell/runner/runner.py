@@ -112,19 +112,16 @@ class WorkflowRunner:
             if reserved:
                 core.passes.unreserve()
             raise
-        future = core.store.writer.submit(Begin((commit,)))
-        if reserved:
-            future.add_done_callback(self._launch)
-        # Shielded: a caller that goes away leaves a run behind that is stored, or isn't, but is never forgotten.
-        [started] = await asyncio.shield(future)
+        written = core.store.writer.write(Begin((commit,)), self._launch if reserved else None)
+        [started] = await written
         return started.run.id, started.created
 
-    def _launch(self, future: asyncio.Future[Starteds]) -> None:
+    def _launch(self, answer: Starteds | Exception) -> None:
         passes = self.core.passes
-        if future.cancelled() or future.exception() is not None or not future.result()[0].created:
+        if isinstance(answer, Exception) or not answer[0].created:
             passes.unreserve()
-            return
-        passes.launch(Claimed(future.result()[0].run, (), {}), reserved=True, fresh=True)
+        else:
+            passes.launch(Claimed(answer[0].run, (), {}), reserved=True, fresh=True)
 
     async def _start_in(
         self, connection: AsyncConnection | AsyncSession, starts: Sequence[Start], origin: Origin
@@ -243,20 +240,18 @@ class WorkflowRunner:
         core = self.core
         definition, commit = prepare(core.services, start, origin, core.passes.worker_id)
         context = contextvars.copy_context()
-        future = core.store.writer.submit(Begin((commit,)))
-        future.add_done_callback(lambda done: self._launch_inline(done, context))
-        [started] = await asyncio.shield(future)
+
+        def launch(answer: Starteds | Exception) -> None:
+            if not isinstance(answer, Exception) and answer[0].created:
+                claimed = Claimed(answer[0].run, (), {})
+                core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
+
+        [started] = await core.store.writer.write(Begin((commit,)), launch)
         row = await self._settled(started.run.id, seconds)
         if row is None:
             row = await self._row(started.run.id)
         saved = await core.store.read(lambda connection: documents.of_run(connection, row.id))
         return _result(definition, row, saved, row.id)
-
-    def _launch_inline(self, future: asyncio.Future[Starteds], context: contextvars.Context) -> None:
-        if future.cancelled() or future.exception() is not None or not future.result()[0].created:
-            return
-        claimed = Claimed(future.result()[0].run, (), {})
-        self.core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
 
     async def _settled(self, run_id: str, seconds: float | None) -> RunRow | None:
         try:

@@ -29,7 +29,8 @@ log = logging.getLogger("stepwell.store")
 
 T = TypeVar("T")
 Answer = Any
-Deliver = Callable[[Sequence[tuple[Any, Answer]]], None]
+Then = Callable[[Any], None]
+Entry = tuple[Any, Item, Then | None]
 
 _BATCH = 512
 """Items of one transaction: enough to make an fsync cheap, few enough to keep the first of them waiting only shortly."""
@@ -52,7 +53,7 @@ class Writer:
         self._applier = applier
         self._loop = loop
         self._busy_seconds = busy_seconds
-        self._queue: SimpleQueue[tuple[Any, Item | _Lane] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Entry | _Lane | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="stepwell-writer", daemon=True)
         self._connection: Connection | None = None
         self.on_commit: Callable[[Sequence[tuple[Item, Answer]]], None] = lambda answered: None
@@ -68,22 +69,20 @@ class Writer:
         while self._thread.is_alive():
             await asyncio.sleep(0.005)
 
-    async def write(self, item: Item) -> Any:
-        """The item's answer, once it is durable. Raises what the item raised, or StoreUnavailable."""
-        future = self._loop.create_future()
-        self._queue.put((future, item))
-        return await future
+    async def write(self, item: Item, then: Then | None = None) -> Any:
+        """The item's answer, once it is durable. Raises what the item raised, or StoreUnavailable.
 
-    def submit(self, item: Item) -> asyncio.Future[Any]:
-        """As `write`, without waiting: must be called on the loop."""
+        `then` is called on the loop with the answer (or the error) even if the caller is cancelled meanwhile: what was
+        written is never forgotten.
+        """
         future = self._loop.create_future()
-        self._queue.put((future, item))
-        return future
+        self._queue.put((future, item, then))
+        return await future
 
     def write_from_thread(self, item: Item) -> Future[Any]:
         """As `write`, from a thread that isn't the loop's."""
         future: Future[Any] = Future()
-        self._queue.put((future, item))
+        self._queue.put((future, item, None))
         return future
 
     async def call(self, operation: Callable[[Connection], T]) -> T:
@@ -97,7 +96,7 @@ class Writer:
     def lend(self, seconds: float) -> _Lane:
         """The write lane, once `granted` is done; nothing else of this process writes until `returned` is set."""
         lane = _Lane(seconds)
-        self._queue.put((None, lane))
+        self._queue.put(lane)
         return lane
 
     # -- in the thread --------------------------------------------------------------------------------------------
@@ -112,15 +111,15 @@ class Writer:
                 self._lend(lane)
         self._disconnect()
 
-    def _gather(self) -> tuple[list[tuple[Any, Item]], _Lane | None, bool]:
-        batch: list[tuple[Any, Item]] = []
+    def _gather(self) -> tuple[list[Entry], _Lane | None, bool]:
+        batch: list[Entry] = []
         entry = self._queue.get()
         while True:
             if entry is None:
                 return batch, None, False
-            if isinstance(entry[1], _Lane):
-                return batch, entry[1], True
-            batch.append((entry[0], entry[1]))
+            if isinstance(entry, _Lane):
+                return batch, entry, True
+            batch.append(entry)
             if len(batch) >= _BATCH:
                 return batch, None, True
             try:
@@ -135,8 +134,8 @@ class Writer:
         if not lane.returned.wait(lane.seconds + 30):
             log.error("a transaction kept the write lane for %.0f s; going on without it", lane.seconds + 30)
 
-    def _flush(self, batch: list[tuple[Any, Item]]) -> None:
-        items = [item for _, item in batch]
+    def _flush(self, batch: list[Entry]) -> None:
+        items = [item for _, item, _ in batch]
         try:
             answers = self._attempt(items)
         except StoreUnavailable as error:
@@ -188,8 +187,8 @@ class Writer:
                 log.warning("closing the write connection failed", exc_info=True)
             self._connection = None
 
-    def _answer(self, batch: Sequence[tuple[Any, Item]], answers: Sequence[Answer]) -> None:
-        for (future, _), answer in zip(batch, answers, strict=True):
+    def _answer(self, batch: Sequence[Entry], answers: Sequence[Answer]) -> None:
+        for (future, _, _), answer in zip(batch, answers, strict=True):
             if isinstance(future, Future):  # a thread waits, and must not wait for the loop
                 _resolve(future, answer)
         try:
@@ -199,12 +198,14 @@ class Writer:
 
     # -- on the loop ----------------------------------------------------------------------------------------------
 
-    def _deliver(self, batch: Sequence[tuple[Any, Item]], answers: Sequence[Answer]) -> None:
-        for (future, item), answer in zip(batch, answers, strict=True):
+    def _deliver(self, batch: Sequence[Entry], answers: Sequence[Answer]) -> None:
+        for (future, item, then), answer in zip(batch, answers, strict=True):
             if isinstance(item, Begin) and isinstance(answer, list):
                 self._applier.known_workspaces.update(started.run.workspace_id for started in answer)
+            if then is not None:
+                then(answer)
             _resolve(future, answer)
-        self.on_commit([(item, answer) for (_, item), answer in zip(batch, answers, strict=True)])
+        self.on_commit([(entry[1], answer) for entry, answer in zip(batch, answers, strict=True)])
 
 
 def _resolve(future: Any, answer: Answer) -> None:

@@ -1,0 +1,32 @@
+"""For tests of workflows: a real Stepwell whose clock only the test moves, crashes at every commit, signed webhooks.
+
+    from stepwell.testing import Harness
+
+The kit reaches the product through its seams (the clock, the writer, the storage) and never through branches in it. What
+it finds wrong it says together with what was there instead. May import everything but `cli`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stepwell.testing.clock import VirtualClock
+    from stepwell.testing.crash import CrashReport
+    from stepwell.testing.harness import Harness
+
+__all__ = ["CrashReport", "Harness", "VirtualClock"]
+
+# Loaded on first use: pytest imports this package for its plugin in every project that has Stepwell installed.
+_HOME = {
+    "CrashReport": "stepwell.testing.crash",
+    "Harness": "stepwell.testing.harness",
+    "VirtualClock": "stepwell.testing.clock",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'stepwell.testing' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -15,6 +15,7 @@ from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
 from stepwell.store import apply, runs, workers
 from stepwell.store.store import Store
+from stepwell.store.workers import WorkerRow
 from stepwell.worker.lease import Heart, Observer
 
 log = logging.getLogger("stepwell.worker")
@@ -167,15 +168,17 @@ class Sweep:
         """The runs of dead workers are ready for others."""
         rows = await self._store.read(workers.all_of)
         for row in self._observer.dead(rows, self._passes.worker_id, self._heart.beats, time.monotonic()):
-            taken = await self._store.writer.call(_burial(row.id, row.counter, self._clock.now()))
-            if taken is not None:
-                log.warning(
-                    "worker %s (pid %d on %s) is dead: took over %d runs", row.id, row.pid, row.host, len(taken)
-                )
-                self._queue.ring()
+            await self.take_over(row)
         now = self._clock.now()
         for owner in await self._store.read(runs.strangers):
             await self._store.writer.call(_take_over_stranger(owner, now))
+            self._queue.ring()
+
+    async def take_over(self, row: WorkerRow) -> None:
+        """The runs of this worker are ready for others, unless it has beaten since the row was read."""
+        taken = await self._store.writer.call(_burial(row.id, row.counter, self._clock.now()))
+        if taken is not None:
+            log.warning("worker %s (pid %d on %s) is dead: took over %d runs", row.id, row.pid, row.host, len(taken))
             self._queue.ring()
 
     # -- retention ------------------------------------------------------------------------------------------------
