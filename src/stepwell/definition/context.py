@@ -70,10 +70,16 @@ class Documents(Protocol):
 class Context(Protocol):
     """What one attempt of one transition may read and do."""
 
-    args: Any
-    state: Any
-    result: Any
-
+    @property
+    def args(self) -> Any: ...
+    @property
+    def state(self) -> Any: ...
+    @state.setter
+    def state(self, value: Any) -> None: ...
+    @property
+    def result(self) -> Any: ...
+    @result.setter
+    def result(self, value: Any) -> None: ...
     @property
     def documents(self) -> Documents: ...
     @property

@@ -7,8 +7,8 @@ import functools
 import inspect
 import json
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -55,8 +55,8 @@ async def call(
     except asyncio.CancelledError:
         if _cancelled_from_outside():
             raise
-        error = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
-        return Raised(started_at, error, None, services.random())
+        inner = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
+        return Raised(started_at, inner, None, services.random())
     except Exception as error:  # noqa: BLE001 - whatever user code raises is a failed attempt
         if scope.reason is not None:
             return _stopped(services, decision.transition, scope, started_at)
@@ -94,7 +94,7 @@ async def _invoke(
     instance = definition.workflow()
     instance.__stepwell_bind__(attempt)
     if transition.injected:
-        return await injected(definition.workflow, transition.method, services.threads)(instance, *payload)
+        return await injected(cast("Hashable", definition.workflow), transition.method, services.threads)(instance, *payload)
     method = getattr(instance, transition.method)
     if transition.asynchronous:
         return await method(*payload)
@@ -111,7 +111,7 @@ async def ask(definition: Definition, transition: Transition, attempt: Attempt) 
 
 
 @functools.lru_cache(maxsize=4096)
-def injected(workflow: type, method: str, threads: Threads) -> Callable[..., Any]:
+def injected(workflow: Hashable, method: str, threads: Threads) -> Callable[..., Any]:
     """The unbound method, wrapped once by FastDepends; dependencies are resolved on the loop for plain `def` too."""
     from fast_depends import inject
 

@@ -52,8 +52,7 @@ class Origin:
 def prepare(services: Services, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
     """The commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
     definition = services.registry.get(origin.app_name, start.workflow)
-    if not origin.user_id or not isinstance(origin.user_id, str) or len(origin.user_id) > MAX_NAME:
-        raise InvalidArgs(f"user_id={origin.user_id!r}: give a text of 1 to {MAX_NAME} characters.")
+    _check_user(origin.user_id)
     now = services.clock.now()
     request = Request(
         id=new_id(),
@@ -71,7 +70,12 @@ def prepare(services: Services, start: Start, origin: Origin, owner: str | None 
     return definition, begin(definition, request, now)
 
 
-def _labels(labels: Sequence[str]) -> str:
+def _check_user(user_id: Any) -> None:
+    if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_NAME:
+        raise InvalidArgs(f"user_id={user_id!r}: give a text of 1 to {MAX_NAME} characters.")
+
+
+def _labels(labels: Any) -> str:
     if not labels:
         return "[]"
     if isinstance(labels, str | Mapping) or not all(
@@ -83,13 +87,13 @@ def _labels(labels: Sequence[str]) -> str:
     return to_json(list(dict.fromkeys(labels))).decode()
 
 
-def _priority(priority: int | None) -> int | None:
+def _priority(priority: Any) -> int | None:
     if priority is not None and (not isinstance(priority, int) or not -(2**31) <= priority < 2**31):
         raise InvalidArgs(f"priority={priority!r}: give a whole number; higher goes first.")
     return priority
 
 
-def _key(key: str | None) -> str | None:
+def _key(key: Any) -> str | None:
     if key is not None and (not isinstance(key, str) or not 0 < len(key) <= MAX_KEY):
         raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters.")
     return key

@@ -18,6 +18,7 @@ from stepwell.errors import IdempotencyConflict, LeaseLost, WorkspaceNotFound
 from stepwell.store import documents, history, listeners, rows, runs, signals, workspaces
 from stepwell.store.base import Started, WorkspaceRow
 from stepwell.store.tables import endings
+from stepwell.store.tables import runs as runs_table
 
 AcceptEvent = Callable[[Run, Resume, int], SignalRow | None]
 """What an event makes of a run that listens; None if it takes nothing."""
@@ -62,7 +63,9 @@ class Applier:
         taken: dict[tuple[str, str, str], Run],
         fresh: list[Commit],
     ) -> list[Started]:
-        started, new, claimed = [], [], {}
+        started: list[Started] = []
+        new: list[Commit] = []
+        claimed: dict[tuple[str, str, str], Run] = {}
         for commit in group:
             run = commit.run
             if run.workspace_id not in self.known_workspaces:
@@ -102,7 +105,7 @@ class Applier:
                     if workspace_id == workspaces.workspace_of(run.app_name, run.user_id)
                 ],
             )
-        rows.insert(connection, runs.runs, [commit.run for commit in commits])
+        rows.insert(connection, runs_table, [commit.run for commit in commits])
         history.append(connection, [c.history for c in commits if c.history], self.keep_states)
         listeners.listen(connection, [listener for commit in commits for listener in commit.listeners])
 
@@ -154,11 +157,12 @@ class Applier:
         """The ids of the runs that the event started and of those that it resumed; once per event id."""
         answers = self.begin(connection, [(commit,) for commit in emission.starts])
         started = [answer[0].run.id for answer in answers if isinstance(answer, list)]
-        resumed = []
-        for resume in emission.resumes:
-            for run_id in listeners.matching(connection, resume, emission.user_id):
-                if self._resume(connection, run_id, resume, emission.event_id, now):
-                    resumed.append(run_id)
+        resumed = [
+            run_id
+            for resume in emission.resumes
+            for run_id in listeners.matching(connection, resume, emission.user_id)
+            if self._resume(connection, run_id, resume, emission.event_id, now)
+        ]
         return started, resumed
 
     def _resume(self, connection: Connection, run_id: str, resume: Resume, event_id: str, now: int) -> bool:

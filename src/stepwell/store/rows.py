@@ -14,19 +14,24 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import sqlite
 
 R = TypeVar("R")
-_DIALECT = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+_DIALECT = sqlite.dialect(paramstyle="qmark")
 
 
 @lru_cache(maxsize=256)
 def _insert_sql(table: Table, or_ignore: bool) -> str:
     statement = table.insert().prefix_with("OR IGNORE") if or_ignore else table.insert()
-    return str(statement.compile(dialect=_DIALECT, column_keys=list(table.c.keys())))
+    return str(statement.compile(dialect=_DIALECT, column_keys=names(table)))
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], *, or_ignore: bool = False) -> None:
     """All rows are in `table`, in the order of its columns; with `or_ignore`, those whose key wasn't taken."""
     if rows:
         connection.exec_driver_sql(_insert_sql(table, or_ignore), list(rows))
+
+
+def names(table: Table) -> list[str]:
+    """The names of the table's columns, in order."""
+    return [column.name for column in table.columns]
 
 
 def ids(values: Iterable[str]) -> str:
@@ -42,7 +47,7 @@ def fetch(connection: Connection, make: Callable[[Iterable[Any]], R], sql: str, 
 
 def columns(table: Table, prefix: str = "") -> str:
     """The table's columns, in order, for a SELECT or RETURNING."""
-    return ", ".join(prefix + name for name in table.c.keys())
+    return ", ".join(prefix + name for name in names(table))
 
 
-__all__ = ["columns", "fetch", "ids", "insert"]
+__all__ = ["columns", "fetch", "ids", "insert", "names"]

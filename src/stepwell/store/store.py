@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,7 +91,7 @@ class Store:
             lane.returned.set()
 
 
-def _migrate(engine: sqlite.Engine) -> None:
+def _migrate(engine: Engine) -> None:
     try:
         with engine.connect() as connection:
             upgrade(connection)

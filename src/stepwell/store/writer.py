@@ -171,8 +171,7 @@ class Writer:
     def _transaction(self, items: Sequence[Item]) -> list[Answer]:
         connection = self._connect()
         with connection.begin():
-            answers = apply_items(self._applier, connection, items)
-        return answers
+            return apply_items(self._applier, connection, items)
 
     def _connect(self) -> Connection:
         if self._connection is None:

@@ -109,7 +109,7 @@ class Heart:
         try:
             alive = answer.result(timeout=self._lease)
         except (StoreUnavailable, FutureTimeout) as error:
-            log.warning("the heartbeat of worker %s was not written: %s", self.worker_id, error or "timed out")
+            log.warning("the heartbeat of worker %s was not written: %s", self.worker_id, repr(error))
             return
         if not alive:
             self._tell(self._on_removed)
