@@ -44,7 +44,9 @@ class VirtualClock:
     def move_to(self, moment: int) -> None:
         """It is `moment`, and whoever waited for it goes on. Must be called on the loop. Raises ValueError for the past."""
         if moment < self._now:
-            raise ValueError(f"{to_datetime(moment).isoformat()} is in the past: it is {self.now_datetime().isoformat()}.")
+            raise ValueError(
+                f"{to_datetime(moment).isoformat()} is in the past: it is {self.now_datetime().isoformat()}."
+            )
         self._now = moment
         for future, due in list(self._sleepers.items()):
             if due <= moment and not future.done():

@@ -28,7 +28,7 @@ class Hermetic(Settings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: PydanticBaseSettingsSource
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 
@@ -39,9 +39,7 @@ class Harness:
     `settings` are taken over but for the database; without them the defaults count, whatever the environment says.
     """
 
-    def __init__(
-        self, apps: Sequence[App], *, now: datetime | None = None, settings: Settings | None = None
-    ) -> None:
+    def __init__(self, apps: Sequence[App], *, now: datetime | None = None, settings: Settings | None = None) -> None:
         self.clock = VirtualClock(START_OF_TIME if now is None else now)
         self._apps = tuple(apps)
         self._settings = settings

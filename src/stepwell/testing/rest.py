@@ -91,7 +91,9 @@ class Rest:
             await self._scheduler("fire_due")
         if ready:
             process.queue.ring()
-        return bool(ready or marked or orphans or (due is not None and due <= now) or (wake is not None and wake <= now))
+        return bool(
+            ready or marked or orphans or (due is not None and due <= now) or (wake is not None and wake <= now)
+        )
 
     def _look(self, connection: Connection) -> tuple[list[Run], bool, set[str]]:
         """Runs that this worker could claim, children to cancel, and runs that it owns without executing them."""
@@ -99,7 +101,11 @@ class Rest:
         lanes = set(process.lanes)
         ready = [run for run in queries.ready(connection) if (run.app_name, run.workflow_name) in lanes]
         owned = runs.owned(connection, process.worker_id)
-        return ready, bool(apply.marked_children(connection, 1)), set(owned) - {run_id for run_id, _ in process.passes.held}
+        return (
+            ready,
+            bool(apply.marked_children(connection, 1)),
+            set(owned) - {run_id for run_id, _ in process.passes.held},
+        )
 
     # -- what comes next ------------------------------------------------------------------------------------------
 
