@@ -16,7 +16,7 @@ from stepwell.engine.control import set_aside, worn_out
 from stepwell.engine.outcome import Ask, Decision, Execute, Fail, Move, Outcome, Park, Raised, Unfit
 from stepwell.engine.run import Inbox, Run
 from stepwell.engine.settle import fail, move, park, settle
-from stepwell.errors import LeaseLost, StoreUnavailable
+from stepwell.errors import LeaseLost, StatelessError, StoreUnavailable
 from stepwell.execution.attempt import Attempt
 from stepwell.execution.call import Interrupted, ask, call, time_limit, trace_of
 from stepwell.execution.scope import Reason, Scope
@@ -138,6 +138,8 @@ class Pass:
             else:
                 outcome = early
             self.scope = None
+            if isinstance(outcome, Raised) and isinstance(outcome.error, StatelessError) and not self.storage.durable:
+                raise outcome.error  # the caller asked for the impossible: no retry and no place mends that
             commit = self._settle(definition, decision, outcome)
             if attempt.transaction_ is None:
                 return await self._commit(commit)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from stepwell.definition.inputs import args_json, bounded, payload_json
 from stepwell.definition.model import Definition
@@ -18,6 +19,8 @@ from stepwell.execution.services import Services, new_id
 from stepwell.store.workspaces import workspace_of
 
 log = logging.getLogger("stepwell.events")
+
+_MAX_TEXT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,15 @@ class Refusal:
 def plan(
     services: Services, name: str, data: object, user_id: str | None, event_id: str | None
 ) -> tuple[Emission, list[Refusal]]:
-    """The emission with validated args and payloads, and whom it doesn't fit. Raises PayloadTooLarge."""
-    text = bounded(to_json(data).decode(), services.limits.payload, f"The data of event {name!r}")
+    """The emission with validated args and payloads, and whom it doesn't fit.
+
+    Raises InvalidArgs for a name or an id that is none, InvalidPayload for data that isn't JSON, PayloadTooLarge.
+    """
+    _check_text("name", name)
+    for what, given in (("event_id", event_id), ("user_id", user_id)):
+        if given is not None:
+            _check_text(what, given)
+    text = bounded(_data_json(name, data), services.limits.payload, f"The data of event {name!r}")
     plain, now = json.loads(text), services.clock.now()
     identity = event_id or new_id()
     refused: list[Refusal] = []
@@ -56,6 +66,18 @@ def plan(
             continue
         resumes.append(Resume(name, app, definition.name, transition.name, matched, payload))
     return Emission(name, identity, user_id, tuple(starts), tuple(resumes)), refused
+
+
+def _check_text(what: str, given: Any) -> None:
+    if not isinstance(given, str) or not 0 < len(given) <= _MAX_TEXT:
+        raise InvalidArgs(f"emit({what}={given!r}): give a text of 1 to {_MAX_TEXT} characters.")
+
+
+def _data_json(name: str, data: object) -> str:
+    try:
+        return to_json(data).decode()
+    except PydanticSerializationError as error:
+        raise InvalidPayload(f"The data of event {name!r} isn't JSON: {error}. Give models or plain data.") from error
 
 
 def _start(

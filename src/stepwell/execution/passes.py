@@ -28,6 +28,8 @@ class Passes:
         self.worker_id = worker_id
         self.slots = slots
         self.accepting = False
+        self.backlog = False
+        """True while ready runs wait for a slot: then a new start queues behind them like any other."""
         self.on_end: Callable[[], None] = lambda: None
         self.storage: Storage = storage
         self._taken = 0
@@ -45,15 +47,22 @@ class Passes:
 
     def reserve(self) -> bool:
         """True if a slot was free and is taken now; give it back with `unreserve`, or use it with `launch`."""
-        if self.free <= 0:
+        if self.backlog or self.free <= 0:
             return False
         self._taken += 1
         return True
 
-    def unreserve(self) -> None:
-        """The slot is free again."""
-        self._taken -= 1
-        self.on_end()
+    def reserve_up_to(self, limit: int) -> int:
+        """How many slots were free and are taken now, for a claim that is under way."""
+        count = max(min(self.free, limit), 0)
+        self._taken += count
+        return count
+
+    def unreserve(self, count: int = 1) -> None:
+        """The slots are free again."""
+        self._taken -= count
+        if count:
+            self.on_end()
 
     def launch(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from stepwell.store.base import Claimed
@@ -9,6 +10,11 @@ from stepwell.store.base import Claimed
 
 class Queue(Protocol):
     """Hints and claims. A claim is the truth of the database; a ring may be lost."""
+
+    @property
+    def lanes(self) -> Sequence[tuple[str, str]]:
+        """The (app, workflow) pairs that this worker takes."""
+        ...
 
     def ring(self) -> None:
         """A worker of this process looks for ready runs soon."""

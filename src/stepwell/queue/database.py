@@ -19,8 +19,8 @@ class DatabaseQueue:
     def __init__(self, store: Store, worker_id: str, lanes: Sequence[runs.Lane], now: Callable[[], int]) -> None:
         self._store = store
         self._worker_id = worker_id
-        self._lanes = list(lanes)
-        self._sql = runs.claim_sql(self._lanes) if self._lanes else ""
+        self.lanes = tuple(lanes)
+        self._sql = runs.claim_sql(self.lanes) if self.lanes else ""
         self._now = now
         self._bell = asyncio.Event()
 
@@ -28,12 +28,12 @@ class DatabaseQueue:
         self._bell.set()
 
     async def claim(self, limit: int) -> list[Claimed]:
-        if not self._lanes:
+        if not self.lanes:
             return []
         return await self._store.writer.call(lambda connection: self._claim(connection, limit))
 
     def _claim(self, connection: Connection, limit: int) -> list[Claimed]:
-        found = runs.claim(connection, self._sql, self._lanes, self._worker_id, limit, self._now())
+        found = runs.claim(connection, self._sql, self.lanes, self._worker_id, limit, self._now())
         return with_inboxes(connection, found) if found else []
 
     async def wait(self, seconds: float) -> bool:

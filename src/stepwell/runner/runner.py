@@ -7,12 +7,14 @@ import contextvars
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from stepwell.definition.model import Definition
 from stepwell.engine.run import Run as RunRow
+from stepwell.engine.run import Status
 from stepwell.errors import InvalidArgs, NotBuilt, StatelessError, TransitionTimeout, WorkflowNotFound
 from stepwell.execution.emission import plan
 from stepwell.execution.operations import visible
@@ -32,7 +34,7 @@ from stepwell.runner.models import (
     document_of,
     run_of,
 )
-from stepwell.runner.start import Origin, Start, prepare
+from stepwell.runner.start import Origin, Start, checked_key, prepare
 from stepwell.store import documents, history, queries, runs, signals, workers
 from stepwell.store.base import Begin, Claimed, DocumentRow, Started
 
@@ -279,7 +281,8 @@ class WorkflowRunner:
         Raises WorkflowNotFound, RunFinished, UnknownTransition, InvalidPayload, PayloadTooLarge, IdempotencyConflict,
         StoreUnavailable; the run is untouched then.
         """
-        operation = self.core.operations.signal(workflow_id, name, data, self._only(user_id), idempotency_key)
+        key = checked_key(idempotency_key)
+        operation = self.core.operations.signal(workflow_id, name, data, self._only(user_id), key)
         return self._model(await self.core.write(operation, connection))
 
     async def emit(
@@ -293,7 +296,8 @@ class WorkflowRunner:
     ) -> Emitted:
         """What the event started and resumed, all in one transaction. With `user_id` it reaches that user's runs only.
 
-        The same `event_id` again starts and resumes nothing twice. Raises PayloadTooLarge, StoreUnavailable.
+        The same `event_id` again starts and resumes nothing twice. Raises InvalidArgs, InvalidPayload, PayloadTooLarge,
+        StoreUnavailable; nobody is reached then.
         """
         core = self.core
         emission, refused = plan(core.services, name, data, self._only(user_id), event_id)
@@ -364,18 +368,19 @@ class WorkflowRunner:
         cursor: str | None = None,
     ) -> Page[Run]:
         """A page of runs, newest first. `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the page before."""
-        if not 1 <= limit <= 1000:
-            raise InvalidArgs(f"limit={limit}: it is 1 to 1,000.")
+        if not isinstance(limit, int) or not 1 <= limit <= 1000:
+            raise InvalidArgs(f"limit={limit!r}: it is 1 to 1,000.")
         wanted = queries.Filter(
             app_name=app_name,
             workflow_name=_workflow_name(workflow),
-            status=(status,) if isinstance(status, str) else tuple(status) if status is not None else None,
+            status=_statuses(status),
             label=label,
             user_id=self._only(user_id),
             workspace_id=workspace_id,
             parent_id=parent_id,
         )
-        found = await self.core.store.read(lambda given: queries.list_runs(given, wanted, limit + 1, cursor))
+        before = _cursor(cursor)
+        found = await self.core.store.read(lambda given: queries.list_runs(given, wanted, limit + 1, before))
         more = found[limit - 1].id if len(found) > limit else None
         return Page(items=tuple(self._model(row) for row in found[:limit]), next_cursor=more)
 
@@ -453,6 +458,24 @@ def _result(
         error=row.error,
         documents=tuple(document_of(one) for one in saved if not one.internal),
     )
+
+
+def _statuses(status: Any) -> tuple[str, ...] | None:
+    if status is None:
+        return None
+    wanted = (status,) if isinstance(status, str) else tuple(status)
+    known = get_args(Status)
+    wrong = [one for one in wanted if one not in known]
+    if wrong:
+        raise InvalidArgs(f"status={wrong[0]!r} is none: a run is {', '.join(known)}.")
+    return wanted
+
+
+def _cursor(cursor: Any) -> str | None:
+    try:
+        return None if cursor is None else str(UUID(cursor))
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidArgs(f"cursor={cursor!r}: give the next_cursor of the page before, or leave it out.") from None
 
 
 def _workflow_name(workflow: Any) -> str | None:

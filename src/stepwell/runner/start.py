@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_KEY = 512
 MAX_LABELS = 50
 MAX_NAME = 256
+MAX_DELAY = timedelta(days=366 * 1000)
+"""Further away there soon is no date: the year 9999 is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,13 @@ def prepare(services: Services, start: Start, origin: Origin, owner: str | None 
         id=new_id(),
         app_name=origin.app_name,
         user_id=origin.user_id,
-        workspace_id=start.workspace_id or workspace_of(origin.app_name, origin.user_id),
+        workspace_id=workspace_of(origin.app_name, origin.user_id)
+        if start.workspace_id is None
+        else start.workspace_id,
         args=args_json(definition, start.args, services.limits.args),
         labels=_labels(start.labels),
         priority=_priority(start.priority),
-        idempotency_key=_key(start.idempotency_key),
+        idempotency_key=checked_key(start.idempotency_key),
         due_at=_due(start.delay, start.at, now),
         owner=owner,
         internal=origin.internal,
@@ -93,21 +97,26 @@ def _priority(priority: Any) -> int | None:
     return priority
 
 
-def _key(key: Any) -> str | None:
+def checked_key(key: Any) -> str | None:
+    """The idempotency key, if it can be one. Raises InvalidArgs."""
     if key is not None and (not isinstance(key, str) or not 0 < len(key) <= MAX_KEY):
         raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters.")
     return key
 
 
-def _due(delay: timedelta | None, at: datetime | None, now: int) -> int | None:
+def _due(delay: Any, at: Any, now: int) -> int | None:
     if delay is not None and at is not None:
         raise InvalidArgs("delay= and at= exclude each other: give one of them.")
     if delay is not None:
-        if delay < timedelta(0):
-            raise InvalidArgs(f"delay={delay!r}: a delay is zero or more.")
+        if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= MAX_DELAY:
+            raise InvalidArgs(
+                f"delay={delay!r}: a delay is a timedelta, zero or more, and at most {MAX_DELAY.days} days."
+            )
         return now + microseconds(delay)
     if at is None:
         return None
+    if not isinstance(at, datetime):
+        raise InvalidArgs(f"at={at!r}: give an aware datetime, as in datetime.now(UTC) + timedelta(hours=1).")
     try:
         return to_moment(at)
     except ValueError as error:

@@ -68,8 +68,7 @@ class Applier:
         claimed: dict[tuple[str, str, str], Run] = {}
         for commit in group:
             run = commit.run
-            if run.workspace_id not in self.known_workspaces:
-                self._check_workspace(connection, run)
+            self._check_workspace(connection, run)
             key = (run.app_name, run.user_id, run.idempotency_key) if run.idempotency_key is not None else None
             earlier = (taken.get(key) or claimed.get(key)) if key else None
             if earlier is not None:
@@ -85,6 +84,7 @@ class Applier:
         return started
 
     def _check_workspace(self, connection: Connection, run: Run) -> None:
+        # That a workspace is known says nothing about whose it is.
         if run.workspace_id == workspaces.workspace_of(run.app_name, run.user_id):
             return
         found = workspaces.load(connection, run.workspace_id)

@@ -118,6 +118,18 @@ def wake(connection: Connection, ids: Iterable[str], now: Moment) -> None:
     )
 
 
+def any_ready(connection: Connection, lanes: Sequence[Lane]) -> bool:
+    """Whether a run of these lanes waits for a worker: one step along the index per lane, until one is found."""
+    return any(
+        connection.exec_driver_sql(
+            "SELECT 1 FROM stepwell_runs INDEXED BY stepwell_runs_ready"
+            " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL LIMIT 1",
+            lane,
+        ).first()
+        for lane in lanes
+    )
+
+
 def owned(connection: Connection, worker: str) -> dict[str, int]:
     """The claim number of each run that `worker` owns."""
     found = connection.exec_driver_sql("SELECT id, claim FROM stepwell_runs WHERE owner=?", (worker,))
@@ -172,6 +184,15 @@ def delete(connection: Connection, ids: Iterable[str]) -> None:
     for table in ("history", "steps", "documents", "signals", "listeners", "endings"):
         connection.exec_driver_sql(f"DELETE FROM stepwell_{table} WHERE run_id {_IN}", (gone,))
     connection.exec_driver_sql(f"DELETE FROM stepwell_runs WHERE id {_IN}", (gone,))
+
+
+def delete_handlers(connection: Connection, ids: Iterable[str]) -> None:
+    """Those of these runs that are handlers of ticks or deliveries, and have ended, are gone."""
+    found = connection.exec_driver_sql(
+        f"SELECT id FROM stepwell_runs WHERE id {_IN} AND internal=1 AND status IN ('completed', 'failed', 'canceled')",
+        (rows.ids(ids),),
+    )
+    delete(connection, [row[0] for row in found.fetchall()])
 
 
 def existing(connection: Connection, ids: Iterable[str]) -> set[str]:

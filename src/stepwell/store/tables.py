@@ -233,6 +233,15 @@ signals = Table(
     Index("stepwell_signals_run", "run_id", "accepted_at", "id"),
     sqlite_with_rowid=False,
 )
+# A long conversation has thousands of taken signals: looking for the open ones must not walk over them.
+Index(
+    "stepwell_signals_open",
+    signals.c.run_id,
+    signals.c.accepted_at,
+    signals.c.id,
+    sqlite_where=text("state = 'open'"),
+    postgresql_where=text("state = 'open'"),
+)
 Index(
     "stepwell_signals_key",
     signals.c.run_id,
@@ -291,7 +300,6 @@ deliveries = Table(
     _text("route"),
     _text("delivery_id"),
     _text("run_id"),
-    _text("status"),
     _moment("received_at"),
     PrimaryKeyConstraint("app_name", "route", "delivery_id"),
     Index("stepwell_deliveries_received", "received_at"),

@@ -8,6 +8,7 @@ import logging
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
+from stepwell.store.base import Claimed
 
 log = logging.getLogger("stepwell.worker")
 
@@ -21,7 +22,7 @@ class Loop:
     def __init__(self, queue: Queue, passes: Passes) -> None:
         self._queue = queue
         self._passes = passes
-        self._more = True
+        passes.backlog = True
         self.idle = asyncio.Event()
         """Set while the last claim found nothing and nothing has rung since."""
 
@@ -29,27 +30,30 @@ class Loop:
         """Works until it is cancelled."""
         self._passes.on_end = self._slot_free
         while True:
-            free = self._passes.free
-            if free > 0 and self._more:
-                self._more = await self._claim(min(free, _MAX_CLAIM))
+            wanted = self._passes.reserve_up_to(_MAX_CLAIM) if self._passes.backlog else 0
+            if wanted:
+                self._passes.backlog = await self._claim(wanted)
                 continue
             self.idle.set()
             rang = await self._queue.wait(_POLL)
             self.idle.clear()
-            self._more = self._more or rang
+            self._passes.backlog = self._passes.backlog or rang
 
-    async def _claim(self, limit: int) -> bool:
+    async def _claim(self, wanted: int) -> bool:
         """True if there may be more."""
+        claimed: list[Claimed] = []
         try:
-            claimed = await self._queue.claim(limit)
+            claimed = await self._queue.claim(wanted)
         except StoreUnavailable as error:
             log.warning("claiming failed, trying again: %s", error)
             await asyncio.sleep(_POLL)
             return True
+        finally:
+            self._passes.unreserve(wanted - len(claimed))
         for one in claimed:
-            self._passes.launch(one)
-        return len(claimed) >= limit
+            self._passes.launch(one, reserved=True)
+        return len(claimed) == wanted
 
     def _slot_free(self) -> None:
-        if self._more:
+        if self._passes.backlog:
             self._queue.ring()

@@ -51,11 +51,19 @@ class Sweep:
     async def watch_due(self) -> None:
         """Runs become ready when their moment comes. Works until it is cancelled."""
         while True:
-            due = await self._quietly(self.next_due)
+            due = await self._quietly(self._look)
             if due is not None and due <= self._clock.now():
                 await self._quietly(self.ripen)
                 continue
             await self._until(due)
+
+    async def _look(self) -> int | None:
+        """When the next run becomes due; rings for ready ones whose bell was lost."""
+        lanes = self._queue.lanes if self._passes.free else ()
+        due, ready = await self._store.read(lambda given: (runs.next_due(given), runs.any_ready(given, lanes)))
+        if ready:
+            self._queue.ring()
+        return due
 
     async def _until(self, due: int | None) -> None:
         wake = self._clock.now() + _LONGEST

@@ -1,0 +1,135 @@
+"""Schedules and their ticks: how far each schedule is settled, and who fired what."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from sqlalchemy import Connection
+
+from stepwell.engine.run import Moment
+from stepwell.store import rows, runs
+from stepwell.store.tables import schedules, ticks
+
+TickOutcome = Literal["fired", "queued", "skipped", "refused"]
+
+_ACTIVE: Final = frozenset({"pending", "running", "waiting", "retrying"})
+
+
+class ScheduleRow(NamedTuple):
+    """A schedule as the database knows it. Everything up to `since` is settled."""
+
+    app_name: str
+    name: str
+    rule: str
+    since: Moment
+    next_at: Moment | None
+    paused: int
+    updated_at: Moment
+
+
+class TickRow(NamedTuple):
+    """A tick that came due: fired, queued behind an earlier one, skipped, or refused by its workflow."""
+
+    app_name: str
+    schedule: str
+    scheduled_at: Moment
+    fired_at: Moment
+    outcome: TickOutcome
+    run_id: str | None
+
+
+def load(connection: Connection, app_name: str, name: str) -> ScheduleRow | None:
+    """The schedule's row; None if no process has seen the schedule yet."""
+    found = rows.fetch(
+        connection,
+        ScheduleRow._make,
+        f"SELECT {rows.columns(schedules)} FROM stepwell_schedules WHERE app_name=? AND name=?",
+        app_name,
+        name,
+    )
+    return found[0] if found else None
+
+
+def save(connection: Connection, row: ScheduleRow) -> None:
+    """The schedule's row is this one."""
+    connection.exec_driver_sql(
+        f"INSERT INTO stepwell_schedules ({rows.columns(schedules)}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (app_name, name) DO UPDATE SET rule=excluded.rule, since=excluded.since,"
+        " next_at=excluded.next_at, paused=excluded.paused, updated_at=excluded.updated_at",
+        tuple(row),
+    )
+
+
+def add_tick(connection: Connection, tick: TickRow) -> bool:
+    """True if the tick is recorded by this call; False if somebody has recorded it before."""
+    cursor = connection.exec_driver_sql(
+        f"INSERT INTO stepwell_ticks ({rows.columns(ticks)}) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (app_name, schedule, scheduled_at) DO NOTHING",
+        tuple(tick),
+    )
+    return cursor.rowcount == 1
+
+
+def change_tick(connection: Connection, tick: TickRow) -> None:
+    """What became of a recorded tick."""
+    connection.exec_driver_sql(
+        "UPDATE stepwell_ticks SET fired_at=?, outcome=?, run_id=? WHERE app_name=? AND schedule=? AND scheduled_at=?",
+        (tick.fired_at, tick.outcome, tick.run_id, tick.app_name, tick.schedule, tick.scheduled_at),
+    )
+
+
+def ticks_of(connection: Connection, app_name: str, schedule: str, limit: int = 1000) -> list[TickRow]:
+    """The newest ticks of a schedule, newest first."""
+    return rows.fetch(
+        connection,
+        TickRow._make,
+        f"SELECT {rows.columns(ticks)} FROM stepwell_ticks WHERE app_name=? AND schedule=?"
+        " ORDER BY scheduled_at DESC LIMIT ?",
+        app_name,
+        schedule,
+        limit,
+    )
+
+
+def queued(connection: Connection, app_name: str, schedule: str, limit: int) -> list[TickRow]:
+    """The oldest ticks that wait for an earlier one to end."""
+    return rows.fetch(
+        connection,
+        TickRow._make,
+        f"SELECT {rows.columns(ticks)} FROM stepwell_ticks WHERE app_name=? AND schedule=? AND outcome='queued'"
+        " ORDER BY scheduled_at LIMIT ?",
+        app_name,
+        schedule,
+        limit,
+    )
+
+
+def busy(connection: Connection, app_name: str, schedule: str) -> bool:
+    """Whether the run of the tick that fired last is still worked on, or waits."""
+    found = connection.exec_driver_sql(
+        "SELECT run_id FROM stepwell_ticks WHERE app_name=? AND schedule=? AND run_id IS NOT NULL"
+        " ORDER BY scheduled_at DESC LIMIT 1",
+        (app_name, schedule),
+    ).scalar()
+    run = runs.load_one(connection, str(found)) if found is not None else None
+    return run is not None and run.status in _ACTIVE
+
+
+def expire(connection: Connection, before: Moment, limit: int) -> int:
+    """How many ticks that fired before this moment are deleted, with the ended runs of their handlers.
+
+    The newest tick of a schedule stays: the next one asks for its run.
+    """
+    found = connection.exec_driver_sql(
+        "SELECT app_name, schedule, scheduled_at, run_id FROM stepwell_ticks old WHERE fired_at<? AND outcome<>'queued'"
+        " AND EXISTS (SELECT 1 FROM stepwell_ticks new WHERE new.app_name=old.app_name AND new.schedule=old.schedule"
+        " AND new.scheduled_at>old.scheduled_at) ORDER BY fired_at LIMIT ?",
+        (before, limit),
+    ).fetchall()
+    if found:
+        connection.exec_driver_sql(
+            "DELETE FROM stepwell_ticks WHERE app_name=? AND schedule=? AND scheduled_at=?",
+            [(row[0], row[1], row[2]) for row in found],
+        )
+        runs.delete_handlers(connection, [row[3] for row in found if row[3] is not None])
+    return len(found)
