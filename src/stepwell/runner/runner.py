@@ -368,7 +368,7 @@ class WorkflowRunner:
         cursor: str | None = None,
     ) -> Page[Run]:
         """A page of runs, newest first. `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the page before."""
-        if not isinstance(limit, int) or not 1 <= limit <= 1000:
+        if not _is_limit(limit):
             raise InvalidArgs(f"limit={limit!r}: it is 1 to 1,000.")
         wanted = queries.Filter(
             app_name=app_name,
@@ -458,6 +458,10 @@ def _result(
         error=row.error,
         documents=tuple(document_of(one) for one in saved if not one.internal),
     )
+
+
+def _is_limit(limit: Any) -> bool:
+    return isinstance(limit, int) and 1 <= limit <= 1000
 
 
 def _statuses(status: Any) -> tuple[str, ...] | None:

@@ -1,0 +1,1 @@
+"""One suite for every backend: what the contract promises, through the public API."""

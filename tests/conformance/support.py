@@ -1,0 +1,102 @@
+"""What the tests of this folder share: waiting for what must come, and looking at everything that is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, select
+
+from stepwell import Run, Stepwell, WorkflowRunner
+from stepwell.store.tables import metadata
+
+T = TypeVar("T")
+StepwellOn = Callable[..., Stepwell]
+"""The fixture `stepwell_on(apps, **settings)`."""
+
+ME: dict[str, Any] = {"app_name": "shop", "user_id": "u1"}
+"""On whose behalf most tests start their runs."""
+
+VOLATILE = {"stepwell_workers"}
+"""What changes by itself while a Stepwell is open."""
+
+
+async def until(look: Callable[[], Awaitable[T]], what: str = "it", seconds: float = 8.0) -> T:
+    """What `look` answers, once that is true."""
+    answer = None
+    try:
+        async with asyncio.timeout(seconds):
+            while not (answer := await look()):
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"{what} didn't come within {seconds:g} s; last seen: {answer!r}") from None
+    return answer
+
+
+async def reaches(runner: WorkflowRunner, workflow_id: str, status: str, place: str | None = None) -> Run:
+    """The run, once it has this status (at this place)."""
+    last: list[Run] = []
+
+    async def look() -> Run | None:
+        run = await runner.get(workflow_id)
+        last[:] = [run]
+        return run if run.status == status and place in (None, run.place) else None
+
+    try:
+        return await until(look)  # type: ignore[return-value]
+    except AssertionError:
+        raise AssertionError(f"the run isn't {status} at {place or 'any place'}: {last}") from None
+
+
+async def everything(stepwell: Stepwell) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, the heartbeats left out."""
+
+    def query(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+        return {
+            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
+            for table in metadata.sorted_tables
+            if table.name not in VOLATILE
+        }
+
+    assert stepwell.process is not None
+    return await stepwell.process.store.read(query)
+
+
+async def counts(stepwell: Stepwell) -> dict[str, int]:
+    """How many rows each table has, empty ones left out."""
+    return {name: len(rows) for name, rows in (await everything(stepwell)).items() if rows}
+
+
+class Gate:
+    """Where a method waits until the test lets it go on; `reached` says that it came there, and how often."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._arrived: asyncio.Queue[None] = asyncio.Queue()
+        self._open = asyncio.Event()
+        self.arrivals = 0
+        self.cancelled = 0
+        self.left = 0
+
+    async def pass_through(self) -> None:
+        """Called by the method."""
+        self.arrivals += 1
+        self._arrived.put_nowait(None)
+        try:
+            await self._open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        self.left += 1
+
+    async def reached(self) -> None:
+        """A method has come to the gate (once per arrival)."""
+        async with asyncio.timeout(8):
+            await self._arrived.get()
+
+    def open(self) -> None:
+        """All go on, now and later."""
+        self._open.set()

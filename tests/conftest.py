@@ -1,0 +1,43 @@
+"""The one way to a Stepwell on a real database; a second backend is one more parameter here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepwell import App, Settings, Stepwell, Workflow
+
+
+@pytest.fixture(params=["sqlite"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of the test's own; every Stepwell of the test opens the same one."""
+    assert request.param == "sqlite"
+    return f"sqlite:///{tmp_path}/stepwell.db"
+
+
+@pytest.fixture
+def stepwell_on(database_url: str) -> Callable[..., Stepwell]:
+    """`stepwell_on(apps, **settings)`: a Stepwell to be opened with `async with`; classes are put into an app `shop`."""
+
+    def made(
+        apps: Sequence[App | type[Workflow[Any, Any, Any]]],
+        *,
+        embedded_worker: bool = True,
+        clock: Any = None,
+        **settings: Any,
+    ) -> Stepwell:
+        given = [one for one in apps if isinstance(one, App)]
+        classes = [one for one in apps if not isinstance(one, App)]
+        if classes:
+            given.append(App("shop", workflows=classes))
+        return Stepwell(
+            apps=given,
+            settings=Settings(_env_file=None, **{"database_url": database_url, **settings}),
+            embedded_worker=embedded_worker,
+            clock=clock,
+        )
+
+    return made
