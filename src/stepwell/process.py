@@ -116,12 +116,12 @@ class Process:
         self.heart.start()
         pulse = Pulse(self.store, self.hub)
         duties = [pulse.run(), self.ends.run(), self.sweep.watch_lost(), self.sweep.watch_children()]
-        duties += [self.sweep.watch_due(), self.scheduler.run()]
+        duties += [self.sweep.watch_due(), self.scheduler.watch_old()]
         if self.settings.retention is not None:
             duties.append(self.sweep.watch_retention(self.settings.retention.total_seconds()))
         if worker:
             self.passes.accepting = True
-            duties.append(self.loop.run())
+            duties += [self.loop.run(), self.scheduler.run()]
         for duty in duties:
             self._watch(duty)
 
@@ -203,6 +203,7 @@ class Process:
         Without `hand_over` it goes at once and as a dead process would: its runs stay its own until others take them over.
         """
         self.passes.accepting = False
+        self.passes.finish_all()
         if not hand_over or not await self.passes.drained(self.settings.drain_seconds):
             self.passes.stop_all("drain")
             await self.passes.drained(self.settings.drain_seconds or 1.0)

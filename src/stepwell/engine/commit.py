@@ -51,7 +51,8 @@ class Emission:
 
     name: str
     event_id: str
-    user_id: str | None
+    only_user: str | None
+    """Resume this user's runs only; None: whoever listens."""
     starts: tuple[Commit, ...]
     resumes: tuple[Resume, ...]
 

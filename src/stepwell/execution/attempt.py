@@ -235,7 +235,7 @@ class Attempt:
             raise StatelessError(f"self.emit({name!r}): a stateless run emits nothing; run it without stateless=True.")
         # Derived, not drawn: a second attempt of the same visit that commits would be the same event.
         identity = f"{self._run.id}:{self._transition.name}:{self._run.visit}:{len(self._emissions)}"
-        emission, _ = plan(self._services, name, data, self._run.user_id, identity)
+        emission, _ = plan(self._services, name, data, self._run.user_id, identity, only_user=None)
         self._emissions += (emission,)
 
     # -- its end --------------------------------------------------------------------------------------------------

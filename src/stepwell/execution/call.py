@@ -57,7 +57,7 @@ async def call(
             raise
         inner = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
         return Raised(started_at, inner, None, services.random())
-    except Exception as error:  # noqa: BLE001 - whatever user code raises is a failed attempt
+    except (Exception, SystemExit) as error:  # whatever user code raises is a failed attempt, sys.exit() too
         if scope.reason is not None:
             return _stopped(services, decision.transition, scope, started_at)
         return Raised(started_at, error, trace_of(error), services.random())

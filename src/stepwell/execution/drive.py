@@ -47,6 +47,10 @@ class Pass:
     stopped: Reason | None = None
     task: asyncio.Task[Any] = field(init=False)
 
+    def finish(self) -> None:
+        """The transition that it executes is its last here: the run is handed on at its checkpoint."""
+        self.stopped = self.stopped or "drain"
+
     def stop(self, reason: Reason) -> None:
         """Whatever it executes is cancelled; it commits nothing any more."""
         self.stopped = reason
@@ -115,6 +119,8 @@ class Pass:
             attempt.close()
 
     def _scope(self, definition: Definition, transition: Transition) -> Scope:
+        if self.stopped is not None:
+            raise Interrupted(self.stopped)
         seconds = time_limit(self.services, transition)
         what = f"{definition.name}.{transition.name} of run {self.run.id}"
         limit = self.services.time_limits.of(seconds)
@@ -122,10 +128,8 @@ class Pass:
             left = max(self.run.deadline - self.services.clock.now(), 1) / 1_000_000
             if not seconds or left < seconds:
                 limit = self.services.time_limits.of(left, shared=False)
-        self.scope = scope = Scope(self.task, limit, what)
-        if self.stopped is not None:
-            scope.reason = self.stopped
-        return scope
+        self.scope = Scope(self.task, limit, what)
+        return self.scope
 
     async def _execute(self, definition: Definition, decision: Execute, early: Raised | None) -> Run | None:
         transition = decision.transition

@@ -35,10 +35,17 @@ class Refusal:
 
 
 def plan(
-    services: Services, name: str, data: object, user_id: str | None, event_id: str | None
+    services: Services,
+    name: str,
+    data: object,
+    user_id: str | None,
+    event_id: str | None,
+    *,
+    only_user: str | None,
 ) -> tuple[Emission, list[Refusal]]:
     """The emission with validated args and payloads, and whom it doesn't fit.
 
+    `user_id` is whose the started runs are, `only_user` restricts whose runs are resumed.
     Raises InvalidArgs for a name or an id that is none, InvalidPayload for data that isn't JSON, PayloadTooLarge.
     """
     _check_text("name", name)
@@ -65,7 +72,7 @@ def plan(
             refused.append(_refusal(name, app, definition, transition.name, error))
             continue
         resumes.append(Resume(name, app, definition.name, transition.name, matched, payload))
-    return Emission(name, identity, user_id, tuple(starts), tuple(resumes)), refused
+    return Emission(name, identity, only_user, tuple(starts), tuple(resumes)), refused
 
 
 def _check_text(what: str, given: Any) -> None:

@@ -104,6 +104,11 @@ class Passes:
         if run_id in self._running:
             self._running[run_id][0].stop(reason)
 
+    def finish_all(self) -> None:
+        """What is executed here now comes to its end; nothing goes on to its next transition."""
+        for one, _ in self._running.values():
+            one.finish()
+
     def stop_all(self, reason: Reason) -> None:
         """Everything that is executed here is cancelled."""
         for one, _ in list(self._running.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -46,8 +47,10 @@ class RunHandle(Generic[R]):
                 workflow_id=row.id,
                 status="canceled" if row.status == "canceled" else "failed",
             )
-        if row.result is None or definition is None or row.result == "null":
+        if row.result is None or row.result == "null":
             return cast("R", None)
+        if definition is None:
+            return cast("R", json.loads(row.result))  # of an app that this process doesn't have
         return cast("R", definition.result.load(row.result))
 
     async def _ended(self) -> RunRow:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 from uuid import UUID
@@ -99,6 +100,7 @@ class WorkflowRunner:
         """
         start = Start(workflow, args, labels, idempotency_key, delay, at, priority, workspace_id)
         origin = Origin(app_name, self._starter(user_id))
+        start = self._keyed(start, origin)
         if connection is not None:
             return (await self._start_in(connection, [start], origin))[0]
         refuse_inside_transaction()
@@ -152,6 +154,7 @@ class WorkflowRunner:
         origin = Origin(app_name, self._starter(user_id))
         if not starts:
             return []
+        starts = [self._keyed(start, origin) for start in starts]
         if connection is not None:
             return await self._start_in(connection, starts, origin)
         refuse_inside_transaction()
@@ -215,7 +218,7 @@ class WorkflowRunner:
                 raise InvalidArgs("idempotency_key= with stateless=True: nothing is stored that a key could lead to.")
             return await self._run_stateless(start, origin, seconds)
         refuse_inside_transaction()
-        return await self.run_inline(start, origin, seconds)
+        return await self.run_inline(self._keyed(start, origin), origin, seconds)
 
     async def _run_stateless(self, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
         services = self._opening.services
@@ -281,7 +284,7 @@ class WorkflowRunner:
         Raises WorkflowNotFound, RunFinished, UnknownTransition, InvalidPayload, PayloadTooLarge, IdempotencyConflict,
         StoreUnavailable; the run is untouched then.
         """
-        key = checked_key(idempotency_key)
+        key = checked_key(idempotency_key) or self._derived_key("signal", workflow_id, name, data)
         operation = self.core.operations.signal(workflow_id, name, data, self._only(user_id), key)
         return self._model(await self.core.write(operation, connection))
 
@@ -300,7 +303,10 @@ class WorkflowRunner:
         StoreUnavailable; nobody is reached then.
         """
         core = self.core
-        emission, refused = plan(core.services, name, data, self._only(user_id), event_id)
+        if event_id is None:
+            event_id = self._derived_key("emit", name, data, self._only(user_id))
+        only = self._only(user_id)
+        emission, refused = plan(core.services, name, data, only, event_id, only_user=only)
         now = core.services.clock.now()
         started, resumed = await core.write(lambda given: core.store.applier.emit(given, emission, now), connection)
         return Emitted(
@@ -435,6 +441,16 @@ class WorkflowRunner:
         if found is None:
             raise InvalidArgs("user_id is missing: say for whom the run starts, as in user_id='u1'.")
         return found
+
+    def _keyed(self, start: Start, origin: Origin) -> Start:
+        if start.idempotency_key is not None:
+            return start
+        key = self._derived_key("run", origin.app_name, origin.user_id, start.workflow, start.args)
+        return start if key is None else replace(start, idempotency_key=key)
+
+    def _derived_key(self, *what: Any) -> str | None:
+        """The key of a call that was given none. Handlers of ticks and deliveries have one for each (semantics 38)."""
+        return None
 
     def _definition(self, row: RunRow) -> Definition | None:
         return self.core.services.registry.find(row.app_name, row.workflow_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,7 +64,8 @@ def prepare(services: Services, start: Start, origin: Origin, owner: str | None 
         workspace_id=workspace_of(origin.app_name, origin.user_id)
         if start.workspace_id is None
         else start.workspace_id,
-        args=args_json(definition, start.args, services.limits.args),
+        # What a handler is given was bounded where it came in: a webhook's body may be larger than args.
+        args=args_json(definition, start.args, sys.maxsize if origin.internal else services.limits.args),
         labels=_labels(start.labels),
         priority=_priority(start.priority),
         idempotency_key=checked_key(start.idempotency_key),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sqlalchemy import Connection
 from uuid_utils import uuid7
@@ -19,6 +20,9 @@ from stepwell.store import documents, history, listeners, rows, runs, signals, w
 from stepwell.store.base import Started, WorkspaceRow
 from stepwell.store.tables import endings
 from stepwell.store.tables import runs as runs_table
+
+DERIVED_KEY: Final = "handler:"
+"""How keys begin that were derived from a call: they stand for its workflow and args, as they were given, already."""
 
 AcceptEvent = Callable[[Run, Resume, int], SignalRow | None]
 """What an event makes of a run that listens; None if it takes nothing."""
@@ -160,7 +164,7 @@ class Applier:
         resumed = [
             run_id
             for resume in emission.resumes
-            for run_id in listeners.matching(connection, resume, emission.user_id)
+            for run_id in listeners.matching(connection, resume, emission.only_user)
             if self._resume(connection, run_id, resume, emission.event_id, now)
         ]
         return started, resumed
@@ -180,6 +184,8 @@ class Applier:
 
 
 def _same_start(earlier: Run, run: Run) -> Run:
+    if run.idempotency_key is not None and run.idempotency_key.startswith(DERIVED_KEY):
+        return earlier
     if earlier.workflow_name != run.workflow_name or (
         earlier.args != run.args and canonical(earlier.args) != canonical(run.args)
     ):

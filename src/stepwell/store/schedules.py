@@ -60,6 +60,15 @@ def save(connection: Connection, row: ScheduleRow) -> None:
     )
 
 
+def pause(connection: Connection, app_name: str, name: str, paused: bool, now: Moment) -> None:
+    """The schedule is paused, or goes on from now: what came due meanwhile stays undone."""
+    connection.exec_driver_sql(
+        "UPDATE stepwell_schedules SET paused=?, since=CASE WHEN paused THEN ? ELSE since END, updated_at=?"
+        " WHERE app_name=? AND name=?",
+        (int(paused), now, now, app_name, name),
+    )
+
+
 def add_tick(connection: Connection, tick: TickRow) -> bool:
     """True if the tick is recorded by this call; False if somebody has recorded it before."""
     cursor = connection.exec_driver_sql(

@@ -56,6 +56,7 @@ class Writer:
         self._queue: SimpleQueue[Entry | _Lane | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="stepwell-writer", daemon=True)
         self._connection: Connection | None = None
+        self._stopping = False
         self.on_commit: Callable[[Sequence[tuple[Item, Answer]]], None] = lambda answered: None
         """Called on the loop after each commit, with what was committed: the place for hints."""
 
@@ -65,6 +66,7 @@ class Writer:
 
     async def stop(self) -> None:
         """Everything that was handed over is written, and the thread has ended."""
+        self._stopping = True
         self._queue.put(None)
         while self._thread.is_alive():
             await asyncio.sleep(0.005)
@@ -75,12 +77,14 @@ class Writer:
         `then` is called on the loop with the answer (or the error) even if the caller is cancelled meanwhile: what was
         written is never forgotten.
         """
+        self._check_running()
         future = self._loop.create_future()
         self._queue.put((future, item, then))
         return await future
 
     def write_from_thread(self, item: Item) -> Future[Any]:
         """As `write`, from a thread that isn't the loop's."""
+        self._check_running()
         future: Future[Any] = Future()
         self._queue.put((future, item, None))
         return future
@@ -95,9 +99,14 @@ class Writer:
 
     def lend(self, seconds: float) -> _Lane:
         """The write lane, once `granted` is done; nothing else of this process writes until `returned` is set."""
+        self._check_running()
         lane = _Lane(seconds)
         self._queue.put(lane)
         return lane
+
+    def _check_running(self) -> None:
+        if self._stopping:
+            raise StoreUnavailable("This Stepwell is closing: nothing was stored.")
 
     # -- in the thread --------------------------------------------------------------------------------------------
 
