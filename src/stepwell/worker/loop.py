@@ -55,5 +55,6 @@ class Loop:
         return len(claimed) == wanted
 
     def _slot_free(self) -> None:
-        if self._passes.backlog:
+        # Only a loop that waits needs the bell: its own claim gives slots back too, and would ring for ever.
+        if self._passes.backlog and self.idle.is_set():
             self._queue.ring()
