@@ -1,8 +1,8 @@
 """What starts runs besides code: schedules, webhooks and events.
 
 The rules are pure and take the time as an argument: `cron.py` (when a schedule ticks), `due.py` (which ticks fire),
-`declare.py` (what an app declares), `verify.py`, `scheme.py` and `signatures.py` (who sent a webhook), `event.py`,
-`tick.py`, `matching.py` (which runs an event is for). They may import `errors` and `definition` and nothing else of
+`declare.py` (what an app declares), `verify.py`, `scheme.py` and `signatures.py` (who sent a webhook), `event.py` and
+`tick.py`. They may import `errors` and `definition` and nothing else of
 Stepwell; whatever awaits is in other files of this room.
 """
 

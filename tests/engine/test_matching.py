@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.definition.event import Event
-from stepwell.triggers.matching import MISSING, event_key, listening_key, lookup, takes
+from stepwell.engine.matching import MISSING, event_key, listening_key, lookup
 
 PAID = Event("invoice.paid", match={"invoice.id": "args.invoice_id"})
 CHARGED = Event("charged", match={"charge": "state.charge_id", "customer": "args.customer.id"})
@@ -18,6 +18,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
+
+
+def takes(event: Event, data: object, args_json: str, state_json: str) -> bool:
+    wanted = listening_key(event, args_json, state_json)
+    return wanted is not None and wanted == event_key(event, data)
 
 
 @pytest.mark.parametrize(
