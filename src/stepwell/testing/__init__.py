@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stepwell.testing.clock import VirtualClock
+    from stepwell.testing.crash import CrashReport
     from stepwell.testing.harness import Harness
 
-__all__ = ["Harness", "VirtualClock"]
+__all__ = ["CrashReport", "Harness", "VirtualClock"]
 
 # Loaded on first use: pytest imports this package for its plugin in every project that has Stepwell installed.
 _HOME = {
+    "CrashReport": "stepwell.testing.crash",
     "Harness": "stepwell.testing.harness",
     "VirtualClock": "stepwell.testing.clock",
 }

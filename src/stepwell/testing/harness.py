@@ -9,28 +9,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
-
 from stepwell.app import App, Stepwell
+from stepwell.definition.workflow import Workflow
 from stepwell.errors import StepwellError
 from stepwell.execution.clock import microseconds
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
 from stepwell.testing.clock import VirtualClock
-from stepwell.testing.rest import Rest
+from stepwell.testing.crash import CrashReport, Script, Story, crash_everywhere
+from stepwell.testing.private import private
+from stepwell.testing.rest import Rest, advance
 
 START_OF_TIME = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday, midnight."""
-
-
-class Hermetic(Settings):
-    """Settings that no variable and no `.env` of the machine can change."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
 
 
 class Harness:
@@ -91,24 +82,42 @@ class Harness:
             raise ValueError(f"advance({duration!r}): time goes forward only.")
         await advance(self._resting(), self.clock, self.clock.now() + microseconds(duration), timeout)
 
+    async def crash_everywhere(
+        self,
+        workflow: type[Workflow[Any, Any, Any]] | str,
+        args: Any = None,
+        *,
+        app_name: str,
+        user_id: str = "u1",
+        signals: Script = (),
+        within: timedelta = timedelta(days=30),
+        timeout: float = 30.0,
+    ) -> CrashReport:
+        """Each crash, before and after each commit of a run, was survived: everything ended as in the undisturbed run.
+
+        Compared are state, result, documents, history and children, without ids and times. Each run has a database of its
+        own and begins at this harness's time. Whenever it rests, the next of `signals` is sent: `(name, data)`, or a
+        timedelta that passes; after them, time passes until nothing is due `within` this time. A step that was journaled
+        isn't executed again; whoever wants to see that counts its calls.
+
+        Raises AssertionError that names the crash, and what was there after it instead.
+        """
+        story = Story(
+            self._apps,
+            self._settings,
+            self.clock.now_datetime(),
+            workflow,
+            args,
+            app_name,
+            user_id,
+            signals,
+            within,
+            timeout,
+        )
+        return await crash_everywhere(story)
+
     def _resting(self) -> Rest:
         if self._rest is None:
             _ = self.stepwell  # says that it isn't open
         assert self._rest is not None
         return self._rest
-
-
-async def advance(rest: Rest, clock: VirtualClock, target: int, timeout: float) -> None:
-    """As `Harness.advance`, to a moment."""
-    await rest.reached(timeout)
-    while (moment := await rest.next_moment()) is not None and moment <= target:
-        clock.move_to(moment)
-        await rest.reached(timeout)
-    clock.move_to(target)
-    await rest.reached(timeout)
-
-
-def private(settings: Settings | None, folder: Path, **changes: Any) -> Settings:
-    """Settings on a file of their own in `folder`; what a test leaves executing isn't waited for when it closes."""
-    changes = {"database_url": f"sqlite+aiosqlite:///{folder / 'stepwell.db'}", "drain_seconds": 0.0, **changes}
-    return Hermetic(**changes) if settings is None else settings.model_copy(update=changes)

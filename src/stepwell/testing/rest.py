@@ -141,3 +141,13 @@ class Rest:
         what = f", executing {executing[run_id]!r}" if executing.get(run_id) else ""
         reasons = await self._runner.explain(run_id)
         return f"run {run_id} ({run.workflow_name}) {run.status} at {run.place!r}{what}: {reasons}"
+
+
+async def advance(rest: Rest, clock: VirtualClock, target: int, timeout: float) -> None:
+    """As `Harness.advance`, to a moment."""
+    await rest.reached(timeout)
+    while (moment := await rest.next_moment()) is not None and moment <= target:
+        clock.move_to(moment)
+        await rest.reached(timeout)
+    clock.move_to(target)
+    await rest.reached(timeout)

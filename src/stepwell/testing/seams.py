@@ -1,0 +1,187 @@
+"""A process that dies at one commit: wrappers of the writer and the storage, through which all that becomes true must go.
+
+From the crash on nothing is made true and nothing is answered. Whoever waits for an answer waits until the process is
+thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Literal
+
+from stepwell.engine.commit import Commit
+from stepwell.engine.run import Run
+from stepwell.execution import operations
+from stepwell.execution.storage import Journal, OpenTransaction, Storage
+from stepwell.process import Process
+from stepwell.store.base import Advance, Begin, Call, DocumentRow, Item, Record
+from stepwell.store.writer import Answer, Then, Writer
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+Side = Literal["before", "after"]
+
+
+class Crash:
+    """The crash of a process before or after its commit `number` (from 1; 0: never), and the names of its commits so far."""
+
+    def __init__(self, number: int = 0, side: Side = "before") -> None:
+        self.number = number
+        self.side = side
+        self.names: list[str] = []
+        self.happened = asyncio.Event()
+        self._never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def strikes(self, name: str) -> bool:
+        """True if this commit, the next, is the one."""
+        self.names.append(name)
+        return len(self.names) == self.number
+
+    async def silence(self) -> None:
+        """No answer; cancelled once the process is thrown away."""
+        await asyncio.shield(self._never)
+
+    def bury(self) -> None:
+        """The process is thrown away: nobody waits for an answer any more."""
+        self._never.cancel()
+
+    async def around(self, name: str, commit: Callable[[], Awaitable[Any]]) -> Any:
+        """What `commit` answers; at the crash it isn't made, or is made and not answered."""
+        if self.happened.is_set():
+            await self.silence()
+        if not self.strikes(name):
+            return await self.alive(await commit())
+        if self.side == "after":
+            await commit()
+        self.happened.set()
+        return await self.silence()
+
+    async def alive(self, answer: Any) -> Any:
+        """The answer, if the process still lives to hear it."""
+        if self.happened.is_set():
+            await self.silence()
+        return answer
+
+
+def install(process: Process, crash: Crash) -> None:
+    """The process dies at that crash."""
+    process.store.writer = CrashingWriter(process.store.writer, crash)
+    process.passes.storage = CrashingStorage(process.passes.storage, crash)
+
+
+class CrashingWriter(Writer):
+    """Everything goes to the real writer, until the crash."""
+
+    def __init__(self, real: Writer, crash: Crash) -> None:
+        self._real = real
+        self._crash = crash
+
+    @property
+    def on_commit(self) -> Callable[[Sequence[tuple[Item, Answer]]], None]:
+        return self._real.on_commit
+
+    @on_commit.setter
+    def on_commit(self, heard: Callable[[Sequence[tuple[Item, Answer]]], None]) -> None:
+        self._real.on_commit = heard
+
+    async def stop(self) -> None:
+        await self._real.stop()
+
+    async def write(self, item: Item, then: Then | None = None) -> Any:
+        def unless_dead(answer: Answer) -> None:
+            if then is not None and not self._crash.happened.is_set():
+                then(answer)
+
+        name = name_of(item)
+        if name is None:
+            if self._crash.happened.is_set():
+                await self._crash.silence()
+            return await self._crash.alive(await self._real.write(item, unless_dead))
+        last = self._crash.number == len(self._crash.names) + 1
+        return await self._crash.around(name, lambda: self._real.write(item, None if last else unless_dead))
+
+    def write_from_thread(self, item: Item) -> Future[Any]:
+        return self._real.write_from_thread(item)
+
+    def lend(self, seconds: float) -> Any:
+        return self._real.lend(seconds)
+
+
+def name_of(item: Item) -> str | None:
+    """What a commit is called in reports; None for what changes no run (a claim, a heartbeat)."""
+    match item:
+        case Begin(commits):
+            return f"the start of {', '.join(commit.run.workflow_name for commit in commits)}"
+        case Advance(commit):
+            return _checkpoint(commit)
+        case Record(step):
+            return f"the step {step.name!r} of {step.transition!r}"
+        case Call(operation) if operation.__module__ == operations.__name__:
+            return f"a {operation.__qualname__.split('.')[1].replace('end_child', 'cancel')}"
+        case _:
+            return None
+
+
+def _checkpoint(commit: Commit) -> str:
+    run, row = commit.run, commit.history
+    if row is None:
+        return f"{run.workflow_name} {run.status} at {run.place!r}"
+    if row.transition is None:
+        return f"version {row.version} of {run.workflow_name}: {row.status} at {row.source!r}"
+    return f"version {row.version} of {run.workflow_name}: {row.transition!r} {row.status}"
+
+
+class CrashingStorage:
+    """The storage of a process that dies; what `self.transaction()` commits doesn't go through the writer."""
+
+    durable = True
+
+    def __init__(self, real: Storage, crash: Crash) -> None:
+        self._real = real
+        self._crash = crash
+
+    async def commit(self, commit: Commit) -> Run:
+        return await self._real.commit(commit)
+
+    async def documents(self, run_id: str) -> list[DocumentRow]:
+        return await self._real.documents(run_id)
+
+    async def step(
+        self,
+        run: Run,
+        transition: str,
+        name: str,
+        journal: Journal,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        return await self._real.step(run, transition, name, journal, fn, args, kwargs)
+
+    async def journal(self, run_id: str) -> Journal:
+        return await self._real.journal(run_id)
+
+    async def transaction(self, run: Run) -> OpenTransaction:
+        if self._crash.happened.is_set():
+            await self._crash.silence()
+        return CrashingTransaction(await self._real.transaction(run), self._crash)
+
+
+class CrashingTransaction:
+    """`self.transaction()` of a process that dies."""
+
+    def __init__(self, real: OpenTransaction, crash: Crash) -> None:
+        self._real = real
+        self._crash = crash
+        self.connection: AsyncConnection = real.connection
+
+    async def commit(self, commit: Commit) -> Run:
+        name = f"{_checkpoint(commit)} with its transaction"
+        run: Run = await self._crash.around(name, lambda: self._real.commit(commit))
+        return run
+
+    async def roll_back(self) -> None:
+        await self._real.roll_back()
