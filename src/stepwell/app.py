@@ -29,7 +29,7 @@ from stepwell.triggers.declare import (
     interval_schedule,
     webhook_route,
 )
-from stepwell.triggers.handlers import handler_definitions
+from stepwell.triggers.handlers import check_schedule, check_webhook, handler_definitions, refuse_shared_paths
 from stepwell.triggers.verify import Verifier
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class App:
         self.schedules: list[Schedule] = []
         self.webhooks: list[WebhookRoute] = []
         self.definitions = _definitions(name, workflows)
+        self.open_in = 0
+        """How many open Stepwells use it: none of them would hear of another trigger."""
 
     def cron(self, expression: str, *, timezone: str = "UTC", **options: Any) -> Callable[[H], H]:
         """Decorates a handler `(runner, tick)` that runs durably at each tick of a cron expression.
@@ -87,6 +89,7 @@ class App:
 
         def declare(handler: H) -> H:
             route = webhook_route(path, verify=verify, handler=handler, name=name)
+            check_webhook(self, route)
             self._refuse_twice("webhook", [*self.webhooks, route])
             self.webhooks.append(route)
             return handler
@@ -94,11 +97,14 @@ class App:
         return declare
 
     def _add(self, schedule: Schedule) -> None:
+        check_schedule(self, schedule)
         self._refuse_twice("schedule", [*self.schedules, schedule])
         self.schedules.append(schedule)
 
     def _refuse_twice(self, kind: str, declared: Sequence[Schedule | WebhookRoute]) -> None:
         faults = duplicates({kind: [one.name for one in declared]})
+        if self.open_in:
+            faults.append("it is open already: declare triggers before the application starts.")
         if faults:
             raise DefinitionError(f"App {self.name!r}", faults)
 
@@ -142,20 +148,24 @@ class Stepwell:
         self.embedded_worker = embedded_worker
         _refuse_unbuilt(self.settings)
         self._services = self._make_services(clock or SystemClock())
-        self._opening = Opening(self._services)
+        self.opening = Opening(self._services)
+        self._declare()
         self._blocking: Any = None
         self.process: Process | None = None
 
     @property
     def runner(self) -> WorkflowRunner:
         """The verbs. Usable while this Stepwell is open; `run_sync(..., stateless=True)` at any time."""
-        return WorkflowRunner(self._opening)
+        return WorkflowRunner(self.opening)
+
+    async def faults(self) -> list[str]:
+        """What keeps this process from its work now, for health checks; empty if it is ready."""
+        return ["closed"] if self.process is None else await self.process.faults()
 
     def _make_services(self, clock: Clock) -> Services:
-        handlers = {name: handler_definitions(app, lambda: self.runner) for name, app in self.apps.items()}
         limits = self.settings
         return Services(
-            registry=Registry({name: {**app.definitions, **handlers[name]} for name, app in self.apps.items()}),
+            registry=Registry({name: app.definitions for name, app in self.apps.items()}),
             rules=Rules(limits.max_transitions_per_pass, limits.max_takeovers, limits.max_kept_signals),
             limits=Limits(
                 args=limits.max_args_bytes,
@@ -170,28 +180,41 @@ class Stepwell:
             random=random.random,
         )
 
+    def _declare(self) -> None:
+        """The handlers of all triggers are registered. Again when it opens: decorators may follow the composition root."""
+        refuse_shared_paths(self.apps.values())
+        for name, app in self.apps.items():
+            self._services.registry.add(name, handler_definitions(app, self.opening))
+
     # -- opening --------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Stepwell:
         if self.process is not None:
             raise ConfigurationError("This Stepwell is open already: open it once per process.")
-        self.process = Process(self._services, self.settings, self._opening, list(self.apps.values()))
+        self._declare()
+        self.process = Process(self._services, self.settings, self.opening, list(self.apps.values()))
         try:
             await self.process.open(worker=self.embedded_worker)
         except BaseException:
             self.process = None
             raise
+        for app in self.apps.values():
+            app.open_in += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self.process is not None:
             process, self.process = self.process, None
+            for app in self.apps.values():
+                app.open_in -= 1
             await process.close()
             self._services.threads.close()
 
     @asynccontextmanager
-    async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
+    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """For `FastAPI(lifespan=stepwell.lifespan)`: open while the application runs, drained when it stops."""
+        if app is not None and getattr(app.state, "stepwell", None) is None:
+            app.state.stepwell = self  # where `stepwell.fastapi.Runner` looks
         async with self:
             yield
 
@@ -217,11 +240,15 @@ class Stepwell:
         finally:
             portal.__exit__(None, None, None)
 
-    def mount(self, app: FastAPI, **options: Any) -> None:
-        """`app` serves the health and the runs of this Stepwell under `/api/v1`, and its webhooks at their paths."""
+    def mount(self, app: FastAPI, *, user: object = None) -> None:
+        """`app` serves the health and the runs of this Stepwell under `/api/v1`, and its webhooks at their paths.
+
+        `user=Depends(current_user)` says who asks: a user's id, or an object with an `id`. Runs are shown to their own
+        user only; without `user` those routes answer 403. May be called before the Stepwell is open, once per app.
+        """
         from stepwell.http.mount import mount
 
-        mount(self, app, **options)
+        mount(self, app, user=user)
 
 
 def _by_name(apps: Sequence[App]) -> dict[str, App]:

@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepwell.engine.run import Run
+from stepwell.errors import StoreUnavailable
 from stepwell.events.local import Hub
 from stepwell.events.pulse import Pulse
 from stepwell.execution.operations import Operations, accept_event
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from stepwell.app import App
 
 log = logging.getLogger("stepwell")
+
+_READ_WITHIN = 2.0
+"""Seconds for the database to answer a health check."""
 
 
 class Process:
@@ -122,13 +126,25 @@ class Process:
         if worker:
             self.passes.accepting = True
             duties += [self.loop.run(), self.scheduler.run()]
-        for duty in duties:
-            self._watch(duty)
+        self._duties = [self._watch(duty) for duty in duties]
 
-    def _watch(self, duty: Coroutine[Any, Any, None]) -> None:
+    def _watch(self, duty: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(duty)
         task.add_done_callback(_report)
         self._tasks.append(task)
+        return task
+
+    async def faults(self) -> list[str]:
+        """What keeps this process from its work now; empty if it is ready. The log says more."""
+        found = ["a duty of this process has ended"] if any(task.done() for task in self._duties) else []
+        found += ["the lease of this process has lapsed"] if self.heart.lapsed else []
+        try:
+            async with asyncio.timeout(_READ_WITHIN):
+                await self.store.read(runs.next_due)
+        except (StoreUnavailable, TimeoutError) as error:
+            log.warning("not ready: %r", error)
+            found.append("the database can't be read")
+        return found
 
     # -- hints ----------------------------------------------------------------------------------------------------
 

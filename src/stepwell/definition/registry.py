@@ -10,10 +10,14 @@ from stepwell.errors import UnknownApp, UnknownWorkflow
 
 
 class Registry:
-    """Which workflows each app lists, internal ones included. Fixed once it is made."""
+    """Which workflows each app lists, internal ones included. Fixed once its Stepwell is open."""
 
     def __init__(self, apps: Mapping[str, Mapping[str, Definition]]) -> None:
         self._apps = {name: dict(definitions) for name, definitions in apps.items()}
+
+    def add(self, app_name: str, definitions: Mapping[str, Definition]) -> None:
+        """The app lists these too; those that it lists already stay as they are."""
+        self._apps[app_name] = {**definitions, **self._apps[app_name]}
 
     @property
     def lanes(self) -> list[tuple[str, str]]:

@@ -1,0 +1,91 @@
+"""Errors as problems (RFC 9457): what was wrong, with which value, and what would be right, with the fitting status."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic_core import to_json
+
+from stepwell.errors import StepwellError, StoreUnavailable
+
+log = logging.getLogger("stepwell.http")
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER = 1
+"""Seconds after which a database that couldn't be reached is worth another try."""
+
+
+def problem(
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    kind: str = "about:blank",
+    headers: Mapping[str, str] | None = None,
+    **more: object,
+) -> Response:
+    """The answer; `more` are members of its own."""
+    content = {"type": kind, "title": title, "status": status, "detail": detail, **more}
+    return Response(to_json(content, fallback=repr), status, headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(error: StepwellError) -> Response:
+    """The problem of an error: status, text, and what it knows besides."""
+    if error.http_status >= 500:
+        log.error("%s", error, exc_info=error)
+    name = type(error).__name__
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return problem(
+        error.http_status,
+        words.capitalize(),
+        str(error),
+        kind=f"urn:stepwell:{words.replace(' ', '-').lower()}",
+        headers={"Retry-After": str(_RETRY_AFTER)} if isinstance(error, StoreUnavailable) else None,
+        **_members(error),
+    )
+
+
+def _members(error: StepwellError) -> dict[str, object]:
+    more: dict[str, object] = {}
+    errors = getattr(error, "errors", None)
+    if callable(errors):
+        more["errors"] = _without_input(errors())
+    for name in ("outcome", "workflow_id"):
+        if (value := getattr(error, name, None)) is not None:
+            more[name] = value
+    return more
+
+
+def _without_input(errors: Any) -> list[dict[str, Any]]:
+    # The input may hold what the application has added to the caller's own data.
+    return [{key: value for key, value in one.items() if key in ("loc", "msg", "type")} for one in errors]
+
+
+async def answer_problem(_request: Request, error: Exception) -> Response:
+    """An exception handler for `app.add_exception_handler(StepwellError, ...)`."""
+    assert isinstance(error, StepwellError)  # it is registered for no other
+    return problem_of(error)
+
+
+class ProblemRoute(APIRoute):
+    """A route of Stepwell's own: its errors are problems, whatever handlers the application has."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except StepwellError as error:
+                return problem_of(error)
+            except RequestValidationError as error:
+                detail = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+                return problem(422, "Invalid request", detail, errors=_without_input(error.errors()))
+
+        return guarded

@@ -1,0 +1,177 @@
+"""One look at one schedule, inside a write transaction: what came due is settled, and what fires has its run.
+
+The tick, its run and the schedule's row are one commit. Whoever dies before it has fired nothing, whoever dies after it
+leaves a run that any worker takes up; a second process finds the tick settled.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, assert_never
+
+from sqlalchemy import Connection
+
+from stepwell.engine.run import Moment
+from stepwell.errors import StepwellError
+from stepwell.execution.clock import microseconds, to_datetime, to_moment
+from stepwell.execution.services import Services
+from stepwell.runner.start import Origin, Start, prepare
+from stepwell.store import schedules
+from stepwell.store.apply import Applier
+from stepwell.store.schedules import ScheduleRow, TickRow
+from stepwell.triggers.cron import CronRule, IntervalRule, Rule
+from stepwell.triggers.declare import SYSTEM_USER, Schedule, StartWorkflow
+from stepwell.triggers.due import MOST_AT_ONCE, ON_TIME, Due, due_ticks
+from stepwell.triggers.handlers import schedule_workflow
+from stepwell.triggers.tick import Tick
+
+log = logging.getLogger("stepwell.triggers")
+
+_ON_TIME: Final = microseconds(ON_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one look has done."""
+
+    fired: int
+    wake: Moment
+    """When the next tick fires; nothing comes due before."""
+    queued: bool
+    """Ticks wait for the run of an earlier one: look again when it may have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """One schedule of one app, and what it needs to fire."""
+
+    app_name: str
+    schedule: Schedule
+    services: Services
+    applier: Applier
+
+    def look(self, connection: Connection) -> Looked:
+        """Everything that is due now is settled."""
+        now = self.services.clock.now()
+        row = schedules.load(connection, self.app_name, self.schedule.name)
+        due = self._due(self._since(row, now), now)
+        paused = row.paused if row else 0
+        if due.skipped and not paused:
+            log.info(
+                "schedule %r of app %r skips %d ticks by its misfire=%r",
+                self.schedule.name,
+                self.app_name,
+                due.skipped,
+                self.schedule.misfire,
+            )
+        fired = self._settle(connection, due.fire, now) if not paused else 0
+        queue = schedules.queued(connection, self.app_name, self.schedule.name, 1)
+        if queue and not paused and not self._busy(connection):
+            fired += self._fire(connection, queue[0], now)
+            queue = schedules.queued(connection, self.app_name, self.schedule.name, 1)
+        self._save(connection, row, due, paused, now)
+        return Looked(fired, to_moment(due.wake), bool(queue))
+
+    def _since(self, row: ScheduleRow | None, now: Moment) -> Moment:
+        if row is None:
+            return now
+        if row.rule == described(self.schedule.rule):
+            return row.since
+        # Another rule than the one that was settled: what it would have done before isn't caught up, and where two
+        # versions of the code run side by side neither misses a tick of its own.
+        return max(row.since, now - _ON_TIME)
+
+    def _due(self, since: Moment, now: Moment) -> Due:
+        one = self.schedule
+        return due_ticks(
+            one.rule,
+            to_datetime(since),
+            to_datetime(now),
+            one.misfire,
+            one.catch_up,
+            schedule=f"{self.app_name}:{one.name}",
+            jitter=one.jitter,
+        )
+
+    def _save(self, connection: Connection, row: ScheduleRow | None, due: Due, paused: int, now: Moment) -> None:
+        rule = described(self.schedule.rule)
+        new = ScheduleRow(
+            self.app_name, self.schedule.name, rule, to_moment(due.last), to_moment(due.wake), paused, now
+        )
+        if row is None or new != row._replace(updated_at=now):
+            schedules.save(connection, new)
+
+    # -- what becomes of a tick -----------------------------------------------------------------------------------
+
+    def _settle(self, connection: Connection, due: Sequence[datetime], now: Moment) -> int:
+        """How many of the ticks fired. Whether an earlier one is still worked on is asked once for all of them."""
+        if not due:
+            return 0
+        match self.schedule.overlap:
+            case "allow":
+                return sum(self._fire(connection, self._tick(one, now), now) for one in due)
+            case "skip" if self._busy(connection):
+                for one in due:
+                    schedules.add_tick(connection, self._tick(one, now)._replace(outcome="skipped"))
+                return 0
+            case "skip":
+                return sum(self._fire(connection, self._tick(one, now), now) for one in due)
+            case "queue":
+                room = MOST_AT_ONCE - len(schedules.queued(connection, self.app_name, self.schedule.name, MOST_AT_ONCE))
+                for place, one in enumerate(due):
+                    outcome: schedules.TickOutcome = "queued" if place < room else "skipped"
+                    schedules.add_tick(connection, self._tick(one, now)._replace(outcome=outcome))
+                return 0
+            case _ as never:
+                assert_never(never)
+
+    def _busy(self, connection: Connection) -> bool:
+        return schedules.busy(connection, self.app_name, self.schedule.name)
+
+    def _tick(self, scheduled_at: datetime, now: Moment) -> TickRow:
+        return TickRow(self.app_name, self.schedule.name, to_moment(scheduled_at), now, "fired", None)
+
+    def _fire(self, connection: Connection, tick: TickRow, now: Moment) -> int:
+        """1 if the tick fired now; 0 if another process has fired it, or its workflow refuses it."""
+        if tick.outcome == "fired" and not schedules.add_tick(connection, tick):
+            return 0
+        run_id = self._begin(connection, tick, now)
+        outcome: schedules.TickOutcome = "fired" if run_id else "refused"
+        schedules.change_tick(connection, tick._replace(fired_at=now, outcome=outcome, run_id=run_id))
+        return int(run_id is not None)
+
+    def _begin(self, connection: Connection, tick: TickRow, now: Moment) -> str | None:
+        try:
+            _, commit = prepare(self.services, *self._start(tick, now))
+            [answer] = self.applier.begin(connection, [(commit,)])
+            if isinstance(answer, Exception):
+                raise answer
+        except StepwellError:
+            # The schedule goes on: one tick that can't start must not stop those after it.
+            log.exception("schedule %r of app %r could not fire its tick", self.schedule.name, self.app_name)
+            return None
+        return answer[0].run.id
+
+    def _start(self, tick: TickRow, now: Moment) -> tuple[Start, Origin]:
+        action = self.schedule.action
+        if isinstance(action, StartWorkflow):
+            key = f"schedule:{self.schedule.name}:{to_datetime(tick.scheduled_at).isoformat()}"
+            start = Start(action.workflow, action.args, idempotency_key=key)
+            return start, Origin(self.app_name, action.user_id)
+        scheduled_at = to_datetime(tick.scheduled_at).astimezone(getattr(self.schedule.rule, "zone", UTC))
+        given = Tick(self.schedule.name, scheduled_at, to_datetime(now)).to_json()
+        return Start(schedule_workflow(self.schedule.name), given), Origin(self.app_name, SYSTEM_USER, internal=1)
+
+
+def described(rule: Rule) -> str:
+    """The rule in one line, as the database keeps it: another text is another rule."""
+    match rule:
+        case CronRule(expression, timezone):
+            return f"{expression} ({timezone})"
+        case IntervalRule(every, anchor):
+            return f"every {every} from {anchor.isoformat()}"
+        case _:
+            return repr(rule)
