@@ -1,0 +1,30 @@
+"""The composition root: `uvicorn examples.orders.app:app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+
+from examples.orders import customers, operators, tables
+from examples.orders.triggers import orders
+from examples.orders.users import current_user
+from stepwell import Stepwell
+
+stepwell = Stepwell(apps=[orders])
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    await tables.create_tables()
+    async with stepwell:
+        yield
+    await tables.engine.dispose()
+
+
+app = FastAPI(title="Orders", lifespan=lifespan)
+app.include_router(customers.router)
+app.include_router(operators.router)
+# The webhooks at their paths; under /api/v1 every user sees their own runs.
+stepwell.mount(app, user=Depends(current_user))

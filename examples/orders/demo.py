@@ -1,0 +1,170 @@
+"""All ways to start a run, driven over HTTP against the real application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+from examples.orders.server import Server
+from examples.orders.settings import settings
+from examples.orders.stage import Json, Stage, table_of
+from stepwell.testing.webhooks import sign_github, sign_stripe
+
+ENVIRONMENT: Final = {
+    "ORDERS_REVIEW_AFTER": "PT3S",
+    "ORDERS_SALES_EVERY": "PT4S",
+    "STEPWELL_LEASE_SECONDS": "2",
+}
+"""A demo is in a hurry. Without these: three days, ten minutes, thirty seconds."""
+
+USER: Final = "ada"
+BATCH: Final = 20
+
+
+async def play(stage: Stage, server: Server) -> None:
+    """Everything was shown; what didn't go as expected is in `stage.problems`."""
+    since = datetime.now(UTC)
+    with stage.act("1. A request: an order, and its run in the same transaction"):
+        await place(stage, item="Book", cents=1_900)
+        await stage.ended("book_points", since=since)
+        stage.expect(True, "its event order.completed started book_points")
+    with stage.act("2. A payment gateway that fails: the charge is retried"):
+        await flaky(stage)
+    with stage.act("3. A large order: a person answers"):
+        await large(stage)
+    with stage.act("4. A declined card, and a signed Stripe webhook: the event resumes the order"):
+        await declined(stage, since)
+    with stage.act("5. A signed GitHub webhook"):
+        await push(stage, since)
+    with stage.act(f"6. A batch of {BATCH} orders"):
+        await batch(stage, since)
+    with stage.act("7. kill -9 in the middle of a payment, and a new process"):
+        await crash(stage, server)
+    with stage.act("8. The clock"):
+        await clock(stage, since)
+    await summary(stage, since)
+
+
+# -- the acts ---------------------------------------------------------------------------------------------------------
+
+
+async def place(stage: Stage, *, item: str, cents: int, card: str = "good", until: str = "completed") -> Json:
+    """The placed order, once its run has this status."""
+    body = {"item": item, "total_cents": cents, "card": card}
+    placed: Json = await stage.call("POST", "/orders", user=USER, body=body)
+    await stage.follow(placed["workflow_id"], USER, until=until)
+    return placed
+
+
+async def flaky(stage: Stage) -> None:
+    placed = await place(stage, item="Lamp", cents=4_900, card="flaky")
+    rows = await stage.look(f"/api/v1/runs/{placed['workflow_id']}/history", USER)
+    charges = [row["status"] for row in rows if row["transition"] == "charge"]
+    stage.expect(charges == ["failed", "failed", "committed"], f"the charge: {', '.join(charges)}")
+
+
+async def large(stage: Stage) -> None:
+    placed = await place(stage, item="Piano", cents=890_000, until="waiting")
+    waiting = [run["workflow_id"] for run in await stage.call("GET", "/approvals", user=stage.operator)]
+    stage.expect(placed["workflow_id"] in waiting, f"it waits for {stage.operator}")
+    answer = {"approved": True, "note": "a known customer"}
+    await stage.call("POST", f"/approvals/{placed['workflow_id']}", user=stage.operator, body=answer)
+    await stage.follow(placed["workflow_id"], USER, until="completed")
+
+
+async def declined(stage: Stage, since: datetime) -> None:
+    placed = await place(stage, item="Chair", cents=12_000, card="declined", until="waiting")
+    body, secret = paid(placed["order_id"], 12_000), settings.stripe_secret.get_secret_value()
+    forged = sign_stripe(body, "a guess", datetime.now(UTC))
+    await stage.call("POST", "/webhooks/stripe", body=body, headers=forged, status=401)
+    stage.expect(True, "a bad signature is refused")
+    await deliver(stage, body, secret)
+    await stage.follow(placed["workflow_id"], USER)
+    await deliver(stage, body, secret)
+    payments = [run for run in await stage.runs(since) if run["workflow_name"] == "record_payment"]
+    stage.expect(len(payments) == 1, f"the same delivery twice: {len(payments)} run of record_payment")
+
+
+async def deliver(stage: Stage, body: str, secret: str) -> None:
+    headers = sign_stripe(body, secret, datetime.now(UTC))
+    await stage.call("POST", "/webhooks/stripe", body=body, headers=headers)
+
+
+def paid(order_id: str, cents: int) -> str:
+    """What Stripe sends when a payment has succeeded, as far as it matters here."""
+    intent = {
+        "id": f"pi_{order_id}",
+        "amount_received": cents,
+        "metadata": {"order_id": order_id, "user_id": USER},
+    }
+    return json.dumps({"id": f"evt_{order_id}", "type": "payment_intent.succeeded", "data": {"object": intent}})
+
+
+async def push(stage: Stage, since: datetime) -> None:
+    commits = [{"message": "Sell lamps"}, {"message": "Sell pianos"}]
+    body = json.dumps({"repository": {"full_name": "example/shop"}, "commits": commits})
+    headers = sign_github(body, settings.github_secret.get_secret_value())
+    await stage.call("POST", "/webhooks/github", body=body, headers=headers)
+    [run] = await stage.ended("publish_changelog", since=since)
+    [document] = await stage.look(f"/api/v1/runs/{run['workflow_id']}/documents", stage.operator)
+    stage.expect("Sell pianos" in document["content"]["text"], "publish_changelog wrote a Markdown document")
+
+
+async def batch(stage: Stage, since: datetime) -> None:
+    new = [{"item": f"Imported {n}", "total_cents": 1_000 + n} for n in range(BATCH)]
+    await stage.call("POST", "/orders/import", user=stage.operator, body=new)
+    first = await stage.call("POST", "/orders/process-pending", user=stage.operator)
+    again = await stage.call("POST", "/orders/process-pending", user=stage.operator)
+    stage.expect((first, again) == (BATCH, 0), f"{first} new runs; the second call: {again}")
+    async with asyncio.timeout(30):
+        while sum("batch" in run["labels"] for run in await stage.ended("process_order", since=since)) < BATCH:
+            await asyncio.sleep(0.1)
+    stage.expect(True, f"{BATCH} orders completed")
+
+
+async def crash(stage: Stage, server: Server) -> None:
+    body = {"item": "Clock", "total_cents": 7_500, "card": "slow"}
+    placed = await stage.call("POST", "/orders", user=USER, body=body)
+    await stage.follow(placed["workflow_id"], USER, until="running")
+    await asyncio.sleep(0.5)
+    stage.say("kill -9 while the gateway is being called")
+    await asyncio.to_thread(server.kill)
+    await asyncio.to_thread(server.start)
+    stage.say("a new process has the same file; it takes the run over when the old one's lease is over")
+    await stage.follow(placed["workflow_id"], USER)
+    rows = [row for row in await stage.look("/orders") if row["id"] == placed["order_id"]]
+    documents = await stage.look(f"/api/v1/runs/{placed['workflow_id']}/documents", USER)
+    receipts = [document for document in documents if document["name"] == "receipt"]
+    once = len(rows) == len(receipts) == 1 and rows[0]["receipt"] == receipts[0]["content"]["number"]
+    stage.expect(once, f"exactly once: {len(rows)} row, {len(receipts)} receipt")
+
+
+async def clock(stage: Stage, since: datetime) -> None:
+    reviews = await stage.ended("ask_for_review", at_least=5, since=since)
+    stage.expect(True, f"delayed by 3 s (really: 3 days): {len(reviews)} runs of ask_for_review")
+    ticks = await stage.ended("sales_overview", at_least=2, since=since)
+    stage.expect(True, f"a schedule, every 4 s: {len(ticks)} runs of sales_overview so far")
+    stage.say("daily_reports is due at 09:00 in Berlin, which the demo doesn't wait for: the operator sends them now")
+    await stage.call("PUT", "/daily-report", user=USER)
+    await stage.call("POST", "/daily-report/send", user=stage.operator)
+    async with asyncio.timeout(30):
+        while not [
+            run for run in await stage.look("/runs") if run["result"] and run["workflow_name"] == "daily_report"
+        ]:
+            await asyncio.sleep(0.1)
+    stage.expect(True, "daily_report wrote a report")
+
+
+async def summary(stage: Stage, since: datetime) -> None:
+    """All runs in a table; those that aren't completed are problems."""
+    async with asyncio.timeout(30):
+        while [run for run in await stage.runs(since) if run["status"] in ("pending", "running", "retrying")]:
+            await asyncio.sleep(0.1)
+    runs = await stage.runs(since)
+    stage.console.print()
+    stage.console.print(table_of(runs))
+    for run in runs:
+        if run["status"] != "completed":
+            stage.problems.append(f"{run['workflow_name']} {run['workflow_id']} is {run['status']}: {run['error']}")

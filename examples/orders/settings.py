@@ -1,0 +1,26 @@
+"""What can be set by `ORDERS_...` variables. Stepwell's own settings are `STEPWELL_...`, among them the database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ShopSettings(BaseSettings):
+    """The defaults are for a demo on one machine: real secrets come from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="ORDERS_", env_file=".env", extra="ignore", frozen=True)
+
+    stripe_secret: SecretStr = SecretStr("whsec_demo")
+    github_secret: SecretStr = SecretStr("github-demo")
+    operator: str = "olivia"
+    """The user who answers for large orders and sees all runs."""
+    review_after: timedelta = timedelta(days=3)
+    """How long after an order its customer is asked how it was."""
+    sales_every: timedelta = timedelta(minutes=10)
+    """How often the sales overview is written."""
+
+
+settings = ShopSettings()
