@@ -1,0 +1,89 @@
+"""The cut of the package: what may import what, what may be called what, and how large it may get."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "stepwell"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))
+
+BANNED_NAMES = {
+    *("util", "utils", "common", "helper", "helpers", "manager", "managers", "service", "services", "misc", "v2"),
+}
+DATABASE = {"sqlalchemy", "alembic", "aiosqlite", "sqlite3"}
+HANDED_THROUGH = {"AsyncConnection", "AsyncSession", "Connection"}
+"""SQLAlchemy's types that are handed from users to the store and back, so that the rooms between may name them."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
+    """Each import statement anywhere in the module: the imported module, and the names taken from it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, frozenset()
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or "", frozenset(alias.name for alias in node.names)
+
+
+def test_imports_point_one_way(capsys: pytest.CaptureFixture[str]) -> None:
+    code = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
+    assert code == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not name_of(path).startswith("store/")], ids=name_of)
+def test_only_the_store_talks_to_the_database(path: Path) -> None:
+    for module, names in imports(path):
+        if module.split(".")[0] in DATABASE and module != "sqlalchemy.exc":
+            assert names, f"import {module}"
+            assert names <= HANDED_THROUGH, f"from {module} import {', '.join(sorted(names - HANDED_THROUGH))}"
+    used = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    assert not used & {"exec_driver_sql", "execute", "executemany", "scalars"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_names_say_what_is_in_them(path: Path) -> None:
+    parts = {part.removesuffix(".py").lstrip("_") for part in path.relative_to(PACKAGE).parts}
+    assert not parts & BANNED_NAMES
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=name_of)
+def test_every_room_says_what_it_is_for(room: Path) -> None:
+    assert ast.get_docstring(ast.parse((room / "__init__.py").read_text())), f"{room.name}/__init__.py has no docstring"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_file_is_two_things(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= 400, f"{lines} lines"
+
+
+def test_the_engine_stays_small() -> None:
+    lines = sum(len(path.read_text().splitlines()) for path in (PACKAGE / "engine").rglob("*.py"))
+    assert lines <= 800, f"{lines} lines"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not name_of(path).startswith("cli/")], ids=name_of)
+def test_only_the_command_line_prints(path: Path) -> None:
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    lines = [func.lineno for func in calls if isinstance(func, ast.Name) and func.id == "print"]
+    assert not lines, f"print() in line {lines}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "settings.py"], ids=name_of)
+def test_only_the_settings_read_the_environment(path: Path) -> None:
+    readers = {"environ", "environb", "getenv"}
+    if name_of(path).startswith("cli/"):
+        readers = set()  # STEPWELL_APP names the application before there are settings; Typer reads it.
+    used = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    assert not used & readers
