@@ -57,7 +57,9 @@ class App:
     def cron(self, expression: str, *, timezone: str = "UTC", **options: Any) -> Callable[[H], H]:
         """Decorates a handler `(runner, tick)` that runs durably at each tick of a cron expression.
 
-        Options: `name`, `overlap`, `misfire`, `catch_up`, `jitter`. Raises DefinitionError.
+        One that raises is tried again 3 times; what it had started is not started twice. A plain `def` runs in a thread,
+        and its runner is `runner.blocking`. Options: `name`, `overlap`, `misfire`, `catch_up`, `jitter`. Raises
+        DefinitionError.
         """
 
         def declare(handler: H) -> H:
@@ -85,7 +87,11 @@ class App:
         self._add(interval_schedule(every, **given) if every else cron_schedule(cron or "", timezone=timezone, **given))
 
     def webhook(self, path: str, *, verify: Verifier, name: str | None = None) -> Callable[[H], H]:
-        """Decorates a handler `(event, runner)` for signed deliveries at exactly `path`. Raises DefinitionError."""
+        """Decorates a handler `(event, runner)` for signed deliveries at exactly `path`, each handled once.
+
+        It runs before the answer. One that raises is answered with 500, and runs again when the sender tries again; what
+        it had started is not started twice. A plain `def` gets `runner.blocking`. Raises DefinitionError.
+        """
 
         def declare(handler: H) -> H:
             route = webhook_route(path, verify=verify, handler=handler, name=name)

@@ -56,6 +56,8 @@ def _depends(user: object) -> Any:
 
 def id_of(user: object) -> str:
     """The id of what the application's dependency returned. Raises NotSignedIn if that is nobody."""
+    if user is not None and not isinstance(user, str) and not hasattr(user, "id"):
+        raise ConfigurationError(f"mount(user=...): {type(user).__name__} has no id; return one, or the id itself.")
     found = user if isinstance(user, str) else getattr(user, "id", None)
     if found is None or str(found) == "":
         raise NotSignedIn("Nobody is signed in: the application found no user for this request.")

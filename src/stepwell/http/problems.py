@@ -13,6 +13,8 @@ from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
 from stepwell.errors import StepwellError, StoreUnavailable
+from stepwell.triggers.verify import BadSignature
+from stepwell.triggers.webhooks import UNSIGNED
 
 log = logging.getLogger("stepwell.http")
 
@@ -39,6 +41,9 @@ def problem_of(error: StepwellError) -> Response:
     """The problem of an error: status, text, and what it knows besides."""
     if error.http_status >= 500:
         log.error("%s", error, exc_info=error)
+    if isinstance(error, BadSignature):
+        log.warning("a request was refused: %s", error)
+        return problem(401, "Not authenticated", UNSIGNED)
     name = type(error).__name__
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return problem(
@@ -67,9 +72,10 @@ def _without_input(errors: Any) -> list[dict[str, Any]]:
     return [{key: value for key, value in one.items() if key in ("loc", "msg", "type")} for one in errors]
 
 
-async def answer_problem(_request: Request, error: Exception) -> Response:
+async def answer_problem(request: Request, error: Exception) -> Response:
     """An exception handler for `app.add_exception_handler(StepwellError, ...)`."""
-    assert isinstance(error, StepwellError)  # it is registered for no other
+    if not isinstance(error, StepwellError) or request.scope["type"] != "http":
+        raise error  # a websocket has no answer that could hold it
     return problem_of(error)
 
 

@@ -35,7 +35,7 @@ from stepwell.runner.models import (
     document_of,
     run_of,
 )
-from stepwell.runner.start import Origin, Start, checked_key, prepare
+from stepwell.runner.start import Origin, Start, check_user, checked_key, prepare
 from stepwell.store import documents, history, queries, runs, signals, workers
 from stepwell.store.base import Begin, Claimed, DocumentRow, Started
 
@@ -74,6 +74,7 @@ class WorkflowRunner:
 
     def as_user(self, user_id: str) -> WorkflowRunner:
         """The same verbs, restricted to this user's runs: for everything that comes from a request."""
+        check_user(user_id)
         return WorkflowRunner(self._opening, self._only(user_id))
 
     # -- starting -------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Origin:
 def prepare(services: Services, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
     """The commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
     definition = services.registry.get(origin.app_name, start.workflow)
-    _check_user(origin.user_id)
+    check_user(origin.user_id)
     now = services.clock.now()
     request = Request(
         id=new_id(),
@@ -76,7 +76,8 @@ def prepare(services: Services, start: Start, origin: Origin, owner: str | None 
     return definition, begin(definition, request, now)
 
 
-def _check_user(user_id: Any) -> None:
+def check_user(user_id: Any) -> None:
+    """Raises InvalidArgs for what can't be a user's id."""
     if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_NAME:
         raise InvalidArgs(f"user_id={user_id!r}: give a text of 1 to {MAX_NAME} characters.")
 

@@ -10,7 +10,7 @@ from stepwell.engine.run import Moment
 from stepwell.store import rows, runs
 from stepwell.store.tables import schedules, ticks
 
-TickOutcome = Literal["fired", "queued", "skipped", "refused"]
+TickOutcome = Literal["fired", "queued", "refused"]
 
 _ACTIVE: Final = frozenset({"pending", "running", "waiting", "retrying"})
 
@@ -28,7 +28,7 @@ class ScheduleRow(NamedTuple):
 
 
 class TickRow(NamedTuple):
-    """A tick that came due: fired, queued behind an earlier one, skipped, or refused by its workflow."""
+    """A tick that fired, is queued behind an earlier one, or was refused by its workflow. Skipped ones have no row."""
 
     app_name: str
     schedule: str

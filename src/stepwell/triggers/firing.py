@@ -59,21 +59,14 @@ class Firing:
         row = schedules.load(connection, self.app_name, self.schedule.name)
         due = self._due(self._since(row, now), now)
         paused = row.paused if row else 0
-        if due.skipped and not paused:
-            log.info(
-                "schedule %r of app %r skips %d ticks by its misfire=%r",
-                self.schedule.name,
-                self.app_name,
-                due.skipped,
-                self.schedule.misfire,
-            )
+        self._log_skipped(0 if paused else due.skipped, f"misfire={self.schedule.misfire!r}")
         fired = self._settle(connection, due.fire, now) if not paused else 0
         queue = schedules.queued(connection, self.app_name, self.schedule.name, 1)
         if queue and not paused and not self._busy(connection):
             fired += self._fire(connection, queue[0], now)
             queue = schedules.queued(connection, self.app_name, self.schedule.name, 1)
         self._save(connection, row, due, paused, now)
-        return Looked(fired, to_moment(due.wake), bool(queue))
+        return Looked(fired, to_moment(due.wake), bool(queue) and not paused)
 
     def _since(self, row: ScheduleRow | None, now: Moment) -> Moment:
         if row is None:
@@ -114,19 +107,25 @@ class Firing:
             case "allow":
                 return sum(self._fire(connection, self._tick(one, now), now) for one in due)
             case "skip" if self._busy(connection):
-                for one in due:
-                    schedules.add_tick(connection, self._tick(one, now)._replace(outcome="skipped"))
+                self._log_skipped(len(due), "overlap='skip', and the run of the last one goes on")
                 return 0
             case "skip":
                 return sum(self._fire(connection, self._tick(one, now), now) for one in due)
             case "queue":
-                room = MOST_AT_ONCE - len(schedules.queued(connection, self.app_name, self.schedule.name, MOST_AT_ONCE))
-                for place, one in enumerate(due):
-                    outcome: schedules.TickOutcome = "queued" if place < room else "skipped"
-                    schedules.add_tick(connection, self._tick(one, now)._replace(outcome=outcome))
-                return 0
+                return self._queue(connection, due, now)
             case _ as never:
                 assert_never(never)
+
+    def _queue(self, connection: Connection, due: Sequence[datetime], now: Moment) -> int:
+        room = MOST_AT_ONCE - len(schedules.queued(connection, self.app_name, self.schedule.name, MOST_AT_ONCE))
+        for one in due[:room]:
+            schedules.add_tick(connection, self._tick(one, now)._replace(outcome="queued"))
+        self._log_skipped(len(due[room:]), f"{MOST_AT_ONCE} are queued already")
+        return 0
+
+    def _log_skipped(self, count: int, why: str) -> None:
+        if count:
+            log.warning("schedule %r of app %r skips %d ticks: %s", self.schedule.name, self.app_name, count, why)
 
     def _busy(self, connection: Connection) -> bool:
         return schedules.busy(connection, self.app_name, self.schedule.name)

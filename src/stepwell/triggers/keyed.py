@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
+from stepwell.runner.start import check_user
 from stepwell.store.apply import DERIVED_KEY
 
 
@@ -40,6 +41,7 @@ class HandlerRunner(WorkflowRunner):
         self._calls = calls
 
     def as_user(self, user_id: str) -> HandlerRunner:
+        check_user(user_id)
         return HandlerRunner(self._opening, self._calls, self._only(user_id))
 
     def _derived_key(self, *what: Any) -> str | None:

@@ -46,6 +46,7 @@ ANSWER_WITHIN: Final = 25.0
 READ_WITHIN: Final = 30.0
 """Seconds for the body to arrive."""
 RETRY_AFTER: Final = 10
+UNSIGNED: Final = "The signature is missing, wrong or too old."
 
 Headers = Iterable[tuple[str, str]]
 
@@ -94,7 +95,7 @@ class Reception:
             return Answer(408, f"The body didn't arrive within {READ_WITHIN:g} s.")
         except BadSignature as error:
             log.warning("webhook %r of app %r refused a request: %s", self._route.name, self._app_name, error)
-            return Answer(401, "The signature is missing, wrong or too old.")
+            return Answer(401, UNSIGNED)
         if delivery.answer is not None:
             return Answer(200, text=delivery.answer)
         return await self._handle(core, delivery, WebhookEvent(delivery.id, known, body, now))
