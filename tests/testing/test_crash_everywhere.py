@@ -125,7 +125,7 @@ async def test_each_commit_is_tried_from_both_sides() -> None:
 
 async def test_signals_timers_steps_and_documents_survive() -> None:
     calls.clear()
-    signals = [timedelta(days=20), ("confirm", "thanks")]
+    signals = [timedelta(days=8), ("confirm", "thanks")]
     report = await survived(Pay, Order(number="7"), signals=signals)
     assert "the step 'charge' of 'charge'" in report.names
     assert "a signal" in report.names

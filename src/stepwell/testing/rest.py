@@ -49,6 +49,7 @@ class Rest:
 
     async def _quiet(self) -> bool:
         """True if between two answers of the writer nothing moved and nothing was found to do."""
+        fired = await self._scheduler("fire_due")
         self._moved.clear()
         before = self._answered
         await self._fence()
@@ -58,7 +59,7 @@ class Rest:
         if await self._push():
             return False
         await self._fence()
-        return self._answered == before + 2
+        return not fired and self._answered == before + 2
 
     async def _fence(self) -> None:
         """What was handed to the writer before is durable and answered."""
@@ -80,20 +81,15 @@ class Rest:
         process, now = self._process, self._clock.now()
         ready, marked, orphans = await process.store.read(self._look)
         due = await process.sweep.next_due()
-        wake = await self._tick()
         if due is not None and due <= now:
             await process.sweep.ripen()
         if marked:
             await process.sweep.end_children()
         if orphans:
             await process.sweep.reconcile()
-        if wake is not None and wake <= now:
-            await self._scheduler("fire_due")
         if ready:
             process.queue.ring()
-        return bool(
-            ready or marked or orphans or (due is not None and due <= now) or (wake is not None and wake <= now)
-        )
+        return bool(ready or marked or orphans or (due is not None and due <= now))
 
     def _look(self, connection: Connection) -> tuple[list[Run], bool, set[str]]:
         """Runs that this worker could claim, children to cancel, and runs that it owns without executing them."""

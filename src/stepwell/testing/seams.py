@@ -56,8 +56,12 @@ class Crash:
             return await self.alive(await commit())
         if self.side == "after":
             await commit()
-        self.happened.set()
+        self.strike()
         return await self.silence()
+
+    def strike(self, _answer: Any = None) -> None:
+        """The crash happens. Given to the writer it does so before anybody hears of what was committed together."""
+        self.happened.set()
 
     async def alive(self, answer: Any) -> Any:
         """The answer, if the process still lives to hear it."""
@@ -101,7 +105,9 @@ class CrashingWriter(Writer):
                 await self._crash.silence()
             return await self._crash.alive(await self._real.write(item, unless_dead))
         last = self._crash.number == len(self._crash.names) + 1
-        return await self._crash.around(name, lambda: self._real.write(item, None if last else unless_dead))
+        return await self._crash.around(
+            name, lambda: self._real.write(item, self._crash.strike if last else unless_dead)
+        )
 
     def write_from_thread(self, item: Item) -> Future[Any]:
         return self._real.write_from_thread(item)
