@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -60,7 +60,7 @@ class Core:
         loop = asyncio.get_running_loop()
         for delay in _RINGS:
             loop.call_later(delay, self.hint)
-        return cast("T", answer)
+        return answer
 
     def hint(self) -> None:
         """Something may be ready or due."""
