@@ -177,7 +177,7 @@ PROVOKED: list[tuple[Provoke, type[StepwellError], str]] = [
     (
         start(Approve, {"order_id": "x" * 200}),
         errors.PayloadTooLarge,
-        "The args of Approve have 215 bytes as JSON; the limit is 100. Store a reference instead.",
+        "The args of Approve would take 215 bytes as JSON; the limit is 100. Store a reference instead.",
     ),
     (
         start(Approve, {"order_id": "A1"}, workspace_id="w9"),

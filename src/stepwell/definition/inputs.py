@@ -53,7 +53,9 @@ def bounded(text: str, limit: int, what: str) -> str:
     """`text`, if it has at most `limit` bytes. Raises PayloadTooLarge."""
     # A character has up to four bytes: most texts need no encoding to know that they fit.
     if len(text) * 4 > limit and (size := len(text.encode())) > limit:
-        raise PayloadTooLarge(f"{what} have {size:,} bytes as JSON; the limit is {limit:,}. Store a reference instead.")
+        raise PayloadTooLarge(
+            f"{what} would take {size:,} bytes as JSON; the limit is {limit:,}. Store a reference instead."
+        )
     return text
 
 

@@ -43,7 +43,7 @@ class RunHandle(Generic[R]):
         definition = core.services.registry.find(row.app_name, row.workflow_name)
         if row.status != "completed":
             raise RunFailed(
-                f"Run {row.id} ({row.workflow_name}) {row.status}: {row.error}",
+                f"Run {row.id} ({row.workflow_name}): {row.error}",
                 workflow_id=row.id,
                 status="canceled" if row.status == "canceled" else "failed",
             )
