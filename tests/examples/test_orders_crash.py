@@ -1,0 +1,52 @@
+"""kill -9 while an order is processed: another process ends it, and everything about it is there once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from examples.orders.server import Server
+from test_orders_app import Customer, rows
+
+ENVIRONMENT = {"STEPWELL_LEASE_SECONDS": "1", "ORDERS_REVIEW_AFTER": "PT1S"}
+
+MOMENTS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "while the gateway is called": lambda run: run["place"] == "approved" and run["status"] == "running",
+    "while the parcel is on its way": lambda run: run["place"] == "shipping",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_killed_process_changes_nothing(moment: str, tmp_path: Path) -> None:
+    with Server(tmp_path / "orders.db", environment=ENVIRONMENT) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+            ada = Customer(client, "ada")
+            placed = await ada.order(7_500, card="slow")
+            while not MOMENTS[moment](await ada.run(placed["workflow_id"])):
+                pass
+            server.kill()
+            server.start()
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+            await ended_once(server, Customer(client, "ada"), placed)
+
+
+async def ended_once(server: Server, ada: Customer, placed: dict[str, str]) -> None:
+    run = await ada.reaches(placed["workflow_id"], "completed")
+    [(number, _, _)] = rows(server, "receipts", placed["order_id"])
+    assert run["result"] == {"outcome": "completed", "receipt": number}
+    assert [status for *_, status in rows(server, "orders", placed["order_id"])] == ["completed"]
+
+    path = f"/api/v1/runs/{placed['workflow_id']}"
+    documents = (await ada.client.get(f"{path}/documents", headers=ada.headers)).json()
+    assert [one["content"]["number"] for one in documents if one["name"] == "receipt"] == [number]
+    history = (await ada.client.get(f"{path}/history", headers=ada.headers)).json()
+    taken = [row["transition"] for row in history if row["status"] == "committed"]
+    assert taken == [None, "accept", "charge", "hand_over", "delivered"]
+
+    for workflow in ("ship", "book_points", "ask_for_review"):
+        [other] = await ada.runs(workflow)
+        await ada.reaches(other["workflow_id"], "completed")
+    assert len(rows(server, "points", placed["order_id"])) == 1
