@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import BaseModel
 
-from stepwell import END, App, Event, Retry, Settings, Start, Workflow, transition
+from stepwell import END, App, Event, Retry, Settings, Start, Tick, Workflow, WorkflowRunner, transition
 from stepwell.errors import StepwellError
 from stepwell.testing import Harness, VirtualClock
 
@@ -157,6 +157,23 @@ async def test_delayed_runs_wait_for_the_clock() -> None:
         assert (await run.get()).status == "pending"
         await harness.advance(timedelta(hours=1))
         assert await run.result() == "done in a thread"
+
+
+async def test_advance_fires_ticks() -> None:
+    fired: list[datetime] = []
+    ticking = App("ticking", workflows=[Blocking])
+
+    @ticking.cron("0 9 * * *")
+    async def daily(runner: WorkflowRunner, tick: Tick) -> None:
+        fired.append(tick.scheduled_at)
+        await runner.run(Blocking, app_name="ticking", user_id="u1")
+
+    ticking.schedule("often", workflow=Blocking, every=timedelta(hours=12))
+    async with Harness(apps=[ticking]) as harness:
+        await harness.advance(timedelta(days=3))
+        assert fired == [BEGIN + timedelta(days=n, hours=9) for n in range(3)]
+        runs = (await harness.runner.list()).items
+        assert [run.status for run in runs] == ["completed"] * (3 + 6)
 
 
 async def test_drain_executes_children_events_and_endings() -> None:

@@ -49,7 +49,7 @@ class Rest:
 
     async def _quiet(self) -> bool:
         """True if between two answers of the writer nothing moved and nothing was found to do."""
-        fired = await self._scheduler("fire_due")
+        fired = await self._process.scheduler.fire_due()
         self._moved.clear()
         before = self._answered
         await self._fence()
@@ -107,16 +107,9 @@ class Rest:
 
     async def next_moment(self) -> int | None:
         """The first moment after now at which something is due; None if nothing ever is."""
-        moments = [await self._process.sweep.next_due(), await self._tick(), *self._process.passes.asleep.values()]
+        process = self._process
+        moments = [await process.sweep.next_due(), await process.scheduler.next_wake(), *process.passes.asleep.values()]
         return min((moment for moment in moments if moment is not None and moment > self._clock.now()), default=None)
-
-    async def _tick(self) -> int | None:
-        moment: int | None = await self._scheduler("next_wake")
-        return moment
-
-    async def _scheduler(self, duty: str) -> Any:
-        found = getattr(self._process.scheduler, duty, None)
-        return await found() if found else None
 
     # -- failing --------------------------------------------------------------------------------------------------
 
