@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stepwell import App, Settings, Stepwell, Workflow
+from stepwell.testing import Harness
 
 
 @pytest.fixture(params=["sqlite"])
@@ -39,5 +40,15 @@ def stepwell_on(database_url: str) -> Callable[..., Stepwell]:
             embedded_worker=embedded_worker,
             clock=clock,
         )
+
+    return made
+
+
+@pytest.fixture
+def harness_on() -> Callable[..., Harness]:
+    """`harness_on(classes, **settings)`: the same on a private file, with a clock that only the test moves."""
+
+    def made(classes: Sequence[type[Workflow[Any, Any, Any]]], **settings: Any) -> Harness:
+        return Harness([App("shop", workflows=classes)], settings=Settings(_env_file=None, **settings))
 
     return made

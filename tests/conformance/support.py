@@ -10,10 +10,13 @@ from sqlalchemy import Connection, select
 
 from stepwell import Run, Stepwell, WorkflowRunner
 from stepwell.store.tables import metadata
+from stepwell.testing import Harness
 
 T = TypeVar("T")
 StepwellOn = Callable[..., Stepwell]
 """The fixture `stepwell_on(apps, **settings)`."""
+HarnessOn = Callable[..., Harness]
+"""The fixture `harness_on(classes, **settings)`."""
 
 ME: dict[str, Any] = {"app_name": "shop", "user_id": "u1"}
 """On whose behalf most tests start their runs."""
@@ -34,14 +37,16 @@ async def until(look: Callable[[], Awaitable[T]], what: str = "it", seconds: flo
     return answer
 
 
-async def reaches(runner: WorkflowRunner, workflow_id: str, status: str, place: str | None = None) -> Run:
-    """The run, once it has this status (at this place)."""
+async def reaches(
+    runner: WorkflowRunner, workflow_id: str, status: str, place: str | None = None, version: int = 0
+) -> Run:
+    """The run, once it has this status (at this place, with at least this version)."""
     last: list[Run] = []
 
     async def look() -> Run | None:
         run = await runner.get(workflow_id)
         last[:] = [run]
-        return run if run.status == status and place in (None, run.place) else None
+        return run if run.status == status and place in (None, run.place) and run.version >= version else None
 
     try:
         return await until(look)  # type: ignore[return-value]

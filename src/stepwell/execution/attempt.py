@@ -70,6 +70,7 @@ class Attempt:
     """How the attempt ends itself when its transaction has been open for too long."""
     transaction_: OpenTransaction | None = None
     rolled_back = False
+    _asked = False
 
     def __init__(
         self,
@@ -175,9 +176,14 @@ class Attempt:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         self._check_open("transaction")
-        if self.transaction_ is not None or self.rolled_back:
+        if self._asked or self.transaction_ is not None:
             raise StepwellError("self.transaction() was opened already: it comes once, and last, in a transition.")
-        self.transaction_ = opened = await self._storage.transaction(self._run)
+        self._asked = True  # before it is open: a second one, asked for meanwhile, would wait for the first for ever
+        opened = await self._storage.transaction(self._run)
+        if self._closed:  # by a task that the method has left behind
+            await opened.roll_back()
+            self._check_open("transaction")
+        self.transaction_ = opened
         self._timer = asyncio.get_running_loop().call_later(self._services.limits.transaction_seconds, self._too_long)
         try:
             yield opened.connection
@@ -264,7 +270,8 @@ class Attempt:
         if text == self._run.state:
             return None
         try:
-            codec.load(text)
+            codec.validate(self._state)  # an instance of another model could pass as JSON, by its defaults
+            text = codec.dump(codec.load(text))
         except ValidationError as error:
             raise TransitionFailed(f"the state breaks its type: {summary(error)}") from error
         return bounded(text, self._services.limits.state, f"The state of {self._definition.workflow.__name__}")

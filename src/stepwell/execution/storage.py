@@ -104,6 +104,7 @@ class Durable:
         recorded = journal.get((transition, name))
         if recorded is None:
             recorded = codec.dump(await call(self._services, fn, args, kwargs))
+            codec.load(recorded)  # what can't come back must not be journaled: no retry could mend it
             row = StepRow(run.id, run.visit, transition, name, recorded, self._services.clock.now())
             await self._store.writer.write(Record(row, run.version, run.claim))
             journal[transition, name] = recorded
@@ -119,25 +120,35 @@ class Durable:
         return opened
 
 
+class _Lent(AsyncConnection):
+    """The connection as the method gets it: when it commits isn't the method's to say."""
+
+    async def commit(self) -> None:
+        raise StepwellError(
+            "self.transaction() commits with the transition's checkpoint, or not at all: leave out connection.commit()."
+        )
+
+
 class _SqliteTransaction:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._context = store.transaction()
 
     async def open(self, run: Run) -> None:
-        self.connection = await self._context.__aenter__()
+        self._own = await self._context.__aenter__()
+        self.connection: AsyncConnection = _Lent(self._own.engine, self._own.sync_connection)
         try:
-            await self.connection.run_sync(_hold, run)
+            await self._own.run_sync(_hold, run)
         except BaseException:
             await self.roll_back()
             raise
 
     async def commit(self, commit: Commit) -> Run:
         try:
-            [answer] = await self.connection.run_sync(self._store.applier.advance, [commit])
+            [answer] = await self._own.run_sync(self._store.applier.advance, [commit])
             if isinstance(answer, LeaseLost):
                 raise answer
-            await self.connection.commit()
+            await self._own.commit()
         finally:
             await self.roll_back()
         self._store.writer.on_commit([(Advance(commit), answer)])

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 
 from stepwell.engine.run import Run
 from stepwell.errors import StoreUnavailable, WorkflowNotFound
@@ -20,12 +21,16 @@ _FALLBACK = 1.0
 """Seconds after which the database is asked without any hint."""
 
 
+_Waiter = tuple[frozenset[str], asyncio.Future[Run]]
+"""The statuses that are waited for, and who waits."""
+
+
 class Ends:
     """Hears of commits in this process by their rows, and asks the database in one query for all others."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: dict[str, list[tuple[frozenset[str], asyncio.Future[Run]]]] = defaultdict(list)
+        self._waiting: dict[str, list[_Waiter]] = defaultdict(list)
         self._new: set[str] = set()
         self._look = asyncio.Event()
         self._everything = False
@@ -48,7 +53,7 @@ class Ends:
             self._everything = True
             self._look.set()
         elif run.id in self._waiting:
-            self._tell(run)
+            self._tell(run, self._waiting[run.id])
 
     async def run(self) -> None:
         """Watches until it is cancelled."""
@@ -71,6 +76,8 @@ class Ends:
         self._everything = False
         if not wanted:
             return
+        # Who begins to wait while the question is under way must not get an answer from before: a retry may lie between.
+        asked = {one: tuple(self._waiting[one]) for one in wanted}
         try:
             found, known = await self._store.read(lambda given: (runs.still(given, wanted), runs.existing(given, new)))
         except StoreUnavailable as error:
@@ -78,22 +85,22 @@ class Ends:
             self._new.update(new)
             return
         for run in found.values():
-            self._tell(run)
+            self._tell(run, asked[run.id])
         for run_id in set(new) - known:
-            self._refuse(run_id)
+            self._refuse(run_id, asked[run_id])
 
-    def _tell(self, run: Run) -> None:
-        for statuses, future in self._waiting.get(run.id, ()):
+    def _tell(self, run: Run, waiting: Sequence[_Waiter]) -> None:
+        for statuses, future in waiting:
             # A run that is ready waits only for a worker: it isn't at rest.
             if run.status in statuses and run.ready_at is None and not future.done():
                 future.set_result(run)
 
-    def _refuse(self, run_id: str) -> None:
-        for _, future in self._waiting.get(run_id, ()):
+    def _refuse(self, run_id: str, waiting: Sequence[_Waiter]) -> None:
+        for _, future in waiting:
             if not future.done():
                 future.set_exception(WorkflowNotFound(f"No run {run_id!r}."))
 
-    def _forget(self, run_id: str, entry: tuple[frozenset[str], asyncio.Future[Run]]) -> None:
+    def _forget(self, run_id: str, entry: _Waiter) -> None:
         self._waiting[run_id].remove(entry)
         if not self._waiting[run_id]:
             del self._waiting[run_id]

@@ -138,6 +138,8 @@ class Writer:
 
     @staticmethod
     def _lend(lane: _Lane) -> None:
+        if not lane.granted.set_running_or_notify_cancel():
+            return  # who asked for it doesn't wait any more
         lane.granted.set_result(None)
         # The borrower ends after `seconds` by itself; the margin is for a loop that is late to say so.
         if not lane.returned.wait(lane.seconds + 30):
