@@ -95,8 +95,9 @@ def _parameters(handler: Callable[..., Any], faults: list[str]) -> Iterator[tupl
     plain = _function(handler)
     annotations = get_annotations(plain, format=Format.FORWARDREF)
     namespace = Namespace(getattr(plain, "__globals__", {}), {})
+    given = handler.keywords if isinstance(handler, functools.partial) else {}
     for parameter in signature.parameters.values():
-        if parameter.kind not in _VARIADIC:
+        if parameter.kind not in _VARIADIC and parameter.name not in given:
             yield parameter, _hint(annotations.get(parameter.name, Any), namespace)
 
 
