@@ -67,7 +67,9 @@ def _prepare(engine: Engine, busy_seconds: float, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # SQLAlchemy calls this in autocommit too. A transaction there would keep its snapshot, and with it the WAL, for ever.
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql(begin)
 
 
 def data_version(connection: Connection) -> int:

@@ -75,7 +75,9 @@ class Store:
                 self._watch = await self._watch.execution_options(isolation_level="AUTOCOMMIT")
             return await self._watch.run_sync(sqlite.data_version)
         except (SQLAlchemyError, sqlite3.Error) as error:
-            self._watch = None
+            watch, self._watch = self._watch, None
+            if watch is not None:
+                await watch.invalidate()
             raise StoreUnavailable(f"The database can't be read: {error}") from error
 
     @asynccontextmanager
