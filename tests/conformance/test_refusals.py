@@ -96,7 +96,11 @@ STARTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "args changed into wrong ones": ({"args": TicketArgs.model_construct(number="x")}, InvalidArgs, r"number.*'x'"),
     "args that aren't JSON": ({"args": TicketArgs.model_construct(text=object())}, InvalidArgs, r"Ticket"),
     "args for none": ({"workflow": Quick, "args": {"a": 1}}, InvalidArgs, r"Quick takes no args.*Leave them out"),
-    "args too large": ({"args": {"text": "x" * 1100}}, PayloadTooLarge, r"args of Ticket would take 1,1\d\d bytes.*1,000"),
+    "args too large": (
+        {"args": {"text": "x" * 1100}},
+        PayloadTooLarge,
+        r"args of Ticket would take 1,1\d\d bytes.*1,000",
+    ),
     "labels as text": ({"labels": "vip"}, InvalidArgs, r"labels='vip'.*labels=\['vip'\]"),
     "labels of a wrong type": ({"labels": [7]}, InvalidArgs, r"labels=\[7\]"),
     "an empty label": ({"labels": [""]}, InvalidArgs, r"labels=\[''\]"),
