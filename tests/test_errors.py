@@ -211,7 +211,7 @@ PROVOKED: list[tuple[Provoke, type[StepwellError], str]] = [
     (
         result_of_failed,
         errors.RunFailed,
-        "Run RUN (approve) failed: Approve.decide: ValueError: no such account",
+        "Run RUN (approve): Approve.decide: ValueError: no such account",
     ),
     (
         lambda runner, _: runner.run_sync(Approve, Order(order_id="A1"), app_name="shop", user_id="u1", stateless=True),
