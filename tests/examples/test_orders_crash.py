@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ async def test_a_killed_process_changes_nothing(moment: str, tmp_path: Path) -> 
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
             ada = Customer(client, "ada")
             placed = await ada.order(7_500, card="slow")
-            while not MOMENTS[moment](await ada.run(placed["workflow_id"])):
-                pass
+            async with asyncio.timeout(30):
+                while not MOMENTS[moment](await ada.run(placed["workflow_id"])):
+                    await asyncio.sleep(0.02)
             server.kill()
             server.start()
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
