@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stepwell.definition.model import START, Definition
 from stepwell.engine.commit import Commit
 from stepwell.engine.matching import listeners_of
-from stepwell.engine.run import HistoryRow, Moment, Run
+from stepwell.engine.run import HistoryRow, Moment, Run, microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,64 +35,26 @@ class Request:
 
 def begin(definition: Definition, request: Request, now: Moment) -> Commit:
     """The commit that creates a run at START, ready at once, later, or owned by the worker that starts it."""
-    later = request.due_at is not None and request.due_at > now
-    owner = None if later else request.owner
+    later = request.due_at if request.due_at is not None and request.due_at > now else None
+    owner = request.owner if later is None else None
     run = Run(
-        id=request.id,
-        app_name=request.app_name,
-        workflow_name=definition.name,
-        workflow_version=definition.version,
-        workspace_id=request.workspace_id,
-        user_id=request.user_id,
-        parent_id=request.parent_id,
-        callback=request.callback,
-        callback_meta=request.callback_meta,
-        on_parent_end=request.on_parent_end,
-        internal=request.internal,
-        labels=request.labels,
+        id=request.id, app_name=request.app_name, workflow_name=definition.name, workflow_version=definition.version,
+        workspace_id=request.workspace_id, user_id=request.user_id, parent_id=request.parent_id,
+        callback=request.callback, callback_meta=request.callback_meta, on_parent_end=request.on_parent_end,
+        internal=request.internal, labels=request.labels,
         priority=definition.priority if request.priority is None else request.priority,
-        idempotency_key=request.idempotency_key,
-        args=request.args,
-        created_at=now,
-        inbox=0,
-        status="running" if owner else "pending",
-        place=START,
-        version=0,
-        claim=1 if owner else 0,
-        owner=owner,
-        state=definition.new_state(),
-        result=None,
-        error=None,
-        visit=0,
-        entered_at=now,
-        attempt=0,
-        failing=None,
-        failures=0,
-        bound=None,
-        bound_signal=None,
-        moves_to=None,
-        detours=None,
-        automatic=0,
-        takeovers=0,
-        ready_at=None if owner or later else now,
-        due_at=request.due_at if later else None,
-        deadline=deadline(definition, request.due_at if request.due_at is not None and later else now),
-        children=0,
-        told_at=None,
-        updated_at=now,
+        idempotency_key=request.idempotency_key, args=request.args, created_at=now, inbox=0,
+        status="running" if owner else "pending", place=START, version=0, claim=1 if owner else 0, owner=owner,
+        state=definition.new_state(), result=None, error=None, visit=0, entered_at=now,
+        attempt=0, failing=None, failures=0, bound=None, bound_signal=None, moves_to=None, detours=None,
+        automatic=0, takeovers=0, ready_at=None if owner or later is not None else now, due_at=later,
+        deadline=deadline(definition, now if later is None else later), children=0, told_at=None, updated_at=now,
         finished_at=None,
-    )
-    return Commit(
-        version=-1, claim=-1, run=run, history=_creation(run, now), listeners=listeners_of(definition, run, True)
-    )
+    )  # fmt: skip
+    creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
+    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run, creation=True))
 
 
 def deadline(definition: Definition, now: Moment) -> Moment | None:
     """When the run_timeout of a run that starts (or is retried) at `now` is over."""
-    if definition.run_timeout is None:
-        return None
-    return now + round(definition.run_timeout.total_seconds() * 1_000_000)
-
-
-def _creation(run: Run, now: Moment) -> HistoryRow:
-    return HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
+    return None if definition.run_timeout is None else now + microseconds(definition.run_timeout)

@@ -1,13 +1,15 @@
-"""What people, dead workers and closing processes make of a run."""
+"""What people, dead workers and code that doesn't fit make of a run."""
 
 from __future__ import annotations
 
 from stepwell.definition.model import Definition
 from stepwell.engine.begin import deadline
 from stepwell.engine.commit import Commit
+from stepwell.engine.enter import ended, released, tell
+from stepwell.engine.failure import fail
 from stepwell.engine.outcome import Fail
-from stepwell.engine.run import HistoryRow, Moment, Run
-from stepwell.engine.settle import fail, tell
+from stepwell.engine.retry import storable
+from stepwell.engine.run import HistoryRow, Moment, Run, Status
 from stepwell.errors import RunFinished
 
 
@@ -20,35 +22,17 @@ def cancel(run: Run, reason: str | None, executing: str | None, now: Moment) -> 
         return None
     if run.status == "completed":
         raise RunFinished(f"Run {run.id} is completed: there is nothing left to cancel.")
-    after = run._replace(
-        status="canceled",
-        version=run.version + 1,
-        claim=run.claim + 1,
-        owner=None,
-        error=f"canceled: {reason}" if reason else "canceled",
-        bound=None,
-        bound_signal=None,
-        moves_to=None,
-        detours=None,
-        ready_at=None,
-        due_at=None,
-        deadline=None,
-        updated_at=now,
-        finished_at=now,
-        told_at=now if run.callback and run.told_at is None else run.told_at,
-    )
-    history = HistoryRow(
-        run.id, run.version + 1, executing, run.place, None, run.attempt + 1 if executing else run.attempt, "canceled",
-        after.error, None, None, None, now, now,
+    text = storable(f"canceled: {reason}" if reason else "canceled")
+    after = ended(
+        run, "canceled", now, version=run.version + 1, error=text, bound=None, bound_signal=None, moves_to=None,
+        detours=None, deadline=None, finished_at=now,
     )  # fmt: skip
+    attempt = run.attempt + (executing is not None)
+    history = HistoryRow(
+        run.id, after.version, executing, run.place, None, attempt, "canceled", text, None, None, None, now, now
+    )
     return Commit(
-        version=run.version,
-        claim=run.claim,
-        run=after,
-        history=history,
-        left=run.visit,
-        tell=tell(run, after),
-        ends_children=run.children > 0,
+        run.version, run.claim, after, history, left=run.visit, tell=tell(run, after), ends_children=run.children > 0
     )
 
 
@@ -59,39 +43,18 @@ def retry(definition: Definition, run: Run, now: Moment) -> Commit:
     """
     if run.status not in ("failed", "retrying"):
         raise RunFinished(f"Run {run.id} is {run.status}: only a failed or retrying run can be retried.")
-    after = run._replace(
-        status="retrying",
-        owner=None,
-        claim=run.claim + 1,
-        failing=None,
-        failures=0,
-        automatic=0,
-        takeovers=0,
-        ready_at=now,
-        due_at=None,
+    after = released(
+        run, "retrying", now, ready_at=now, failing=None, failures=0, automatic=0, takeovers=0,
         deadline=deadline(definition, now),
-        updated_at=now,
-    )
-    return Commit(version=run.version, claim=run.claim, run=after)
-
-
-def release(run: Run, now: Moment) -> Commit:
-    """The commit by which a worker hands a run on: ready at once, at its last checkpoint."""
-    after = run._replace(status="pending", owner=None, claim=run.claim + 1, ready_at=now, due_at=None, updated_at=now)
-    return Commit(version=run.version, claim=run.claim, run=after)
+    )  # fmt: skip
+    return Commit(run.version, run.claim, after)
 
 
 def set_aside(run: Run, due_at: Moment, now: Moment) -> Commit:
     """The commit of a run that the code doesn't fit: looked at again at `due_at`, otherwise as it is."""
-    after = run._replace(
-        status="pending" if run.version == 0 else "waiting",
-        owner=None,
-        claim=run.claim + 1,
-        ready_at=None,
-        due_at=due_at,
-        updated_at=now,
-    )
-    return Commit(version=run.version, claim=run.claim, run=after)
+    tried = run.moves_to is not None or run.failing is not None
+    status: Status = "retrying" if tried else "pending" if run.version == 0 else "waiting"
+    return Commit(run.version, run.claim, released(run, status, now, due_at=due_at))
 
 
 def worn_out(definition: Definition, run: Run, now: Moment) -> Commit:

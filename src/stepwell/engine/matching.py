@@ -59,7 +59,8 @@ def listeners_of(definition: Definition, run: Run, creation: bool) -> tuple[List
     if not definition.listening:
         return ()
     wanted = [t for t in definition.listening if creation or (t.event is not None and t.event.needs_state)]
-    return tuple(found for transition in wanted if (found := _listener(run, transition)) is not None)
+    found = [listener for transition in wanted if (listener := _listener(run, transition)) is not None]
+    return tuple(dict.fromkeys(found))  # a transition with several sources listens once
 
 
 def _listener(run: Run, transition: Transition) -> Listener | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from stepwell.definition.model import Transition
 from stepwell.engine.commit import NOTHING, Effects
@@ -81,6 +82,10 @@ class Unfit:
 
 
 Decision = Ask | Execute | Move | Park | Fail | Unfit
+
+
+UNASKED: Final = frozenset({"automatic", "timer"})
+"""Kinds of transitions that fire by themselves: how many may follow each other without parking is limited."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ and comes from it as it is. Values are those of the database: JSON is text, mome
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final, Literal, NamedTuple
 
 Status = Literal["pending", "running", "waiting", "retrying", "completed", "failed", "canceled"]
@@ -13,6 +14,11 @@ FINISHED: Final = frozenset({"completed", "canceled"})
 
 Moment = int
 """Microseconds since 1970-01-01T00:00Z."""
+
+
+def microseconds(duration: timedelta) -> Moment:
+    """What a duration adds to a moment."""
+    return duration // timedelta(microseconds=1)
 
 
 class Run(NamedTuple):
@@ -53,8 +59,9 @@ class Run(NamedTuple):
     attempt: int
     """Attempts of this visit that have failed."""
     failing: str | None
-    """The transition whose retry budget `failures` counts."""
+    """How much of their retry budgets the transitions of this visit have used, as JSON: names and numbers of tries."""
     failures: int
+    """The number of the transition that failed last."""
     bound: str | None
     """The waiting transition that holds the place through its retries."""
     bound_signal: str | None
@@ -63,7 +70,7 @@ class Run(NamedTuple):
     detours: str | None
     """Visits left by such moves, as JSON, outermost first."""
     automatic: int
-    """Automatic transitions since the run last parked."""
+    """Transitions that nobody asked for (automatic ones and timers) since the run last parked."""
     takeovers: int
     ready_at: Moment | None
     """Since when any worker may claim it. Neither ready nor due: owned, or waiting without a timer."""
@@ -129,6 +136,11 @@ class SignalRow(NamedTuple):
 
 Inbox = tuple[SignalRow, ...]
 """The open signals of a run, oldest first."""
+
+
+def without(inbox: Inbox, taken: SignalRow | None) -> Inbox:
+    """What remains of the inbox."""
+    return inbox if taken is None else tuple(signal for signal in inbox if signal.id != taken.id)
 
 
 class StepRow(NamedTuple):

@@ -48,29 +48,18 @@ def accept(
             f"Run {run.id} keeps {kept} signals that no transition has taken yet, which is the limit "
             f"({rules.max_kept_signals})."
         )
-    here = _waits_here(definition, run, arrival.name)
+    here = _waits_here(definition, run, arrival)
+    visit = run.visit if here is not None and not here.keep else None
     return SignalRow(
-        id=arrival.id,
-        run_id=run.id,
-        name=arrival.name,
-        kind=arrival.kind,
-        data=arrival.data,
-        status="completed",
-        error=None,
-        sender=run.id,
-        user_id=arrival.user_id,
-        meta=None,
-        idempotency_key=arrival.idempotency_key,
-        visit=run.visit if here and not here.keep else None,
-        accepted_at=now,
-        state="open",
-        version=None,
-    )
+        arrival.id, run.id, arrival.name, arrival.kind, arrival.data, "completed", None, run.id, arrival.user_id, None,
+        arrival.idempotency_key, visit, now, "open", None,
+    )  # fmt: skip
 
 
-def _waits_here(definition: Definition, run: Run, name: str) -> Transition | None:
+def _waits_here(definition: Definition, run: Run, arrival: Arrival) -> Transition | None:
     place = definition.places.get(run.place)
-    return next((t for t in place.waiting if t.name == name), None) if place else None
+    waiting = place.waiting if place is not None else ()
+    return next((t for t in waiting if t.name == arrival.name and t.kind == arrival.kind), None)
 
 
 def _refuse_ended(run: Run, arrival: Arrival) -> None:
