@@ -12,9 +12,10 @@ import logging
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from stepwell.definition.codec import codec_for
 from stepwell.definition.context import Info, OnParentEnd, Show
@@ -24,7 +25,7 @@ from stepwell.definition.model import END, Definition, Transition
 from stepwell.engine.begin import Request, begin
 from stepwell.engine.commit import NOTHING, Commit, Effects, Emission
 from stepwell.engine.run import Run
-from stepwell.errors import NotBuilt, StatelessError, StepwellError, TransitionFailed
+from stepwell.errors import InvalidArgs, NotBuilt, StatelessError, StepwellError, TransitionFailed
 from stepwell.execution.documents import RunDocuments
 from stepwell.execution.emission import plan
 from stepwell.execution.scope import Scope
@@ -213,6 +214,8 @@ class Attempt:
             raise StatelessError(
                 f"self.start({workflow!r}): a stateless run has no children; run it without stateless=True."
             )
+        _check_choice("show", show, get_args(Show))
+        _check_choice("on_parent_end", on_parent_end, (None, *get_args(OnParentEnd)))
         services, run = self._services, self._run
         definition = services.registry.get(run.app_name, workflow)
         request = Request(
@@ -223,7 +226,7 @@ class Attempt:
             args=args_json(definition, args, services.limits.args),
             parent_id=run.id,
             callback=callback,
-            callback_meta=None if meta is None else _ANY.dump(meta),
+            callback_meta=_meta_json(meta, services.limits.payload),
             on_parent_end=on_parent_end or ("cancel" if callback else "abandon"),
         )
         self._children += (begin(definition, request, services.clock.now()),)
@@ -303,3 +306,17 @@ class Attempt:
     def _check_open(self, what: str) -> None:
         if self._closed:
             raise StepwellError(f"self.{what}: the attempt of {self._transition.name!r} is over.")
+
+
+def _check_choice(what: str, given: object, choices: Sequence[object]) -> None:
+    if given not in choices:
+        raise InvalidArgs(f"self.start({what}={given!r}): it is one of {', '.join(map(repr, choices))}.")
+
+
+def _meta_json(meta: dict[str, Any] | None, limit: int) -> str | None:
+    if meta is None:
+        return None
+    try:
+        return bounded(_ANY.dump(meta), limit, "The meta of self.start")
+    except PydanticSerializationError as error:
+        raise InvalidArgs(f"self.start(meta={meta!r}) isn't JSON: {error}") from error

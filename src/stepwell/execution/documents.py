@@ -89,6 +89,8 @@ def tags_of(one: DocumentRow | DocumentWrite) -> list[str]:
 def _write(
     document: Document, key: str | None, validate: Validate, meta: dict[str, Any] | None, transition: str
 ) -> DocumentWrite:
+    if not isinstance(document, Document):
+        raise InvalidPayload(f"documents.save({type(document).__name__}): give an instance of a Document class.")
     if validate not in ("strict", "safe", "skip"):
         raise ValueError(f"documents.save(validate={validate!r}): it is 'strict', 'safe' or 'skip'.")
     type_ = type(document)

@@ -19,7 +19,7 @@ class Threads:
         self._size = size
         self._pool: ThreadPoolExecutor | None = None
 
-    async def run(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """What `fn` returned, called in a thread with the caller's context variables.
 
         A cancelled caller stops waiting; the thread goes on to its end, and what it returns is thrown away.

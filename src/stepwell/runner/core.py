@@ -60,6 +60,7 @@ class Core:
         loop = asyncio.get_running_loop()
         for delay in _RINGS:
             loop.call_later(delay, self.hint)
+            loop.call_later(delay, self.children_marked)
         return answer
 
     def hint(self) -> None:

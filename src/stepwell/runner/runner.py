@@ -270,7 +270,12 @@ class WorkflowRunner(Reader):
 
     async def retry(self, workflow_id: str, *, user_id: str | None = None) -> Run:
         """The failed (or retrying) run, due now, with a full retry budget. Raises WorkflowNotFound, RunFinished."""
-        return self._model(await self.core.write(self.core.operations.retry(workflow_id, self._only(user_id)), None))
+        core = self.core
+        row = await core.write(core.operations.retry(workflow_id, self._only(user_id)), None)
+        held = dict(core.passes.held).get(workflow_id)
+        if held is not None and held < row.claim:  # a run_sync that waits for the delay: the run isn't its own any more
+            core.passes.stop(workflow_id, "lost")
+        return self._model(row)
 
     async def fork(
         self, workflow_id: str, *, checkpoint: int, state: Any = None, user_id: str | None = None
