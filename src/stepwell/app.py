@@ -21,6 +21,7 @@ from stepwell.process import Process
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
+from stepwell.store.runs import Lane
 from stepwell.triggers.declare import (
     Schedule,
     WebhookRoute,
@@ -152,6 +153,8 @@ class Stepwell:
         self.apps: Mapping[str, App] = _by_name(apps)
         self.settings = settings or Settings()
         self.embedded_worker = embedded_worker
+        self.lanes: Sequence[Lane] | None = None
+        """The (app, workflow) pairs that the worker of this process takes, from when it is opened; None: all of them."""
         _refuse_unbuilt(self.settings)
         self._services = self._make_services(clock or SystemClock())
         self.opening = Opening(self._services)
@@ -198,7 +201,7 @@ class Stepwell:
         if self.process is not None:
             raise ConfigurationError("This Stepwell is open already: open it once per process.")
         self._declare()
-        self.process = Process(self._services, self.settings, self.opening, list(self.apps.values()))
+        self.process = Process(self._services, self.settings, self.opening, list(self.apps.values()), self.lanes)
         try:
             await self.process.open(worker=self.embedded_worker)
         except BaseException:

@@ -35,7 +35,7 @@ _CURE = (
 def runner_for(stepwell: Served, user: object) -> RunnerOf:
     """A FastAPI dependency: the runner, restricted to the user of the request. Raises ConfigurationError."""
     if user is None:
-        return _refuse
+        return refuse
     given = user if isinstance(user, params.Depends) else _depends(user)
 
     async def restricted(user: Any = given) -> WorkflowRunner:
@@ -44,7 +44,8 @@ def runner_for(stepwell: Served, user: object) -> RunnerOf:
     return restricted
 
 
-async def _refuse() -> WorkflowRunner:
+async def refuse() -> WorkflowRunner:
+    """Stands where nobody has said who asks."""
     raise NoAccess(_CURE)
 
 

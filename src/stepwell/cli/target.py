@@ -1,0 +1,117 @@
+"""MODULE:ATTR: the application that a command is about."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from stepwell.app import App, Stepwell
+from stepwell.definition.model import Definition
+from stepwell.errors import ConfigurationError, StepwellError, UnknownApp, UnknownWorkflow
+
+T = TypeVar("T")
+
+Target = Annotated[str, typer.Argument(metavar="MODULE:ATTR", help="The Stepwell, as in orders.main:stepwell.")]
+Application = Annotated[
+    str | None,
+    typer.Option("--app", metavar="MODULE:ATTR", envvar="STEPWELL_APP", help="The Stepwell of the application."),
+]
+AppName = Annotated[str | None, typer.Option("--app-name", help="The App, where several list the workflow.")]
+User = Annotated[str | None, typer.Option("--user", help="Only what belongs to this user.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else.")]
+RunId = Annotated[str, typer.Argument(metavar="ID", help="The run.")]
+
+
+def load(target: str | None) -> Any:
+    """The object that MODULE:ATTR names. Raises ConfigurationError: what is wrong and how to mend it, in one line."""
+    if not target:
+        raise ConfigurationError(
+            "No application: give --app MODULE:ATTR or set STEPWELL_APP, as in orders.main:stepwell."
+        )
+    module, colon, attribute = target.partition(":")
+    if not (module and colon and attribute):
+        raise ConfigurationError(
+            f"{target!r} isn't MODULE:ATTR: name a module and an object in it, as orders.main:stepwell."
+        )
+    found: Any = _imported(target, module)
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise ConfigurationError(f"{target!r}: {module!r} has no {attribute!r}. {_offered(found)}")
+        found = getattr(found, name)
+    return found
+
+
+def _imported(target: str, module: str) -> Any:
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return import_module(module)
+    except StepwellError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise ConfigurationError(
+                f"{target!r}: there is no module {error.name!r} in {folder}. Run this in the folder that holds it."
+            ) from error
+        raise ConfigurationError(f"{target!r}: importing it failed: {error}. Install what it needs.") from error
+    except Exception as error:
+        what = " ".join(str(error).split())
+        raise ConfigurationError(f"{target!r}: importing it failed with {type(error).__name__}: {what}") from error
+
+
+def _offered(module: Any) -> str:
+    found = [name for name, value in vars(module).items() if isinstance(value, Stepwell)]
+    return (
+        f"It has {', '.join(map(repr, found))}." if found else "It has no Stepwell: make one with Stepwell(apps=[...])."
+    )
+
+
+def load_stepwell(target: str | None) -> Stepwell:
+    """The Stepwell of an application. Raises ConfigurationError."""
+    found = load(target)
+    if not isinstance(found, Stepwell):
+        raise ConfigurationError(f"{target!r} is {_kind(found)}, not a Stepwell: name the Stepwell(apps=[...]) object.")
+    return found
+
+
+def _kind(found: Any) -> str:
+    return "an App" if isinstance(found, App) else f"of type {type(found).__name__}"
+
+
+@asynccontextmanager
+async def opened(stepwell: Stepwell, *, worker: bool = False) -> AsyncIterator[Stepwell]:
+    """The open Stepwell, executing runs only if it is to."""
+    stepwell.embedded_worker = worker
+    async with stepwell:
+        yield stepwell
+
+
+def execute(act: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What the coroutine returned."""
+    import asyncio
+    import logging
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    return asyncio.run(act())
+
+
+def find_workflow(stepwell: Stepwell, name: str, app_name: str | None) -> tuple[str, Definition]:
+    """(app, definition) of a workflow. Raises UnknownApp, UnknownWorkflow, ConfigurationError with what there is."""
+    if app_name is not None and app_name not in stepwell.apps:
+        raise UnknownApp(f"No app {app_name!r}. There is: {', '.join(sorted(stepwell.apps)) or 'none'}.")
+    apps: Sequence[App] = [stepwell.apps[app_name]] if app_name is not None else list(stepwell.apps.values())
+    found = [(app.name, app.definitions[name]) for app in apps if name in app.definitions]
+    if not found:
+        listed = sorted({known for app in apps for known in app.definitions})
+        raise UnknownWorkflow(f"No workflow {name!r}. There is: {', '.join(listed) or 'none'}.")
+    if len(found) > 1:
+        names = ", ".join(app for app, _ in found)
+        raise ConfigurationError(f"Several apps list {name!r} ({names}): say which by --app-name.")
+    return found[0]

@@ -1,0 +1,181 @@
+"""The commands: data on stdout, everything else on stderr, and what the exit codes say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .conftest import Shell
+
+
+def test_a_completed_run_exits_with_0_and_prints_its_result(stepwell: Shell) -> None:
+    done = stepwell("run", "pack", "--arg", "number=007", "--arg", "cents=900", "--arg", "size=large")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["number"], result["cents"], result["size"]) == ("007", 900, "large")
+    assert "[1] pack: start -> packed" in done.stderr
+    assert "[2] ship: packed -> end" in done.stderr
+
+
+def test_arguments_come_from_files_stdin_and_json(stepwell: Shell) -> None:
+    (stepwell.folder / "tags.json").write_text('["a", "b"]')
+    done = stepwell(
+        "run", "pack", "--quiet", "--arg", "number=1", "--arg", "tags=@tags.json", "--arg", "note=@-", stdin="null"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    result = json.loads(done.stdout)
+    assert (result["tags"], result["note"]) == (["a", "b"], "null")
+    whole = stepwell("run", "pack", "--quiet", "--data", "@-", stdin='{"number": "2"}')
+    assert json.loads(whole.stdout)["number"] == "2"
+
+
+def test_json_is_all_that_is_on_stdout(stepwell: Shell) -> None:
+    done = stepwell("run", "pack", "--arg", "number=1", "--json")
+    run = json.loads(done.stdout)
+    assert (run["status"], run["place"], run["user_id"]) == ("completed", "end", "cli")
+    assert stepwell.json("runs")["items"][0]["workflow_id"] == run["workflow_id"]
+    shown = stepwell.json("runs", run["workflow_id"])
+    assert [row["transition"] for row in shown["history"]] == [None, "pack", "ship"]
+
+
+def test_a_failed_run_exits_with_1_and_can_be_retried(stepwell: Shell) -> None:
+    done = stepwell("run", "break")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "ValueError: snapped" in done.stderr
+    run_id = stepwell.json("runs", "--status", "failed")["items"][0]["workflow_id"]
+    (stepwell.folder / "mended").touch()
+    retried = stepwell("retry", run_id)
+    assert (retried.returncode, "No worker takes shop/break" in retried.stderr) == (0, True)
+    stepwell.worker()
+    assert stepwell("runs", run_id, "--follow").returncode == 0
+    assert stepwell("cancel", run_id).returncode == 1
+    assert stepwell("cancel", run_id).stderr.startswith("error: Run ")
+
+
+def test_a_run_that_waits_for_input_exits_with_3_and_goes_on_when_it_is_signalled(stepwell: Shell) -> None:
+    done = stepwell("run", "review", "--json")
+    assert done.returncode == 3
+    run_id = json.loads(done.stdout)["workflow_id"]
+    refused = stepwell("signal", run_id, "decide", "--data", '{"approved": "perhaps"}')
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "approved" in refused.stderr
+    assert stepwell("signal", run_id, "decide", "approved=true", "note=fine").returncode == 0
+    stepwell.worker()
+    followed = stepwell("runs", run_id, "--follow", "--json")
+    assert followed.returncode == 0, followed.stderr
+    assert json.loads(followed.stdout)["result"] == "True fine"
+
+
+def test_a_cancelled_run_exits_with_1(stepwell: Shell) -> None:
+    run_id = json.loads(stepwell("run", "review", "--json").stdout)["workflow_id"]
+    assert stepwell("cancel", run_id, "--reason", "no more").returncode == 0
+    followed = stepwell("runs", run_id, "--follow")
+    assert followed.returncode == 1
+    assert "canceled" in followed.stdout
+
+
+def test_timers_are_waited_for(stepwell: Shell) -> None:
+    done = stepwell("run", "tea", "--app-name", "annex")
+    assert (done.returncode, done.stdout.strip()) == (0, "tea")
+
+
+def test_a_detached_run_is_queued_and_named(stepwell: Shell) -> None:
+    done = stepwell("run", "pack", "--arg", "number=1", "--detach")
+    run_id = done.stdout.strip()
+    assert stepwell.json("runs", run_id)["status"] == "pending"
+
+
+def test_a_followed_run_goes_on_after_the_timeout(stepwell: Shell) -> None:
+    worker = stepwell.worker()
+    done = stepwell("run", "nap", "--timeout", "0.2", "--json")
+    assert (done.returncode, json.loads(done.stdout)["result"]) == (3, None)
+    stepwell.until(stepwell.naps)
+    assert stepwell.naps() == [worker.pid]
+
+
+def test_users_see_their_own(stepwell: Shell) -> None:
+    run_id = stepwell("run", "review", "--user", "ann", "--detach").stdout.strip()
+    assert stepwell.json("runs", "--user", "ann")["items"][0]["workflow_id"] == run_id
+    assert stepwell.json("runs", "--user", "bob")["items"] == []
+    assert stepwell("runs", run_id, "--user", "bob").returncode == 2
+
+
+def test_workflows_are_listed_with_their_arguments(stepwell: Shell) -> None:
+    done = stepwell("list")
+    assert done.returncode == 0
+    assert "number=string [cents=integer] [size=Size]" in done.stdout
+    assert [one["name"] for one in stepwell.json("list", "--app-name", "annex")] == ["tea"]
+
+
+def test_check_draws_the_definitions(stepwell: Shell) -> None:
+    done = stepwell("check", "shop:Review")
+    assert "review --> [*]: decide (signal)" in done.stdout
+    assert {one["app_name"] for one in stepwell.json("check", "shop:stepwell")} == {"shop", "annex"}
+    assert not (stepwell.folder / "stepwell.db").exists()
+
+
+def test_check_says_all_that_is_wrong(stepwell: Shell) -> None:
+    (stepwell.folder / "broken.py").write_text(
+        "from stepwell import Workflow, transition\n"
+        "class Broken(Workflow):\n"
+        "    @transition('a', 'b')\n"
+        "    async def go(self) -> None: ...\n"
+    )
+    done = stepwell("check", "broken:Broken")
+    assert done.returncode == 2
+    assert "Broken can't be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_schema_is_made_and_named(stepwell: Shell) -> None:
+    assert stepwell("db", "current").stdout.strip() == "none"
+    assert not (stepwell.folder / "stepwell.db").exists()
+    upgraded = stepwell("db", "upgrade").stdout.strip()
+    assert upgraded
+    assert stepwell.json("db", "current") == {"revision": upgraded}
+
+
+def test_a_new_application_works(stepwell: Shell) -> None:
+    assert stepwell("new", "hello").returncode == 0
+    assert stepwell("new", "hello").returncode == 2
+    assert stepwell("check", "hello.main:stepwell").returncode == 0
+    assert stepwell("run", "greet", "--arg", "name=you", "--app", "hello.main:stepwell").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["list", "--app", "nowhere:stepwell"], "there is no module 'nowhere'"),
+        (["list", "--app", "shop:nothing"], "It has 'stepwell'."),
+        (["list", "--app", "shop"], "isn't MODULE:ATTR"),
+        (["list", "--app", "shop:shop"], "an App, not a Stepwell"),
+        (["run", "pakc"], "No workflow 'pakc'. There is: break, nap, pack, review, tea."),
+        (["run", "tea"], "Several apps list 'tea'"),
+        (["run", "tea", "--app-name", "sohp"], "No app 'sohp'. There is: annex, shop."),
+        (["run", "pack"], "number: Field required"),
+        (["run", "pack", "--arg", "number"], "isn't NAME=VALUE"),
+        (["run", "pack", "--arg", "number=@nothing"], "can't be read"),
+        (["runs", "nobody"], "No run 'nobody'"),
+        (["worker", "shop:stepwell", "--workflows", "pakc"], "no workflow 'pakc'"),
+        (["tokens"], "isn't built yet"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(stepwell: Shell, args: list[str], said: str) -> None:
+    done = stepwell(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+
+
+def test_a_database_that_can_not_be_opened_is_exit_code_2(stepwell: Shell) -> None:
+    done = stepwell("runs", STEPWELL_DATABASE_URL="sqlite:///nowhere/at-all.db")
+    assert done.returncode == 2
+    assert "doesn't exist. Create it" in done.stderr
+    (stepwell.folder / "text.db").write_text("this is no database, and long enough to be sure of it" * 20)
+    done = stepwell("runs", STEPWELL_DATABASE_URL="sqlite:///text.db")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
