@@ -68,9 +68,18 @@ def test_no_file_is_two_things(path: Path) -> None:
     assert lines <= 400, f"{lines} lines"
 
 
+def code_lines(path: Path) -> int:
+    """How many lines hold code. Docstrings, comments and blank lines are free: rules are to be written down."""
+    tree = ast.parse(path.read_text())
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+    free = {line for node in texts for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    lines = enumerate(path.read_text().splitlines(), start=1)
+    return sum(number not in free and bool(line.strip()) and line.lstrip()[0] != "#" for number, line in lines)
+
+
 def test_the_engine_stays_small() -> None:
-    lines = sum(len(path.read_text().splitlines()) for path in (PACKAGE / "engine").rglob("*.py"))
-    assert lines <= 800, f"{lines} lines"
+    lines = sum(code_lines(path) for path in (PACKAGE / "engine").rglob("*.py"))
+    assert lines <= 800, f"{lines} lines of code"
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if not name_of(path).startswith("cli/")], ids=name_of)
