@@ -269,6 +269,12 @@ def test_children_end_with_a_parent_that_completes_or_is_cancelled_but_not_with_
     assert not parent().raises("work").ends_children
 
 
+def test_children_outlive_a_checkpoint_that_ends_nothing() -> None:
+    life = Life(Steps)
+    life.run = life.run._replace(children=1)
+    assert not life.returns("one").ends_children
+
+
 def test_without_children_nothing_has_to_be_ended() -> None:
     assert not Life(Child).returns("work").ends_children
 

@@ -132,6 +132,23 @@ def test_with_keep_nothing_is_void() -> None:
     assert taken == sent
 
 
+class Echo(Workflow):
+    @transition(target="open")
+    async def begin(self) -> None: ...
+
+    @transition("open", "open", wait=True, keep=True)
+    async def message(self) -> None: ...
+
+
+def test_what_a_transition_has_taken_does_not_keep_the_run_awake() -> None:
+    life = Life(Echo)
+    life.returns("begin")
+    life.signal("message")
+    life.returns("message")
+    assert life.where == ("waiting", "open")  # parked in that very commit
+    assert not life.claimable
+
+
 class Awaiting(Workflow):
     @transition(target="children")
     async def begin(self) -> None: ...
