@@ -12,7 +12,7 @@ import pytest
 
 from conformance.support import ME, Gate, StepwellOn, everything, reaches, until
 from stepwell import END, Depends, Message, Retry, Workflow, transition
-from stepwell.errors import RunFailed
+from stepwell.errors import RunFailed, StepwellError
 
 calls: list[Any] = []
 gate = Gate()
@@ -172,7 +172,7 @@ class LateThread(Workflow):
         self.state["late"] = True
         try:
             asyncio.run(self.documents.save(Message(role="app", text="late")))
-        except Exception as error:
+        except StepwellError as error:
             calls.append(str(error))
         calls.append("ended")
         return "late"

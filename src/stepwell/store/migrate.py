@@ -47,6 +47,18 @@ def _run(context: object, scripts: object, head: str) -> None:
         context.run_migrations()
 
 
+def check(connection: Connection) -> None:
+    """Raises ConfigurationError unless the database is of this version's revision."""
+    from alembic.script import ScriptDirectory
+
+    head, revision = ScriptDirectory(str(_SCRIPTS)).get_current_head(), current(connection)
+    if revision != head:
+        raise ConfigurationError(
+            f"The database is of revision {revision!r}, and this version of Stepwell needs {head!r}: run "
+            "`stepwell db upgrade`, or set auto_migrate=True."
+        )
+
+
 def current(connection: Connection) -> str | None:
     """The revision of the database; None if it has no Stepwell tables."""
     from alembic.runtime.migration import MigrationContext

@@ -16,7 +16,7 @@ from stepwell.errors import ConfigurationError, NotBuilt, StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store import sqlite
 from stepwell.store.apply import AcceptEvent, Applier
-from stepwell.store.migrate import upgrade
+from stepwell.store.migrate import check, upgrade
 from stepwell.store.writer import Writer
 
 T = TypeVar("T")
@@ -45,8 +45,9 @@ class Store:
     async def open(self) -> None:
         """The tables are those of this version, and the writer runs. Raises StoreUnavailable or ConfigurationError."""
         engine = sqlite.writer_engine(self.path, self.settings.busy_seconds)
-        if self.settings.auto_migrate is not False:
-            await asyncio.to_thread(_migrate, engine)
+        await asyncio.to_thread(
+            _prepare, engine, self.path, upgrade if self.settings.auto_migrate is not False else check
+        )
         self.writer = Writer(engine, self.applier, asyncio.get_running_loop(), self.settings.busy_seconds)
         self.writer.start()
 
@@ -93,9 +94,13 @@ class Store:
             lane.returned.set()
 
 
-def _migrate(engine: Engine) -> None:
+def _prepare(engine: Engine, path: str, act: Callable[[Connection], object]) -> None:
     try:
         with engine.connect() as connection:
-            upgrade(connection)
-    except DBAPIError as error:
-        raise StoreUnavailable(f"The database can't be opened: {error.orig}") from error
+            act(connection)
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise StoreUnavailable(
+            f"The database {path!r} can't be opened: {cause}. It has to be a SQLite file (or none yet) in a folder, and "
+            "this process must be allowed to write both."
+        ) from error

@@ -1,0 +1,100 @@
+"""`runner.blocking`: the same verbs for synchronous code, from `with stepwell:` and from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from conformance.support import ME, StepwellOn
+from stepwell import END, Start, Workflow, transition
+from stepwell.errors import InvalidArgs, NotBuilt, RunFailed, StepwellError, WorkflowNotFound
+
+
+class Echo(Workflow[int]):
+    @transition(target=END)
+    async def go(self) -> int:
+        return self.args
+
+
+class Ask(Workflow):
+    @transition(target="open")
+    async def begin(self) -> None: ...
+
+    @transition("open", END, wait=True)
+    async def answer(self, text: str) -> str:
+        return text
+
+
+def test_plain_code_has_every_verb(stepwell_on: StepwellOn) -> None:
+    with stepwell_on([Echo, Ask]) as stepwell:
+        runner = stepwell.runner.blocking
+        handle = runner.run(Echo, 7, **ME)
+        assert handle.created
+        assert handle.result(timeout=timedelta(seconds=8)) == 7
+        assert runner.run_sync(Echo, 8, **ME).result == 8
+        assert [one.result(8) for one in runner.run_many([Start(Echo, 1), Start(Echo, 2)], **ME)] == [1, 2]
+        asked = runner.run_sync(Ask, **ME)
+        assert runner.get(asked.workflow_id).status == "waiting"
+        assert "answer" in str(runner.explain(asked.workflow_id))
+        runner.signal(asked.workflow_id, "answer", "yes")
+        assert runner.handle(asked.workflow_id).result(8) == "yes"
+        assert runner.emit("nobody.listens").started == ()
+        assert len(runner.list().items) == 5
+        assert [row.version for row in runner.history(asked.workflow_id)] == [0, 1, 2]
+        assert list(runner.documents(asked.workflow_id)) == []
+        again = runner.run(Ask, **ME)
+        assert runner.cancel(again.workflow_id).status == "canceled"
+        with pytest.raises(RunFailed):
+            again.result(8)
+        with pytest.raises(InvalidArgs):
+            runner.run(Echo, "many", **ME)
+        with pytest.raises(WorkflowNotFound):
+            runner.as_user("u2").get(asked.workflow_id)
+        with pytest.raises(NotBuilt):
+            runner.fork(asked.workflow_id, checkpoint=1)
+        with pytest.raises(TimeoutError):
+            runner.run(Ask, **ME).result(timeout=0.05)
+        with pytest.raises(AttributeError, match="no verb 'start'"):
+            _ = runner.start
+    with pytest.raises(StepwellError, match="isn't open"):
+        runner.get("x")
+
+
+def test_a_stepwell_can_be_opened_again_in_a_thread_of_its_own(stepwell_on: StepwellOn) -> None:
+    stepwell = stepwell_on([Echo])
+    for n in (1, 2):
+        with stepwell:
+            assert stepwell.runner.blocking.run_sync(Echo, n, **ME).result == n
+
+
+def test_many_threads_share_one_stepwell(stepwell_on: StepwellOn) -> None:
+    with stepwell_on([Echo]) as stepwell, ThreadPoolExecutor(8) as pool:
+
+        def start(n: int) -> Any:
+            return stepwell.runner.blocking.run(Echo, n, **ME).result(8)
+
+        assert sorted(pool.map(start, range(40))) == list(range(40))
+
+
+async def test_a_thread_beside_the_loop_uses_it(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Echo]) as stepwell:
+        done = await asyncio.to_thread(stepwell.runner.blocking.run_sync, Echo, 3, **ME)
+        assert done.result == 3
+
+
+async def test_on_the_loop_itself_it_is_refused(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Echo]) as stepwell:
+        with pytest.raises(StepwellError, match="await the runner"):
+            stepwell.runner.blocking.run(Echo, 3, **ME)
+
+
+def test_an_error_while_opening_leaves_no_thread_behind(stepwell_on: StepwellOn) -> None:
+    before = threading.active_count()
+    with pytest.raises(StepwellError), stepwell_on([Echo], database_url="sqlite:////no/such/folder/x.db"):
+        pass
+    assert threading.active_count() == before
