@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.definition.codec import Codec, codec_for
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import Run, StepRow
-from stepwell.errors import LeaseLost, StatelessError, StepwellError
+from stepwell.errors import LeaseLost, StatelessError, StepwellError, StoreUnavailable
 from stepwell.execution.services import Services
 from stepwell.store import documents, history, runs
 from stepwell.store.base import Advance, DocumentRow, Record
@@ -20,6 +23,9 @@ from stepwell.store.base import Advance, DocumentRow, Record
 if TYPE_CHECKING:
     from stepwell.store.store import Store
 
+log = logging.getLogger("stepwell.execution")
+
+T = TypeVar("T")
 Journal = dict[tuple[str, str], str]
 _RETURN_CODECS: dict[Any, Codec[Any]] = {}
 
@@ -106,18 +112,46 @@ class Durable:
             recorded = codec.dump(await call(self._services, fn, args, kwargs))
             codec.load(recorded)  # what can't come back must not be journaled: no retry could mend it
             row = StepRow(run.id, run.visit, transition, name, recorded, self._services.clock.now())
-            await self._store.writer.write(Record(row, run.version, run.claim))
-            journal[transition, name] = recorded
+            await self._record(Record(row, run.version, run.claim), journal)
         return codec.load(recorded)
+
+    async def _record(self, record: Record, journal: Journal) -> None:
+        step = record.step
+
+        def written(answer: Any) -> None:
+            # Here and not after the write: an attempt that is cancelled meanwhile must not forget what is journaled.
+            if answer is None:
+                journal[step.transition, step.name] = step.value
+
+        async def write() -> None:
+            await self._store.writer.write(record, written)
+
+        # The function has run: its value is worth waiting for, as long as the attempt may last and the run is ours.
+        await _patiently(write, f"run {step.run_id}: the value of step {step.name!r}")
 
     async def journal(self, run_id: str) -> Journal:
         found = await self._store.read(lambda connection: history.journals(connection, [run_id]))
         return found.get(run_id, {})
 
     async def transaction(self, run: Run) -> OpenTransaction:
-        opened = _SqliteTransaction(self._store)
-        await opened.open(run)
-        return opened
+        async def opened() -> _SqliteTransaction:
+            transaction = _SqliteTransaction(self._store)
+            await transaction.open(run)
+            return transaction
+
+        return await _patiently(opened, f"run {run.id}: its transaction")
+
+
+async def _patiently(act: Callable[[], Awaitable[T]], what: str) -> T:
+    """The answer, once the database can be written again: that it can't is no failure of the run."""
+    pause = 0.05
+    while True:
+        try:
+            return await act()
+        except StoreUnavailable as error:
+            log.warning("%s waits for the database: %s", what, error)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 2.0)
 
 
 class _Lent(AsyncConnection):
@@ -135,7 +169,10 @@ class _SqliteTransaction:
         self._context = store.transaction()
 
     async def open(self, run: Run) -> None:
-        self._own = await self._context.__aenter__()
+        try:
+            self._own = await self._context.__aenter__()
+        except OperationalError as error:
+            raise StoreUnavailable(f"The database can't be written: {error.orig}. Nothing was stored.") from error
         self.connection: AsyncConnection = _Lent(self._own.engine, self._own.sync_connection)
         try:
             await self._own.run_sync(_hold, run)
@@ -149,6 +186,8 @@ class _SqliteTransaction:
             if isinstance(answer, LeaseLost):
                 raise answer
             await self._own.commit()
+        except OperationalError as error:
+            raise StoreUnavailable(f"The database can't be written: {error.orig}. Nothing was stored.") from error
         finally:
             await self.roll_back()
         self._store.writer.on_commit([(Advance(commit), answer)])
