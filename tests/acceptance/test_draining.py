@@ -1,0 +1,53 @@
+"""A worker that is asked to end: what it executes is finished or handed over, and another goes on at once (architecture 5).
+
+The lease is so long that nothing here is a take-over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acceptance import evidence
+from acceptance.nursery import Nursery
+from acceptance.small import ME, Gentle, Two, stepwell
+from acceptance.support import history, open_gate, opened, standing, until, worker
+
+LEASE = 30.0
+
+
+async def test_a_transition_is_finished_in_the_time_of_grace(nursery: Nursery, folder: Path) -> None:
+    """Fault 1: SIGTERM, then exit code 0 with the run at its end, by one attempt."""
+    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=LEASE) as here:
+        leaving = worker(nursery, folder, "leaving", lease_seconds=LEASE)
+        run = await here.runner.run(Two, **ME)
+        await standing(run.workflow_id, leaving)
+        leaving.terminate()
+        late = await here.runner.run(Gentle, **ME)
+        await until(lambda: not leaving.ended(), "it waits for the method", 5, leaving)
+        open_gate(leaving)
+        assert leaving.wait(10) == 0, leaving.tail()
+        assert (await run.get()).state == {"pids": [leaving.pid]}
+        assert history(late.workflow_id) == [(None, "committed")], "it took a run after it was asked to end"
+
+        following = worker(nursery, folder, "following", lease_seconds=LEASE)
+        open_gate(following)
+        assert (await run.result(timeout=10))[0] == leaving.pid
+        assert await late.result(timeout=10) == following.pid
+        assert history(run.workflow_id) == [(None, "committed"), ("first", "committed"), ("second", "committed")]
+
+
+async def test_what_takes_too_long_is_handed_over(nursery: Nursery, folder: Path) -> None:
+    """Fault 1: a method that doesn't end in time is cancelled, and runs from its beginning in another process at once."""
+    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=LEASE) as here:
+        leaving = worker(nursery, folder, "leaving", lease_seconds=LEASE, drain_seconds=0.3)
+        run = await here.runner.run(Gentle, **ME)
+        await standing(run.workflow_id, leaving)
+        following = worker(nursery, folder, "following", lease_seconds=LEASE)
+        await opened(following)
+        leaving.terminate()
+        assert leaving.wait(10) == 0, leaving.tail()
+        assert await standing(run.workflow_id, following, 5) < 1.5
+        open_gate(following)
+        assert await run.result(timeout=10) == following.pid
+        assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
+        assert evidence.read("SELECT attempt FROM stepwell_history WHERE transition='go'") == [(1,)]
