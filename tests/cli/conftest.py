@@ -1,7 +1,8 @@
-"""The real console script, in processes of its own, on a real file."""
+"""The command line on a real file: workers in processes of their own, short commands mostly in this one."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,14 +11,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+
+from stepwell.cli import main
 
 SCRIPT = Path(sys.executable).parent / "stepwell"
 PATIENCE = 60.0
 """Seconds for anything: the machine may be busy."""
+
+
+class Done(NamedTuple):
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Shell:
@@ -30,18 +42,40 @@ class Shell:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_")}
         self.env = {**outside, "STEPWELL_APP": "shop:stepwell", "STEPWELL_LEASE_SECONDS": "1", "PYTHONUNBUFFERED": "1"}
 
-    def __call__(self, *args: str, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-        """What `stepwell args` did."""
-        return subprocess.run(
+    def __call__(self, *args: str, stdin: str | None = None, **env: str) -> Done:
+        """What `stepwell args` did, called in this process: nine of ten seconds of a process of its own are imports."""
+        out, err = io.StringIO(), io.StringIO()
+        modules, path = set(sys.modules), list(sys.path)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("STEPWELL_")]:
+                patch.delenv(name)
+            for name, value in {**self.env, **env}.items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["stepwell", *args])
+            patch.setattr(sys, "stdin", io.StringIO(stdin or ""))
+            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as exited:
+                main()
+        for name in set(sys.modules) - modules:
+            if name.split(".")[0] in ("shop", "hello", "broken"):
+                del sys.modules[name]
+        sys.path[:] = path
+        code = exited.value.code
+        return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+    def script(self, *args: str) -> Done:
+        """What the real console script did, in a process of its own."""
+        done = subprocess.run(
             [str(SCRIPT), *args],
             cwd=self.folder,
-            env={**self.env, **env},
-            input=stdin,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
         )
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def json(self, *args: str) -> Any:
         """The JSON that `stepwell args --json` printed."""

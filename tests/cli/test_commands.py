@@ -18,6 +18,16 @@ def test_a_completed_run_exits_with_0_and_prints_its_result(stepwell: Shell) -> 
     assert "[2] ship: packed -> end" in done.stderr
 
 
+def test_the_console_script_says_by_its_exit_code_how_a_run_ended(stepwell: Shell) -> None:
+    completed = stepwell.script("run", "pack", "--arg", "number=1", "--json")
+    assert (completed.returncode, json.loads(completed.stdout)["status"]) == (0, "completed")
+    failed = stepwell.script("run", "break", "--json")
+    assert (failed.returncode, json.loads(failed.stdout)["status"]) == (1, "failed")
+    assert stepwell.script("run", "review", "--quiet").returncode == 3
+    wrong = stepwell.script("run", "nothing")
+    assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
+
+
 def test_arguments_come_from_files_stdin_and_json(stepwell: Shell) -> None:
     (stepwell.folder / "tags.json").write_text('["a", "b"]')
     done = stepwell(
