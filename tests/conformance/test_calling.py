@@ -241,8 +241,11 @@ async def test_fault_11_a_finished_transition_leaves_no_timer_behind(stepwell_on
         @transition(target="a")
         async def one(self) -> None: ...
 
-        @transition("a", END, timeout=timedelta(hours=1))
+        @transition("a", "b", timeout=timedelta(hours=1))
         async def two(self) -> None: ...
+
+        @transition("b", END, timeout=timedelta(0))
+        async def three(self) -> None: ...
 
     async with stepwell_on([Quick]) as stepwell:
         await asyncio.gather(*(stepwell.runner.run_sync(Quick, **ME) for _ in range(30)))

@@ -150,7 +150,7 @@ async def test_a_refused_run_sync_stores_nothing(stepwell_on: StepwellOn, case: 
         await refused(stepwell, error, text if "idempotency" not in text or not stateless else "idempotency_key", call)
 
 
-async def test_errors_carry_pydantics_list(stepwell_on: StepwellOn) -> None:
+async def test_fault_16_errors_carry_pydantics_list_of_what_is_wrong(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Ticket]) as stepwell:
         with pytest.raises(InvalidArgs) as args:
             await stepwell.runner.run(Ticket, {"number": "many", "share": "x"}, **ME)

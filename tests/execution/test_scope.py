@@ -1,0 +1,87 @@
+"""Time limits: they stop what swallows a cancellation, tell their reasons apart and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stepwell.execution.scope import Limit, Scope, TimeLimits
+
+
+def scope(limit: Limit | None = None) -> Scope:
+    task = asyncio.current_task()
+    assert task is not None
+    return Scope(task, limit, "the test")
+
+
+def pending() -> int:
+    return asyncio.current_task().cancelling()  # type: ignore[union-attr]
+
+
+async def test_code_that_ends_in_time_is_left_alone() -> None:
+    inside = scope(Limit(5))
+    with inside:
+        await asyncio.sleep(0)
+    assert (inside.reason, pending()) == (None, 0)
+
+
+async def test_code_that_takes_too_long_is_stopped() -> None:
+    inside = scope(Limit(0.01))
+    with inside:
+        await asyncio.Event().wait()
+    assert (inside.reason, pending()) == ("timeout", 0)
+
+
+async def test_the_reason_of_a_stop_from_outside_is_kept() -> None:
+    inside = scope(Limit(5))
+    asyncio.get_running_loop().call_soon(inside.stop, "lost")
+    with inside:
+        await asyncio.Event().wait()
+    assert (inside.reason, pending()) == ("lost", 0)
+
+
+async def test_code_that_swallows_the_cancellation_is_cancelled_again() -> None:
+    inside = scope(Limit(0.01))
+    swallowed = 0
+    with inside:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed += 1
+        await asyncio.Event().wait()
+    assert (inside.reason, swallowed, pending()) == ("timeout", 1, 0)
+
+
+async def test_a_cancellation_from_elsewhere_goes_on_outwards() -> None:
+    async def work() -> None:
+        with scope(Limit(5)):
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_goes_on_outwards() -> None:
+    with pytest.raises(ValueError, match="mine"), scope(Limit(5)):
+        raise ValueError("mine")
+
+
+async def test_a_shared_limit_stops_only_what_is_due() -> None:
+    limits = TimeLimits()
+    limit = limits.of(0.05)
+    assert limit is limits.of(0.05)
+    assert limits.of(0) is None
+
+    async def work(first: bool) -> str | None:
+        inside = scope(limit)
+        with inside:
+            await (asyncio.Event().wait() if first else asyncio.sleep(0))
+        return inside.reason
+
+    assert await asyncio.gather(work(True), work(False), work(True)) == ["timeout", None, "timeout"]
+    assert limit is not None
+    assert not limit._watched
