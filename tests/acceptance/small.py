@@ -245,6 +245,8 @@ async def _trickle(database: Path) -> None:
             n += 1
             await _one(n, lambda n=n: opened.runner.run(Late, **ME, idempotency_key=f"n{n}"))  # type: ignore[misc]
             await asyncio.sleep(0.05)
+        for _, run_id in evidence.lines("accepted"):
+            await opened.runner.handle(run_id).result(timeout=20)
 
 
 async def _one(n: int, start: Callable[[], Awaitable[Any]]) -> None:
