@@ -76,10 +76,11 @@ class Limit:
     each of them more than all else that watching needs. Scopes of one duration end in the order in which they began.
     """
 
-    __slots__ = ("_loop", "_seconds", "_timer", "_watched")
+    __slots__ = ("_lasting", "_loop", "_seconds", "_timer", "_watched")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, lasting: bool = True) -> None:
         self._seconds = seconds
+        self._lasting = lasting
         self._watched: dict[Scope, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -95,6 +96,9 @@ class Limit:
     def forget(self, scope: Scope) -> None:
         """The scope was left in time, or has been stopped."""
         self._watched.pop(scope, None)
+        if not self._lasting and self._timer is not None and not self._watched:
+            self._timer.cancel()  # nobody else will use it: a deadline days away must not be kept until then
+            self._timer = None
 
     def _ring(self) -> None:
         assert self._loop is not None  # a timer has a loop
@@ -119,7 +123,7 @@ class TimeLimits:
         if not seconds:
             return None
         if not shared:
-            return Limit(seconds)
+            return Limit(seconds, lasting=False)
         limit = self._limits.get(seconds)
         if limit is None:
             limit = self._limits[seconds] = Limit(seconds)
