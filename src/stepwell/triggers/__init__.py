@@ -2,8 +2,11 @@
 
 The rules are pure and take the time as an argument: `cron.py` (when a schedule ticks), `due.py` (which ticks fire),
 `declare.py` (what an app declares), `verify.py`, `scheme.py` and `signatures.py` (who sent a webhook), `event.py` and
-`tick.py`. They may import `errors` and `definition` and nothing else of
-Stepwell; whatever awaits is in other files of this room.
+`tick.py`. They may import `errors` and `definition` and nothing else of Stepwell.
+
+What runs is in the others, which may import `runner` and below: `handlers.py` makes handlers into internal workflows,
+`binding.py` knows what they are called with, `keyed.py` lets their starts count once, `firing.py` is one look at one
+schedule inside a transaction, `scheduler.py` says when to look, `webhooks.py` takes deliveries.
 """
 
 from stepwell.triggers.declare import Schedule, WebhookRoute, cron_schedule, interval_schedule, webhook_route
