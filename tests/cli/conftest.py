@@ -90,7 +90,7 @@ class Shell:
             [str(SCRIPT), *args],
             cwd=self.folder,
             env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -105,8 +105,8 @@ class Shell:
         return (self.folder / f"log{self.processes.index(process)}").read_text()
 
     def worker(self, *args: str, **env: str) -> subprocess.Popen[str]:
-        """A worker that is ready to work."""
-        process = self.start("worker", "shop:stepwell", *args, **env)
+        """A worker that is ready to work, and stops if this process dies."""
+        process = self.start("worker", "shop:stepwell", "--tied", *args, **env)
         self.until(lambda: "takes" in self.log(process), lambda: self.log(process))
         return process
 
