@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,27 @@ from typing import Any
 import pytest
 
 from stepwell import App, Settings, Stepwell, Workflow
+from stepwell.store.migrate import upgrade
+from stepwell.store.sqlite import writer_engine
 from stepwell.testing import Harness
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of this version, to be copied: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "stepwell.db"
+    engine = writer_engine(str(path), busy_seconds=30)
+    with engine.connect() as connection:
+        upgrade(connection)
+    engine.dispose()
+    return path
+
+
 @pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> str:
     """A database of the test's own; every Stepwell of the test opens the same one."""
     assert request.param == "sqlite"
+    shutil.copy(migrated, tmp_path / "stepwell.db")
     return f"sqlite:///{tmp_path}/stepwell.db"
 
 

@@ -209,7 +209,7 @@ async def test_a_signal_key_used_for_other_data_is_a_conflict(stepwell_on: Stepw
         parked = await stepwell.runner.run_sync(Ticket, **ME)
         assert parked.workflow_id is not None
         await stepwell.runner.signal(parked.workflow_id, "poke", 1, idempotency_key="k")
-        await reaches(stepwell.runner, parked.workflow_id, "waiting")
+        await reaches(stepwell.runner, parked.workflow_id, "waiting", version=2)
         for name, data in (("poke", 2), ("answer", {"approved": True})):
             call = stepwell.runner.signal(parked.workflow_id, name, data, idempotency_key="k")
             await refused(stepwell, IdempotencyConflict, r"'k'.*'poke'.*another key", call)

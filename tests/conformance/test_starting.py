@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -383,14 +384,14 @@ async def test_many_run_syncs_at_once_dont_wait_for_each_other(stepwell_on: Step
 # -- stateless --------------------------------------------------------------------------------------------------------
 
 
-async def test_stateless_works_before_anything_is_open_and_touches_no_database(stepwell_on: StepwellOn) -> None:
-    from pathlib import Path
-
-    stepwell = stepwell_on([Order])
+async def test_stateless_works_before_anything_is_open_and_touches_no_database(
+    stepwell_on: StepwellOn, tmp_path: Path
+) -> None:
+    stepwell = stepwell_on([Order], database_url=f"sqlite:///{tmp_path}/none/x.db")
     done = await stepwell.runner.run_sync(Order, {"order_id": "A1", "total": 5}, **ME, stateless=True)
     assert (done.status, done.workflow_id, done.state) == ("completed", None, {"charged": 5})
     assert done.result == Receipt(order_id="A1", paid=True)
-    assert not list(Path(stepwell.settings.database_url.removeprefix("sqlite:///")).parent.iterdir())
+    assert not (tmp_path / "none").exists()
 
 
 async def test_a_stateless_run_that_fails_says_why(stepwell_on: StepwellOn) -> None:
