@@ -218,7 +218,7 @@ class Process:
 
         Without `hand_over` it goes at once and as a dead process would: its runs stay its own until others take them over.
         """
-        self.passes.accepting = False
+        self.passes.accepting = self._accepts = False  # a heart that recovers meanwhile starts nothing either
         self.passes.finish_all()
         if not hand_over or not await self.passes.drained(self.settings.drain_seconds):
             self.passes.stop_all("drain")
