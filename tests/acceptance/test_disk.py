@@ -50,6 +50,28 @@ async def test_work_waits_for_a_locked_database(nursery: Nursery, folder: Path, 
             assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
 
 
+async def test_a_lapse_in_front_of_a_locked_database_is_survived(nursery: Nursery, folder: Path) -> None:
+    """Faults 1, 11: a lock outlasts the lease while a method waits for its transaction; the process goes on afterwards."""
+    async with stepwell(folder / evidence.DATABASE, embedded_worker=False) as here:
+        with sqlite3.connect(folder / evidence.DATABASE) as connection:
+            connection.execute("CREATE TABLE bookings (pid INTEGER)")
+        busy = worker(nursery, folder, "busy", lease_seconds=0.6)
+        runs = [await here.runner.run(Transacting, **ME) for _ in range(3)]
+        await standing(runs[0].workflow_id, busy)
+        holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
+        await standing("-", holder)
+        open_gate(busy)
+        await until(lambda: "could not renew" in busy.log.read_text(), "the lease lapses", 10, busy)
+        await asyncio.sleep(0.5)
+        open_gate(holder)
+        for run in runs:
+            assert await run.result(timeout=10) == busy.pid, busy.tail()
+            assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
+        assert evidence.read("SELECT pid FROM bookings") == [(busy.pid,)] * len(runs)
+        busy.terminate()
+        assert busy.wait(10) == 0, busy.tail()
+
+
 async def test_a_start_waits_for_a_locked_database(nursery: Nursery, folder: Path) -> None:
     """Fault 3: the call returns once the run is durable, and no sooner."""
     async with stepwell(folder / evidence.DATABASE) as here:

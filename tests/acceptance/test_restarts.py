@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -14,7 +15,7 @@ import pytest
 from acceptance import evidence
 from acceptance.nursery import Nursery
 from acceptance.small import ME, Alarm, Gentle, Late, Two, stepwell
-from acceptance.support import history, opened, standing, status, until, worker
+from acceptance.support import history, open_gate, opened, standing, status, until, worker
 
 _MICRO = 1_000_000
 
@@ -72,6 +73,7 @@ async def test_runs_are_found_when_every_hint_is_lost(folder: Path) -> None:
         began = time.monotonic()
         await until(lambda: evidence.lines("stands"), "the run is taken up", 4)
         assert time.monotonic() - began < 2.5
+        open_gate(os.getpid())
         await delayed.result(timeout=6)
 
 
