@@ -239,6 +239,25 @@ async def test_a_run_that_hasnt_failed_isnt_retried(stepwell_on: StepwellOn) -> 
         await refused(stepwell, RunFinished, r"is waiting.*failed or retrying", call)
 
 
+@pytest.mark.parametrize("reason", [7, "x" * 10_001], ids=["number", "too long"])
+async def test_fault_12_a_reason_that_cant_be_stored_cancels_nothing(stepwell_on: StepwellOn, reason: Any) -> None:
+    async with stepwell_on([Ticket]) as stepwell:
+        parked = await stepwell.runner.run_sync(Ticket, **ME)
+        call = stepwell.runner.cancel(parked.workflow_id or "", reason=reason)
+        await refused(stepwell, InvalidArgs, r"reason=.*at most 10000 characters", call)
+
+
+@pytest.mark.parametrize("timeout", ["1", -1, timedelta(seconds=-1)], ids=str)
+@pytest.mark.parametrize("stateless", [False, True], ids=["stored", "stateless"])
+async def test_a_timeout_that_is_none_starts_nothing(stepwell_on: StepwellOn, timeout: Any, stateless: bool) -> None:
+    async with stepwell_on([Ticket]) as stepwell:
+        call = stepwell.runner.run_sync(Ticket, **ME, timeout=timeout, stateless=stateless)
+        await refused(stepwell, InvalidArgs, r"timeout=.*zero or more", call)
+        await refused(
+            stepwell, InvalidArgs, r"timeout=.*zero or more", stepwell.runner.handle("x").result(timeout=timeout)
+        )
+
+
 # -- events -----------------------------------------------------------------------------------------------------------
 
 

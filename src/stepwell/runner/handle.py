@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from stepwell.engine.run import Run as RunRow
 from stepwell.errors import RunFailed
 from stepwell.runner.models import Run
+from stepwell.runner.start import checked_seconds
 
 if TYPE_CHECKING:
     from stepwell.runner.runner import WorkflowRunner
@@ -37,7 +38,7 @@ class RunHandle(Generic[R]):
         Raises RunFailed if it failed or was cancelled, TimeoutError after `timeout` (the run goes on), WorkflowNotFound.
         """
         core = self._runner.core
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        seconds = checked_seconds(timeout)
         async with asyncio.timeout(seconds):
             row = await self._ended()
         definition = core.services.registry.find(row.app_name, row.workflow_name)

@@ -16,7 +16,7 @@ from stepwell.runner.core import refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Emitted, Refused, Run, RunResult
 from stepwell.runner.query import Reader
-from stepwell.runner.start import Origin, Start, check_user, checked_key, prepare
+from stepwell.runner.start import Origin, Start, check_user, checked_key, checked_reason, checked_seconds, prepare
 from stepwell.store.base import Begin, Claimed, Started
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class WorkflowRunner(Reader):
         """
         start = Start(workflow, args, labels, idempotency_key, workspace_id=workspace_id)
         origin = Origin(app_name, self._starter(user_id))
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        seconds = checked_seconds(timeout)
         if stateless:
             if idempotency_key is not None:
                 raise InvalidArgs("idempotency_key= with stateless=True: nothing is stored that a key could lead to.")
@@ -260,7 +260,7 @@ class WorkflowRunner(Reader):
         """
         core = self.core
         executing = core.passes.executing.get(workflow_id)
-        operation = core.operations.cancel(workflow_id, self._only(user_id), reason, executing)
+        operation = core.operations.cancel(workflow_id, self._only(user_id), checked_reason(reason), executing)
         row = await core.write(operation, connection)
         if connection is None:
             core.passes.stop(workflow_id, "lost")

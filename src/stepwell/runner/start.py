@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_KEY = 512
 MAX_LABELS = 50
 MAX_NAME = 256
+MAX_REASON = 10_000
 MAX_DELAY = timedelta(days=366 * 1000)
 """Further away there soon is no date: the year 9999 is the last."""
 
@@ -98,6 +99,22 @@ def _priority(priority: Any) -> int | None:
     if priority is not None and (not isinstance(priority, int) or not -(2**31) <= priority < 2**31):
         raise InvalidArgs(f"priority={priority!r}: give a whole number; higher goes first.")
     return priority
+
+
+def checked_reason(reason: Any) -> str | None:
+    """Why a run is cancelled, if it can be stored as its error. Raises InvalidArgs."""
+    if reason is not None and (not isinstance(reason, str) or len(reason) > MAX_REASON):
+        shown = repr(reason)
+        raise InvalidArgs(f"reason={shown[:80]}: give a text of at most {MAX_REASON} characters.")
+    return reason
+
+
+def checked_seconds(timeout: Any) -> float | None:
+    """The seconds of a timeout. Raises InvalidArgs."""
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if seconds is not None and (not isinstance(seconds, int | float) or seconds < 0):
+        raise InvalidArgs(f"timeout={timeout!r}: give a timedelta, or seconds, zero or more.")
+    return seconds
 
 
 def checked_key(key: Any) -> str | None:
