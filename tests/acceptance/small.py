@@ -171,14 +171,13 @@ def worker(folder: str, settings: dict[str, Any]) -> None:
     asyncio.run(work())
 
 
-def starter(folder: str, kind: str, options: dict[str, Any]) -> None:
-    """Starts one run, notes its id, and waits to be killed; executes nothing."""
+def starter(folder: str, kind: str, delay: float) -> None:
+    """Starts one run with this delay, notes its id, and waits to be killed; executes nothing."""
     database = _prepare(folder)
 
     async def work() -> None:
         async with stepwell(database, embedded_worker=False) as opened:
-            delay = {"delay": timedelta(seconds=options["delay"])} if "delay" in options else {}
-            handle = await opened.runner.run(kind, **ME, **delay)
+            handle = await opened.runner.run(kind, **ME, delay=timedelta(seconds=delay))
             evidence.append("accepted", handle.workflow_id)
             await asyncio.sleep(_LIFETIME)
 

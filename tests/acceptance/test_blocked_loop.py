@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from acceptance import evidence
 from acceptance.nursery import Nursery
 from acceptance.small import ME, Blocking, Late, stepwell
@@ -31,6 +33,7 @@ async def test_a_blocked_loop_keeps_its_runs_and_is_named(nursery: Nursery, fold
         assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
 
 
+@pytest.mark.faults
 async def test_a_loop_that_is_stuck_for_good_loses_its_runs(nursery: Nursery, folder: Path) -> None:
     """Faults 1, 7: after some leases the heart stops too; another process goes on, and the stuck one commits nothing."""
     lease = 0.4

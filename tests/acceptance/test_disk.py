@@ -103,7 +103,7 @@ async def test_a_database_that_stays_locked_is_refused_clearly(nursery: Nursery,
         assert await run.result(timeout=10) == os.getpid()
 
 
-@pytest.mark.parametrize("kind", [Gentle, Journaling, Transacting])
+@pytest.mark.parametrize("kind", [pytest.param(Gentle, marks=pytest.mark.faults), Journaling, Transacting])
 async def test_a_method_outlives_a_database_that_stays_locked(
     nursery: Nursery, folder: Path, kind: type[Gentle]
 ) -> None:

@@ -23,7 +23,7 @@ _MICRO = 1_000_000
 @pytest.mark.parametrize("away", [0.3, pytest.param(3.0, marks=pytest.mark.faults)])
 async def test_a_delayed_run_survives_a_restart(nursery: Nursery, folder: Path, away: float) -> None:
     """Faults 3, 13: it runs after its moment, whether that comes before the restart or after it, and once."""
-    first = nursery.start("acceptance.small:starter", str(folder), "late", {"delay": 1.5}, log=folder / "starter.log")
+    first = nursery.start("acceptance.small:starter", str(folder), "late", 1.5, log=folder / "starter.log")
     await until(lambda: evidence.lines("accepted"), "it is accepted", 15, first)
     first.kill()
     await asyncio.sleep(away)
