@@ -153,7 +153,7 @@ class Life:
             case Move(place):
                 return move(self.run, place, self.now)
             case Fail():
-                return fail(self.definition, self.run, decision, self.now, self.now)
+                return fail(self.run, decision, self.now, self.now)
         raise AssertionError(f"{decision} can't be committed")
 
     def ready(self) -> None:

@@ -137,7 +137,7 @@ class Watched(Life):
         row = commit.history
         if row is None or row.status != "committed":
             assert (after.state, after.result, after.children) == (before.state, before.result, before.children)
-            assert (commit.effects.children, commit.effects.emissions, commit.listeners) == ((), (), ())
+            assert (commit.effects.children, commit.effects.emissions, commit.listeners) == ((), (), None)
             errors = [document.name for document in commit.effects.documents]
             assert errors == (["error"] if row is not None and row.status == "failed" else [])
         if row is not None and row.status == "failed":

@@ -52,7 +52,7 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
         finished_at=None,
     )  # fmt: skip
     creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
-    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run, creation=True))
+    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run))
 
 
 def deadline(definition: Definition, now: Moment) -> Moment | None:

@@ -84,7 +84,8 @@ class Commit:
     """The visit that ended: its open signals are void."""
     tell: SignalRow | None = None
     """What the parent is told, in the same transaction."""
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[Listener, ...] | None = None
+    """All that the run listens to from now on; None: as before."""
     ends_children: bool = False
     """Children that end with their parent are marked for cancellation."""
 

@@ -60,4 +60,4 @@ def set_aside(run: Run, due_at: Moment, now: Moment) -> Commit:
 def worn_out(definition: Definition, run: Run, now: Moment) -> Commit:
     """The commit of a run whose workers keep dying at one checkpoint."""
     reason = f"{definition.workflow.__name__}: at {run.place!r}, its worker died {run.takeovers} times here"
-    return fail(definition, run, Fail(reason, "LeaseLost"), now, now)
+    return fail(run, Fail(reason, "LeaseLost"), now, now)

@@ -67,12 +67,27 @@ def _stay(run: Run, decision: Execute, way: Route, spent: bool, text: str, now: 
     return released(run, "retrying", now, due_at=due_at, **changes)
 
 
-def fail(definition: Definition, run: Run, decision: Fail, started_at: Moment, now: Moment) -> Commit:
-    """The commit of a run that can't go on: a history row without a transition, an ErrorDocument, and the parent told."""
+def fail(run: Run, decision: Fail, started_at: Moment, now: Moment, executing: str | None = None) -> Commit:
+    """The commit of a run that can't go on: a history row, an ErrorDocument, and the parent told.
+
+    `executing` is the transition that was stopped because of it; None if there was none.
+    """
     text = storable(decision.reason)
     after = ended(run, "failed", now, version=run.version + 1, attempt=run.attempt + 1, error=text, takeovers=0)
     history = HistoryRow(
-        run.id, after.version, None, run.place, None, after.attempt, "failed", text, None, None, None, started_at, now
+        run.id,
+        after.version,
+        executing,
+        run.place,
+        None,
+        after.attempt,
+        "failed",
+        text,
+        None,
+        None,
+        None,
+        started_at,
+        now,
     )
     return Commit(
         run.version, run.claim, after, history, _error_document(history, decision.kind), tell=tell(run, after)

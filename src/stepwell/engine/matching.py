@@ -54,12 +54,11 @@ def listening_key(event: Event, args_json: str, state_json: str) -> str | None:
     return _key({path: lookup(source, run) for path, source in event.match.items()})
 
 
-def listeners_of(definition: Definition, run: Run, creation: bool) -> tuple[Listener, ...]:
-    """What the run listens to from now on: at creation all that it has the values for, later what the state decides."""
+def listeners_of(definition: Definition, run: Run) -> tuple[Listener, ...] | None:
+    """All that the run listens to from now on, as far as it has the values; None for a workflow that never listens."""
     if not definition.listening:
-        return ()
-    wanted = [t for t in definition.listening if creation or (t.event is not None and t.event.needs_state)]
-    found = [listener for transition in wanted if (listener := _listener(run, transition)) is not None]
+        return None
+    found = [listener for t in definition.listening if (listener := _listener(run, t)) is not None]
     return tuple(dict.fromkeys(found))  # a transition with several sources listens once
 
 

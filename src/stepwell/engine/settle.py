@@ -64,7 +64,7 @@ def _checkpoint(
         taken,
         left=run.visit,
         tell=tell(run, after) if ended else None,
-        listeners=() if ended or outcome.state is None else listeners_of(definition, after, creation=False),
+        listeners=listeners_of(definition, after) if not ended and outcome.state is not None else None,
         ends_children=ended and after.children > 0,
     )
 

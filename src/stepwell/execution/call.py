@@ -57,7 +57,7 @@ async def call(
             raise
         inner = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
         return Raised(started_at, inner, None, services.random())
-    except (Exception, SystemExit) as error:  # whatever user code raises is a failed attempt, sys.exit() too
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises is a failed attempt, sys.exit() too
         if scope.reason is not None:
             return _stopped(services, decision.transition, scope, started_at)
         return Raised(started_at, error, trace_of(error), services.random())
@@ -94,7 +94,9 @@ async def _invoke(
     instance = definition.workflow()
     instance.__stepwell_bind__(attempt)
     if transition.injected:
-        return await injected(cast("Hashable", definition.workflow), transition.method, services.threads)(instance, *payload)
+        return await injected(cast("Hashable", definition.workflow), transition.method, services.threads)(
+            instance, *payload
+        )
     method = getattr(instance, transition.method)
     if transition.asynchronous:
         return await method(*payload)

@@ -159,7 +159,7 @@ class Pass:
         if isinstance(outcome, Raised) and run.deadline is not None and now >= run.deadline:
             late = decide(definition, run, self.inbox, {}, now, self.services.rules)
             assert isinstance(late, Fail)  # past its deadline a run can only fail
-            return fail(definition, run, late, outcome.started_at, now)
+            return fail(run, late, outcome.started_at, now, decision.transition.name)
         return settle(definition, run, decision, outcome, self.inbox, now, hold=self.hold)
 
     async def _conclude(self, commit: Commit, attempt: Attempt, failed: bool) -> Run | None:
@@ -185,7 +185,7 @@ class Pass:
             case Park():
                 return park(run, decision, now)
             case Fail():
-                return fail(definition, run, decision, now, now)
+                return fail(run, decision, now, now)
             case Move(place):
                 return move(run, place, now)
             case Unfit(reason):

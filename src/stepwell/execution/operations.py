@@ -32,7 +32,7 @@ from stepwell.store.apply import Applier, unmark
 
 def visible(run: Run | None, workflow_id: str, user_id: str | None) -> Run:
     """The run, if there is one that this user may see. Raises WorkflowNotFound: somebody else's looks like none."""
-    if run is None or (user_id is not None and run.user_id != user_id):
+    if run is None or (user_id is not None and (run.user_id != user_id or run.internal)):
         raise WorkflowNotFound(f"No run {workflow_id!r}" + (f" of user {user_id!r}." if user_id is not None else "."))
     return run
 
@@ -125,16 +125,16 @@ class Operations:
         return found
 
 
-def accept_event(services: Services) -> Callable[[Run, Resume, int], SignalRow | None]:
+def accept_event(services: Services) -> Callable[[Run, Resume, int, int], SignalRow | None]:
     """What an event makes of a run that listens: its signal, or None if the run takes nothing any more."""
 
-    def accepted(run: Run, resume: Resume, now: int) -> SignalRow | None:
+    def accepted(run: Run, resume: Resume, kept: int, now: int) -> SignalRow | None:
         definition = services.registry.find(run.app_name, run.workflow_name)
         if definition is None:
             return None
         arrival = Arrival("", resume.transition, resume.data, "event")
         try:
-            return accept(definition, run, arrival, 0, now, services.rules)
+            return accept(definition, run, arrival, kept, now, services.rules)
         except (RunFinished, UnknownTransition, PayloadTooLarge, InvalidPayload):
             return None
 

@@ -24,8 +24,8 @@ from stepwell.store.tables import runs as runs_table
 DERIVED_KEY: Final = "handler:"
 """How keys begin that were derived from a call: they stand for its workflow and args, as they were given, already."""
 
-AcceptEvent = Callable[[Run, Resume, int], SignalRow | None]
-"""What an event makes of a run that listens; None if it takes nothing."""
+AcceptEvent = Callable[[Run, Resume, int, int], SignalRow | None]
+"""What an event makes of a run that listens and keeps so many signals, at a moment; None if it takes nothing."""
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Applier:
             )
         rows.insert(connection, runs_table, [commit.run for commit in commits])
         history.append(connection, [c.history for c in commits if c.history], self.keep_states)
-        listeners.listen(connection, [listener for commit in commits for listener in commit.listeners])
+        listeners.listen(connection, [listener for commit in commits for listener in commit.listeners or ()])
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
@@ -142,7 +142,10 @@ class Applier:
             [(c.run.id, c.left, c.run.version) for c in commits if c.left is not None and c.run.id in signalled],
         )
         self.create(connection, [child for c in commits for child in c.effects.children])
-        listeners.listen(connection, [listener for c in commits for listener in c.listeners])
+        changed = [c for c in commits if c.listeners is not None]
+        if changed:
+            listeners.stop(connection, [c.run.id for c in changed])
+            listeners.listen(connection, [listener for c in changed for listener in c.listeners or ()])
         told = [c.tell for c in commits if c.tell]
         if told:
             signals.tell(connection, told)
@@ -176,7 +179,7 @@ class Applier:
             return False
         if signals.by_key(connection, run_id, key) is not None:
             return True
-        signal = self.accept_event(run, resume, now)
+        signal = self.accept_event(run, resume, signals.open_count(connection, run_id), now)
         if signal is None:
             return False
         signals.put(connection, signal._replace(id=str(uuid7()), idempotency_key=key), now)

@@ -12,13 +12,8 @@ from stepwell.store.tables import listeners
 
 
 def listen(connection: Connection, added: Sequence[Listener]) -> None:
-    """The runs listen; a run listens once per transition, to what its state says now."""
-    if added:
-        connection.exec_driver_sql(
-            "DELETE FROM stepwell_listeners WHERE run_id=? AND transition=?",
-            [(listener.run_id, listener.transition) for listener in added],
-        )
-        rows.insert(connection, listeners, added)
+    """The runs listen to this too."""
+    rows.insert(connection, listeners, added)
 
 
 def stop(connection: Connection, run_ids: Iterable[str]) -> None:

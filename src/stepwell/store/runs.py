@@ -87,7 +87,7 @@ def claim(connection: Connection, sql: str, lanes: Sequence[Lane], worker: str, 
     """Up to `limit` ready runs, owned by `worker` from now on, the best first."""
     walks: list[Any] = [value for app, workflow in lanes for value in (app, workflow, limit)]
     found = rows.fetch(connection, Run._make, sql, worker, now, *walks, limit)
-    return sorted(found, key=lambda run: (-run.priority, run.created_at))
+    return sorted(found, key=lambda run: (-run.priority, run.created_at, run.id))
 
 
 def ripen(connection: Connection, now: Moment, limit: int = 1000) -> int:

@@ -260,7 +260,7 @@ listeners = Table(
     _text("transition"),
     _text("matched"),
     _text("run_id"),
-    PrimaryKeyConstraint("run_id", "transition"),
+    PrimaryKeyConstraint("run_id", "event", "transition", "matched"),
     Index("stepwell_listeners_event", "event", "app_name", "workflow_name", "transition", "matched"),
     sqlite_with_rowid=False,
 )
