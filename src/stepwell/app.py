@@ -15,7 +15,7 @@ from stepwell.definition.workflow import Workflow, definition_of
 from stepwell.engine.outcome import Rules
 from stepwell.errors import ConfigurationError, DefinitionError, NotBuilt
 from stepwell.execution.clock import Clock, SystemClock
-from stepwell.execution.services import Limits, Services
+from stepwell.execution.shared import Limits, Shared
 from stepwell.execution.threads import Threads
 from stepwell.process import Process
 from stepwell.runner.opening import Opening
@@ -156,8 +156,8 @@ class Stepwell:
         self.lanes: Sequence[Lane] | None = None
         """The (app, workflow) pairs that the worker of this process takes, from when it is opened; None: all of them."""
         _refuse_unbuilt(self.settings)
-        self._services = self._make_services(clock or SystemClock())
-        self.opening = Opening(self._services)
+        self._shared = self._make_shared(clock or SystemClock())
+        self.opening = Opening(self._shared)
         self._declare()
         self._blocking: Any = None
         self.process: Process | None = None
@@ -171,9 +171,9 @@ class Stepwell:
         """What keeps this process from its work now, for health checks; empty if it is ready."""
         return ["closed"] if self.process is None else await self.process.faults()
 
-    def _make_services(self, clock: Clock) -> Services:
+    def _make_shared(self, clock: Clock) -> Shared:
         limits = self.settings
-        return Services(
+        return Shared(
             registry=Registry({name: app.definitions for name, app in self.apps.items()}),
             rules=Rules(limits.max_transitions_per_pass, limits.max_takeovers, limits.max_kept_signals),
             limits=Limits(
@@ -193,7 +193,7 @@ class Stepwell:
         """The handlers of all triggers are registered. Again when it opens: decorators may follow the composition root."""
         refuse_shared_paths(self.apps.values())
         for name, app in self.apps.items():
-            self._services.registry.add(name, handler_definitions(app, self.opening))
+            self._shared.registry.add(name, handler_definitions(app, self.opening))
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Stepwell:
         if self.process is not None:
             raise ConfigurationError("This Stepwell is open already: open it once per process.")
         self._declare()
-        self.process = Process(self._services, self.settings, self.opening, list(self.apps.values()), self.lanes)
+        self.process = Process(self._shared, self.settings, self.opening, list(self.apps.values()), self.lanes)
         try:
             await self.process.open(worker=self.embedded_worker)
         except BaseException:
@@ -217,7 +217,7 @@ class Stepwell:
             for app in self.apps.values():
                 app.open_in -= 1
             await process.close()
-            self._services.threads.close()
+            self._shared.threads.close()
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

@@ -19,7 +19,7 @@ from stepwell.events.local import Hub
 from stepwell.events.pulse import Pulse
 from stepwell.execution.operations import Operations, accept_event
 from stepwell.execution.passes import Passes
-from stepwell.execution.services import Services, new_id
+from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.storage import Durable
 from stepwell.queue.database import DatabaseQueue
 from stepwell.runner.core import Core
@@ -49,20 +49,20 @@ class Process:
 
     def __init__(
         self,
-        services: Services,
+        shared: Shared,
         settings: Settings,
         opening: Opening,
         apps: Sequence[App],
         lanes: Sequence[runs.Lane] | None = None,
     ) -> None:
-        self.services = services
+        self.shared = shared
         self.settings = settings
         self.worker_id = new_id()
-        self.lanes = list(services.registry.lanes if lanes is None else lanes)
+        self.lanes = list(shared.registry.lanes if lanes is None else lanes)
         self.hub = Hub()
-        self.store = Store(settings, accept_event(services))
-        self.operations = Operations(services, self.store.applier)
-        self.passes = Passes(services, Durable(services, self.store), self.worker_id, settings.worker_concurrency)
+        self.store = Store(settings, accept_event(shared))
+        self.operations = Operations(shared, self.store.applier)
+        self.passes = Passes(shared, Durable(shared, self.store), self.worker_id, settings.worker_concurrency)
         self._opening = opening
         self._apps = apps
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,14 +79,14 @@ class Process:
             raise
 
     async def _register(self, worker: bool) -> None:
-        now = self.services.clock.now()
+        now = self.shared.clock.now()
         takes = json.dumps([list(lane) for lane in self.lanes] if worker else [])
         row = WorkerRow(self.worker_id, 0, socket.gethostname(), os.getpid(), takes, now, now)
         await self.store.writer.call(lambda connection: workers.register(connection, row))
         self._row = row
 
     def _assemble(self) -> None:
-        store, clock = self.store, self.services.clock
+        store, clock = self.store, self.shared.clock
         self.queue = DatabaseQueue(store, self.worker_id, self.lanes, clock.now)
         self.ends = Ends(store)
         self.heart = Heart(
@@ -101,7 +101,7 @@ class Process:
         self.sweep = Sweep(store, self.operations, self.passes, self.queue, self.heart, self.settings.lease_seconds)
         self.loop = Loop(self.queue, self.passes)
         core = Core(
-            self.services,
+            self.shared,
             store,
             self.operations,
             self.passes,
@@ -202,7 +202,7 @@ class Process:
         self._watch_once(self._register_again())
 
     async def _register_again(self) -> None:
-        row = self._row._replace(started_at=self.services.clock.now(), seen_at=self.services.clock.now())
+        row = self._row._replace(started_at=self.shared.clock.now(), seen_at=self.shared.clock.now())
         await self.store.writer.call(lambda connection: workers.register(connection, row))
         await self._beaten()
         self.passes.accepting = self._accepts
@@ -233,7 +233,7 @@ class Process:
         await self.store.close()
 
     async def _leave(self) -> None:
-        now = self.services.clock.now()
+        now = self.shared.clock.now()
         me = self.worker_id
 
         def operation(connection: Any) -> None:

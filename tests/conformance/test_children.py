@@ -151,7 +151,7 @@ async def test_an_envelope_learns_of_failure_and_the_parent_is_told_once(stepwel
         failed, status, data, meta, error, child = await handle.result(8)
         assert (failed, status, data, meta) == (True, "failed", None, {"part": 1})
         assert error == "Child.work: ValueError: child down"
-        assert (await stepwell.runner.get(child)).status in ("failed", "canceled")
+        assert (await stepwell.runner.get(child)).status == "failed", "how it ended stays to be seen"
 
 
 class Keeps(Workflow):

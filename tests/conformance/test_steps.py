@@ -253,3 +253,20 @@ async def test_a_step_after_the_attempt_is_refused(stepwell_on: StepwellOn) -> N
         with pytest.raises(Exception, match=r"self\.step: the attempt of 'go' is over"):
             await Late.tasks.pop()
         assert not calls
+
+
+def much() -> str:
+    return "x" * 3000
+
+
+class Bulky(Workflow):
+    @transition(target=END)
+    async def go(self) -> None:
+        await self.step("much", much)
+
+
+async def test_fault_12_a_step_journals_no_more_than_a_payload_may_have(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Bulky], max_payload_bytes=2000) as stepwell:
+        done = await stepwell.runner.run_sync(Bulky, **ME)
+        assert done.status == "failed"
+        assert "PayloadTooLarge: What the step 'much' returned would take 3,002 bytes" in (done.error or "")

@@ -164,7 +164,7 @@ async def test_fault_07_two_processes_never_both_commit_a_transition(stepwell_on
         assert process is not None
         process.passes.accepting = other.process.passes.accepting = False  # type: ignore[union-attr]
         await other.process.store.writer.call(  # type: ignore[union-attr]
-            lambda connection: runs.take_over(connection, process.worker_id, process.services.clock.now())
+            lambda connection: runs.take_over(connection, process.worker_id, process.shared.clock.now())
         )
         gate.open()
 

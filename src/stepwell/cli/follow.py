@@ -73,7 +73,7 @@ async def workers_alive(stepwell: Stepwell, app_name: str, workflow_name: str) -
     process = stepwell.process
     assert process is not None  # it is open
     rows = await process.store.read(workers.all_of)
-    since = process.services.clock.now() - round(process.settings.lease_seconds * 1_000_000)
+    since = process.shared.clock.now() - round(process.settings.lease_seconds * 1_000_000)
     alive = [row for row in rows if row.id != process.worker_id and row.seen_at >= since]
     return sum([app_name, workflow_name] in workers.lanes_of(row) for row in alive)
 

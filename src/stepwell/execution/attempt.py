@@ -29,7 +29,7 @@ from stepwell.errors import InvalidArgs, NotBuilt, StatelessError, StepwellError
 from stepwell.execution.documents import RunDocuments
 from stepwell.execution.emission import plan
 from stepwell.execution.scope import Scope
-from stepwell.execution.services import Services, new_id
+from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.storage import OpenTransaction, Storage
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class Attempt:
 
     def __init__(
         self,
-        services: Services,
+        shared: Shared,
         storage: Storage,
         definition: Definition,
         run: Run,
         transition: Transition,
         journal: dict[tuple[str, str], str],
     ) -> None:
-        self._services = services
+        self._shared = shared
         self._storage = storage
         self._definition = definition
         self._run = run
@@ -123,7 +123,7 @@ class Attempt:
         if self._documents is None:
             run_id = self._run.id
             self._documents = RunDocuments(
-                self._transition.name, lambda: self._storage.documents(run_id), self._services.limits.document
+                self._transition.name, lambda: self._storage.documents(run_id), self._shared.limits.document
             )
             if self._closed:
                 self._documents.close()
@@ -185,7 +185,7 @@ class Attempt:
             await opened.roll_back()
             self._check_open("transaction")
         self.transaction_ = opened
-        self._timer = asyncio.get_running_loop().call_later(self._services.limits.transaction_seconds, self._too_long)
+        self._timer = asyncio.get_running_loop().call_later(self._shared.limits.transaction_seconds, self._too_long)
         try:
             yield opened.connection
         except BaseException:
@@ -216,20 +216,20 @@ class Attempt:
             )
         _check_choice("show", show, get_args(Show))
         _check_choice("on_parent_end", on_parent_end, (None, *get_args(OnParentEnd)))
-        services, run = self._services, self._run
-        definition = services.registry.get(run.app_name, workflow)
+        shared, run = self._shared, self._run
+        definition = shared.registry.get(run.app_name, workflow)
         request = Request(
             id=new_id(),
             app_name=run.app_name,
             user_id=run.user_id,
             workspace_id=run.workspace_id,
-            args=args_json(definition, args, services.limits.args),
+            args=args_json(definition, args, shared.limits.args),
             parent_id=run.id,
             callback=callback,
-            callback_meta=_meta_json(meta, services.limits.payload),
+            callback_meta=_meta_json(meta, shared.limits.payload),
             on_parent_end=on_parent_end or ("cancel" if callback else "abandon"),
         )
-        self._children += (begin(definition, request, services.clock.now()),)
+        self._children += (begin(definition, request, shared.clock.now()),)
         if show != "hidden":
             link = Link(label=label or definition.title, workflow_id=request.id, show=show)
             await self.documents.save(link)
@@ -244,7 +244,7 @@ class Attempt:
             raise StatelessError(f"self.emit({name!r}): a stateless run emits nothing; run it without stateless=True.")
         # Derived, not drawn: a second attempt of the same visit that commits would be the same event.
         identity = f"{self._run.id}:{self._transition.name}:{self._run.visit}:{len(self._emissions)}"
-        emission, _ = plan(self._services, name, data, self._run.user_id, identity, only_user=None)
+        emission, _ = plan(self._shared, name, data, self._run.user_id, identity, only_user=None)
         self._emissions += (emission,)
 
     # -- its end --------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ class Attempt:
             text = codec.dump(codec.load(text))
         except ValidationError as error:
             raise TransitionFailed(f"the state breaks its type: {summary(error)}") from error
-        return bounded(text, self._services.limits.state, f"The state of {self._definition.workflow.__name__}")
+        return bounded(text, self._shared.limits.state, f"The state of {self._definition.workflow.__name__}")
 
     def new_result(self, returned: Any) -> str | None:
         """The result as JSON, None if unchanged. At END it is checked against `Result`. Raises TransitionFailed."""
@@ -295,7 +295,7 @@ class Attempt:
         text = _ANY.dump(value)
         if ends and value is not None:
             text = self._checked_result(value)
-        return bounded(text, self._services.limits.state, f"The result of {self._definition.workflow.__name__}")
+        return bounded(text, self._shared.limits.state, f"The result of {self._definition.workflow.__name__}")
 
     def _checked_result(self, value: Any) -> str:
         try:

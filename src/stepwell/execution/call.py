@@ -20,7 +20,7 @@ from stepwell.engine.run import Run, SignalRow
 from stepwell.errors import InvalidPayload, StepwellError, TransitionFailed, TransitionTimeout
 from stepwell.execution.attempt import Attempt, current_attempt
 from stepwell.execution.scope import Scope
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.execution.threads import Threads
 
 _MAX_TRACE = 16_000
@@ -35,10 +35,10 @@ class ChildFailed(TransitionFailed):
 
 
 async def call(
-    services: Services, definition: Definition, run: Run, decision: Execute, attempt: Attempt, scope: Scope
+    shared: Shared, definition: Definition, run: Run, decision: Execute, attempt: Attempt, scope: Scope
 ) -> Outcome:
     """What the method did. Raises Interrupted if it was stopped from outside."""
-    started_at = services.clock.now()
+    started_at = shared.clock.now()
     try:
         payload = payload_of(decision.transition, decision.signal)
     except (ChildFailed, InvalidPayload) as error:
@@ -46,9 +46,9 @@ async def call(
     token = current_attempt.set(attempt)
     try:
         with scope:
-            value = await _invoke(services, definition, decision.transition, attempt, payload)
+            value = await _invoke(shared, definition, decision.transition, attempt, payload)
         if scope.reason is not None:
-            return _stopped(services, decision.transition, scope, started_at)
+            return _stopped(shared, decision.transition, scope, started_at)
         return Returned(started_at, attempt.new_state(), attempt.new_result(value), attempt.effects())
     except Interrupted:
         raise
@@ -56,24 +56,24 @@ async def call(
         if _cancelled_from_outside():
             raise
         inner = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
-        return Raised(started_at, inner, None, services.random())
+        return Raised(started_at, inner, None, shared.random())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises is a failed attempt, sys.exit() too
         if scope.reason is not None:
-            return _stopped(services, decision.transition, scope, started_at)
-        return Raised(started_at, error, trace_of(error), services.random())
+            return _stopped(shared, decision.transition, scope, started_at)
+        return Raised(started_at, error, trace_of(error), shared.random())
     finally:
         current_attempt.reset(token)
         attempt.close()
 
 
-def _stopped(services: Services, transition: Transition, scope: Scope, started_at: int) -> Raised:
+def _stopped(shared: Shared, transition: Transition, scope: Scope, started_at: int) -> Raised:
     if scope.reason == "timeout":
-        error = TransitionTimeout(f"it was stopped after {time_limit(services, transition):g} s")
+        error = TransitionTimeout(f"it was stopped after {time_limit(shared, transition):g} s")
     elif scope.reason == "transaction":
-        error = TransitionTimeout(f"self.transaction() was open for {services.limits.transaction_seconds:g} s")
+        error = TransitionTimeout(f"self.transaction() was open for {shared.limits.transaction_seconds:g} s")
     else:
         raise Interrupted(scope.reason or "")
-    return Raised(started_at, error, None, services.random())
+    return Raised(started_at, error, None, shared.random())
 
 
 def _cancelled_from_outside() -> bool:
@@ -81,26 +81,26 @@ def _cancelled_from_outside() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def time_limit(services: Services, transition: Transition) -> float:
+def time_limit(shared: Shared, transition: Transition) -> float:
     """Seconds for one attempt; 0: no limit."""
     if transition.timeout is None:
-        return services.limits.transition_timeout
+        return shared.limits.transition_timeout
     return transition.timeout.total_seconds()
 
 
 async def _invoke(
-    services: Services, definition: Definition, transition: Transition, attempt: Attempt, payload: tuple[Any, ...]
+    shared: Shared, definition: Definition, transition: Transition, attempt: Attempt, payload: tuple[Any, ...]
 ) -> Any:
     instance = definition.workflow()
     instance.__stepwell_bind__(attempt)
     if transition.injected:
-        return await injected(cast("Hashable", definition.workflow), transition.method, services.threads)(
+        return await injected(cast("Hashable", definition.workflow), transition.method, shared.threads)(
             instance, *payload
         )
     method = getattr(instance, transition.method)
     if transition.asynchronous:
         return await method(*payload)
-    return await services.threads.run(method, *payload)
+    return await shared.threads.run(method, *payload)
 
 
 async def ask(definition: Definition, transition: Transition, attempt: Attempt) -> bool:

@@ -45,6 +45,7 @@ class RunDocuments:
             raise StepwellError(f"The attempt of {self._transition!r} is over: it can save no document any more.")
         write = _write(document, key, validate, meta, self._transition)
         bounded(write.content, self._limit, f"The content of document {write.name!r}")
+        bounded(write.meta or "", self._limit, f"The meta of document {write.name!r}")
         self.written.append(write)
 
     async def find(self, type_: type[D]) -> list[D]:

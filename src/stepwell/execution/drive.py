@@ -20,7 +20,7 @@ from stepwell.errors import LeaseLost, StatelessError, StoreUnavailable
 from stepwell.execution.attempt import Attempt
 from stepwell.execution.call import Interrupted, ask, call, time_limit, trace_of
 from stepwell.execution.scope import Reason, Scope
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, Storage
 
 log = logging.getLogger("stepwell.execution")
@@ -33,7 +33,7 @@ _LOOK_AGAIN = 30_000_000
 class Pass:
     """One run in the hands of this process. `drive` takes it on; `stop` ends it from outside."""
 
-    services: Services
+    shared: Shared
     storage: Storage
     run: Run
     inbox: Inbox = ()
@@ -60,12 +60,12 @@ class Pass:
     async def drive(self) -> Run | None:
         """The run where it parked or ended; None if it was lost, or stopped from outside."""
         self.task = cast("asyncio.Task[Any]", asyncio.current_task())
-        definition = self.services.registry.find(self.run.app_name, self.run.workflow_name)
+        definition = self.shared.registry.find(self.run.app_name, self.run.workflow_name)
         unfit = _unfit(definition, self.run, self.fresh)
         if definition is None or unfit:
             return await self._commit(self._aside(unfit or "no such workflow is registered"))
-        if self.run.takeovers >= self.services.rules.max_takeovers:
-            return await self._commit(worn_out(definition, self.run, self.services.clock.now()))
+        if self.run.takeovers >= self.shared.rules.max_takeovers:
+            return await self._commit(worn_out(definition, self.run, self.shared.clock.now()))
         while self.stopped is None:
             run = await self._advance(definition)
             if run is None or run.owner is None:
@@ -76,8 +76,8 @@ class Pass:
         return None
 
     async def _advance(self, definition: Definition) -> Run | None:
-        services, early = self.services, None
-        decision = decide(definition, self.run, self.inbox, {}, services.clock.now(), services.rules)
+        shared, early = self.shared, None
+        decision = decide(definition, self.run, self.inbox, {}, shared.clock.now(), shared.rules)
         try:
             if isinstance(decision, Ask):
                 decision, early = await self._guarded(definition, decision)
@@ -90,20 +90,20 @@ class Pass:
     async def _guarded(self, definition: Definition, decision: Decision) -> tuple[Decision, Raised | None]:
         verdicts: dict[int, bool] = {}
         while isinstance(decision, Ask):
-            started_at = self.services.clock.now()
+            started_at = self.shared.clock.now()
             try:
                 verdicts[decision.transition.order] = await self._ask(definition, decision.transition)
             except Interrupted:
                 raise
             except Exception as error:  # noqa: BLE001 - a guard that raises is a failed attempt (semantics 1)
-                failure = Raised(started_at, error, trace_of(error), self.services.random())
+                failure = Raised(started_at, error, trace_of(error), self.shared.random())
                 return Execute(decision.transition), failure
-            now = self.services.clock.now()
-            decision = decide(definition, self.run, self.inbox, verdicts, now, self.services.rules)
+            now = self.shared.clock.now()
+            decision = decide(definition, self.run, self.inbox, verdicts, now, self.shared.rules)
         return decision, None
 
     async def _ask(self, definition: Definition, transition: Transition) -> bool:
-        attempt = Attempt(self.services, self.storage, definition, self.run, transition, {})
+        attempt = Attempt(self.shared, self.storage, definition, self.run, transition, {})
         scope = self._scope(definition, transition)
         try:
             verdict = False
@@ -121,24 +121,24 @@ class Pass:
     def _scope(self, definition: Definition, transition: Transition) -> Scope:
         if self.stopped is not None:
             raise Interrupted(self.stopped)
-        seconds = time_limit(self.services, transition)
+        seconds = time_limit(self.shared, transition)
         what = f"{definition.name}.{transition.name} of run {self.run.id}"
-        limit = self.services.time_limits.of(seconds)
+        limit = self.shared.time_limits.of(seconds)
         if self.run.deadline is not None:
-            left = max(self.run.deadline - self.services.clock.now(), 1) / 1_000_000
+            left = max(self.run.deadline - self.shared.clock.now(), 1) / 1_000_000
             if not seconds or left < seconds:
-                limit = self.services.time_limits.of(left, shared=False)
+                limit = self.shared.time_limits.of(left, shared=False)
         self.scope = Scope(self.task, limit, what)
         return self.scope
 
     async def _execute(self, definition: Definition, decision: Execute, early: Raised | None) -> Run | None:
         transition = decision.transition
-        attempt = Attempt(self.services, self.storage, definition, self.run, transition, self.journal)
+        attempt = Attempt(self.shared, self.storage, definition, self.run, transition, self.journal)
         self.executing = transition
         try:
             if early is None:
                 attempt.scope = scope = self._scope(definition, transition)
-                outcome = await call(self.services, definition, self.run, decision, attempt, scope)
+                outcome = await call(self.shared, definition, self.run, decision, attempt, scope)
             else:
                 outcome = early
             self.scope = None
@@ -155,9 +155,9 @@ class Pass:
                 await attempt.transaction_.roll_back()
 
     def _settle(self, definition: Definition, decision: Execute, outcome: Outcome) -> Commit:
-        run, now = self.run, self.services.clock.now()
+        run, now = self.run, self.shared.clock.now()
         if isinstance(outcome, Raised) and run.deadline is not None and now >= run.deadline:
-            late = decide(definition, run, self.inbox, {}, now, self.services.rules)
+            late = decide(definition, run, self.inbox, {}, now, self.shared.rules)
             assert isinstance(late, Fail)  # past its deadline a run can only fail
             return fail(run, late, outcome.started_at, now, decision.transition.name)
         return settle(definition, run, decision, outcome, self.inbox, now, hold=self.hold)
@@ -180,7 +180,7 @@ class Pass:
             return self.run
 
     def _unexecuted(self, definition: Definition, decision: Ask | Fail | Move | Park | Unfit) -> Commit:
-        run, now = self.run, self.services.clock.now()
+        run, now = self.run, self.shared.clock.now()
         match decision:
             case Park():
                 return park(run, decision, now)
@@ -197,7 +197,7 @@ class Pass:
 
     def _aside(self, reason: str) -> Commit:
         log.warning("run %s (%s) is left as it is: %s", self.run.id, self.run.workflow_name, reason)
-        now = self.services.clock.now()
+        now = self.shared.clock.now()
         return set_aside(self.run, now + _LOOK_AGAIN, now)
 
     async def _commit(self, commit: Commit) -> Run | None:
@@ -226,7 +226,7 @@ class Pass:
         return run
 
     async def _wait(self, moment: int) -> None:
-        sleeping = asyncio.ensure_future(self.services.clock.sleep_until(moment))
+        sleeping = asyncio.ensure_future(self.shared.clock.sleep_until(moment))
         try:
             while not sleeping.done() and self.stopped is None:
                 await asyncio.wait([sleeping], timeout=0.5)

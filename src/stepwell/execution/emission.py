@@ -15,7 +15,7 @@ from stepwell.engine.begin import Request, begin
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.matching import event_key
 from stepwell.errors import InvalidArgs, InvalidPayload
-from stepwell.execution.services import Services, new_id
+from stepwell.execution.shared import Shared, new_id
 from stepwell.store.workspaces import workspace_of
 
 log = logging.getLogger("stepwell.events")
@@ -35,7 +35,7 @@ class Refusal:
 
 
 def plan(
-    services: Services,
+    shared: Shared,
     name: str,
     data: object,
     user_id: str | None,
@@ -52,22 +52,22 @@ def plan(
     for what, given in (("event_id", event_id), ("user_id", user_id)):
         if given is not None:
             _check_text(what, given)
-    text = bounded(_data_json(name, data), services.limits.payload, f"The data of event {name!r}")
-    plain, now = json.loads(text), services.clock.now()
+    text = bounded(_data_json(name, data), shared.limits.payload, f"The data of event {name!r}")
+    plain, now = json.loads(text), shared.clock.now()
     identity = event_id or new_id()
     refused: list[Refusal] = []
     starts, resumes = [], []
-    for app, definition in services.registry.starting(name):
+    for app, definition in shared.registry.starting(name):
         for event in definition.on:
             if event.name == name and event_key(event, plain) is not None:
-                start = _start(services, app, definition, plain, user_id, identity, now, refused)
+                start = _start(shared, app, definition, plain, user_id, identity, now, refused)
                 starts += [start] if start else []
-    for app, definition, transition in services.registry.resuming(name):
+    for app, definition, transition in shared.registry.resuming(name):
         matched = event_key(transition.event, plain) if transition.event else None
         if matched is None:
             continue
         try:
-            payload = payload_json(definition, transition, plain, services.limits.payload)
+            payload = payload_json(definition, transition, plain, shared.limits.payload)
         except InvalidPayload as error:
             refused.append(_refusal(name, app, definition, transition.name, error))
             continue
@@ -88,7 +88,7 @@ def _data_json(name: str, data: object) -> str:
 
 
 def _start(
-    services: Services,
+    shared: Shared,
     app: str,
     definition: Definition,
     data: object,
@@ -99,7 +99,7 @@ def _start(
 ) -> Commit | None:
     user = user_id or "system"
     try:
-        args = args_json(definition, data, services.limits.args)
+        args = args_json(definition, data, shared.limits.args)
     except InvalidArgs as error:
         refused.append(_refusal(event_id, app, definition, None, error))
         return None

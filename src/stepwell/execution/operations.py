@@ -25,7 +25,7 @@ from stepwell.errors import (
     UnknownWorkflow,
     WorkflowNotFound,
 )
-from stepwell.execution.services import Services, new_id
+from stepwell.execution.shared import Shared, new_id
 from stepwell.store import runs, signals
 from stepwell.store.apply import Applier, unmark
 
@@ -41,7 +41,7 @@ def visible(run: Run | None, workflow_id: str, user_id: str | None) -> Run:
 class Operations:
     """Each returns a function of a connection, which the writer or the caller's transaction calls."""
 
-    services: Services
+    shared: Shared
     applier: Applier
 
     def signal(
@@ -55,10 +55,10 @@ class Operations:
             text = self._payload(definition, run, name, data)
             if key is not None and (earlier := signals.by_key(connection, run.id, key)):
                 return _same_signal(run, earlier, name, text, key)
-            now = self.services.clock.now()
+            now = self.shared.clock.now()
             arrival = Arrival(new_id(), name, text, "signal", user_id, key)
             kept = signals.open_count(connection, run.id) if run.inbox else 0
-            signals.put(connection, accept(definition, run, arrival, kept, now, self.services.rules), now)
+            signals.put(connection, accept(definition, run, arrival, kept, now, self.shared.rules), now)
             return visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
 
         return operation
@@ -66,7 +66,7 @@ class Operations:
     def _payload(self, definition: Definition, run: Run, name: str, data: object) -> str:
         candidates = takers(definition, name)
         here = next((t for t in candidates if t.source == run.place), candidates[0])
-        return payload_json(definition, here, data, self.services.limits.payload)
+        return payload_json(definition, here, data, self.shared.limits.payload)
 
     def cancel(
         self, workflow_id: str, user_id: str | None, reason: str | None, executing: str | None = None
@@ -75,7 +75,7 @@ class Operations:
 
         def operation(connection: Connection) -> Run:
             run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
-            commit = cancel(run, reason, executing or self._executing(run), self.services.clock.now())
+            commit = cancel(run, reason, executing or self._executing(run), self.shared.clock.now())
             if commit is None:
                 return run
             [answer] = self.applier.advance(connection, [commit])
@@ -86,10 +86,10 @@ class Operations:
 
     def _executing(self, run: Run) -> str | None:
         """The transition that another process executes, as far as the row tells: the first that may fire."""
-        definition = self.services.registry.find(run.app_name, run.workflow_name)
+        definition = self.shared.registry.find(run.app_name, run.workflow_name)
         if run.owner is None or definition is None or run.place not in definition.places:
             return None
-        decision = decide(definition, run, (), {}, self.services.clock.now(), self.services.rules)
+        decision = decide(definition, run, (), {}, self.shared.clock.now(), self.shared.rules)
         return decision.transition.name if isinstance(decision, Execute | Ask) else None
 
     def end_child(self, workflow_id: str, reason: str) -> Callable[[Connection], Run | None]:
@@ -98,8 +98,8 @@ class Operations:
         def operation(connection: Connection) -> Run | None:
             unmark(connection, workflow_id)
             run = runs.load_one(connection, workflow_id)
-            if run is None or run.finished:
-                return None
+            if run is None or run.finished or run.status == "failed":
+                return None  # it has ended by itself, and how it ended stays to be seen
             return self.cancel(workflow_id, None, reason)(connection)
 
         return operation
@@ -109,7 +109,7 @@ class Operations:
 
         def operation(connection: Connection) -> Run:
             run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
-            [answer] = self.applier.advance(connection, [retry(self.definition(run), run, self.services.clock.now())])
+            [answer] = self.applier.advance(connection, [retry(self.definition(run), run, self.shared.clock.now())])
             assert isinstance(answer, Run)  # as above
             return answer
 
@@ -117,7 +117,7 @@ class Operations:
 
     def definition(self, run: Run) -> Definition:
         """The definition of a stored run. Raises UnknownWorkflow where the code lacks it."""
-        found = self.services.registry.find(run.app_name, run.workflow_name)
+        found = self.shared.registry.find(run.app_name, run.workflow_name)
         if found is None:
             raise UnknownWorkflow(
                 f"Run {run.id} is of {run.app_name}/{run.workflow_name}, which isn't registered in this process."
@@ -125,16 +125,16 @@ class Operations:
         return found
 
 
-def accept_event(services: Services) -> Callable[[Run, Resume, int, int], SignalRow | None]:
+def accept_event(shared: Shared) -> Callable[[Run, Resume, int, int], SignalRow | None]:
     """What an event makes of a run that listens: its signal, or None if the run takes nothing any more."""
 
     def accepted(run: Run, resume: Resume, kept: int, now: int) -> SignalRow | None:
-        definition = services.registry.find(run.app_name, run.workflow_name)
+        definition = shared.registry.find(run.app_name, run.workflow_name)
         if definition is None:
             return None
         arrival = Arrival("", resume.transition, resume.data, "event")
         try:
-            return accept(definition, run, arrival, kept, now, services.rules)
+            return accept(definition, run, arrival, kept, now, shared.rules)
         except (RunFinished, UnknownTransition, PayloadTooLarge, InvalidPayload):
             return None
 

@@ -10,7 +10,7 @@ from contextvars import Context
 from stepwell.engine.run import Run
 from stepwell.execution.drive import Pass
 from stepwell.execution.scope import Reason
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Storage
 from stepwell.store.base import Claimed
 
@@ -23,8 +23,8 @@ class Passes:
     `slots` is how many the worker may run at once (0: no worker here); `run_sync` comes on top.
     """
 
-    def __init__(self, services: Services, storage: Storage, worker_id: str, slots: int) -> None:
-        self.services = services
+    def __init__(self, shared: Shared, storage: Storage, worker_id: str, slots: int) -> None:
+        self.shared = shared
         self.worker_id = worker_id
         self.slots = slots
         self.accepting = False
@@ -77,7 +77,7 @@ class Passes:
         """The run is executed, in a task of Stepwell's. `extra` takes no slot; `reserved` uses one taken before."""
         if not extra and not reserved:
             self._taken += 1
-        one = Pass(self.services, self.storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
+        one = Pass(self.shared, self.storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
         task = asyncio.get_running_loop().create_task(self._drive(one, extra), context=context)
         self._running[claimed.run.id] = (one, task)
         return task
@@ -125,7 +125,7 @@ class Passes:
     @property
     def asleep(self) -> dict[str, int]:
         """The runs in this process's hands that only wait out the delay of a retry, and the moment when it is over."""
-        now = self.services.clock.now()
+        now = self.shared.clock.now()
         return {
             run_id: one.run.due_at
             for run_id, (one, _) in self._running.items()

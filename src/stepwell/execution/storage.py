@@ -13,10 +13,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.definition.codec import Codec, codec_for
+from stepwell.definition.inputs import bounded
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import Run, StepRow
 from stepwell.errors import LeaseLost, StatelessError, StepwellError, StoreUnavailable
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.store import documents, history, runs
 from stepwell.store.base import Advance, DocumentRow, Record
 
@@ -84,8 +85,8 @@ class Durable:
 
     durable = True
 
-    def __init__(self, services: Services, store: Store) -> None:
-        self._services = services
+    def __init__(self, shared: Shared, store: Store) -> None:
+        self._shared = shared
         self._store = store
 
     async def commit(self, commit: Commit) -> Run:
@@ -109,9 +110,10 @@ class Durable:
         codec = return_codec(fn)
         recorded = journal.get((transition, name))
         if recorded is None:
-            recorded = codec.dump(await call(self._services, fn, args, kwargs))
+            recorded = codec.dump(await call(self._shared, fn, args, kwargs))
             codec.load(recorded)  # what can't come back must not be journaled: no retry could mend it
-            row = StepRow(run.id, run.visit, transition, name, recorded, self._services.clock.now())
+            bounded(recorded, self._shared.limits.payload, f"What the step {name!r} returned")
+            row = StepRow(run.id, run.visit, transition, name, recorded, self._shared.clock.now())
             await self._record(Record(row, run.version, run.claim), journal)
         return codec.load(recorded)
 
@@ -211,8 +213,8 @@ class Memory:
 
     durable = False
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
         self.saved: list[DocumentRow] = []
 
     async def commit(self, commit: Commit) -> Run:
@@ -247,7 +249,7 @@ class Memory:
         kwargs: dict[str, Any],
     ) -> Any:
         codec = return_codec(fn)
-        return codec.load(codec.dump(await call(self._services, fn, args, kwargs)))
+        return codec.load(codec.dump(await call(self._shared, fn, args, kwargs)))
 
     async def journal(self, run_id: str) -> Journal:
         return {}
@@ -256,11 +258,11 @@ class Memory:
         raise StatelessError("self.transaction(): a stateless run has no database; run it without stateless=True.")
 
 
-async def call(services: Services, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def call(shared: Shared, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a step's function returned: awaited on the loop if it is async, else called in a thread of Stepwell's."""
     if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
         return await fn(*args, **kwargs)
-    value = await services.threads.run(fn, *args, **kwargs)
+    value = await shared.threads.run(fn, *args, **kwargs)
     return await value if inspect.isawaitable(value) else value
 
 

@@ -16,7 +16,7 @@ from stepwell.errors import ConfigurationError, StepwellError, StoreUnavailable
 from stepwell.execution.attempt import current_attempt
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.queue.base import Queue
 from stepwell.runner.ends import Ends
 from stepwell.store.sqlite import lock
@@ -32,7 +32,7 @@ _RINGS = (0.0, 0.05, 0.5)
 class Core:
     """The open parts of a Stepwell."""
 
-    services: Services
+    shared: Shared
     store: Store
     operations: Operations
     passes: Passes

@@ -41,7 +41,7 @@ class RunHandle(Generic[R]):
         seconds = checked_seconds(timeout)
         async with asyncio.timeout(seconds):
             row = await self._ended()
-        definition = core.services.registry.find(row.app_name, row.workflow_name)
+        definition = core.shared.registry.find(row.app_name, row.workflow_name)
         if row.status != "completed":
             raise RunFailed(
                 f"Run {row.id} ({row.workflow_name}): {row.error}",

@@ -11,7 +11,7 @@ from typing import Any
 from stepwell.definition.model import Definition
 from stepwell.engine.run import Run as RunRow
 from stepwell.errors import StatelessError, TransitionTimeout, WorkflowNotFound
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.execution.stateless import run_stateless
 from stepwell.runner.core import Core
 from stepwell.runner.models import RunResult, document_of
@@ -20,12 +20,12 @@ from stepwell.store import documents, runs
 from stepwell.store.base import Begin, Claimed, DocumentRow, Started
 
 
-async def stateless(services: Services, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
+async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
     """Where the run ended. Raises TransitionTimeout after `seconds`, StatelessError if it parks or needs a database."""
-    definition, commit = prepare(services, start, origin, "stateless")
+    definition, commit = prepare(shared, start, origin, "stateless")
     try:
         async with asyncio.timeout(seconds) as limit:
-            row, saved = await run_stateless(services, commit)
+            row, saved = await run_stateless(shared, commit)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -41,7 +41,7 @@ async def stateless(services: Services, start: Start, origin: Origin, seconds: f
 
 async def stored(core: Core, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
     """Where the run ended or parked, or stands after `seconds`: then it goes on here as any run."""
-    definition, commit = prepare(core.services, start, origin, core.passes.worker_id)
+    definition, commit = prepare(core.shared, start, origin, core.passes.worker_id)
     context = contextvars.copy_context()
 
     def launch(answer: list[Started] | Exception) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from stepwell.errors import StepwellError
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.runner.core import Core
 
 
 class Opening:
     """Holds the open parts while there are any."""
 
-    def __init__(self, services: Services) -> None:
-        self.services = services
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
         self.loop: asyncio.AbstractEventLoop | None = None
         self._core: Core | None = None
 

@@ -114,7 +114,7 @@ class Reader:
         raise WorkflowNotFound(f"This runner acts for user {self._user_id!r} only, not for {user_id!r}.")
 
     def _definition(self, row: RunRow) -> Definition | None:
-        return self.core.services.registry.find(row.app_name, row.workflow_name)
+        return self.core.shared.registry.find(row.app_name, row.workflow_name)
 
     def _model(self, row: RunRow) -> Run:
         return run_of(row, self._definition(row))

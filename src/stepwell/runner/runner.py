@@ -82,7 +82,7 @@ class WorkflowRunner(Reader):
         # A start may be born in the hands of this process's worker, if it has room: nobody needs to look for it then.
         reserved = start.delay is None and start.at is None and core.passes.reserve()
         try:
-            _, commit = prepare(core.services, start, origin, core.passes.worker_id if reserved else None)
+            _, commit = prepare(core.shared, start, origin, core.passes.worker_id if reserved else None)
         except BaseException:
             if reserved:
                 core.passes.unreserve()
@@ -102,7 +102,7 @@ class WorkflowRunner(Reader):
         self, connection: AsyncConnection | AsyncSession, starts: Sequence[Start], origin: Origin
     ) -> Handles:
         core = self.core
-        commits = tuple(prepare(core.services, start, origin)[1] for start in starts)
+        commits = tuple(prepare(core.shared, start, origin)[1] for start in starts)
 
         def operation(given: Connection) -> Starteds:
             [answer] = core.store.applier.begin(given, [commits])
@@ -129,7 +129,7 @@ class WorkflowRunner(Reader):
         if connection is not None:
             return await self._start_in(connection, starts, origin)
         refuse_inside_transaction()
-        commits = tuple(prepare(self.core.services, start, origin)[1] for start in starts)
+        commits = tuple(prepare(self.core.shared, start, origin)[1] for start in starts)
         started: Starteds = await self.core.store.writer.write(Begin(commits))
         self.core.hint()
         return [RunHandle(self, one.run.id, one.created) for one in started]
@@ -187,7 +187,7 @@ class WorkflowRunner(Reader):
         if stateless:
             if idempotency_key is not None:
                 raise InvalidArgs("idempotency_key= with stateless=True: nothing is stored that a key could lead to.")
-            return await inline.stateless(self._opening.services, start, origin, seconds)
+            return await inline.stateless(self._opening.shared, start, origin, seconds)
         refuse_inside_transaction()
         return await self.run_inline(self._keyed(start, origin), origin, seconds)
 
@@ -234,8 +234,8 @@ class WorkflowRunner(Reader):
         if event_id is None:
             event_id = self._derived_key("emit", name, data, self._only(user_id))
         only = self._only(user_id)
-        emission, refused = plan(core.services, name, data, only, event_id, only_user=only)
-        now = core.services.clock.now()
+        emission, refused = plan(core.shared, name, data, only, event_id, only_user=only)
+        now = core.shared.clock.now()
         started, resumed = await core.write(lambda given: core.store.applier.emit(given, emission, now), connection)
         return Emitted(
             started=tuple(started),

@@ -16,7 +16,7 @@ from stepwell.engine.begin import Request, begin
 from stepwell.engine.commit import Commit
 from stepwell.errors import InvalidArgs
 from stepwell.execution.clock import microseconds, to_moment
-from stepwell.execution.services import Services, new_id
+from stepwell.execution.shared import Shared, new_id
 from stepwell.store.workspaces import workspace_of
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ class Origin:
     internal: int = 0
 
 
-def prepare(services: Services, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
+def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
     """The commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
-    definition = services.registry.get(origin.app_name, start.workflow)
+    definition = shared.registry.get(origin.app_name, start.workflow)
     check_user(origin.user_id)
-    now = services.clock.now()
+    now = shared.clock.now()
     request = Request(
         id=new_id(),
         app_name=origin.app_name,
@@ -66,7 +66,7 @@ def prepare(services: Services, start: Start, origin: Origin, owner: str | None 
         if start.workspace_id is None
         else start.workspace_id,
         # What a handler is given was bounded where it came in: a webhook's body may be larger than args.
-        args=args_json(definition, start.args, sys.maxsize if origin.internal else services.limits.args),
+        args=args_json(definition, start.args, sys.maxsize if origin.internal else shared.limits.args),
         labels=_labels(start.labels),
         priority=_priority(start.priority),
         idempotency_key=checked_key(start.idempotency_key),

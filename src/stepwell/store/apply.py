@@ -218,7 +218,7 @@ def _mark_children(connection: Connection, parent: Run) -> None:
     connection.exec_driver_sql(
         "INSERT OR IGNORE INTO stepwell_endings (run_id, reason, marked_at)"
         " SELECT id, ?, ? FROM stepwell_runs WHERE parent_id=? AND on_parent_end='cancel'"
-        " AND status NOT IN ('completed', 'canceled')",
+        " AND status NOT IN ('completed', 'failed', 'canceled')",
         (f"its parent {parent.id} is {parent.status}", parent.updated_at, parent.id),
     )
 

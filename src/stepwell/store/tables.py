@@ -140,6 +140,7 @@ Index(
     postgresql_where=text("finished_at IS NOT NULL"),
 )
 
+# Children to cancel because their parent ended; each is cancelled by a commit of its own, then unmarked.
 endings = Table(
     "stepwell_endings",
     metadata,
@@ -147,7 +148,6 @@ endings = Table(
     _text("reason"),
     _moment("marked_at"),
     sqlite_with_rowid=False,
-    comment="Children to cancel because their parent ended; each is cancelled by a commit of its own, then unmarked.",
 )
 
 history = Table(

@@ -134,7 +134,7 @@ async def doomed(stepwell: Stepwell, crash: Crash) -> AsyncIterator[Process]:
                 stepwell.process = None
                 crash.bury()
                 await process.close(hand_over=False)
-                process.services.threads.close()
+                process.shared.threads.close()
 
 
 async def bury(process: Process) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from stepwell.engine.run import Moment
 from stepwell.errors import StepwellError
 from stepwell.execution.clock import microseconds, to_datetime, to_moment
-from stepwell.execution.services import Services
+from stepwell.execution.shared import Shared
 from stepwell.runner.start import Origin, Start, prepare
 from stepwell.store import schedules
 from stepwell.store.apply import Applier
@@ -50,12 +50,12 @@ class Firing:
 
     app_name: str
     schedule: Schedule
-    services: Services
+    shared: Shared
     applier: Applier
 
     def look(self, connection: Connection) -> Looked:
         """Everything that is due now is settled."""
-        now = self.services.clock.now()
+        now = self.shared.clock.now()
         row = schedules.load(connection, self.app_name, self.schedule.name)
         due = self._due(self._since(row, now), now)
         paused = row.paused if row else 0
@@ -144,7 +144,7 @@ class Firing:
 
     def _begin(self, connection: Connection, tick: TickRow, now: Moment) -> str | None:
         try:
-            _, commit = prepare(self.services, *self._start(tick, now))
+            _, commit = prepare(self.shared, *self._start(tick, now))
             [answer] = self.applier.begin(connection, [(commit,)])
             if isinstance(answer, Exception):
                 raise answer

@@ -132,7 +132,7 @@ async def _call(binding: Binding, given: Mapping[str, Any], identity: str, openi
     runner = HandlerRunner(opening, Calls(identity))
     shown = runner if binding.asynchronous else runner.blocking
     try:
-        await binding.call({**given, "runner": shown}, opening.services.threads)
+        await binding.call({**given, "runner": shown}, opening.shared.threads)
     except Exception:
         log.exception("the handler of %s failed", identity)
         raise

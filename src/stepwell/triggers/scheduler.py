@@ -37,9 +37,9 @@ class Scheduler:
 
     def __init__(self, core: Core, apps: Iterable[Triggers]) -> None:
         self._core = core
-        self._clock = core.services.clock
+        self._clock = core.shared.clock
         self._firings: dict[_Name, Firing] = {
-            (app.name, one.name): Firing(app.name, one, core.services, core.store.applier)
+            (app.name, one.name): Firing(app.name, one, core.shared, core.store.applier)
             for app in apps
             for one in app.schedules
         }

@@ -87,7 +87,7 @@ class Reception:
         core = self._opening.core
         try:
             body = await read_body(known.get("content-length"), chunks, self._max_bytes)
-            now = to_datetime(core.services.clock.now())
+            now = to_datetime(core.shared.clock.now())
             delivery = self._route.verify.verify(known, body, now)
         except PayloadTooLarge as error:
             return Answer(413, str(error))
@@ -130,11 +130,11 @@ class Reception:
     def _take(self, core: Core, delivery: Delivery, event: WebhookEvent) -> Callable[[Connection], _Taken]:
         start = Start(webhook_workflow(self._route.name), event.to_json())
         origin = Origin(self._app_name, SYSTEM_USER, internal=1)
-        definition, commit = prepare(core.services, start, origin, core.passes.worker_id)
+        definition, commit = prepare(core.shared, start, origin, core.passes.worker_id)
 
         def operation(connection: Connection) -> _Taken:
             known = deliveries.find(connection, self._app_name, self._route.name, delivery.id)
-            now = core.services.clock.now()
+            now = core.shared.clock.now()
             if known is None:
                 core.store.applier.create(connection, [commit])
                 row = DeliveryRow(self._app_name, self._route.name, delivery.id, commit.run.id, now)

@@ -40,7 +40,7 @@ class Sweep:
         self._queue = queue
         self._heart = heart
         self._observer = Observer(lease_seconds)
-        self._clock = operations.services.clock
+        self._clock = operations.shared.clock
         self._due_changed = asyncio.Event()
         self._children = asyncio.Event()
         self._changed = asyncio.Event()

@@ -1,20 +1,307 @@
-"""The tables of the first version."""
+"""The tables of the first version, written out: what `tables.py` says later is the work of later revisions."""
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
-
-from stepwell.store.tables import metadata
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
+_TABLES = (
+    "deliveries",
+    "documents",
+    "endings",
+    "history",
+    "listeners",
+    "runs",
+    "schedules",
+    "signals",
+    "steps",
+    "ticks",
+    "workers",
+    "workspaces",
+)
+
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind(), checkfirst=False)
+    op.create_table(
+        "stepwell_deliveries",
+        sa.Column("app_name", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("delivery_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("app_name", "route", "delivery_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("stepwell_deliveries_received", "stepwell_deliveries", ["received_at"], unique=False)
+    op.create_table(
+        "stepwell_documents",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("meta", sa.Text(), nullable=True),
+        sa.Column("errors", sa.Text(), nullable=True),
+        sa.Column("internal", sa.SmallInteger(), nullable=False),
+        sa.Column("transition", sa.Text(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("replaced_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "stepwell_documents_key",
+        "stepwell_documents",
+        ["run_id", "key"],
+        unique=True,
+        sqlite_where=sa.text("key IS NOT NULL AND replaced_at IS NULL"),
+        postgresql_where=sa.text("key IS NOT NULL AND replaced_at IS NULL"),
+    )
+    op.create_index("stepwell_documents_run", "stepwell_documents", ["run_id", "position"], unique=False)
+    op.create_table(
+        "stepwell_endings",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("marked_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "stepwell_history",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("transition", sa.Text(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("target", sa.Text(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("trace", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("signal_id", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "version"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "stepwell_listeners",
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("app_name", sa.Text(), nullable=False),
+        sa.Column("workflow_name", sa.Text(), nullable=False),
+        sa.Column("transition", sa.Text(), nullable=False),
+        sa.Column("matched", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "event", "transition", "matched"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "stepwell_listeners_event",
+        "stepwell_listeners",
+        ["event", "app_name", "workflow_name", "transition", "matched"],
+        unique=False,
+    )
+    op.create_table(
+        "stepwell_runs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("app_name", sa.Text(), nullable=False),
+        sa.Column("workflow_name", sa.Text(), nullable=False),
+        sa.Column("workflow_version", sa.Integer(), nullable=False),
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("parent_id", sa.Text(), nullable=True),
+        sa.Column("callback", sa.Text(), nullable=True),
+        sa.Column("callback_meta", sa.Text(), nullable=True),
+        sa.Column("on_parent_end", sa.Text(), nullable=True),
+        sa.Column("internal", sa.SmallInteger(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("args", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("inbox", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("claim", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("visit", sa.Integer(), nullable=False),
+        sa.Column("entered_at", sa.BigInteger(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("failing", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("bound", sa.Text(), nullable=True),
+        sa.Column("bound_signal", sa.Text(), nullable=True),
+        sa.Column("moves_to", sa.Text(), nullable=True),
+        sa.Column("detours", sa.Text(), nullable=True),
+        sa.Column("automatic", sa.Integer(), nullable=False),
+        sa.Column("takeovers", sa.Integer(), nullable=False),
+        sa.Column("ready_at", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("deadline", sa.BigInteger(), nullable=True),
+        sa.Column("children", sa.Integer(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "stepwell_runs_children",
+        "stepwell_runs",
+        ["parent_id"],
+        unique=False,
+        sqlite_where=sa.text("parent_id IS NOT NULL"),
+        postgresql_where=sa.text("parent_id IS NOT NULL"),
+    )
+    op.create_index(
+        "stepwell_runs_due",
+        "stepwell_runs",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "stepwell_runs_finished",
+        "stepwell_runs",
+        ["finished_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
+    op.create_index(
+        "stepwell_runs_key",
+        "stepwell_runs",
+        ["app_name", "user_id", "idempotency_key"],
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+    op.create_index(
+        "stepwell_runs_owned",
+        "stepwell_runs",
+        ["owner"],
+        unique=False,
+        sqlite_where=sa.text("owner IS NOT NULL"),
+        postgresql_where=sa.text("owner IS NOT NULL"),
+    )
+    op.create_index(
+        "stepwell_runs_ready",
+        "stepwell_runs",
+        ["app_name", "workflow_name", sa.literal_column("priority DESC"), "ready_at"],
+        unique=False,
+        sqlite_where=sa.text("ready_at IS NOT NULL"),
+        postgresql_where=sa.text("ready_at IS NOT NULL"),
+    )
+    op.create_index("stepwell_runs_workspace", "stepwell_runs", ["workspace_id", "id"], unique=False)
+    op.create_table(
+        "stepwell_schedules",
+        sa.Column("app_name", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("paused", sa.SmallInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("app_name", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "stepwell_signals",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=True),
+        sa.Column("meta", sa.Text(), nullable=True),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("visit", sa.Integer(), nullable=True),
+        sa.Column("accepted_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "stepwell_signals_key",
+        "stepwell_signals",
+        ["run_id", "idempotency_key"],
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+    op.create_index(
+        "stepwell_signals_open",
+        "stepwell_signals",
+        ["run_id", "accepted_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_index("stepwell_signals_run", "stepwell_signals", ["run_id", "accepted_at", "id"], unique=False)
+    op.create_table(
+        "stepwell_steps",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("visit", sa.Integer(), nullable=False),
+        sa.Column("transition", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "visit", "transition", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "stepwell_ticks",
+        sa.Column("app_name", sa.Text(), nullable=False),
+        sa.Column("schedule", sa.Text(), nullable=False),
+        sa.Column("scheduled_at", sa.BigInteger(), nullable=False),
+        sa.Column("fired_at", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("app_name", "schedule", "scheduled_at"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("stepwell_ticks_fired", "stepwell_ticks", ["fired_at"], unique=False)
+    op.create_table(
+        "stepwell_workers",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("counter", sa.Integer(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("takes", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "stepwell_workspaces",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("app_name", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("stepwell_workspaces_of", "stepwell_workspaces", ["app_name", "user_id"], unique=True)
 
 
 def downgrade() -> None:
-    metadata.drop_all(op.get_bind())
+    for table in _TABLES:
+        op.drop_table(f"stepwell_{table}")

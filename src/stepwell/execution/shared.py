@@ -27,7 +27,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class Shared:
     """Shared by all runs of a process."""
 
     registry: Registry
