@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, everything, reaches
 from stepwell import END, Event, Retry, Signal, Workflow, transition
@@ -449,3 +450,32 @@ async def test_fault_04_an_event_of_a_method_exists_with_its_checkpoint_only(
         assert len(runs) == started
         for run in runs:
             assert await stepwell.runner.handle(run.workflow_id).result(8) == "u1:i1"
+
+
+validated_in: set[str] = set()
+
+
+class Noted(BaseModel):
+    """Its validator notes in which thread it runs."""
+
+    @model_validator(mode="after")
+    def noted(self) -> Noted:
+        validated_in.add(threading.current_thread().name)
+        return self
+
+
+class Validated(Workflow):
+    @transition(target="open")
+    async def go(self) -> None: ...
+
+    @transition("open", END, wait=True)
+    async def answer(self, noted: Noted) -> None: ...
+
+
+async def test_validators_never_run_in_the_thread_that_writes_for_everybody(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Validated]) as stepwell:
+        parked = await stepwell.runner.run_sync(Validated, **ME)
+        validated_in.clear()
+        await stepwell.runner.signal(parked.workflow_id or "", "answer", {})
+        await stepwell.runner.handle(parked.workflow_id or "").result(8)
+        assert validated_in == {threading.current_thread().name}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from stepwell.definition.codec import canonical
 from stepwell.definition.inputs import payload_json
-from stepwell.definition.model import Definition
+from stepwell.definition.model import Definition, Transition
 from stepwell.engine.choose import decide
 from stepwell.engine.commit import Resume
 from stepwell.engine.control import cancel, retry
@@ -37,6 +38,13 @@ def visible(run: Run | None, workflow_id: str, user_id: str | None) -> Run:
     return run
 
 
+class Payload(NamedTuple):
+    """A signal's data as JSON, valid for the method that was to take it when it was checked."""
+
+    method: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Operations:
     """Each returns a function of a connection, which the writer or the caller's transaction calls."""
@@ -45,14 +53,20 @@ class Operations:
     applier: Applier
 
     def signal(
-        self, workflow_id: str, name: str, data: object, user_id: str | None, key: str | None
+        self,
+        workflow_id: str,
+        name: str,
+        data: object,
+        user_id: str | None,
+        key: str | None,
+        checked: Payload | None = None,
     ) -> Callable[[Connection], Run]:
-        """The run, with the signal in its inbox; once per idempotency key."""
+        """The run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before."""
 
         def operation(connection: Connection) -> Run:
             run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
             definition = self.definition(run)
-            text = self._payload(definition, run, name, data)
+            text = self._payload(definition, run, name, data, checked)
             if key is not None and (earlier := signals.by_key(connection, run.id, key)):
                 return _same_signal(run, earlier, name, text, key)
             now = self.shared.clock.now()
@@ -63,10 +77,17 @@ class Operations:
 
         return operation
 
-    def _payload(self, definition: Definition, run: Run, name: str, data: object) -> str:
-        candidates = takers(definition, name)
-        here = next((t for t in candidates if t.source == run.place), candidates[0])
-        return payload_json(definition, here, data, self.shared.limits.payload)
+    def payload(self, run: Run, name: str, data: object) -> Payload:
+        """The validated data of a signal, for where the run is now. User code runs here: not for the writer's thread."""
+        definition = self.definition(run)
+        taker = _taker(definition, run, name)
+        return Payload(taker.method, payload_json(definition, taker, data, self.shared.limits.payload))
+
+    def _payload(self, definition: Definition, run: Run, name: str, data: object, checked: Payload | None) -> str:
+        taker = _taker(definition, run, name)
+        if checked is not None and checked.method == taker.method:
+            return checked.text
+        return payload_json(definition, taker, data, self.shared.limits.payload)
 
     def cancel(
         self, workflow_id: str, user_id: str | None, reason: str | None, executing: str | None = None
@@ -123,6 +144,11 @@ class Operations:
                 f"Run {run.id} is of {run.app_name}/{run.workflow_name}, which isn't registered in this process."
             )
         return found
+
+
+def _taker(definition: Definition, run: Run, name: str) -> Transition:
+    candidates = takers(definition, name)
+    return next((t for t in candidates if t.source == run.place), candidates[0])
 
 
 def accept_event(shared: Shared) -> Callable[[Run, Resume, int, int], SignalRow | None]:

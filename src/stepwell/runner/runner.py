@@ -213,7 +213,11 @@ class WorkflowRunner(Reader):
         StoreUnavailable; the run is untouched then.
         """
         key = checked_key(idempotency_key) or self._derived_key("signal", workflow_id, name, data)
-        operation = self.core.operations.signal(workflow_id, name, data, self._only(user_id), key)
+        operations, checked = self.core.operations, None
+        if connection is None:
+            # Validators are user code: they run here, and not in the thread that writes for everybody.
+            checked = operations.payload(await self._row(workflow_id, user_id), name, data)
+        operation = operations.signal(workflow_id, name, data, self._only(user_id), key, checked)
         return self._model(await self.core.write(operation, connection))
 
     async def emit(
