@@ -42,14 +42,17 @@ PUBLIC = [
 ]
 
 ERRORS = [
+    "BadSignature",
     "ConfigurationError",
     "DefinitionError",
     "IdempotencyConflict",
     "InvalidArgs",
     "InvalidPayload",
     "LeaseLost",
+    "NoAccess",
     "NonRetryable",
     "NotBuilt",
+    "NotSignedIn",
     "PayloadTooLarge",
     "RetryAfter",
     "RunFailed",

@@ -20,6 +20,9 @@
     ├── RunFailed                 result() of a run that failed or was cancelled
     ├── LeaseLost                 this process no longer owns the run it executes
     ├── StoreUnavailable          the database can't be reached or refuses to write
+    ├── BadSignature              a webhook isn't provably from its sender, or not from now
+    ├── NotSignedIn               the application found no user for a request
+    ├── NoAccess                  nobody has said who may see this
     ├── NonRetryable              raised by authors: no retry can help
     └── RetryAfter                raised by authors: try again after this long
 
@@ -33,14 +36,17 @@ from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 __all__ = [
+    "BadSignature",
     "ConfigurationError",
     "DefinitionError",
     "IdempotencyConflict",
     "InvalidArgs",
     "InvalidPayload",
     "LeaseLost",
+    "NoAccess",
     "NonRetryable",
     "NotBuilt",
+    "NotSignedIn",
     "PayloadTooLarge",
     "RetryAfter",
     "RunFailed",
@@ -201,6 +207,24 @@ class StoreUnavailable(StepwellError):
         self.outcome: Literal["nothing", "unknown"] = outcome
         self.workflow_id = workflow_id
         super().__init__(message)
+
+
+class BadSignature(StepwellError):
+    """The request isn't provably from the sender, or not from now. Its text is for the log, never for the caller."""
+
+    http_status = 401
+
+
+class NotSignedIn(StepwellError):
+    """The application's own dependency found no user."""
+
+    http_status = 401
+
+
+class NoAccess(StepwellError):
+    """Nobody has said who may see this."""
+
+    http_status = 403
 
 
 class NonRetryable(StepwellError):

@@ -7,23 +7,11 @@ from typing import Any
 
 from fastapi import Depends, params
 
-from stepwell.errors import ConfigurationError, StepwellError
+from stepwell.errors import ConfigurationError, NoAccess, NotSignedIn
 from stepwell.http.served import Served
 from stepwell.runner.runner import WorkflowRunner
 
 RunnerOf = Callable[..., Awaitable[WorkflowRunner]]
-
-
-class NoAccess(StepwellError):
-    """Nobody has said who may see this."""
-
-    http_status = 403
-
-
-class NotSignedIn(StepwellError):
-    """The application's own dependency found no user."""
-
-    http_status = 401
 
 
 _CURE = (

@@ -12,8 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
-from stepwell.errors import StepwellError, StoreUnavailable
-from stepwell.triggers.verify import BadSignature
+from stepwell.errors import BadSignature, StepwellError, StoreUnavailable
 from stepwell.triggers.webhooks import UNSIGNED
 
 log = logging.getLogger("stepwell.http")

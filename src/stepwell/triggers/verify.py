@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from stepwell.errors import StepwellError
+from stepwell.errors import BadSignature
 
-
-class BadSignature(StepwellError):
-    """The request isn't provably from the sender, or not from now. Its text is for the log, never for the caller."""
-
-    http_status = 401
+__all__ = ["BadSignature", "Delivery", "Verifier", "lower_headers"]
 
 
 @dataclass(frozen=True, slots=True)
