@@ -141,11 +141,6 @@ async def test_a_refused_start_stores_nothing(stepwell_on: StepwellOn, case: str
 # A stateless run asks no database: there, a workspace is a name like any other.
 NOWHERE = ("unknown workspace", True)
 RUN_SYNC = [one for case in STARTS for stateless in (False, True) if (one := (case, stateless)) != NOWHERE]
-    (case, stateless)
-    for case in STARTS
-    for stateless in (False, True)
-    if (case, stateless) != ("unknown workspace", True)
-]
 
 
 @pytest.mark.parametrize(("case", "stateless"), RUN_SYNC)
