@@ -27,6 +27,17 @@ def test_writing_workflows_loads_no_database_and_no_web_framework() -> None:
     )
 
 
+def test_listing_workflows_loads_neither_before_it_is_opened() -> None:
+    code = """
+from stepwell import END, App, Settings, Stepwell, Workflow, transition
+class Nothing(Workflow):
+    @transition(target=END)
+    async def go(self) -> None: ...
+Stepwell(apps=[App("a", workflows=[Nothing])], settings=Settings(database_url="sqlite:///never.db"))
+"""
+    assert not loaded_by(code) & HEAVY
+
+
 def test_the_package_is_imported_in_no_time() -> None:
     code = "import time\nbegin = time.perf_counter()\nimport stepwell\nprint(time.perf_counter() - begin)"
     seconds = median(float(python(code)) for _ in range(5))

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from stepwell.definition.signal import Signal
     from stepwell.definition.workflow import Workflow, transition
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
-    from stepwell.runner import Start, WorkflowRunner
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
+    from stepwell.runner.runner import WorkflowRunner
+    from stepwell.runner.start import Start
     from stepwell.settings import Settings
     from stepwell.triggers.event import WebhookEvent
     from stepwell.triggers.tick import Tick
@@ -79,14 +80,14 @@ _HOME = {
     "START": "stepwell.definition.model",
     "Settings": "stepwell.settings",
     "Signal": "stepwell.definition.signal",
-    "Start": "stepwell.runner",
+    "Start": "stepwell.runner.start",
     "Stepwell": "stepwell.app",
     "StepwellError": "stepwell.errors",
     "StoredDocument": "stepwell.runner.models",
     "Tick": "stepwell.triggers.tick",
     "WebhookEvent": "stepwell.triggers.event",
     "Workflow": "stepwell.definition.workflow",
-    "WorkflowRunner": "stepwell.runner",
+    "WorkflowRunner": "stepwell.runner.runner",
     "transition": "stepwell.definition.workflow",
 }
 

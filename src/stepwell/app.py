@@ -17,11 +17,8 @@ from stepwell.errors import ConfigurationError, DefinitionError, NotBuilt
 from stepwell.execution.clock import Clock, SystemClock
 from stepwell.execution.shared import Limits, Shared
 from stepwell.execution.threads import Threads
-from stepwell.process import Process
 from stepwell.runner.opening import Opening
-from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
-from stepwell.store.runs import Lane
 from stepwell.triggers.declare import (
     Schedule,
     WebhookRoute,
@@ -30,11 +27,17 @@ from stepwell.triggers.declare import (
     interval_schedule,
     webhook_route,
 )
-from stepwell.triggers.handlers import check_schedule, check_webhook, handler_definitions, refuse_shared_paths
 from stepwell.triggers.verify import Verifier
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from stepwell.process import Process
+    from stepwell.runner.runner import WorkflowRunner
+    from stepwell.store.runs import Lane
+
+# What opens, executes or serves is imported where that happens: a module that only lists its workflows in an App loads
+# neither the database layer nor the web framework.
 
 __all__ = ["App", "Stepwell"]
 
@@ -96,6 +99,8 @@ class App:
 
         def declare(handler: H) -> H:
             route = webhook_route(path, verify=verify, handler=handler, name=name)
+            from stepwell.triggers.handlers import check_webhook
+
             check_webhook(self, route)
             self._refuse_twice("webhook", [*self.webhooks, route])
             self.webhooks.append(route)
@@ -104,6 +109,8 @@ class App:
         return declare
 
     def _add(self, schedule: Schedule) -> None:
+        from stepwell.triggers.handlers import check_schedule
+
         check_schedule(self, schedule)
         self._refuse_twice("schedule", [*self.schedules, schedule])
         self.schedules.append(schedule)
@@ -165,6 +172,8 @@ class Stepwell:
     @property
     def runner(self) -> WorkflowRunner:
         """The verbs. Usable while this Stepwell is open; `run_sync(..., stateless=True)` at any time."""
+        from stepwell.runner.runner import WorkflowRunner
+
         return WorkflowRunner(self.opening)
 
     async def faults(self) -> list[str]:
@@ -191,6 +200,10 @@ class Stepwell:
 
     def _declare(self) -> None:
         """The handlers of all triggers are registered. Again when it opens: decorators may follow the composition root."""
+        if not any(app.schedules or app.webhooks for app in self.apps.values()):
+            return
+        from stepwell.triggers.handlers import handler_definitions, refuse_shared_paths
+
         refuse_shared_paths(self.apps.values())
         for name, app in self.apps.items():
             self._shared.registry.add(name, handler_definitions(app, self.opening))
@@ -200,6 +213,8 @@ class Stepwell:
     async def __aenter__(self) -> Stepwell:
         if self.process is not None:
             raise ConfigurationError("This Stepwell is open already: open it once per process.")
+        from stepwell.process import Process
+
         self._declare()
         self.process = Process(self._shared, self.settings, self.opening, list(self.apps.values()), self.lanes)
         try:

@@ -16,7 +16,7 @@ from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.matching import event_key
 from stepwell.errors import InvalidArgs, InvalidPayload
 from stepwell.execution.shared import Shared, new_id
-from stepwell.store.workspaces import workspace_of
+from stepwell.store.identity import workspace_of
 
 log = logging.getLogger("stepwell.events")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from stepwell.errors import StepwellError
 from stepwell.execution.shared import Shared
-from stepwell.runner.core import Core
+
+if TYPE_CHECKING:
+    from stepwell.runner.core import Core
 
 
 class Opening:

@@ -17,7 +17,7 @@ from stepwell.engine.commit import Commit
 from stepwell.errors import InvalidArgs
 from stepwell.execution.clock import microseconds, to_moment
 from stepwell.execution.shared import Shared, new_id
-from stepwell.store.workspaces import workspace_of
+from stepwell.store.identity import workspace_of
 
 if TYPE_CHECKING:
     from stepwell.definition.workflow import Workflow

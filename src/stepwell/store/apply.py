@@ -16,8 +16,9 @@ from stepwell.definition.codec import canonical
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.run import Run, SignalRow
 from stepwell.errors import IdempotencyConflict, LeaseLost, WorkspaceNotFound
-from stepwell.store import documents, history, listeners, rows, runs, signals, workspaces
+from stepwell.store import documents, history, listeners, outcome, rows, runs, signals, workspaces
 from stepwell.store.base import Started, WorkspaceRow
+from stepwell.store.identity import workspace_of
 from stepwell.store.tables import endings
 from stepwell.store.tables import runs as runs_table
 
@@ -89,7 +90,7 @@ class Applier:
 
     def _check_workspace(self, connection: Connection, run: Run) -> None:
         # That a workspace is known says nothing about whose it is.
-        if run.workspace_id == workspaces.workspace_of(run.app_name, run.user_id):
+        if run.workspace_id == workspace_of(run.app_name, run.user_id):
             return
         found = workspaces.load(connection, run.workspace_id)
         if found is None or found.user_id != run.user_id:
@@ -106,7 +107,7 @@ class Applier:
                 [
                     WorkspaceRow(workspace_id, run.app_name, run.user_id, run.created_at)
                     for workspace_id, run in wanted.items()
-                    if workspace_id == workspaces.workspace_of(run.app_name, run.user_id)
+                    if workspace_id == workspace_of(run.app_name, run.user_id)
                 ],
             )
         rows.insert(connection, runs_table, [commit.run for commit in commits])
@@ -123,7 +124,8 @@ class Applier:
         for commit in commits:
             fence = fences.get(commit.run.id)
             if fence is None or (fence.version, fence.claim) != (commit.version, commit.claim):
-                answers.append(_lost(commit))
+                # Who was told that the outcome is unknown asks again (semantics 35).
+                answers.append(outcome.repeated(connection, commit) or _lost(commit))
                 continue
             run = _due_if_signalled(commit.run, fence.inbox)
             answers.append(run)
@@ -161,9 +163,15 @@ class Applier:
     # -- events ---------------------------------------------------------------------------------------------------
 
     def emit(self, connection: Connection, emission: Emission, now: int) -> tuple[list[str], list[str]]:
-        """The ids of the runs that the event started and of those that it resumed; once per event id."""
-        answers = self.begin(connection, [(commit,) for commit in emission.starts])
-        started = [answer[0].run.id for answer in answers if isinstance(answer, list)]
+        """The ids of the runs that the event started and of those that it resumed; once per event id.
+
+        Raises IdempotencyConflict if the event of this id had other data: nothing of it may be committed then.
+        """
+        started = []
+        for answer in self.begin(connection, [(commit,) for commit in emission.starts]):
+            if isinstance(answer, Exception):
+                raise answer
+            started.append(answer[0].run.id)
         resumed = [
             run_id
             for resume in emission.resumes
@@ -177,7 +185,12 @@ class Applier:
         run = runs.load_one(connection, run_id)
         if run is None:
             return False
-        if signals.by_key(connection, run_id, key) is not None:
+        earlier = signals.by_key(connection, run_id, key)
+        if earlier is not None:
+            if canonical(earlier.data) != canonical(resume.data):
+                raise IdempotencyConflict(
+                    f"The event id {event_id!r} has resumed run {run_id} with other data: use another event_id."
+                )
             return True
         signal = self.accept_event(run, resume, signals.open_count(connection, run_id), now)
         if signal is None:

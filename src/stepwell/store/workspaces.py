@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from uuid import UUID, uuid5
 
 from sqlalchemy import Connection
 
 from stepwell.store import rows
 from stepwell.store.base import WorkspaceRow
 from stepwell.store.tables import workspaces
-
-_NAMESPACE = UUID("0b6a3a5e-5d0c-5f0e-9c55-7a9f2f1f6f10")
-
-
-@lru_cache(maxsize=4096)
-def workspace_of(app_name: str, user_id: str) -> str:
-    """The id of the workspace of (app, user). It is derived, so that no start has to ask for it first."""
-    return str(uuid5(_NAMESPACE, f"{app_name}\0{user_id}"))
 
 
 def ensure(connection: Connection, wanted: Iterable[WorkspaceRow]) -> None:
