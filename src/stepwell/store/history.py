@@ -25,8 +25,10 @@ def append(connection: Connection, added: Sequence[HistoryRow], keep_states: int
 def _forget_states(connection: Connection, run_id: str, before: int) -> None:
     # The last state at or before the window stays: rows after it that didn't change the state lean on it.
     connection.exec_driver_sql(
-        "UPDATE stepwell_history SET state=NULL WHERE run_id=? AND state IS NOT NULL AND version<("
-        " SELECT max(version) FROM stepwell_history WHERE run_id=? AND version<=? AND state IS NOT NULL)",
+        "UPDATE stepwell_history INDEXED BY stepwell_history_states SET state=NULL"
+        " WHERE run_id=? AND state IS NOT NULL AND version<("
+        " SELECT max(version) FROM stepwell_history INDEXED BY stepwell_history_states"
+        " WHERE run_id=? AND version<=? AND state IS NOT NULL)",
         (run_id, run_id, before),
     )
 
@@ -47,6 +49,13 @@ def of_run(connection: Connection, run_id: str, after: int = -1, limit: int = 10
         state = row.state if row.state is not None else state
         result.append(History(row, state))
     return result
+
+
+def at(connection: Connection, run_id: str, version: int) -> HistoryRow | None:
+    """The row of this version, or None."""
+    sql = f"SELECT {_ALL} FROM stepwell_history WHERE run_id=? AND version=?"
+    found = rows.fetch(connection, HistoryRow._make, sql, run_id, version)
+    return found[0] if found else None
 
 
 def _state_at(connection: Connection, run_id: str, version: int) -> str | None:

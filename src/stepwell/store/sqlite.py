@@ -16,6 +16,18 @@ from stepwell.errors import ConfigurationError
 # Pages in the WAL before it is moved into the file: 16 MiB, so that a busy writer isn't interrupted every 100 ms.
 _CHECKPOINT_PAGES = 4000
 
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_UNAVAILABLE = _BUSY | {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+}
+
 
 def path_of(url: str) -> str:
     """The file of a SQLite URL. Raises ConfigurationError for a database in memory: processes couldn't share it."""
@@ -81,8 +93,19 @@ def is_busy(error: BaseException | None) -> bool:
     """True if somebody else holds the write lock: worth waiting for."""
     if not isinstance(error, sqlite3.OperationalError):
         return False
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _BUSY
     text = str(error)
     return "locked" in text or "busy" in text
+
+
+def concerns_database(error: BaseException | None) -> bool:
+    """True if the database can't be written at all now; False if it refused this one statement."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return isinstance(error, sqlite3.OperationalError)
+    return code & 0xFF in _UNAVAILABLE
 
 
 def lock(connection: Connection) -> None:

@@ -12,14 +12,20 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stepwell.engine.commit import Commit
+from stepwell.engine.run import Run
 from stepwell.errors import ConfigurationError, NotBuilt, StoreUnavailable
 from stepwell.settings import Settings
-from stepwell.store import sqlite
+from stepwell.store import outcome, sqlite
 from stepwell.store.apply import AcceptEvent, Applier
+from stepwell.store.base import Advance
 from stepwell.store.migrate import check, upgrade
 from stepwell.store.writer import Writer
 
 T = TypeVar("T")
+
+_READERS = 3
+"""Reads at once: the pool has one connection more, for `data_version`. Waiting for the pool itself would time out."""
 
 
 class Store:
@@ -41,6 +47,8 @@ class Store:
         self._reader = sqlite.reader_engine(self.path, settings.busy_seconds)
         self._transactions = sqlite.transaction_engine(self.path, settings.busy_seconds)
         self._watch: AsyncConnection | None = None
+        self._reading = asyncio.Semaphore(_READERS)
+        self._closed = False
 
     async def open(self) -> None:
         """The tables are those of this version, and the writer runs. Raises StoreUnavailable or ConfigurationError."""
@@ -53,23 +61,42 @@ class Store:
 
     async def close(self) -> None:
         """Everything that was handed over is written, and every connection is closed."""
-        await self.writer.stop()
-        if self._watch is not None:
-            await self._watch.close()
-            self._watch = None
-        await self._reader.dispose()
-        await self._transactions.dispose()
+        try:
+            await self.writer.stop()
+        finally:
+            self._closed = True
+            watch, self._watch = self._watch, None
+            if watch is not None:
+                await watch.close()
+            await self._reader.dispose()
+            await self._transactions.dispose()
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """What `query` found. Raises StoreUnavailable."""
+        """What `query` found, after the reads before it where there are many. Raises StoreUnavailable."""
         try:
-            async with self._reader.connect() as connection:
-                return await connection.run_sync(query)
-        except (DBAPIError, sqlite3.Error) as error:
+            async with self._reading:
+                self._check_open()
+                async with self._reader.connect() as connection:
+                    return await connection.run_sync(query)
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreUnavailable(f"The database can't be read: {error}") from error
+
+    async def stored(self, commit: Commit, run: Run) -> bool:
+        """Whether this commit, whose answer was lost, made the run what `run` says (semantics 35).
+
+        Raises StoreUnavailable with the outcome "unknown" if the database can't tell.
+        """
+        try:
+            found = await self.read(lambda connection: outcome.commit_stored(connection, commit, run))
+        except StoreUnavailable as error:
+            raise outcome.unknown(Advance(commit), error) from error
+        if found is None:
+            raise outcome.unknown(Advance(commit), "others have had the run since")
+        return found
 
     async def data_version(self) -> int:
         """Changes whenever another connection, this process's writer included, has committed something."""
+        self._check_open()
         try:
             if self._watch is None:
                 self._watch = await self._reader.connect()
@@ -80,6 +107,10 @@ class Store:
             if watch is not None:
                 await watch.invalidate()
             raise StoreUnavailable(f"The database can't be read: {error}") from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("This Stepwell is closed: nothing was read.")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

@@ -169,6 +169,14 @@ history = Table(
     PrimaryKeyConstraint("run_id", "version"),
     sqlite_with_rowid=False,
 )
+# A long run has forgotten most of its states: forgetting the next must not walk over those.
+Index(
+    "stepwell_history_states",
+    history.c.run_id,
+    history.c.version,
+    sqlite_where=text("state IS NOT NULL"),
+    postgresql_where=text("state IS NOT NULL"),
+)
 
 steps = Table(
     "stepwell_steps",

@@ -17,13 +17,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
-from stepwell.store import history, runs
+from stepwell.store import history, outcome, runs
 from stepwell.store.apply import Applier
 from stepwell.store.base import Advance, Begin, Call, Item, Record, Started
-from stepwell.store.sqlite import is_busy
+from stepwell.store.sqlite import concerns_database, is_busy
 
 log = logging.getLogger("stepwell.store")
 
@@ -146,43 +146,75 @@ class Writer:
             log.error("a transaction kept the write lane for %.0f s; going on without it", lane.seconds + 30)
 
     def _flush(self, batch: list[Entry]) -> None:
-        items = [item for _, item, _ in batch]
+        self._answer(batch, self._answers([item for _, item, _ in batch]))
+
+    def _answers(self, items: Sequence[Item]) -> list[Answer]:
+        deadline = time.monotonic() + self._busy_seconds
         try:
-            answers = self._attempt(items)
-        except StoreUnavailable as error:
-            answers = [error] * len(items)
+            return self._attempt(items, deadline)
+        except _Unavailable as error:
+            return [_unavailable(error.cause)] * len(items)
         except BaseException as error:  # noqa: BLE001 - whatever one item did, the others go on
-            answers = [error] if len(items) == 1 else self._one_by_one(items)
-        self._answer(batch, answers)
+            return [_refusal(error)] if len(items) == 1 else self._one_by_one(items)
 
     def _one_by_one(self, items: Sequence[Item]) -> list[Answer]:
+        deadline = time.monotonic() + self._busy_seconds
         answers: list[Answer] = []
         for item in items:
             try:
-                answers.extend(self._attempt([item]))
+                answers.extend(self._attempt([item], deadline))
+            except _Unavailable as error:  # as it is for this one, it is for all that are left
+                return answers + [_unavailable(error.cause)] * (len(items) - len(answers))
             except BaseException as error:  # noqa: BLE001
-                answers.append(error)
+                answers.append(_refusal(error))
         return answers
 
-    def _attempt(self, items: Sequence[Item]) -> list[Answer]:
-        deadline = time.monotonic() + self._busy_seconds
+    def _attempt(self, items: Sequence[Item], deadline: float) -> list[Answer]:
         while True:
             try:
                 return self._transaction(items)
             except (DBAPIError, sqlite3.Error) as error:
                 self._disconnect()
-                cause = error.orig if isinstance(error, DBAPIError) else error
+                cause = _cause(error)
                 if is_busy(cause) and time.monotonic() < deadline:
                     time.sleep(0.01)
                     continue
-                if isinstance(error, OperationalError) or isinstance(cause, sqlite3.OperationalError):
-                    raise StoreUnavailable(f"The database can't be written: {cause}. Nothing was stored.") from error
+                if concerns_database(cause):
+                    raise _Unavailable(cause) from error
                 raise
 
     def _transaction(self, items: Sequence[Item]) -> list[Answer]:
         connection = self._connect()
-        with connection.begin():
-            return apply_items(self._applier, connection, items)
+        transaction = connection.begin()
+        try:
+            answers = apply_items(self._applier, connection, items)
+        except BaseException:
+            transaction.rollback()
+            raise
+        try:
+            transaction.commit()
+        except (DBAPIError, sqlite3.Error) as error:
+            if is_busy(_cause(error)):
+                raise  # the transaction was still open
+            return self._after_lost_answer(items, answers, error)
+        return answers
+
+    def _after_lost_answer(self, items: Sequence[Item], answers: list[Answer], error: Exception) -> list[Answer]:
+        """The answers, if the commit that failed is there after all; raises `error` if it isn't (semantics 35)."""
+        self._disconnect()
+        try:
+            with self._engine.connect() as connection:
+                # A look, and no transaction: a database that can't be written may still answer.
+                looking = connection.execution_options(isolation_level="AUTOCOMMIT")
+                found = outcome.stored(looking, items, answers)
+        except (DBAPIError, sqlite3.Error):
+            log.warning("looking for what a failed commit left failed too", exc_info=True)
+            found = None
+        if found is None:
+            return [outcome.unknown(item, _cause(error)) for item in items]
+        if not found:
+            raise error
+        return answers
 
     def _connect(self) -> Connection:
         if self._connection is None:
@@ -200,7 +232,7 @@ class Writer:
     def _answer(self, batch: Sequence[Entry], answers: Sequence[Answer]) -> None:
         for (future, _, _), answer in zip(batch, answers, strict=True):
             if isinstance(future, Future):  # a thread waits, and must not wait for the loop
-                _resolve(future, answer)
+                _safely(_resolve, future, answer)
         try:
             self._loop.call_soon_threadsafe(self._deliver, batch, answers)
         except RuntimeError:  # the loop is closed: nobody waits any more
@@ -213,18 +245,56 @@ class Writer:
             if isinstance(item, Begin) and isinstance(answer, list):
                 self._applier.known_workspaces.update(started.run.workspace_id for started in answer)
             if then is not None:
-                then(answer)
-            _resolve(future, answer)
+                _safely(then, answer)
+            _safely(_resolve, future, answer)
         self.on_commit([(entry[1], answer) for entry, answer in zip(batch, answers, strict=True)])
 
 
 def _resolve(future: Any, answer: Answer) -> None:
     if future.done():
         return
+    if isinstance(answer, StopIteration):
+        # It can't be raised into a coroutine: it would end it.
+        wrapped = RuntimeError(f"a write raised StopIteration({answer.value!r})")
+        wrapped.__cause__ = answer
+        answer = wrapped
     if isinstance(answer, BaseException):
         future.set_exception(answer)
     else:
         future.set_result(answer)
+
+
+def _safely(act: Callable[..., None], *given: Any) -> None:
+    """The act is done, or its error is in the log: others wait for their answers."""
+    try:
+        act(*given)
+    except Exception:
+        log.exception("an answer of the writer could not be delivered")
+
+
+class _Unavailable(Exception):
+    """The database can't be written: nothing of this batch was stored."""
+
+    def __init__(self, cause: BaseException | None) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _unavailable(cause: object) -> StoreUnavailable:
+    return StoreUnavailable(f"The database can't be written: {cause}. Nothing was stored.")
+
+
+def _refusal(error: BaseException) -> BaseException:
+    cause = _cause(error)
+    if not isinstance(cause, sqlite3.OperationalError):
+        return error
+    refused = StoreUnavailable(f"The database refuses this write: {cause}. Nothing was stored.")
+    refused.__cause__ = error
+    return refused
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def apply_items(applier: Applier, connection: Connection, items: Sequence[Item]) -> list[Answer]:

@@ -92,6 +92,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "version"),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "stepwell_history_states",
+        "stepwell_history",
+        ["run_id", "version"],
+        unique=False,
+        sqlite_where=sa.text("state IS NOT NULL"),
+        postgresql_where=sa.text("state IS NOT NULL"),
+    )
     op.create_table(
         "stepwell_listeners",
         sa.Column("event", sa.Text(), nullable=False),
