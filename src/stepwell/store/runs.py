@@ -15,6 +15,13 @@ from stepwell.store.tables import runs
 _ALL = rows.columns(runs)
 _MOVING = Run._fields[CREATED_FIELDS:]
 _ADVANCE = f"UPDATE stepwell_runs SET {', '.join(f'{name}=?' for name in _MOVING)} WHERE id=? AND version=? AND claim=?"
+_DELAYED = "status='retrying' AND due_at IS NOT NULL"
+_FREE = (
+    "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, takeovers=takeovers+?,"
+    f" status=CASE WHEN {_DELAYED} THEN status ELSE 'pending' END, due_at=CASE WHEN {_DELAYED} THEN due_at END,"
+    f" ready_at=CASE WHEN {_DELAYED} THEN NULL ELSE ? END, updated_at=?"
+)
+"""Nobody owns it any more. Who owned it may have waited out the delay of a retry: that goes on to count."""
 _IN = "IN (SELECT value FROM json_each(?))"
 
 Lane = tuple[str, str]
@@ -137,28 +144,23 @@ def owned(connection: Connection, worker: str) -> dict[str, int]:
 
 
 def take_over(connection: Connection, owner: str, now: Moment, *, counts: bool = True) -> list[str]:
-    """The ids of the runs that `owner` held: ready for others, at their last checkpoint.
+    """The ids of the runs that `owner` held: ready for others, at their last checkpoint, or when their delay is over.
 
     `counts` says whether it died with them; a worker that leaves hands them over.
     """
-    cursor = connection.exec_driver_sql(
-        "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, takeovers=takeovers+?, status='pending', due_at=NULL,"
-        " ready_at=?, updated_at=? WHERE owner=? RETURNING id",
-        (int(counts), now, now, owner),
-    )
+    cursor = connection.exec_driver_sql(f"{_FREE} WHERE owner=? RETURNING id", (int(counts), now, now, owner))
     return [row[0] for row in cursor.fetchall()]
 
 
 def release(connection: Connection, worker: str, claims: Iterable[tuple[str, int]], now: Moment) -> int:
-    """How many of these (id, claim) were still owned by `worker` and are ready for others now."""
-    parameters = [(now, now, run_id, worker, claim) for run_id, claim in claims]
+    """How many of these (id, claim) were still owned by `worker` and are ready for others now.
+
+    It counts as a take-over: what breaks a pass outside of user code would break the next as well, for ever.
+    """
+    parameters = [(1, now, now, run_id, worker, claim) for run_id, claim in claims]
     if not parameters:
         return 0
-    return connection.exec_driver_sql(
-        "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, status='pending', due_at=NULL, ready_at=?, updated_at=?"
-        " WHERE id=? AND owner=? AND claim=?",
-        parameters,
-    ).rowcount
+    return connection.exec_driver_sql(f"{_FREE} WHERE id=? AND owner=? AND claim=?", parameters).rowcount
 
 
 def strangers(connection: Connection) -> list[str]:
