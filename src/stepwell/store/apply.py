@@ -25,6 +25,9 @@ from stepwell.store.tables import runs as runs_table
 DERIVED_KEY: Final = "handler:"
 """How keys begin that were derived from a call: they stand for its workflow and args, as they were given, already."""
 
+_KNOWN: Final = 100_000
+"""Workspaces that a process remembers; a forgotten one is looked up once more."""
+
 AcceptEvent = Callable[[Run, Resume, int, int], SignalRow | None]
 """What an event makes of a run that listens and keeps so many signals, at a moment; None if it takes nothing."""
 
@@ -100,6 +103,8 @@ class Applier:
         """The runs of these commits exist, in workspaces that exist."""
         if not commits:
             return
+        if len(self.known_workspaces) > _KNOWN:
+            self.known_workspaces.clear()
         wanted = {c.run.workspace_id: c.run for c in commits if c.run.workspace_id not in self.known_workspaces}
         if wanted:
             workspaces.ensure(
