@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import Context
 
 from stepwell.engine.run import Run
+from stepwell.errors import StoreUnavailable
 from stepwell.execution.drive import Pass
 from stepwell.execution.scope import Reason
 from stepwell.execution.shared import Shared
@@ -28,11 +29,15 @@ class Passes:
         self.worker_id = worker_id
         self.slots = slots
         self.accepting = False
+        self.closing = False
+        """True once the process goes: nothing begins any more, and what it still gets hold of is left to others."""
         self.backlog = False
         """True while ready runs wait for a slot: then a new start queues behind them like any other."""
         self.on_end: Callable[[], None] = lambda: None
         self.storage: Storage = storage
         self._taken = 0
+        self._may_begin = asyncio.Event()
+        self._may_begin.set()
         self._running: dict[str, tuple[Pass, asyncio.Task[Run | None]]] = {}
 
     @property
@@ -73,8 +78,15 @@ class Passes:
         hold: bool = False,
         fresh: bool = False,
         context: Context | None = None,
-    ) -> asyncio.Task[Run | None]:
-        """The run is executed, in a task of Stepwell's. `extra` takes no slot; `reserved` uses one taken before."""
+    ) -> asyncio.Task[Run | None] | None:
+        """The run is executed, in a task of Stepwell's. `extra` takes no slot; `reserved` uses one taken before.
+
+        None while the process closes: the run is left as it is, and handed over with all others.
+        """
+        if self.closing:
+            if reserved:
+                self.unreserve()
+            return None
         if not extra and not reserved:
             self._taken += 1
         one = Pass(self.shared, self.storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
@@ -85,6 +97,10 @@ class Passes:
     async def _drive(self, one: Pass, extra: bool) -> Run | None:
         run_id = one.run.id
         try:
+            if not self._may_begin.is_set():
+                await self._may_begin.wait()
+                if one.stopped is not None:
+                    return None
             return await one.drive()
         except asyncio.CancelledError:
             raise
@@ -104,10 +120,26 @@ class Passes:
         if run_id in self._running:
             self._running[run_id][0].stop(reason)
 
+    def check_open(self) -> None:
+        """Raises StoreUnavailable once the process closes: what it is given now, it can't execute any more."""
+        if self.closing:
+            raise StoreUnavailable("This Stepwell is closing: nothing was stored.")
+
+    def hold_back(self) -> None:
+        """Whatever is launched from now on begins only with `go_on`."""
+        self._may_begin.clear()
+
+    def go_on(self) -> None:
+        """What was held back begins, unless it was stopped meanwhile."""
+        self._may_begin.set()
+
     def finish_all(self) -> None:
-        """What is executed here now comes to its end; nothing goes on to its next transition."""
+        """What is executed here now comes to its end; nothing goes on to its next transition, and nothing begins."""
+        self.closing = True
+        self.accepting = False
         for one, _ in self._running.values():
             one.finish()
+        self.go_on()
 
     def stop_all(self, reason: Reason) -> None:
         """Everything that is executed here is cancelled."""

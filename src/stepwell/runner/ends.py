@@ -34,9 +34,15 @@ class Ends:
         self._new: set[str] = set()
         self._look = asyncio.Event()
         self._everything = False
+        self._closed = False
 
     async def wait(self, run_id: str, *, parked: bool = False) -> Run:
-        """The run once it has ended or failed; with `parked`, also once it waits. Raises WorkflowNotFound."""
+        """The run once it has ended or failed; with `parked`, also once it waits.
+
+        Raises WorkflowNotFound, StoreUnavailable when this Stepwell closes.
+        """
+        if self._closed:
+            raise _closing(run_id)
         future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         entry = (_STILL if parked else _ENDED, future)
         self._waiting[run_id].append(entry)
@@ -54,6 +60,12 @@ class Ends:
             self._look.set()
         elif run.id in self._waiting:
             self._tell(run, self._waiting[run.id])
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._closed = True
+        for run_id, waiting in self._waiting.items():
+            self._refuse(waiting, _closing(run_id))
 
     async def run(self) -> None:
         """Watches until it is cancelled."""
@@ -79,15 +91,17 @@ class Ends:
         # Who begins to wait while the question is under way must not get an answer from before: a retry may lie between.
         asked = {one: tuple(self._waiting[one]) for one in wanted}
         try:
-            found, known = await self._store.read(lambda given: (runs.still(given, wanted), runs.existing(given, new)))
+            found, known = await self._store.read(
+                lambda given: (runs.still(given, wanted), runs.existing(given, wanted))
+            )
         except StoreUnavailable as error:
             log.warning("%s", error)
             self._new.update(new)
             return
         for run in found.values():
             self._tell(run, asked[run.id])
-        for run_id in set(new) - known:
-            self._refuse(run_id, asked[run_id])
+        for run_id in set(wanted) - known:
+            self._refuse(asked[run_id], WorkflowNotFound(f"No run {run_id!r}."))
 
     def _tell(self, run: Run, waiting: Sequence[_Waiter]) -> None:
         for statuses, future in waiting:
@@ -95,12 +109,20 @@ class Ends:
             if run.status in statuses and run.ready_at is None and not future.done():
                 future.set_result(run)
 
-    def _refuse(self, run_id: str, waiting: Sequence[_Waiter]) -> None:
+    def _refuse(self, waiting: Sequence[_Waiter], error: Exception) -> None:
         for _, future in waiting:
             if not future.done():
-                future.set_exception(WorkflowNotFound(f"No run {run_id!r}."))
+                future.set_exception(error)
 
     def _forget(self, run_id: str, entry: _Waiter) -> None:
         self._waiting[run_id].remove(entry)
         if not self._waiting[run_id]:
             del self._waiting[run_id]
+
+
+def _closing(run_id: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"This Stepwell is closing: the end of run {run_id!r} isn't waited for here any more; the run goes on elsewhere.",
+        outcome="unknown",
+        workflow_id=run_id,
+    )

@@ -40,7 +40,11 @@ async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float
 
 
 async def stored(core: Core, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
-    """Where the run ended or parked, or stands after `seconds`: then it goes on here as any run."""
+    """Where the run ended or parked, or stands after `seconds`: then it goes on here as any run.
+
+    Raises StoreUnavailable when this Stepwell closes meanwhile: the run goes on elsewhere.
+    """
+    core.passes.check_open()
     definition, commit = prepare(core.shared, start, origin, core.passes.worker_id)
     context = contextvars.copy_context()
 

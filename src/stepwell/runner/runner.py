@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sqlalchemy import Connection
 
 from stepwell.errors import InvalidArgs, NotBuilt
 from stepwell.execution.emission import plan
+from stepwell.execution.passes import Passes
 from stepwell.runner import inline
 from stepwell.runner.core import refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
@@ -87,16 +89,9 @@ class WorkflowRunner(Reader):
             if reserved:
                 core.passes.unreserve()
             raise
-        written = core.store.writer.write(Begin((commit,)), self._launch if reserved else None)
+        written = core.store.writer.write(Begin((commit,)), partial(_launch, core.passes) if reserved else None)
         [started] = await written
         return started.run.id, started.created
-
-    def _launch(self, answer: Starteds | Exception) -> None:
-        passes = self.core.passes
-        if isinstance(answer, Exception) or not answer[0].created:
-            passes.unreserve()
-        else:
-            passes.launch(Claimed(answer[0].run, (), {}), reserved=True, fresh=True)
 
     async def _start_in(
         self, connection: AsyncConnection | AsyncSession, starts: Sequence[Start], origin: Origin
@@ -308,3 +303,10 @@ class WorkflowRunner(Reader):
     def _derived_key(self, *what: Any) -> str | None:
         """The key of a call that was given none. Handlers of ticks and deliveries have one for each (semantics 38)."""
         return None
+
+
+def _launch(passes: Passes, answer: Starteds | Exception) -> None:
+    if isinstance(answer, Exception) or not answer[0].created:
+        passes.unreserve()
+    else:
+        passes.launch(Claimed(answer[0].run, (), {}), reserved=True, fresh=True)

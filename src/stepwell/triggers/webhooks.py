@@ -101,13 +101,14 @@ class Reception:
         return await self._handle(core, delivery, WebhookEvent(delivery.id, known, body, now))
 
     async def _handle(self, core: Core, delivery: Delivery, event: WebhookEvent) -> Answer:
+        core.passes.check_open()
         tasks: list[asyncio.Task[Run | None]] = []
         context = contextvars.copy_context()
 
         def launch(answer: _Taken | Exception) -> None:
             if isinstance(answer, _Taken) and answer.claimed is not None:
                 one = core.passes.launch(answer.claimed, extra=True, hold=True, fresh=answer.fresh, context=context)
-                tasks.append(one)
+                tasks.extend([one] if one is not None else [])
 
         taken: _Taken = await core.store.writer.write(Call(self._take(core, delivery, event)), launch)
         if taken.run is None or taken.run.finished:
