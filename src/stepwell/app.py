@@ -231,8 +231,10 @@ class Stepwell:
             process, self.process = self.process, None
             for app in self.apps.values():
                 app.open_in -= 1
-            await process.close()
-            self._shared.threads.close()
+            try:
+                await process.close()
+            finally:
+                self._shared.threads.close()
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

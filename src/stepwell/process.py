@@ -10,7 +10,9 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepwell.engine.run import Run
@@ -40,6 +42,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("stepwell")
 
+Duty = Callable[[], Coroutine[Any, Any, None]]
+"""What a process does for as long as it is open."""
+
+_PAUSE = 1.0
+"""Seconds before a duty that broke off begins again."""
+_TOLD = 10.0
+"""Seconds for which a health check tells that it did."""
+_LAST = 1.0
 _READ_WITHIN = 2.0
 """Seconds for the database to answer a health check."""
 
@@ -66,6 +76,11 @@ class Process:
         self._opening = opening
         self._apps = apps
         self._tasks: list[asyncio.Task[None]] = []
+        self._broken: dict[str, float] = {}
+        self._beating: asyncio.Task[None] | None = None
+        self._registering: asyncio.Task[None] | None = None
+        self._paused = False
+        self._ending = False
 
     async def open(self, *, worker: bool) -> None:
         """The runner works; with `worker`, runs are executed here too. Raises StoreUnavailable, ConfigurationError."""
@@ -119,25 +134,39 @@ class Process:
     def _start(self, worker: bool) -> None:
         self.heart.start()
         pulse = Pulse(self.store, self.hub)
-        duties = [pulse.run(), self.ends.run(), self.sweep.watch_lost(), self.sweep.watch_children()]
-        duties += [self.sweep.watch_due(), self.scheduler.watch_old()]
+        duties: list[Duty] = [pulse.run, self.ends.run, self.sweep.watch_lost, self.sweep.watch_children]
+        duties += [self.sweep.watch_due, self.scheduler.watch_old]
         if self.settings.retention is not None:
-            duties.append(self.sweep.watch_retention(self.settings.retention.total_seconds()))
+            duties.append(partial(self.sweep.watch_retention, self.settings.retention.total_seconds()))
         if worker:
             self.passes.accepting = True
-            duties += [self.loop.run(), self.scheduler.run()]
-        self._duties = [self._watch(duty) for duty in duties]
+            duties += [self.loop.run, self.scheduler.run]
+        self._duties = [self._watch(self._for_ever(duty)) for duty in duties]
+
+    async def _for_ever(self, duty: Duty) -> None:
+        """The duty is done until it is cancelled, whatever goes wrong with it meanwhile."""
+        name = getattr(duty, "__qualname__", repr(duty))
+        while True:
+            try:
+                return await duty()
+            except Exception:
+                log.exception("the duty %s broke off; it begins again in %g s", name, _PAUSE)
+            self._broken[name] = time.monotonic()
+            await asyncio.sleep(_PAUSE)
 
     def _watch(self, duty: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(duty)
         task.add_done_callback(_report)
+        self._tasks = [one for one in self._tasks if not one.done()]
         self._tasks.append(task)
         return task
 
     async def faults(self) -> list[str]:
         """What keeps this process from its work now; empty if it is ready. The log says more."""
         found = ["a duty of this process has ended"] if any(task.done() for task in self._duties) else []
-        found += ["the lease of this process has lapsed"] if self.heart.lapsed else []
+        now = time.monotonic()
+        found += [f"the duty {name} broke off" for name, at in self._broken.items() if now - at < _TOLD]
+        found += self.heart.faults()
         try:
             async with asyncio.timeout(_READ_WITHIN):
                 await self.store.read(runs.next_due)
@@ -177,39 +206,43 @@ class Process:
     # -- the lease ------------------------------------------------------------------------------------------------
 
     def _on_beat(self) -> None:
-        self._watch_once(self._beaten())
+        if not self._ending and _over(self._beating):
+            self._beating = self._watch(self._beaten())
 
     async def _beaten(self) -> None:
-        await self.sweep.on_beat()
-        if self.heart.lapsed:
-            self.heart.renewed()
+        paused = self._paused  # what was read before the lapse says nothing
+        if await self.sweep.on_beat() and paused and self.heart.renewed():
+            self._paused = False
             self.passes.accepting = self._accepts
+            self.passes.go_on()
             self.queue.ring()
 
     _accepts = False
 
     def _on_lapse(self) -> None:
         log.warning("worker %s could not renew its lease in time: it stops what it executes", self.worker_id)
-        self._accepts = self._accepts or self.passes.accepting
-        self.passes.accepting = False
-        self.passes.stop_all("lost")
+        self._pause()
 
     def _on_removed(self) -> None:
+        if self._ending or not _over(self._registering):
+            return
         log.warning("worker %s was declared dead by another process: it registers again", self.worker_id)
-        self._accepts = self._accepts or self.passes.accepting
+        self._pause()
+        self._registering = self._watch(self._register_again())
+
+    def _pause(self) -> None:
+        """Nothing is executed until the lease is renewed: what was is stopped, what comes is held back."""
+        if self._paused:
+            return
+        self._paused = True
+        self._accepts = self.passes.accepting
         self.passes.accepting = False
+        self.passes.hold_back()
         self.passes.stop_all("lost")
-        self._watch_once(self._register_again())
 
     async def _register_again(self) -> None:
         row = self._row._replace(started_at=self.shared.clock.now(), seen_at=self.shared.clock.now())
         await self.store.writer.call(lambda connection: workers.register(connection, row))
-        await self._beaten()
-        self.passes.accepting = self._accepts
-
-    def _watch_once(self, duty: Coroutine[Any, Any, None]) -> None:
-        self._tasks = [task for task in self._tasks if not task.done()]
-        self._watch(duty)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -218,19 +251,39 @@ class Process:
 
         Without `hand_over` it goes at once and as a dead process would: its runs stay its own until others take them over.
         """
-        self.passes.accepting = self._accepts = False  # a heart that recovers meanwhile starts nothing either
+        self._accepts = False  # a heart that recovers meanwhile starts nothing either
         self.passes.finish_all()
-        if not hand_over or not await self.passes.drained(self.settings.drain_seconds):
-            self.passes.stop_all("drain")
-            await self.passes.drained(self.settings.drain_seconds or 1.0)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.heart.stop()
-        if hand_over:
-            await self._leave()
-        self._opening.close()
-        await self.store.close()
+        try:
+            if hand_over:
+                await self.passes.drained(self.settings.drain_seconds)
+        finally:
+            await self._end(hand_over)
+
+    async def _end(self, hand_over: bool) -> None:
+        """What isn't finished is stopped; however often this is interrupted, nothing goes on."""
+        self.passes.stop_all("drain")
+        try:
+            if not await self.passes.drained(self.settings.drain_seconds or 1.0):
+                log.warning("runs that don't heed their cancellation are handed over: %s", ", ".join(self.passes.tasks))
+        finally:
+            self._ending = True
+            self.heart.stop()
+            for task in self._tasks:
+                task.cancel()
+            try:
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                if hand_over:
+                    await self._leave()
+            finally:
+                self.ends.close()
+                await self._shut()
+
+    async def _shut(self) -> None:
+        try:
+            await self.store.close()
+            await self.passes.drained(_LAST)  # those that waited for the writer have heard from it
+        finally:
+            self._opening.close()
 
     async def _leave(self) -> None:
         now = self.shared.clock.now()
@@ -244,6 +297,10 @@ class Process:
             await self.store.writer.call(operation)
         except Exception:
             log.exception("worker %s could not hand its runs over; they are taken over within a lease", me)
+
+
+def _over(task: asyncio.Task[None] | None) -> bool:
+    return task is None or task.done()
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -9,8 +9,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.clock import Clock
@@ -24,6 +27,8 @@ log = logging.getLogger("stepwell.worker")
 _BEATS_PER_LEASE = 3
 _STUCK_LEASES = 4
 """A loop that has been stuck for this many leases is as good as dead: its heart stops too."""
+_A_MOMENT = 0.01
+"""Seconds for the answer to a heartbeat once the lease has lapsed: the next turn looks again."""
 _SLOW_LOOP = 2.0
 """Seconds after which the watchdog names what blocks the loop."""
 
@@ -54,7 +59,9 @@ class Heart:
         self._last_beat = time.monotonic()
         self._loop_seen = time.monotonic()
         self._lapsed = False
+        self._missed = False
         self._named = False
+        self._asked: Future[tuple[bool, float]] | None = None
 
     @property
     def interval(self) -> float:
@@ -79,9 +86,19 @@ class Heart:
         """True while the lease can't be counted on: nothing may be started."""
         return self._lapsed
 
-    def renewed(self) -> None:
-        """The loop has read again what it owns after a lapse, and goes on."""
+    def faults(self) -> list[str]:
+        """What is wrong with it now."""
+        if not self._thread.is_alive():
+            return ["the heartbeat of this process has stopped"]
+        lapsed = self._lapsed or time.monotonic() - self._last_beat > self._lease
+        return ["the lease of this process has lapsed"] if lapsed else []
+
+    def renewed(self) -> bool:
+        """The loop has read again what it owns after a lapse: True if the lease still holds, and it may go on."""
+        if time.monotonic() - self._last_beat > self._lease:
+            return False
         self._lapsed = False
+        return True
 
     def _seen(self) -> None:
         self._loop_seen = time.monotonic()
@@ -91,32 +108,58 @@ class Heart:
     def _run(self) -> None:
         tick = min(0.5, self.interval / 2)
         while not self._stop.wait(tick):
-            now = time.monotonic()
-            self._watch(now)
-            if now - self._last_beat > self._lease and not self._lapsed:
-                self._lapsed = True
-                self._tell(self._on_lapse)
-            if now - self._last_beat >= self.interval - tick / 2:
-                self._beat(now)
+            try:
+                self._turn(tick)
+            except Exception as error:  # noqa: BLE001 - nobody else would notice that the lease lapses
+                self._miss(error)
+            self._check()
+
+    def _turn(self, tick: float) -> None:
+        now = time.monotonic()
+        self._watch(now)
+        self._check()
+        stuck = now - self._loop_seen > self._lease * _STUCK_LEASES
+        if not stuck and now - self._last_beat >= self.interval - tick / 2:
+            self._beat(now)
+
+    def _check(self) -> None:
+        if time.monotonic() - self._last_beat > self._lease and not self._lapsed:
+            self._lapsed = True
+            self._tell(self._on_lapse)
 
     def _beat(self, now: float) -> None:
-        if now - self._loop_seen > self._lease * _STUCK_LEASES:
-            return
-        moment = self._clock.now()
-        answer = self._writer.write_from_thread(
-            Call(lambda connection: workers.beat(connection, self.worker_id, moment))
-        )
+        if self._asked is None:
+            self._asked = self._writer.write_from_thread(Call(self._write))
+        asked = self._asked
         try:
-            alive = answer.result(timeout=self._lease)
-        except (StoreUnavailable, FutureTimeout) as error:
-            log.warning("the heartbeat of worker %s was not written: %s", self.worker_id, repr(error))
-            return
+            # No longer than the lease lasts: that it has lapsed must be noticed in time.
+            alive, at = asked.result(timeout=max(self._last_beat + self._lease - now, _A_MOMENT))
+        finally:
+            if asked.done():
+                self._asked = None
         if not alive:
+            self._lapsed = True
             self._tell(self._on_removed)
             return
-        self._last_beat = time.monotonic()
+        self._missed = False
+        self._last_beat = at
         self.beats += 1
         self._tell(self._on_beat)
+
+    def _write(self, connection: Connection) -> tuple[bool, float]:
+        # Others count from when they see it, which is later: the answer may be late, this moment can't be.
+        at = time.monotonic()
+        return workers.beat(connection, self.worker_id, self._clock.now()), at
+
+    def _miss(self, error: Exception) -> None:
+        if self._missed:
+            log.debug("the heartbeat of worker %s was not written: %r", self.worker_id, error)
+            return
+        self._missed = True
+        known = isinstance(error, StoreUnavailable | FutureTimeout)
+        log.warning(
+            "the heartbeat of worker %s was not written: %r", self.worker_id, error, exc_info=None if known else error
+        )
 
     def _watch(self, now: float) -> None:
         behind = now - self._loop_seen

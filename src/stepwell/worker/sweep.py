@@ -25,7 +25,10 @@ _LONGEST = 1_000_000
 _LOST_EVERY = 0.25
 """Seconds between looks for runs that were cancelled elsewhere, while others commit and something executes."""
 _RETENTION_EVERY = 60.0
-_BATCH = 500
+_RETENTION_PAUSE = 0.01
+"""Seconds between two batches: other processes get the write lock in between."""
+_BATCH = 100
+"""Runs that are deleted by one transaction: each may own thousands of rows, and everybody's writes wait for it."""
 
 
 class Sweep:
@@ -122,13 +125,17 @@ class Sweep:
 
     # -- leases ---------------------------------------------------------------------------------------------------
 
-    async def on_beat(self) -> None:
-        """After each own heartbeat: what is owned and what is executed agree, and the dead are buried."""
-        await self._quietly(self.reconcile)
+    async def on_beat(self) -> bool:
+        """After each own heartbeat: True if what is owned and what is executed agree; and the dead are buried."""
+        agreed = await self._quietly(self.reconcile) is not None
         await self._quietly(self.bury)
+        return agreed
 
-    async def reconcile(self) -> None:
-        """A run that is owned and not executed (seen so twice) is released; one that is executed and not owned is stopped."""
+    async def reconcile(self) -> int:
+        """A run that is owned and not executed (seen so twice) is released; one that is executed and not owned is stopped.
+
+        How many were released.
+        """
         me = self._passes.worker_id
         owned = await self.stop_lost()
         executing = self._passes.executing
@@ -136,10 +143,12 @@ class Sweep:
         lost = [(run_id, claim) for run_id, claim in idle.items() if self._idle_owned.get(run_id) == claim]
         self._idle_owned = idle
         if lost:
-            log.warning("releasing %d runs that this worker owns and doesn't execute", len(lost))
+            some = ", ".join(run_id for run_id, _ in lost[:10])
+            log.warning("releasing %d runs that this worker owns and doesn't execute: %s", len(lost), some)
             now = self._clock.now()
             await self._store.writer.call(lambda connection: runs.release(connection, me, lost, now))
             self._queue.ring()
+        return len(lost)
 
     async def stop_lost(self) -> dict[str, int]:
         """What this process owns; whatever it executes and doesn't own any more (cancelled, taken over) is stopped."""
@@ -172,15 +181,17 @@ class Sweep:
         except StoreUnavailable as error:
             log.warning("%s", error)
 
-    async def bury(self) -> None:
-        """The runs of dead workers are ready for others."""
+    async def bury(self) -> int:
+        """The runs of dead workers are ready for others; how many workers were dead."""
         rows = await self._store.read(workers.all_of)
-        for row in self._observer.dead(rows, self._passes.worker_id, self._heart.beats, time.monotonic()):
+        dead = self._observer.dead(rows, self._passes.worker_id, self._heart.beats, time.monotonic())
+        for row in dead:
             await self.take_over(row)
         now = self._clock.now()
         for owner in await self._store.read(runs.strangers):
             await self._store.writer.call(_take_over_stranger(owner, now))
             self._queue.ring()
+        return len(dead)
 
     async def take_over(self, row: WorkerRow) -> None:
         """The runs of this worker are ready for others, unless it has beaten since the row was read."""
@@ -195,8 +206,9 @@ class Sweep:
         """Finished runs are deleted once they are older than this. Works until it is cancelled."""
         while True:
             while await self._quietly(lambda: self.expire(seconds)):
-                await asyncio.sleep(0)
-            await self._clock.sleep_until(self._clock.now() + round(min(_RETENTION_EVERY, seconds) * 1_000_000))
+                await asyncio.sleep(_RETENTION_PAUSE)
+            pause = max(1.0, min(_RETENTION_EVERY, seconds))
+            await self._clock.sleep_until(self._clock.now() + round(pause * 1_000_000))
 
     async def expire(self, seconds: float) -> int:
         """How many finished runs were deleted with all they own; a batch at a time."""
