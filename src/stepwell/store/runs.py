@@ -27,6 +27,9 @@ _IN = "IN (SELECT value FROM json_each(?))"
 Lane = tuple[str, str]
 """An (app, workflow) that a worker takes."""
 
+_UNION = 400
+"""Walks joined by one UNION: SQLite's limit is 500."""
+
 
 def load(connection: Connection, ids: Iterable[str]) -> dict[str, Run]:
     """The runs of these ids that exist."""
@@ -83,11 +86,18 @@ def claim_sql(lanes: Sequence[Lane]) -> str:
         "SELECT * FROM (SELECT id, priority, ready_at FROM stepwell_runs INDEXED BY stepwell_runs_ready"
         " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL ORDER BY priority DESC, ready_at LIMIT ?)"
     )
-    best = " UNION ALL ".join([walk] * len(lanes))
+    best = _best_of([walk] * len(lanes))
     return (
         "UPDATE stepwell_runs SET owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
         f" WHERE id IN (SELECT id FROM ({best}) ORDER BY priority DESC, ready_at LIMIT ?) RETURNING {_ALL}"
     )
+
+
+def _best_of(walks: Sequence[str]) -> str:
+    while len(walks) > _UNION:
+        groups = [walks[start : start + _UNION] for start in range(0, len(walks), _UNION)]
+        walks = [f"SELECT * FROM ({' UNION ALL '.join(group)})" for group in groups]
+    return " UNION ALL ".join(walks)
 
 
 def claim(connection: Connection, sql: str, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> list[Run]:
