@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, event, inspect, text
 
 from stepwell import END, Stepwell, Workflow, transition
 from stepwell.engine.commit import Listener
 from stepwell.engine.run import HistoryRow, Run, SignalRow, StepRow
 from stepwell.errors import LeaseLost, RunFinished, StoreUnavailable
-from stepwell.store import runs, tables
+from stepwell.store import history, runs, tables
 from stepwell.store.base import Call, DocumentRow, Record, WorkspaceRow
 from stepwell.store.store import Store
 from stepwell.store.workers import WorkerRow
@@ -126,6 +128,113 @@ async def test_a_statement_that_the_database_refuses_is_typed(store: Store) -> N
     with pytest.raises(StoreUnavailable, match="no such table: nowhere"):
         await store.writer.write(Call(lambda connection: connection.execute(text("INSERT INTO nowhere VALUES (1)"))))
     assert await store.writer.call(lambda connection: 1) == 1
+
+
+async def test_what_the_database_refuses_of_one_item_refuses_no_other(store: Store) -> None:
+    def malformed(connection: Connection) -> Any:
+        return connection.execute(text("SELECT json_extract('{', '$.a')")).scalar()
+
+    answers = await asyncio.gather(
+        store.writer.call(lambda connection: 1),
+        store.writer.call(malformed),
+        store.writer.call(lambda connection: 2),
+        return_exceptions=True,
+    )
+    assert (answers[0], answers[2]) == (1, 2)
+    assert isinstance(answers[1], StoreUnavailable)
+    assert "malformed JSON" in str(answers[1])
+
+
+async def test_what_concerns_the_database_is_waited_for_once_and_not_once_per_item(
+    stepwell_on: Callable[..., Stepwell],
+) -> None:
+    async with stepwell_on([Quick], embedded_worker=False, busy_seconds=0.3) as stepwell:
+        assert stepwell.process is not None
+        store = stepwell.process.store
+        other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+        poisoned = False
+
+        def poison(connection: Connection) -> None:
+            nonlocal poisoned
+            poisoned = True
+            raise ZeroDivisionError
+
+        transact = store.writer._transaction
+
+        def then_locked(items: Sequence[Any]) -> Any:
+            if poisoned and len(items) == 1 and not other.in_transaction:
+                other.execute("BEGIN IMMEDIATE")
+            return transact(items)
+
+        store.writer._transaction = then_locked  # type: ignore[method-assign]
+        begin = time.monotonic()
+        calls = [store.writer.call(poison)] + [store.writer.call(lambda connection: 1) for _ in range(20)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        seconds = time.monotonic() - begin
+        store.writer._transaction = transact  # type: ignore[method-assign]
+        other.rollback()
+        other.close()
+    assert all(isinstance(answer, StoreUnavailable) for answer in answers), answers
+    assert seconds < 3, "twenty times 0.3 s"
+
+
+async def test_an_answer_that_cannot_be_delivered_keeps_no_other_waiting(store: Store) -> None:
+    def stop(connection: Connection) -> None:
+        raise StopIteration(5)
+
+    def then(answer: Any) -> None:
+        raise ZeroDivisionError
+
+    heard: list[int] = []
+    store.writer.on_commit = lambda answered: heard.append(len(answered))
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(
+            store.writer.call(stop),
+            store.writer.write(Call(lambda connection: 1), then),
+            store.writer.call(lambda connection: 2),
+            return_exceptions=True,
+        )
+    assert isinstance(answers[0], RuntimeError)
+    assert isinstance(answers[0].__cause__, StopIteration)
+    assert answers[1:] == [1, 2]
+    assert max(heard) >= 2
+
+
+async def test_a_worker_takes_any_number_of_workflows(store: Store, opened: Stepwell) -> None:
+    handles = [await opened.runner.run(Quick, app_name="shop", user_id="u1", priority=n) for n in range(3)]
+    lanes = [*[("shop", f"w{n}") for n in range(1199)], ("shop", "quick")]
+    sql = runs.claim_sql(lanes)
+    values = ["me", 5, *[value for lane in lanes for value in (*lane, 2)], 2]
+    plan = await store.read(
+        lambda connection: connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(values)).fetchall()
+    )
+    walks = [row[3] for row in plan if "stepwell_runs_ready" in row[3]]
+    assert len(walks) == 1200
+    assert all(walk.startswith("SEARCH") for walk in walks)
+    claimed = await store.writer.call(lambda connection: runs.claim(connection, sql, lanes, "me", 2, 5))
+    assert [run.id for run in claimed] == [handles[2].workflow_id, handles[1].workflow_id]
+
+
+async def test_forgetting_old_states_walks_over_none_that_are_forgotten(store: Store) -> None:
+    def plan(connection: Connection) -> list[str]:
+        asked: list[str] = []
+
+        def explained(given: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.startswith("UPDATE stepwell_history"):
+                found = given.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                asked.extend(row[3] for row in found)
+
+        event.listen(connection, "before_cursor_execute", explained)
+        row = HistoryRow("r", 0, "t", "a", "b", 1, "completed", None, None, "{}", None, 0, 0)
+        for version in range(10):
+            history.append(connection, [row._replace(version=version, state=str(version))], 3)
+        return asked
+
+    searches = [step for step in await store.writer.call(plan) if "stepwell_history" in step]
+    assert len(searches) == 12
+    assert all("stepwell_history_states (run_id=? AND version<?)" in step for step in searches), searches
+    kept = await store.read(lambda connection: history.of_run(connection, "r"))
+    assert [one.row.state for one in kept] == [None] * 6 + ["6", "7", "8", "9"]
 
 
 async def test_the_write_lane_given_up_before_it_was_granted_blocks_nobody(store: Store) -> None:
