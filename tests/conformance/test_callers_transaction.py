@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from conformance.support import ME, StepwellOn, everything, reaches
 from stepwell import END, Event, Start, Stepwell, Workflow, transition
-from stepwell.errors import ConfigurationError, IdempotencyConflict, InvalidArgs, RunFinished, StepwellError
+from stepwell.errors import (
+    ConfigurationError,
+    IdempotencyConflict,
+    InvalidArgs,
+    RunFinished,
+    StepwellError,
+    StoreUnavailable,
+)
 
 
 class Order(Workflow[dict[str, Any]]):
@@ -171,6 +179,28 @@ async def test_refusals_write_nothing_and_leave_the_transaction_usable(
                     await call()
             again = await stepwell.runner.run(Order, {"n": 1}, **ME, idempotency_key="k", connection=connection)
             assert (again.workflow_id, again.created) == (first.workflow_id, False)
+        assert await everything(stepwell) == before
+
+
+async def test_a_failure_midway_leaves_nothing_of_the_call_and_all_of_the_caller(
+    stepwell_on: StepwellOn, engine: AsyncEngine
+) -> None:
+    async with stepwell_on([Order], embedded_worker=False) as stepwell:
+        before = await everything(stepwell)
+
+        def fails(_connection: Any, _cursor: Any, sql: str, *_: Any) -> None:
+            if sql.startswith("INSERT INTO stepwell_history"):
+                raise sqlite3.OperationalError("database or disk is full")
+
+        async with engine.connect() as connection:
+            await connection.execute(text("CREATE TABLE mine (n INTEGER)"))
+            await connection.execute(text("INSERT INTO mine VALUES (1)"))
+            event.listen(engine.sync_engine, "before_cursor_execute", fails)
+            with pytest.raises((StoreUnavailable, sqlite3.OperationalError)):
+                await stepwell.runner.run(Order, {}, **ME, connection=connection)
+            event.remove(engine.sync_engine, "before_cursor_execute", fails)
+            await connection.commit()
+            assert (await connection.execute(text("SELECT n FROM mine"))).scalar() == 1
         assert await everything(stepwell) == before
 
 

@@ -90,7 +90,9 @@ def refuse_inside_transaction() -> None:
 
 def _locked(connection: Connection, operation: Callable[[Connection], T]) -> T:
     lock(connection)
-    return operation(connection)
+    # What fails midway leaves nothing of it in a transaction that the caller may still commit.
+    with connection.begin_nested():
+        return operation(connection)
 
 
 async def _of_session(given: Any) -> AsyncConnection:
