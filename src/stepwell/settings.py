@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     max_kept_signals: Annotated[int, Field(ge=1)] = 1000
     """Signals of one run that wait to be taken."""
 
-    retention: timedelta | None = None
+    retention: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
     """Finished runs older than this are deleted with all they own. None: never."""
     auth: dict[str, Any] | None = None
     """Reserved for API access; setting it now is refused."""

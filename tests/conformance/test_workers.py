@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, everything, reaches, until
-from stepwell import END, App, Message, Retry, Stepwell, Workflow, transition
+from stepwell import END, App, Message, Retry, Settings, Stepwell, Workflow, transition
+from stepwell.store import runs
 from stepwell.testing import VirtualClock
 
 gate = Gate()
@@ -365,3 +366,42 @@ async def test_a_state_that_didnt_change_is_stored_once(stepwell_on: StepwellOn)
         await stepwell.runner.run_sync(Work, 1, **ME)
         stored = [row for row in (await everything(stepwell))["stepwell_history"] if '{"first":true}' in row]
         assert len(stored) == 1
+
+
+@pytest.mark.parametrize("retention", [timedelta(0), timedelta(days=-1)])
+def test_a_retention_that_keeps_nothing_is_refused(retention: timedelta) -> None:
+    with pytest.raises(ValidationError, match="retention"):
+        Settings(_env_file=None, retention=retention)
+
+
+async def test_the_shortest_retention_looks_once_a_second_and_deletes_in_small_transactions(
+    stepwell_on: StepwellOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.open()
+    async with stepwell_on([Work]) as stepwell:
+        handles = [await stepwell.runner.run(Work, 1, **ME) for _ in range(250)]
+        await asyncio.gather(*(handle.result(8) for handle in handles))
+    deleted: list[int] = []
+    delete = runs.delete
+
+    def counted(connection: Any, ids: list[str]) -> None:
+        deleted.append(len(ids))
+        delete(connection, ids)
+
+    looks: list[int] = []
+    expired = runs.expired
+
+    def looked(connection: Any, before: int, limit: int) -> list[str]:
+        looks.append(limit)
+        return expired(connection, before, limit)
+
+    monkeypatch.setattr(runs, "delete", counted)
+    monkeypatch.setattr(runs, "expired", looked)
+    async with stepwell_on([Work], retention=timedelta(microseconds=1)) as stepwell:
+
+        async def gone() -> bool:
+            return not (await stepwell.runner.list()).items
+
+        await until(gone)
+    assert deleted == [100, 100, 50]
+    assert len(looks) <= 6
