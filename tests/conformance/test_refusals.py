@@ -106,6 +106,14 @@ STARTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "an empty label": ({"labels": [""]}, InvalidArgs, r"labels=\[''\]"),
     "too many labels": ({"labels": [str(n) for n in range(51)]}, InvalidArgs, r"51 labels.*50"),
     "an empty key": ({"idempotency_key": ""}, InvalidArgs, r"idempotency_key=''"),
+    "a key with NUL": ({"idempotency_key": "a\0b"}, InvalidArgs, r"idempotency_key='a\\x00b'"),
+    "a key that is no Unicode": ({"idempotency_key": "a\ud800"}, InvalidArgs, r"idempotency_key='a\\ud800'"),
+    "a key of a handler": ({"idempotency_key": "handler:1"}, InvalidArgs, r"idempotency_key='handler:1'.*made by"),
+    "a key of an event": ({"idempotency_key": "event:1:x"}, InvalidArgs, r"idempotency_key='event:1:x'.*made by"),
+    "a user with NUL": ({"user_id": "a\0"}, InvalidArgs, r"user_id='a\\x00'"),
+    "a user that is no Unicode": ({"user_id": "\udc80"}, InvalidArgs, r"user_id='\\udc80'"),
+    "a label with NUL": ({"labels": ["a\0"]}, InvalidArgs, r"labels=\['a\\x00'\]"),
+    "a label that is no Unicode": ({"labels": ["\ud800"]}, InvalidArgs, r"labels=\['\\ud800'\]"),
     "a long key": ({"idempotency_key": "k" * 513}, InvalidArgs, r"idempotency_key=.*512"),
 }
 
@@ -188,6 +196,7 @@ SIGNALS: dict[str, tuple[str, Any, dict[str, Any], type[Exception], str]] = {
     "too large": ("answer", {"approved": True, "note": "x" * 1100}, {}, PayloadTooLarge, r"1,1\d\d bytes.*1,000"),
     "ignored and too large": ("poke", "x" * 1100, {}, PayloadTooLarge, r"Ticket\.poke.*1,000"),
     "an empty key": ("poke", None, {"idempotency_key": ""}, InvalidArgs, r"idempotency_key=''"),
+    "a key of an event": ("poke", None, {"idempotency_key": "event:1:poke"}, InvalidArgs, r"'event:1:poke'.*made by"),
 }
 
 
@@ -271,8 +280,12 @@ async def test_a_timeout_that_is_none_starts_nothing(stepwell_on: StepwellOn, ti
         ("", None, {}, InvalidArgs, r"name=''"),
         (None, None, {}, InvalidArgs, r"name=None"),
         ("ticket.closed", None, {"event_id": ""}, InvalidArgs, r"event_id=''"),
+        ("ticket.closed", None, {"event_id": "a\0"}, InvalidArgs, r"event_id='a\\x00'"),
+        ("ticket.closed", None, {"event_id": "\ud800"}, InvalidArgs, r"event_id='\\ud800'"),
+        ("ticket.closed", None, {"event_id": "handler:1"}, InvalidArgs, r"event_id='handler:1'.*made by"),
+        ("ticket\0closed", None, {}, InvalidArgs, r"name='ticket\\x00closed'"),
     ],
-    ids=["not JSON", "too large", "no name", "None", "empty id"],
+    ids=["not JSON", "too large", "no name", "None", "empty id", "NUL", "no Unicode", "reserved", "name with NUL"],
 )
 async def test_a_refused_event_reaches_nobody(
     stepwell_on: StepwellOn, name: Any, data: Any, more: Any, error: type[Exception], text: str

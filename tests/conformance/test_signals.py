@@ -11,6 +11,7 @@ from pydantic import BaseModel, model_validator
 
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, everything, reaches
 from stepwell import END, Event, Retry, Signal, Workflow, transition
+from stepwell.errors import IdempotencyConflict
 
 gate = Gate()
 calls: list[Any] = []
@@ -479,3 +480,16 @@ async def test_validators_never_run_in_the_thread_that_writes_for_everybody(step
         await stepwell.runner.signal(parked.workflow_id or "", "answer", {})
         await stepwell.runner.handle(parked.workflow_id or "").result(8)
         assert validated_in == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize("name", ["user.paid", "invoice.paid"])
+async def test_an_event_id_with_other_data_is_a_conflict_and_reaches_nobody(stepwell_on: StepwellOn, name: str) -> None:
+    gate.open()
+    async with stepwell_on([Invoice, Welcome], embedded_worker=False) as stepwell:
+        parked = await stepwell.runner.run_sync(Invoice, {"invoice_id": "i1"}, **ME)
+        await stepwell.runner.emit(name, {"invoice_id": "i1", "cents": 1}, event_id="e")
+        before = await everything(stepwell)
+        with pytest.raises(IdempotencyConflict):
+            await stepwell.runner.emit(name, {"invoice_id": "i1", "cents": 2}, event_id="e")
+        assert await everything(stepwell) == before
+        assert (await stepwell.runner.get(parked.workflow_id or "")).place == "unpaid"

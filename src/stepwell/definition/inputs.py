@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
@@ -57,6 +57,17 @@ def bounded(text: str, limit: int, what: str) -> str:
             f"{what} would take {size:,} bytes as JSON; the limit is {limit:,}. Store a reference instead."
         )
     return text
+
+
+def is_text(value: object, limit: int) -> TypeGuard[str]:
+    """Whether `value` is a text of 1 to `limit` characters that a database can hold: no NUL, no half of a surrogate pair."""
+    if not isinstance(value, str) or not 0 < len(value) <= limit or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def details(error: Exception) -> list[dict[str, Any]]:

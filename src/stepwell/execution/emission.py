@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from stepwell.definition.inputs import args_json, bounded, payload_json
+from stepwell.definition.inputs import args_json, bounded, is_text, payload_json
 from stepwell.definition.model import Definition
 from stepwell.engine.begin import Request, begin
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.matching import event_key
 from stepwell.errors import InvalidArgs, InvalidPayload
 from stepwell.execution.shared import Shared, new_id
-from stepwell.store.identity import workspace_of
+from stepwell.store.identity import EVENT_KEY, workspace_of
 
 log = logging.getLogger("stepwell.events")
 
@@ -76,8 +76,8 @@ def plan(
 
 
 def _check_text(what: str, given: Any) -> None:
-    if not isinstance(given, str) or not 0 < len(given) <= _MAX_TEXT:
-        raise InvalidArgs(f"emit({what}={given!r}): give a text of 1 to {_MAX_TEXT} characters.")
+    if not is_text(given, _MAX_TEXT):
+        raise InvalidArgs(f"emit({what}={given!r}): give a text of 1 to {_MAX_TEXT} characters, without NUL.")
 
 
 def _data_json(name: str, data: object) -> str:
@@ -109,7 +109,7 @@ def _start(
         user_id=user,
         workspace_id=workspace_of(app, user),
         args=args,
-        idempotency_key=f"event:{event_id}:{definition.name}",
+        idempotency_key=f"{EVENT_KEY}{event_id}:{definition.name}",
     )
     return begin(definition, request, now)
 

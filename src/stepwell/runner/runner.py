@@ -18,7 +18,16 @@ from stepwell.runner.core import refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Emitted, Refused, Run, RunResult
 from stepwell.runner.query import Reader
-from stepwell.runner.start import Origin, Start, check_user, checked_key, checked_reason, checked_seconds, prepare
+from stepwell.runner.start import (
+    Origin,
+    Start,
+    check_user,
+    checked_reason,
+    checked_seconds,
+    prepare,
+    refuse_reserved,
+    users_key,
+)
 from stepwell.store.base import Begin, Claimed, Started
 
 if TYPE_CHECKING:
@@ -207,7 +216,7 @@ class WorkflowRunner(Reader):
         Raises WorkflowNotFound, RunFinished, UnknownTransition, InvalidPayload, PayloadTooLarge, IdempotencyConflict,
         StoreUnavailable; the run is untouched then.
         """
-        key = checked_key(idempotency_key) or self._derived_key("signal", workflow_id, name, data)
+        key = users_key(idempotency_key) or self._derived_key("signal", workflow_id, name, data)
         operations, checked = self.core.operations, None
         if connection is None:
             # Validators are user code: they run here, and not in the thread that writes for everybody.
@@ -227,9 +236,10 @@ class WorkflowRunner(Reader):
         """What the event started and resumed, all in one transaction. With `user_id` it reaches that user's runs only.
 
         The same `event_id` again starts and resumes nothing twice. Raises InvalidArgs, InvalidPayload, PayloadTooLarge,
-        StoreUnavailable; nobody is reached then.
+        IdempotencyConflict (the same `event_id` with other data), StoreUnavailable; nobody is reached then.
         """
         core = self.core
+        refuse_reserved("event_id", event_id)
         if event_id is None:
             event_id = self._derived_key("emit", name, data, self._only(user_id))
         only = self._only(user_id)
@@ -295,7 +305,7 @@ class WorkflowRunner(Reader):
         return found
 
     def _keyed(self, start: Start, origin: Origin) -> Start:
-        if start.idempotency_key is not None:
+        if users_key(start.idempotency_key) is not None:
             return start
         key = self._derived_key("run", origin.app_name, origin.user_id, start.workflow, start.args)
         return start if key is None else replace(start, idempotency_key=key)

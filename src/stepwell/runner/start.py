@@ -6,18 +6,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import to_json
 
-from stepwell.definition.inputs import args_json
+from stepwell.definition.inputs import args_json, is_text
 from stepwell.definition.model import Definition
 from stepwell.engine.begin import Request, begin
 from stepwell.engine.commit import Commit
 from stepwell.errors import InvalidArgs
 from stepwell.execution.clock import microseconds, to_moment
 from stepwell.execution.shared import Shared, new_id
-from stepwell.store.identity import workspace_of
+from stepwell.store.identity import DERIVED_KEY, EVENT_KEY, workspace_of
 
 if TYPE_CHECKING:
     from stepwell.definition.workflow import Workflow
@@ -26,6 +26,7 @@ MAX_KEY = 512
 MAX_LABELS = 50
 MAX_NAME = 256
 MAX_REASON = 10_000
+RESERVED_KEYS = (DERIVED_KEY, EVENT_KEY)
 MAX_DELAY = timedelta(days=366 * 1000)
 """Further away there soon is no date: the year 9999 is the last."""
 
@@ -79,17 +80,15 @@ def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = No
 
 def check_user(user_id: Any) -> None:
     """Raises InvalidArgs for what can't be a user's id."""
-    if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_NAME:
-        raise InvalidArgs(f"user_id={user_id!r}: give a text of 1 to {MAX_NAME} characters.")
+    if not is_text(user_id, MAX_NAME):
+        raise InvalidArgs(f"user_id={user_id!r}: give a text of 1 to {MAX_NAME} characters, without NUL.")
 
 
 def _labels(labels: Any) -> str:
     if not labels:
         return "[]"
-    if isinstance(labels, str | Mapping) or not all(
-        isinstance(one, str) and 0 < len(one) <= MAX_NAME for one in labels
-    ):
-        raise InvalidArgs(f"labels={labels!r}: give a sequence of texts, as in labels=['vip'].")
+    if isinstance(labels, str | Mapping) or not all(is_text(one, MAX_NAME) for one in labels):
+        raise InvalidArgs(f"labels={labels!r}: give a sequence of texts without NUL, as in labels=['vip'].")
     if len(labels) > MAX_LABELS:
         raise InvalidArgs(f"{len(labels)} labels: a run has at most {MAX_LABELS}.")
     return to_json(list(dict.fromkeys(labels))).decode()
@@ -103,10 +102,9 @@ def _priority(priority: Any) -> int | None:
 
 def checked_reason(reason: Any) -> str | None:
     """Why a run is cancelled, if it can be stored as its error. Raises InvalidArgs."""
-    if reason is not None and (not isinstance(reason, str) or len(reason) > MAX_REASON):
-        shown = repr(reason)
-        raise InvalidArgs(f"reason={shown[:80]}: give a text of at most {MAX_REASON} characters.")
-    return reason
+    if reason is None or reason == "" or is_text(reason, MAX_REASON):
+        return cast("str | None", reason)
+    raise InvalidArgs(f"reason={repr(reason)[:80]}: give a text of at most {MAX_REASON} characters, without NUL.")
 
 
 def checked_seconds(timeout: Any) -> float | None:
@@ -119,9 +117,24 @@ def checked_seconds(timeout: Any) -> float | None:
 
 def checked_key(key: Any) -> str | None:
     """The idempotency key, if it can be one. Raises InvalidArgs."""
-    if key is not None and (not isinstance(key, str) or not 0 < len(key) <= MAX_KEY):
-        raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters.")
-    return key
+    if key is None or is_text(key, MAX_KEY):
+        return key
+    raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters, without NUL.")
+
+
+def users_key(key: Any) -> str | None:
+    """The idempotency key that a user gives, if it can be one. Raises InvalidArgs, also for those that Stepwell makes."""
+    refuse_reserved("idempotency_key", checked_key(key))
+    return checked_key(key)
+
+
+def refuse_reserved(what: str, key: Any) -> None:
+    """Raises InvalidArgs for a key that only Stepwell makes: it stands for more than a user could say with it."""
+    if isinstance(key, str) and key.startswith(RESERVED_KEYS):
+        raise InvalidArgs(
+            f"{what}={key!r}: keys that begin with {' or '.join(map(repr, RESERVED_KEYS))} are made by Stepwell; "
+            "begin yours with something else."
+        )
 
 
 def _due(delay: Any, at: Any, now: int) -> int | None:

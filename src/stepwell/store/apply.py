@@ -18,12 +18,9 @@ from stepwell.engine.run import Run, SignalRow
 from stepwell.errors import IdempotencyConflict, LeaseLost, WorkspaceNotFound
 from stepwell.store import documents, history, listeners, outcome, rows, runs, signals, workspaces
 from stepwell.store.base import Started, WorkspaceRow
-from stepwell.store.identity import workspace_of
+from stepwell.store.identity import EVENT_KEY, derived, workspace_of
 from stepwell.store.tables import endings
 from stepwell.store.tables import runs as runs_table
-
-DERIVED_KEY: Final = "handler:"
-"""How keys begin that were derived from a call: they stand for its workflow and args, as they were given, already."""
 
 _KNOWN: Final = 100_000
 """Workspaces that a process remembers; a forgotten one is looked up once more."""
@@ -186,13 +183,13 @@ class Applier:
         return started, resumed
 
     def _resume(self, connection: Connection, run_id: str, resume: Resume, event_id: str, now: int) -> bool:
-        key = f"event:{event_id}:{resume.transition}"
+        key = f"{EVENT_KEY}{event_id}:{resume.transition}"
         run = runs.load_one(connection, run_id)
         if run is None:
             return False
         earlier = signals.by_key(connection, run_id, key)
         if earlier is not None:
-            if canonical(earlier.data) != canonical(resume.data):
+            if not derived(key) and canonical(earlier.data) != canonical(resume.data):
                 raise IdempotencyConflict(
                     f"The event id {event_id!r} has resumed run {run_id} with other data: use another event_id."
                 )
@@ -205,7 +202,7 @@ class Applier:
 
 
 def _same_start(earlier: Run, run: Run) -> Run:
-    if run.idempotency_key is not None and run.idempotency_key.startswith(DERIVED_KEY):
+    if run.idempotency_key is not None and derived(run.idempotency_key):
         return earlier
     if earlier.workflow_name != run.workflow_name or (
         earlier.args != run.args and canonical(earlier.args) != canonical(run.args)

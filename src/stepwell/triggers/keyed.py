@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.runner.start import check_user
-from stepwell.store.apply import DERIVED_KEY
+from stepwell.store.identity import DERIVED_KEY
 
 
 @dataclass(slots=True)
