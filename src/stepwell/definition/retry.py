@@ -8,6 +8,8 @@ from typing import Literal
 
 from stepwell.errors import NonRetryable, RetryAfter
 
+_LONGEST = timedelta(days=36_525)
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
@@ -50,8 +52,9 @@ class Retry:
     def wait(self, failures: int, error: BaseException | None = None, draw: float = 0.0) -> timedelta:
         """The delay before the next try after `failures` failed ones; `draw` (0.0 to 1.0) is the jitter's chance."""
         if isinstance(error, RetryAfter):
-            return error.delay
+            return min(error.delay, _LONGEST)
         doublings = failures - 1 if self.backoff == "exponential" else 0
         # In floats, where doubling for ever ends at infinity: a timedelta would overflow long before the cap.
-        seconds = min(self.delay.total_seconds() * 2.0 ** min(doublings, 1000), self.max_delay.total_seconds())
+        most = min(self.max_delay, _LONGEST).total_seconds()
+        seconds = min(self.delay.total_seconds() * 2.0 ** min(doublings, 1000), most)
         return timedelta(seconds=seconds) * (1.0 - self.jitter * draw)

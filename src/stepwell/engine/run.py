@@ -16,9 +16,12 @@ Moment = int
 """Microseconds since 1970-01-01T00:00Z."""
 
 
+_CENTURY: Final = timedelta(days=36_525) // timedelta(microseconds=1)
+
+
 def microseconds(duration: timedelta) -> Moment:
-    """What a duration adds to a moment."""
-    return duration // timedelta(microseconds=1)
+    """What a duration adds to a moment: at most a century, beyond which there soon is no date (or number) any more."""
+    return max(0, min(duration // timedelta(microseconds=1), _CENTURY))
 
 
 class Run(NamedTuple):

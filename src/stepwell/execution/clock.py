@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 class Clock(Protocol):
@@ -35,8 +36,8 @@ class SystemClock:
 
 
 def to_datetime(moment: int) -> datetime:
-    """The aware datetime (UTC) of a moment."""
-    return _EPOCH + timedelta(microseconds=moment)
+    """The aware datetime (UTC) of a moment; the last that there is, of one beyond."""
+    return _EPOCH + timedelta(microseconds=min(moment, _LAST))
 
 
 def to_moment(when: datetime) -> int:
