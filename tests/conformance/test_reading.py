@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from conformance.support import ME, StepwellOn, reaches
+from conformance.support import ME, Gate, StepwellOn, reaches
 from stepwell import END, App, Workflow, transition
-from stepwell.errors import RunFailed
+from stepwell.errors import InvalidArgs, RunFailed
+
+gate = Gate()
+
+
+class Held(Workflow):
+    @transition(target=END)
+    async def go(self) -> None:
+        await gate.pass_through()
 
 
 class Item(Workflow[int]):
@@ -99,6 +108,42 @@ async def test_history_has_the_states_and_the_moments(stepwell_on: StepwellOn) -
         ]
         assert all(row.started_at <= row.finished_at for row in rows)
         assert rows[2].signal_id is not None
+
+
+async def test_fault_12_a_history_and_documents_come_in_parts(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Item]) as stepwell:
+        parked = await stepwell.runner.run_sync(Item, 5, **ME)
+        run_id = parked.workflow_id or ""
+        await stepwell.runner.signal(run_id, "close")
+        await stepwell.runner.handle(run_id).result(8)
+        assert [row.version for row in await stepwell.runner.history(run_id, limit=2)] == [0, 1]
+        [last] = await stepwell.runner.history(run_id, after=1)
+        assert (last.version, last.state) == (2, {"n": 5})
+        assert await stepwell.runner.documents(run_id, limit=1) == []
+        for limit in (0, 10_001, "1"):
+            with pytest.raises(InvalidArgs, match="1 to 10,000"):
+                await stepwell.runner.history(run_id, limit=limit)  # type: ignore[arg-type]
+            with pytest.raises(InvalidArgs, match="1 to 10,000"):
+                await stepwell.runner.documents(run_id, limit=limit)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgs, match="after='1'"):
+            await stepwell.runner.history(run_id, after="1")  # type: ignore[arg-type]
+
+
+async def test_fault_15_a_user_sees_neither_tracebacks_nor_machines(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Item, Held]) as stepwell:
+        runner, restricted = stepwell.runner, stepwell.runner.as_user("u1")
+        failed = await runner.run_sync(Item, -1, **ME)
+        run_id = failed.workflow_id or ""
+        assert "Traceback" in ((await runner.history(run_id))[-1].trace or "")
+        rows = await restricted.history(run_id)
+        assert ([row.trace for row in rows], "negative" in (rows[-1].error or "")) == ([None, None], True)
+        gate.clear()
+        held = await runner.run(Held, **ME)
+        await gate.reached()
+        assert f"(pid {os.getpid()} on " in str(await runner.explain(held.workflow_id))
+        shown = str(await restricted.explain(held.workflow_id))
+        assert ("executes it at 'start'" in shown, "pid" in shown) == (True, False)
+        gate.open()
 
 
 async def test_what_is_read_is_frozen(stepwell_on: StepwellOn) -> None:

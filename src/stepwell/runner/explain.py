@@ -29,14 +29,20 @@ class Explanation(BaseModel):
 
 
 def explain(
-    row: RunRow, definition: Definition | None, inbox: Inbox, workers: list[WorkerRow], takers: int
+    row: RunRow,
+    definition: Definition | None,
+    inbox: Inbox,
+    workers: list[WorkerRow],
+    takers: int,
+    *,
+    machines: bool = True,
 ) -> Explanation:
-    """`takers` is how many live workers take this workflow."""
-    reasons = [*_by_status(row, definition, workers), *_misfit(row, definition, takers), *_kept(row, inbox)]
+    """`takers` is how many live workers take this workflow; `machines` whether to tell where the processes are."""
+    reasons = [*_by_status(row, definition, workers, machines), *_misfit(row, definition, takers), *_kept(row, inbox)]
     return Explanation(workflow_id=row.id, status=row.status, place=row.place, reasons=tuple(reasons))
 
 
-def _by_status(row: RunRow, definition: Definition | None, workers: list[WorkerRow]) -> list[str]:
+def _by_status(row: RunRow, definition: Definition | None, workers: list[WorkerRow], machines: bool) -> list[str]:
     match row.status:
         case "completed":
             return [f"It completed at {_when(row.finished_at)}."]
@@ -45,7 +51,7 @@ def _by_status(row: RunRow, definition: Definition | None, workers: list[WorkerR
         case "failed":
             return [f"It failed at {row.place!r}: {row.error}", f"Retry it with runner.retry({row.id!r})."]
         case "running":
-            return [_executes(row, workers)]
+            return [_executes(row, workers, machines)]
         case _ if row.ready_at is not None:
             return [f"It is ready since {_when(row.ready_at)} and waits for a worker with a free slot."]
         case "retrying":
@@ -57,11 +63,12 @@ def _by_status(row: RunRow, definition: Definition | None, workers: list[WorkerR
             return _waits(row, definition)
 
 
-def _executes(row: RunRow, workers: list[WorkerRow]) -> str:
+def _executes(row: RunRow, workers: list[WorkerRow], machines: bool) -> str:
     owner = next((worker for worker in workers if worker.id == row.owner), None)
     if owner is None:
         return f"Its worker {row.owner} has no heartbeat any more: it is taken over within a lease."
-    return f"Worker {owner.id} (pid {owner.pid} on {owner.host}) executes it at {row.place!r}."
+    where = f" (pid {owner.pid} on {owner.host})" if machines else ""
+    return f"Worker {owner.id}{where} executes it at {row.place!r}."
 
 
 def _waits(row: RunRow, definition: Definition | None) -> list[str]:
@@ -99,8 +106,9 @@ def _breaks(what: str, codec: Any, text: str) -> list[str]:
         return []
     try:
         codec.load(text)
-    except ValidationError as error:
-        return [f"Its {what} no longer fits the code: {error.errors(include_url=False)[0]['msg']}; it stays as it is."]
+    except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
+        why = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else repr(error)
+        return [f"Its {what} no longer fits the code: {why}; it stays as it is."]
     return []
 
 

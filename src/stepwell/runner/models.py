@@ -183,8 +183,8 @@ def document_of(row: DocumentRow) -> StoredDocument:
     )
 
 
-def checkpoint_of(entry: History) -> Checkpoint:
-    """The model of a row and the state as it was then."""
+def checkpoint_of(entry: History, *, traces: bool = True) -> Checkpoint:
+    """The model of a row and the state as it was then; without `traces` they stay inside: they show code."""
     row = entry.row
     return Checkpoint(
         version=row.version,
@@ -194,7 +194,7 @@ def checkpoint_of(entry: History) -> Checkpoint:
         attempt=row.attempt,
         status=row.status,
         error=row.error,
-        trace=row.trace,
+        trace=row.trace if traces else None,
         state=_json(entry.state),
         signal_id=row.signal_id,
         started_at=to_datetime(row.started_at),

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from stepwell.definition.workflow import Workflow
     from stepwell.runner.opening import Opening
 
+MOST_ROWS = 10_000
+"""Rows of the history, and documents, that one call returns at most."""
+
 
 class Reader:
     """The verbs that change nothing. With a user, everybody else's runs look as if they weren't there."""
@@ -74,21 +77,32 @@ class Reader:
         more = found[limit - 1].id if len(found) > limit else None
         return Page(items=tuple(self._model(row) for row in found[:limit]), next_cursor=more)
 
-    async def history(self, workflow_id: str, *, user_id: str | None = None) -> Sequence[Checkpoint]:
-        """The history, oldest first; row 0 is the creation. Raises WorkflowNotFound."""
+    async def history(
+        self, workflow_id: str, *, user_id: str | None = None, after: int = -1, limit: int = MOST_ROWS
+    ) -> Sequence[Checkpoint]:
+        """The history after version `after`, oldest first; row 0 is the creation. `limit` is 1 to 10,000.
+
+        A runner that acts for one user shows no tracebacks. Raises WorkflowNotFound.
+        """
+        _check_rows(limit)
+        if not isinstance(after, int):
+            raise InvalidArgs(f"after={after!r}: give the version of a row of the history.")
         await self._row(workflow_id, user_id)
-        found = await self.core.store.read(lambda given: history.of_run(given, workflow_id))
-        return [checkpoint_of(entry) for entry in found]
+        found = await self.core.store.read(lambda given: history.of_run(given, workflow_id, after, limit))
+        return [checkpoint_of(entry, traces=not self.restricted) for entry in found]
 
     async def documents(
-        self, workflow_id: str, *, user_id: str | None = None, replaced: bool = False
+        self, workflow_id: str, *, user_id: str | None = None, replaced: bool = False, limit: int = MOST_ROWS
     ) -> Sequence[StoredDocument]:
         """The current documents, in order; with `replaced` their older versions too. Internal ones only without a user.
 
-        Raises WorkflowNotFound.
+        `limit` is 1 to 10,000: the first ones. Raises WorkflowNotFound.
         """
+        _check_rows(limit)
         await self._row(workflow_id, user_id)
-        found = await self.core.store.read(lambda given: documents.of_run(given, workflow_id, current=not replaced))
+        found = await self.core.store.read(
+            lambda given: documents.of_run(given, workflow_id, current=not replaced, limit=limit)
+        )
         return [document_of(row) for row in found if not row.internal or self._only(user_id) is None]
 
     async def explain(self, workflow_id: str, *, user_id: str | None = None) -> Explanation:
@@ -101,7 +115,9 @@ class Reader:
         inboxes, alive = await self.core.store.read(query)
         lane = [row.app_name, row.workflow_name]
         takers = sum(lane in workers.lanes_of(worker) for worker in alive)
-        return explain(row, self._definition(row), inboxes.get(workflow_id, ()), alive, takers)
+        return explain(
+            row, self._definition(row), inboxes.get(workflow_id, ()), alive, takers, machines=not self.restricted
+        )
 
     async def _row(self, workflow_id: str, user_id: str | None = None) -> RunRow:
         row = await self.core.store.read(lambda given: runs.load_one(given, workflow_id))
@@ -122,6 +138,11 @@ class Reader:
 
 def _is_limit(limit: Any) -> bool:
     return isinstance(limit, int) and 1 <= limit <= 1000
+
+
+def _check_rows(limit: Any) -> None:
+    if not isinstance(limit, int) or not 1 <= limit <= MOST_ROWS:
+        raise InvalidArgs(f"limit={limit!r}: it is 1 to {MOST_ROWS:,}.")
 
 
 def _statuses(status: Any) -> tuple[str, ...] | None:

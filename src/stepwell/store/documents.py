@@ -54,12 +54,16 @@ def _replacing(connection: Connection, row: DocumentRow) -> DocumentRow:
     return row._replace(position=older[0][0]) if older else row
 
 
-def of_run(connection: Connection, run_id: str, *, current: bool = True) -> list[DocumentRow]:
-    """The documents of a run in order; with `current=False` the replaced ones too, each before its successor."""
+def of_run(connection: Connection, run_id: str, *, current: bool = True, limit: int = -1) -> list[DocumentRow]:
+    """The documents of a run in order; with `current=False` the replaced ones too, each before its successor.
+
+    `limit`: the first ones only.
+    """
     only = " AND replaced_at IS NULL" if current else ""
     return rows.fetch(
         connection,
         DocumentRow._make,
-        f"SELECT {_ALL} FROM stepwell_documents WHERE run_id=?{only} ORDER BY position, id",
+        f"SELECT {_ALL} FROM stepwell_documents WHERE run_id=?{only} ORDER BY position, id LIMIT ?",
         run_id,
+        limit,
     )
