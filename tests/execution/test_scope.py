@@ -85,3 +85,58 @@ async def test_a_shared_limit_stops_only_what_is_due() -> None:
     assert await asyncio.gather(work(True), work(False), work(True)) == ["timeout", None, "timeout"]
     assert limit is not None
     assert not limit._watched
+
+
+async def test_a_pause_doesnt_count_and_the_whole_time_is_counted_after_it() -> None:
+    inside = scope(TimeLimits().of(0.05))
+    with inside:
+        inside.pause()
+        await asyncio.sleep(0.1)
+        inside.resume()
+        await asyncio.Event().wait()
+    assert (inside.reason, pending()) == ("timeout", 0)
+    inside.resume()  # too late
+    assert inside._limit is not None
+    assert not inside._limit._watched
+
+
+async def test_a_deadline_goes_on_through_a_pause() -> None:
+    inside = scope(TimeLimits().of(0.05, shared=False))
+    with inside:
+        inside.pause()
+        await asyncio.Event().wait()
+    assert inside.reason == "timeout"
+
+
+def test_each_loop_has_limits_of_its_own() -> None:
+    limits = TimeLimits()
+
+    async def stopped() -> str | None:
+        inside = scope(limits.of(0.1))
+        with inside:
+            await asyncio.wait_for(asyncio.Event().wait(), 3)
+        return inside.reason
+
+    async def started(loops: int) -> list[str | None]:
+        others = [asyncio.to_thread(asyncio.run, stopped()) for _ in range(loops)]
+        return await asyncio.gather(stopped(), *others)
+
+    assert asyncio.run(started(3)) == ["timeout"] * 4
+    assert asyncio.run(started(1)) == ["timeout"] * 2
+
+
+def test_a_loop_that_was_left_with_its_timer_takes_no_other_loops_limit_away() -> None:
+    limits = TimeLimits()
+
+    async def quick() -> None:
+        with scope(limits.of(0.1)):
+            await asyncio.sleep(0)
+
+    async def slow() -> str | None:
+        inside = scope(limits.of(0.1))
+        with inside:
+            await asyncio.wait_for(asyncio.Event().wait(), 3)
+        return inside.reason
+
+    asyncio.run(quick())
+    assert asyncio.run(slow()) == "timeout"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from types import TracebackType
 from typing import Any, Literal
 
@@ -54,6 +55,16 @@ class Scope:
         # Swallowed if it was this scope's; a cancellation from elsewhere goes on outwards.
         return kind is asyncio.CancelledError and left == 0
 
+    def pause(self) -> None:
+        """The time from now to `resume` doesn't count, where the limit is one for each of many scopes."""
+        if self._limit is not None and self._limit.lasting:
+            self._limit.forget(self)
+
+    def resume(self) -> None:
+        """The whole time is counted anew from now on, if the code is still inside and hasn't been stopped."""
+        if self._limit is not None and self._limit.lasting and self._entered and self.reason is None:
+            self._limit.watch(self)
+
     def stop(self, reason: Reason) -> None:
         """The code inside is cancelled now, and again until it has left the scope."""
         if self.reason is None:
@@ -70,38 +81,35 @@ class Scope:
 
 
 class Limit:
-    """One duration, watched for any number of scopes by one timer of the loop.
+    """One duration, watched for any number of scopes by one timer of the loop that it is made on.
 
     Thousands of transitions a second have the same limit and nearly none reaches it: a timer of their own would cost
     each of them more than all else that watching needs. Scopes of one duration end in the order in which they began.
     """
 
-    __slots__ = ("_lasting", "_loop", "_seconds", "_timer", "_watched")
+    __slots__ = ("_loop", "_seconds", "_timer", "_watched", "lasting")
 
     def __init__(self, seconds: float, *, lasting: bool = True) -> None:
         self._seconds = seconds
-        self._lasting = lasting
+        self.lasting = lasting
         self._watched: dict[Scope, float] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, scope: Scope) -> None:
         """The scope is stopped when it is still there after the duration."""
-        loop = asyncio.get_running_loop()
-        self._watched[scope] = due = loop.time() + self._seconds
-        if self._timer is None or self._loop is not loop:
-            self._loop = loop
-            self._timer = loop.call_at(due, self._ring)
+        self._watched[scope] = due = self._loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._ring)
 
     def forget(self, scope: Scope) -> None:
         """The scope was left in time, or has been stopped."""
         self._watched.pop(scope, None)
-        if not self._lasting and self._timer is not None and not self._watched:
+        if not self.lasting and self._timer is not None and not self._watched:
             self._timer.cancel()  # nobody else will use it: a deadline days away must not be kept until then
             self._timer = None
 
     def _ring(self) -> None:
-        assert self._loop is not None  # a timer has a loop
         self._timer = None
         now = self._loop.time()
         for scope, due in list(self._watched.items()):
@@ -112,10 +120,15 @@ class Limit:
             scope.stop("timeout")
 
 
-class TimeLimits:
-    """The limits of a process, one per duration that its transitions name."""
+class TimeLimits(threading.local):
+    """The limits of a process, one per duration that its transitions name, and loop that executes them.
+
+    Stateless runs may be executed on loops of several threads. A thread has one loop at a time: the limits are kept for
+    that one, and those of an earlier loop live on in the scopes that they watch.
+    """
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._limits: dict[float, Limit] = {}
 
     def of(self, seconds: float, *, shared: bool = True) -> Limit | None:
@@ -124,6 +137,9 @@ class TimeLimits:
             return None
         if not shared:
             return Limit(seconds, lasting=False)
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._limits = loop, {}
         limit = self._limits.get(seconds)
         if limit is None:
             limit = self._limits[seconds] = Limit(seconds)
