@@ -20,12 +20,12 @@ from pydantic_core import PydanticSerializationError
 from stepwell.definition.codec import codec_for
 from stepwell.definition.context import Info, OnParentEnd, Show
 from stepwell.definition.document import Link
-from stepwell.definition.inputs import args_json, bounded, summary
+from stepwell.definition.inputs import args_json, bounded, is_text, summary
 from stepwell.definition.model import END, Definition, Transition
 from stepwell.engine.begin import Request, begin
 from stepwell.engine.commit import NOTHING, Commit, Effects, Emission
 from stepwell.engine.run import Run
-from stepwell.errors import InvalidArgs, NotBuilt, StatelessError, StepwellError, TransitionFailed
+from stepwell.errors import InvalidArgs, InvalidPayload, NotBuilt, StatelessError, StepwellError, TransitionFailed
 from stepwell.execution.documents import RunDocuments
 from stepwell.execution.emission import plan
 from stepwell.execution.scope import Scope
@@ -35,6 +35,7 @@ from stepwell.execution.storage import OpenTransaction, Storage
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+_MAX_LABEL = 512
 _UNSET: Any = object()
 _ANY = codec_for(Any)
 _log = logging.getLogger("stepwell.workflow")
@@ -216,6 +217,10 @@ class Attempt:
             )
         _check_choice("show", show, get_args(Show))
         _check_choice("on_parent_end", on_parent_end, (None, *get_args(OnParentEnd)))
+        if label and not is_text(label, _MAX_LABEL):
+            raise InvalidPayload(
+                f"self.start(label={label!r}): give a text of at most {_MAX_LABEL} characters, without NUL."
+            )
         shared, run = self._shared, self._run
         definition = shared.registry.get(run.app_name, workflow)
         request = Request(

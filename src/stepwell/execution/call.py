@@ -10,8 +10,6 @@ import traceback
 from collections.abc import Callable, Hashable
 from typing import Any, cast
 
-from pydantic import ValidationError
-
 from stepwell.definition.inputs import details, summary
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.signal import Signal
@@ -50,20 +48,25 @@ async def call(
         if scope.reason is not None:
             return _stopped(shared, decision.transition, scope, started_at)
         return Returned(started_at, attempt.new_state(), attempt.new_result(value), attempt.effects())
-    except Interrupted:
-        raise
-    except asyncio.CancelledError:
-        if _cancelled_from_outside():
-            raise
-        inner = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
-        return Raised(started_at, inner, None, shared.random())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises is a failed attempt, sys.exit() too
-        if scope.reason is not None:
-            return _stopped(shared, decision.transition, scope, started_at)
-        return Raised(started_at, error, trace_of(error), shared.random())
+    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - what user code raises is a failure
+        return _raised(shared, decision.transition, scope, started_at, error)
     finally:
         current_attempt.reset(token)
         attempt.close()
+
+
+def _raised(shared: Shared, transition: Transition, scope: Scope, started_at: int, error: BaseException) -> Raised:
+    """The failure that an exception of user code is. Raises it on if it is none: the pass was stopped."""
+    if isinstance(error, Interrupted):
+        raise error
+    if isinstance(error, asyncio.CancelledError):
+        if _cancelled_from_outside():
+            raise error
+        error = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
+        return Raised(started_at, error, None, shared.random())
+    if scope.reason is not None:
+        return _stopped(shared, transition, scope, started_at)
+    return Raised(started_at, error, trace_of(error), shared.random())
 
 
 def _stopped(shared: Shared, transition: Transition, scope: Scope, started_at: int) -> Raised:
@@ -100,16 +103,42 @@ async def _invoke(
     method = getattr(instance, transition.method)
     if transition.asynchronous:
         return await method(*payload)
-    return await shared.threads.run(method, *payload)
+    return await _threaded(shared.threads, method, *payload)
 
 
-async def ask(definition: Definition, transition: Transition, attempt: Attempt) -> bool:
-    """The verdict of a guard, given on a copy of the state."""
-    instance = definition.workflow()
-    instance.__stepwell_bind__(attempt)
+async def _threaded(threads: Threads, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a plain `def` method returned. Its time limit counts from the moment when a thread takes it."""
+    attempt = current_attempt.get()
+    assert attempt is not None  # methods are called inside an attempt
+    assert attempt.scope is not None  # and inside its scope
+    attempt.scope.pause()
+    return await threads.call(functools.partial(method, *args, **kwargs), attempt.scope.resume)
+
+
+async def ask(
+    shared: Shared, definition: Definition, transition: Transition, attempt: Attempt, scope: Scope
+) -> bool | Raised:
+    """The verdict of a guard, given on a copy of the state. Raises Interrupted if it was stopped from outside."""
+    started_at = shared.clock.now()
     assert transition.guard is not None  # only guarded transitions are asked for
-    verdict = transition.guard(instance)
-    return bool(await verdict) if inspect.isawaitable(verdict) else bool(verdict)
+    try:
+        verdict: Any = False
+        with scope:
+            instance = definition.workflow()
+            instance.__stepwell_bind__(attempt)
+            verdict = transition.guard(instance)
+            verdict = bool(await verdict if inspect.isawaitable(verdict) else verdict)
+        if scope.reason == "timeout":
+            seconds = time_limit(shared, transition)
+            late = TransitionTimeout(f"the guard {transition.guard_name} was stopped after {seconds:g} s")
+            return Raised(started_at, late, None, shared.random())
+        if scope.reason is not None:
+            return _stopped(shared, transition, scope, started_at)
+        return cast("bool", verdict)
+    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
+        return _raised(shared, transition, scope, started_at, error)
+    finally:
+        attempt.close()
 
 
 @functools.lru_cache(maxsize=4096)
@@ -124,7 +153,7 @@ def injected(workflow: Hashable, method: str, threads: Threads) -> Callable[...,
 def _in_thread(function: Callable[..., Any], threads: Threads) -> Callable[..., Any]:
     @functools.wraps(function)
     async def on_the_loop(*args: Any, **kwargs: Any) -> Any:
-        return await threads.run(function, *args, **kwargs)
+        return await _threaded(threads, function, *args, **kwargs)
 
     return on_the_loop
 
@@ -144,7 +173,7 @@ def payload_of(transition: Transition, signal: SignalRow | None) -> tuple[Any, .
     if signal.status == "completed":
         try:
             data = payload.codec.load(signal.data)
-        except ValidationError as error:
+        except Exception as error:  # a validator of the payload is user code and may raise anything
             raise InvalidPayload(
                 f"the payload {payload.parameter!r} doesn't fit: {summary(error)}", details(error)
             ) from error

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from stepwell.definition.context import Validate
 from stepwell.definition.document import Document
-from stepwell.definition.inputs import bounded, details, summary
+from stepwell.definition.inputs import bounded, details, is_text, summary
 from stepwell.engine.commit import DocumentWrite
 from stepwell.errors import InvalidPayload, StepwellError
 from stepwell.store.base import DocumentRow
@@ -18,6 +18,7 @@ from stepwell.store.base import DocumentRow
 D = TypeVar("D", bound=Document)
 
 Stored = Callable[[], Awaitable[list[DocumentRow]]]
+_MAX_KEY = 512
 _DICT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
@@ -94,6 +95,8 @@ def _write(
         raise InvalidPayload(f"documents.save({type(document).__name__}): give an instance of a Document class.")
     if validate not in ("strict", "safe", "skip"):
         raise ValueError(f"documents.save(validate={validate!r}): it is 'strict', 'safe' or 'skip'.")
+    if key is not None:
+        _check_key(key, document)
     type_ = type(document)
     content = to_json(document.model_dump(mode="json", by_alias=True, round_trip=True, warnings="none")).decode()
     errors: list[dict[str, Any]] = []
@@ -117,6 +120,13 @@ def _write(
         internal=int(type_.document_internal),
         transition=transition,
     )
+
+
+def _check_key(key: str, document: Document) -> None:
+    if not is_text(key, _MAX_KEY):
+        raise InvalidPayload(
+            f"The key of document {document.document_name!r} is {key!r}: give a text of 1 to {_MAX_KEY} characters, without NUL."
+        )
 
 
 def _typed(type_: type[Document], one: DocumentRow | DocumentWrite) -> Document:

@@ -7,8 +7,6 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, assert_never, cast
 
-from pydantic import ValidationError
-
 from stepwell.definition.model import Definition, Transition
 from stepwell.engine.choose import decide
 from stepwell.engine.commit import Commit
@@ -21,7 +19,7 @@ from stepwell.execution.attempt import Attempt
 from stepwell.execution.call import Interrupted, ask, call, time_limit, trace_of
 from stepwell.execution.scope import Reason, Scope
 from stepwell.execution.shared import Shared
-from stepwell.execution.storage import Journal, Storage
+from stepwell.execution.storage import Journal, OpenTransaction, Storage
 
 log = logging.getLogger("stepwell.execution")
 
@@ -90,33 +88,21 @@ class Pass:
     async def _guarded(self, definition: Definition, decision: Decision) -> tuple[Decision, Raised | None]:
         verdicts: dict[int, bool] = {}
         while isinstance(decision, Ask):
-            started_at = self.shared.clock.now()
-            try:
-                verdicts[decision.transition.order] = await self._ask(definition, decision.transition)
-            except Interrupted:
-                raise
-            except Exception as error:  # noqa: BLE001 - a guard that raises is a failed attempt (semantics 1)
-                failure = Raised(started_at, error, trace_of(error), self.shared.random())
-                return Execute(decision.transition), failure
+            verdict = await self._ask(definition, decision.transition)
+            if isinstance(verdict, Raised):
+                return Execute(decision.transition), verdict  # a guard that raises is a failed attempt (semantics 1)
+            verdicts[decision.transition.order] = verdict
             now = self.shared.clock.now()
             decision = decide(definition, self.run, self.inbox, verdicts, now, self.shared.rules)
         return decision, None
 
-    async def _ask(self, definition: Definition, transition: Transition) -> bool:
+    async def _ask(self, definition: Definition, transition: Transition) -> bool | Raised:
         attempt = Attempt(self.shared, self.storage, definition, self.run, transition, {})
         scope = self._scope(definition, transition)
         try:
-            verdict = False
-            with scope:
-                verdict = await ask(definition, transition, attempt)
-            if scope.reason == "timeout":
-                raise TimeoutError(f"the guard {transition.guard_name} took too long")
-            if scope.reason is not None:
-                raise Interrupted(scope.reason)
-            return verdict
+            return await ask(self.shared, definition, transition, attempt, scope)
         finally:
             self.scope = None
-            attempt.close()
 
     def _scope(self, definition: Definition, transition: Transition) -> Scope:
         if self.stopped is not None:
@@ -144,15 +130,43 @@ class Pass:
             self.scope = None
             if isinstance(outcome, Raised) and isinstance(outcome.error, StatelessError) and not self.storage.durable:
                 raise outcome.error  # the caller asked for the impossible: no retry and no place mends that
-            commit = self._settle(definition, decision, outcome)
-            if attempt.transaction_ is None:
-                return await self._commit(commit)
-            return await self._conclude(commit, attempt, isinstance(outcome, Raised))
+            return await self._conclude(definition, decision, outcome, attempt)
         finally:
             self.scope = None
             self.executing = None
             if attempt.transaction_ is not None:
                 await attempt.transaction_.roll_back()
+
+    async def _conclude(
+        self, definition: Definition, decision: Execute, outcome: Outcome, attempt: Attempt
+    ) -> Run | None:
+        try:
+            commit = self._settle(definition, decision, outcome)
+            if attempt.transaction_ is None:
+                return await self._commit(commit)
+            if not isinstance(outcome, Raised) and not attempt.rolled_back:
+                return await self._commit_with(attempt.transaction_, commit)
+            await attempt.transaction_.roll_back()
+            return await self._commit(commit)
+        except Exception as error:  # noqa: BLE001 - else the transition would run again, and break here again, for ever
+            log.warning("run %s: its checkpoint can't be stored: %r", self.run.id, error)
+            if attempt.transaction_ is not None:
+                await attempt.transaction_.roll_back()
+            return await self._conclude_anyhow(definition, decision, outcome.started_at, error)
+
+    async def _conclude_anyhow(
+        self, definition: Definition, decision: Execute, started_at: int, error: Exception
+    ) -> Run | None:
+        """What can't be stored is a failure of its transition; what can't be handled as one is a failure of the run."""
+        try:
+            failure = Raised(started_at, error, trace_of(error), self.shared.random())
+            return await self._commit(self._settle(definition, decision, failure))
+        except Exception as second:
+            log.exception("run %s: the failure of %s can't be settled", self.run.id, decision.transition.name)
+            where = f"{definition.workflow.__name__}.{decision.transition.method}"
+            reason = Fail(f"{where}: its failure can't be settled: {type(second).__name__}")
+            now = self.shared.clock.now()
+            return await self._commit(fail(self.run, reason, started_at, now, decision.transition.name))
 
     def _settle(self, definition: Definition, decision: Execute, outcome: Outcome) -> Commit:
         run, now = self.run, self.shared.clock.now()
@@ -162,14 +176,9 @@ class Pass:
             return fail(run, late, outcome.started_at, now, decision.transition.name)
         return settle(definition, run, decision, outcome, self.inbox, now, hold=self.hold)
 
-    async def _conclude(self, commit: Commit, attempt: Attempt, failed: bool) -> Run | None:
-        opened = attempt.transaction_
-        assert opened is not None  # the caller has looked
-        if failed or attempt.rolled_back:
-            await opened.roll_back()
-            return await self._commit(commit)
+    async def _commit_with(self, opened: OpenTransaction, commit: Commit) -> Run | None:
         try:
-            return await self._committed(commit, await opened.commit(commit))
+            run = await opened.commit(commit)
         except LeaseLost as error:
             log.info("%s", error)
             return None
@@ -178,6 +187,7 @@ class Pass:
             log.warning("run %s: its transaction could not commit, trying again: %s", self.run.id, error)
             await asyncio.sleep(1.0)
             return self.run
+        return await self._go_on(commit, run)
 
     def _unexecuted(self, definition: Definition, decision: Ask | Fail | Move | Park | Unfit) -> Commit:
         run, now = self.run, self.shared.clock.now()
@@ -204,7 +214,7 @@ class Pass:
         pause = 0.05
         while True:
             try:
-                return await self._committed(commit, await self.storage.commit(commit))
+                run = await self.storage.commit(commit)
             except LeaseLost as error:
                 log.info("%s", error)
                 return None
@@ -215,15 +225,35 @@ class Pass:
                     return None
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+            else:
+                return await self._go_on(commit, run)
 
-    async def _committed(self, commit: Commit, run: Run) -> Run:
+    async def _go_on(self, commit: Commit, run: Run) -> Run | None:
+        """The run after its commit, with the inbox and the journal that belong to it now."""
         if commit.taken and self.inbox:
             self.inbox = tuple(signal for signal in self.inbox if signal.id != commit.taken)
         if run.visit != self.run.visit:
             # Back from a detour an earlier visit is resumed, and with it what it has journaled.
             resumed = self.run.detours is not None and run.visit < self.run.visit and run.owner is not None
-            self.journal = await self.storage.journal(run.id) if resumed else {}
+            if resumed:
+                return await self._resumed(run)
+            self.journal = {}
         return run
+
+    async def _resumed(self, run: Run) -> Run | None:
+        pause = 0.05
+        while True:
+            try:
+                self.journal = await self.storage.journal(run.id)
+            except StoreUnavailable as error:
+                # The commit is true: only its sequel waits.
+                log.warning("run %s: its journal waits for the database: %s", run.id, error)
+                if self.stopped is not None:
+                    return None
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+            else:
+                return run
 
     async def _wait(self, moment: int) -> None:
         sleeping = asyncio.ensure_future(self.shared.clock.sleep_until(moment))
@@ -244,6 +274,6 @@ def _unfit(definition: Definition | None, run: Run, fresh: bool) -> str | None:
             definition.args.load(run.args)
         if run.state != definition.initial_state:
             definition.state.load(run.state)
-    except ValidationError as error:
+    except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
         return f"its args or state no longer fit {definition.workflow.__name__}: {error}"
     return None

@@ -164,6 +164,11 @@ class _Lent(AsyncConnection):
             "self.transaction() commits with the transition's checkpoint, or not at all: leave out connection.commit()."
         )
 
+    async def close(self) -> None:
+        raise StepwellError(
+            "self.transaction() closes its connection with the transition's checkpoint: leave out connection.close()."
+        )
+
 
 class _SqliteTransaction:
     def __init__(self, store: Store) -> None:
