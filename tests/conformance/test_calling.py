@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Annotated, Any
@@ -359,6 +360,71 @@ async def test_a_delayed_a_waiting_and_a_failed_run_can_be_canceled(stepwell_on:
             assert (run.status, run.due_at, run.waiting_for) == ("canceled", None, ())
             last = (await stepwell.runner.history(handle.workflow_id))[-1]
             assert (last.status, last.transition) == ("canceled", None)
+
+
+async def test_a_cancel_that_saw_an_earlier_transition_names_the_one_that_is_executed(stepwell_on: StepwellOn) -> None:
+    class Two(Workflow):
+        @transition(target="next")
+        async def one(self) -> None: ...
+
+        @transition("next", END)
+        async def two(self) -> None:
+            await gate.pass_through()
+
+    async with stepwell_on([Two]) as stepwell:
+        handle = await stepwell.runner.run(Two, **ME)
+        await gate.reached()
+        process = stepwell.process
+        assert process is not None
+        await process.store.writer.call(process.operations.cancel(handle.workflow_id, None, None, "one"))
+        last = (await stepwell.runner.history(handle.workflow_id))[-1]
+        assert (last.transition, last.source, last.status) == ("two", "next", "canceled")
+        gate.open()
+
+
+async def test_waiting_for_a_thread_isnt_part_of_a_timeout(stepwell_on: StepwellOn) -> None:
+    class Blocks(Workflow[str]):
+        @transition(target=END, timeout=timedelta(seconds=0.4))
+        def go(self) -> None:
+            calls.append(self.args)
+            time.sleep(1.0 if self.args == "stuck" else 0.15)
+
+    async with stepwell_on([Blocks], sync_threads=1) as stepwell:
+        done = await asyncio.gather(*(stepwell.runner.run_sync(Blocks, "quick", **ME) for _ in range(5)))
+        assert [one.status for one in done] == ["completed"] * 5
+        stuck = await stepwell.runner.run_sync(Blocks, "stuck", **ME)
+        assert (stuck.status, stuck.error) == ("failed", "Blocks.go: TransitionTimeout: it was stopped after 0.4 s")
+        assert calls == ["quick"] * 5 + ["stuck"]
+
+
+async def test_a_run_that_waits_for_a_thread_can_be_canceled(stepwell_on: StepwellOn) -> None:
+    held = threading.Event()
+
+    class Blocks(Workflow):
+        @transition(target=END)
+        def go(self) -> None:
+            calls.append("go")
+            held.wait()
+
+    async with stepwell_on([Blocks], sync_threads=1) as stepwell:
+        first = await stepwell.runner.run(Blocks, **ME)
+        second = await stepwell.runner.run(Blocks, **ME)
+        process = stepwell.process
+        assert process is not None
+
+        async def both() -> bool:
+            return len(process.passes.executing) == 2 and bool(calls)
+
+        await until(both)
+        await second.cancel()
+
+        async def left() -> bool:
+            return len(process.passes.executing) == 1
+
+        await until(left)
+        held.set()
+        await first.result(8)
+        assert calls == ["go"]
 
 
 async def test_a_method_that_is_cancelled_from_within_has_failed(stepwell_on: StepwellOn) -> None:

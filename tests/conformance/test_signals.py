@@ -12,6 +12,7 @@ from pydantic import BaseModel, model_validator
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, everything, reaches
 from stepwell import END, Event, Retry, Signal, Workflow, transition
 from stepwell.errors import IdempotencyConflict
+from stepwell.execution.clock import SystemClock
 
 gate = Gate()
 calls: list[Any] = []
@@ -101,6 +102,27 @@ async def test_an_early_signal_is_kept_and_taken_oldest_first(stepwell_on: Stepw
         assert (done["rejected"], done["accepted"], done["signed"]) == (["1", "2"], "fine", "early")
 
 
+class SetBack(SystemClock):
+    """A clock that somebody sets back."""
+
+    back = 0
+
+    def now(self) -> int:
+        return super().now() - self.back
+
+
+class Parcel(Workflow):
+    @transition(target="packed")
+    async def pack(self) -> None:
+        await gate.pass_through()
+
+    @transition("packed", "sent", wait=True)
+    async def send(self) -> None: ...
+
+    @transition("sent", END, on=Event("parcel shipped"))
+    async def ship(self) -> None: ...
+
+
 class Chat(Workflow):
     @transition(target="open")
     async def begin(self) -> None:
@@ -160,6 +182,34 @@ async def test_fault_12_kept_signals_have_a_limit(stepwell_on: StepwellOn) -> No
             await handle.signal("reject")
         assert await everything(stepwell) == before
         gate.open()
+
+
+async def test_the_order_of_signals_is_that_of_their_arrival_whatever_the_clock_says(stepwell_on: StepwellOn) -> None:
+    clock = SetBack()
+    gate.open()
+    async with stepwell_on([Chat], embedded_worker=False, clock=clock) as web:
+        handle = await web.runner.run(Chat, **ME)
+        for text in "abc":
+            await handle.signal("say", text)
+            clock.back += 3600 * 1_000_000
+    async with stepwell_on([Chat]) as worker:
+        run = await reaches(worker.runner, handle.workflow_id, "waiting", "open", version=7)
+        assert run.state == {"heard": ["a", "b", "c"]}
+
+
+async def test_what_a_run_waits_for_comes_through_however_much_is_kept(
+    stepwell_on: StepwellOn, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stepwell_on([Parcel], max_kept_signals=3) as stepwell:
+        handle = await stepwell.runner.run(Parcel, **ME)
+        await gate.reached()
+        for _ in range(5):
+            await stepwell.runner.emit("parcel shipped")
+        assert "event 'parcel shipped' is lost for a run" in caplog.text
+        gate.open()
+        await reaches(stepwell.runner, handle.workflow_id, "waiting", "packed")
+        await handle.signal("send")
+        await stepwell.runner.handle(handle.workflow_id).result(8)
 
 
 class Retries(Workflow):

@@ -32,7 +32,7 @@ from stepwell.engine.outcome import (
 )
 from stepwell.engine.run import HistoryRow, Inbox, Run, SignalRow
 from stepwell.engine.settle import fail, move, park, settle
-from stepwell.engine.signals import Arrival, accept
+from stepwell.engine.signals import Arrival, Kept, accept
 
 START_OF_TIME = 1_000_000_000
 
@@ -90,7 +90,7 @@ class Life:
         for signal in self.inbox:
             if signal.id == commit.taken:
                 self.signals[signal.id] = signal._replace(state="taken", version=run.version)
-            elif commit.left is not None and signal.visit == commit.left:
+            elif signal.visit in commit.left:
                 self.signals[signal.id] = signal._replace(state="void", version=run.version)
         return run
 
@@ -206,7 +206,9 @@ class Life:
         """Somebody signals, and it is accepted."""
         self.passes(0.001)
         arrival = Arrival(f"{name}-{len(self.signals)}", name, data, "event" if event else "signal", "u2")
-        accepted = accept(self.definition, self.run, arrival, len(self.inbox), self.now, self.rules)
+        same = sum(signal.name == name and signal.visit in (None, self.run.visit) for signal in self.inbox)
+        kept = Kept(len(self.inbox), same)
+        accepted = accept(self.definition, self.run, arrival, kept, self.now, self.rules)
         return self.put(accepted)
 
     def child_ends(

@@ -177,7 +177,7 @@ def test_looking_in_vain_parks_without_a_history_row_or_a_version() -> None:
     life.returns("two")
     life.run = life.run._replace(ready_at=life.now)
     commit = life.rests()
-    assert (commit.history, commit.left, life.run.version, life.run.visit) == (None, None, 2, 2)
+    assert (commit.history, commit.left, life.run.version, life.run.visit) == (None, (), 2, 2)
     assert life.run.claim == 4  # claimed, and released
 
 
@@ -190,7 +190,7 @@ def test_the_end_completes_the_run() -> None:
     run = life.run
     assert (run.status, run.place, run.result, run.finished_at) == ("completed", "end", '"done"', life.now)
     assert (run.owner, run.ready_at, run.due_at, run.deadline) == (None, None, None, None)
-    assert (commit.left, commit.listeners) == (2, None)
+    assert (commit.left, commit.listeners) == ((2,), None)
 
 
 def test_a_stale_commit_is_refused_by_version_and_claim() -> None:

@@ -52,7 +52,7 @@ def test_a_failed_attempt_changes_neither_state_nor_result_and_has_no_other_effe
     commit = life.raises("charge")
     assert (life.run.state, life.run.result) == (before.state, before.result)
     assert (len(commit.effects.documents), commit.effects.children, commit.effects.emissions) == (1, (), ())
-    assert (commit.left, commit.taken, commit.listeners, commit.ends_children) == (None, None, None, False)
+    assert (commit.left, commit.taken, commit.listeners, commit.ends_children) == ((), None, None, False)
 
 
 def test_a_retry_waits_for_its_delay_in_nobody_s_hands() -> None:
@@ -181,7 +181,7 @@ def test_the_error_place_comes_after_the_last_retry_in_the_same_pass() -> None:
     commit = life.raises("attempt")
     assert life.where == ("running", "broken")
     assert life.run.owner == "me"
-    assert commit.left == 0
+    assert commit.left == (0,)
     assert life.path == ["attempt#1 start->None failed", "attempt#2 start->broken failed"]
 
 

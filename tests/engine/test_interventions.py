@@ -10,6 +10,7 @@ import pytest
 from engine.life import Life, Lost
 from stepwell import END, Retry, Workflow, transition
 from stepwell.engine.control import cancel, retry, set_aside, worn_out
+from stepwell.engine.detours import visits
 from stepwell.engine.outcome import Returned
 from stepwell.errors import RunFinished
 
@@ -93,7 +94,7 @@ def test_cancel_commits_at_once_whatever_the_run_is_doing(life_of: Callable[[], 
     assert (run.ready_at, run.due_at, run.deadline, run.moves_to, run.detours, run.bound) == (None,) * 6
     row = life.history[-1]
     assert (row.version, row.status, row.source, row.target) == (run.version, "canceled", before.place, None)
-    assert commit.left == before.visit
+    assert commit.left == visits(before)
 
 
 def test_the_history_names_what_was_executing() -> None:

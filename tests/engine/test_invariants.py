@@ -155,9 +155,8 @@ class Watched(Life):
             assert taken.visit in (None, before.visit), "taken by a visit that it doesn't belong to"
             assert taken.visit not in self.visits_left
             assert taken.version == self.run.version
-        if commit.left is not None:
-            self.visits_left.add(commit.left)
-            assert not [s for s in self.inbox if s.visit == commit.left], "not void, although its place was left"
+        self.visits_left.update(commit.left)
+        assert not [s for s in self.inbox if s.visit in commit.left], "not void, although its place was left"
         if not self.run.finished:
             assert self.run.visit not in self.visits_left
         for signal in self.signals.values():

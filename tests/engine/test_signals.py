@@ -9,7 +9,7 @@ import pytest
 from engine.life import Life
 from stepwell import END, Event, Retry, Workflow, transition
 from stepwell.engine.outcome import Returned, Rules
-from stepwell.engine.signals import Arrival, accept, takers
+from stepwell.engine.signals import NOTHING_KEPT, Arrival, accept, takers
 from stepwell.errors import PayloadTooLarge, RunFinished, UnknownTransition
 
 SECOND = timedelta(seconds=1)
@@ -303,7 +303,11 @@ def test_an_accepted_signal_says_who_answered_and_what() -> None:
     life = Life(Review)
     life.returns("draft")
     row = accept(
-        life.definition, life.run, Arrival("s1", "approve", '{"a":1}', user_id="u7", idempotency_key="k"), 0, 42
+        life.definition,
+        life.run,
+        Arrival("s1", "approve", '{"a":1}', user_id="u7", idempotency_key="k"),
+        NOTHING_KEPT,
+        42,
     )
     assert (row.id, row.run_id, row.name, row.kind, row.data, row.status) == (
         "s1", "run", "approve", "signal", '{"a":1}', "completed",
@@ -344,6 +348,57 @@ def test_a_failed_run_refuses_signals_with_the_cure_and_keeps_events() -> None:
         life.signal("answer")
     assert life.signal("answer", event=True).state == "open"
     assert life.run.status == "failed"
+
+
+def test_what_the_place_waits_for_comes_through_however_much_is_kept() -> None:
+    life = Life(Review, Rules(max_kept_signals=2))
+    life.returns("draft")
+    life.signal("reject")
+    life.signal("reject")
+    with pytest.raises(PayloadTooLarge):
+        life.signal("reject")
+    assert life.signal("approve").visit == life.run.visit
+    with pytest.raises(PayloadTooLarge):
+        life.signal("approve")
+    life.returns("reject")
+
+
+class Nested(Workflow):
+    @transition(target="outer")
+    async def begin(self) -> None: ...
+
+    @transition("outer", END, wait=True, retry=Retry(retries=9, delay=timedelta(0)), retry_target="inner")
+    async def work(self) -> None: ...
+
+    @transition("inner", "elsewhere", wait=True, retry=Retry(retries=9, delay=timedelta(0)), retry_target="elsewhere")
+    async def repair(self) -> None: ...
+
+    @transition("elsewhere", "outer")
+    async def give_up(self) -> None: ...
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_visit_that_a_detour_gives_up_voids_its_signals(fails: bool) -> None:
+    life = Life(Nested)
+    life.returns("begin")
+    life.signal("work")
+    kept = life.signal("work")
+    life.raises("work")
+    life.ready()
+    assert life.run.place == "inner"
+    life.signal("repair")
+    left = life.signal("repair")
+    if fails:
+        life.raises("repair")
+        life.ready()
+        assert life.signals[left.id].state == "open"
+    else:
+        life.returns("repair")
+        assert life.signals[left.id].state == "void"
+    life.returns("give_up")
+    assert (life.run.place, life.run.detours) == ("outer", None)
+    assert life.signals[left.id].state == "void"
+    assert life.signals[kept.id].state == "open"
 
 
 def test_kept_signals_are_limited() -> None:

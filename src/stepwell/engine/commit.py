@@ -80,8 +80,8 @@ class Commit:
     effects: Effects = NOTHING
     taken: str | None = None
     """The signal that the transition consumed."""
-    left: int | None = None
-    """The visit that ended: its open signals are void."""
+    left: tuple[int, ...] = ()
+    """The visits that ended: their open signals are void."""
     tell: SignalRow | None = None
     """What the parent is told, in the same transaction."""
     listeners: tuple[Listener, ...] | None = None

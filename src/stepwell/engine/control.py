@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepwell.definition.model import Definition
 from stepwell.engine.begin import deadline
 from stepwell.engine.commit import Commit
+from stepwell.engine.detours import visits
 from stepwell.engine.enter import ended, released, tell
 from stepwell.engine.failure import fail
 from stepwell.engine.outcome import Fail
@@ -32,7 +33,7 @@ def cancel(run: Run, reason: str | None, executing: str | None, now: Moment) -> 
         run.id, after.version, executing, run.place, None, attempt, "canceled", text, None, None, None, now, now
     )
     return Commit(
-        run.version, run.claim, after, history, left=run.visit, tell=tell(run, after), ends_children=run.children > 0
+        run.version, run.claim, after, history, left=visits(run), tell=tell(run, after), ends_children=run.children > 0
     )
 
 

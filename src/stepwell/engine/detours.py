@@ -10,6 +10,7 @@ from stepwell.engine.run import Moment, Run
 
 _VISIT: Final = ("place", "visit", "entered_at", "attempt", "failing", "failures", "bound", "bound_signal")
 """What makes up a visit. `Run.detours` holds these values of each interrupted one, outermost first."""
+_NUMBER: Final = _VISIT.index("visit")
 _BOUND_SIGNAL: Final = _VISIT.index("bound_signal")
 
 
@@ -44,6 +45,23 @@ def resumed(run: Run, place: str) -> Run | None:
                 **dict(zip(_VISIT, visit, strict=True)), detours=json.dumps(visits[:outer]) if outer else None
             )
     return None
+
+
+def visits(run: Run) -> tuple[int, ...]:
+    """The visit that the run is in, and those that it has interrupted."""
+    if run.detours is None:
+        return (run.visit,)
+    return (run.visit, *(visit[_NUMBER] for visit in _interrupted(run)))
+
+
+def left(before: Run, after: Run) -> tuple[int, ...]:
+    """The visits that ended on the way from one place to the next: all that the run doesn't come back to."""
+    if after.finished:
+        return visits(before)
+    if before.detours is None and after.detours is None:
+        return (before.visit,)
+    remaining = visits(after)
+    return tuple(visit for visit in visits(before) if visit not in remaining)
 
 
 def reserved(run: Run) -> Container[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from stepwell.definition.model import Definition
 from stepwell.engine.commit import Commit, DocumentWrite, Effects
+from stepwell.engine.detours import left
 from stepwell.engine.enter import ended, enter, released, tell
 from stepwell.engine.outcome import UNASKED, Execute, Fail, Raised
 from stepwell.engine.retry import Route, error_text, route, storable
@@ -41,7 +42,7 @@ def failed_attempt(
         history,
         _error_document(history, type(outcome.error).__name__),
         taken=signal_id if spent else None,
-        left=run.visit if leaves else None,
+        left=left(run, after) if leaves else (),
         tell=tell(run, after) if way.kind == "stop" else None,
     )
 

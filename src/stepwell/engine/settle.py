@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stepwell.definition.model import Definition
 from stepwell.engine.commit import Commit
-from stepwell.engine.detours import moved
+from stepwell.engine.detours import left, moved
 from stepwell.engine.enter import enter, parked, tell
 from stepwell.engine.failure import fail, failed_attempt
 from stepwell.engine.matching import listeners_of
@@ -62,7 +62,7 @@ def _checkpoint(
         history,
         effects,
         taken,
-        left=run.visit,
+        left=left(run, after),
         tell=tell(run, after) if ended else None,
         listeners=listeners_of(definition, after) if not ended and outcome.state is not None else None,
         ends_children=ended and after.children > 0,
@@ -76,4 +76,5 @@ def park(run: Run, decision: Park, now: Moment) -> Commit:
 
 def move(run: Run, place: str, now: Moment) -> Commit:
     """The commit of a detour to `place`; without a history row."""
-    return Commit(run.version, run.claim, moved(run, place, now))
+    after = moved(run, place, now)
+    return Commit(run.version, run.claim, after, left=left(run, after) if run.detours is not None else ())

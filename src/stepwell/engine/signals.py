@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stepwell.definition.model import Definition, Transition
 from stepwell.engine.outcome import DEFAULT_RULES, Rules
@@ -34,21 +34,34 @@ def takers(definition: Definition, name: str, kind: str = "signal") -> tuple[Tra
     return found
 
 
+class Kept(NamedTuple):
+    """The open signals of a run, when another one arrives."""
+
+    open: int
+    same: int
+    """Those of its name that the run's visit could take."""
+
+
+NOTHING_KEPT = Kept(0, 0)
+
+
 def accept(
-    definition: Definition, run: Run, arrival: Arrival, kept: int, now: Moment, rules: Rules = DEFAULT_RULES
+    definition: Definition, run: Run, arrival: Arrival, kept: Kept, now: Moment, rules: Rules = DEFAULT_RULES
 ) -> SignalRow:
-    """The signal as it is stored; a run that waits becomes ready by it. `kept` counts the run's open signals.
+    """The signal as it is stored; a run that waits becomes ready by it.
+
+    The limit is one of what is kept for later: what the run's place waits for is accepted, once, whatever is kept.
 
     Raises RunFinished, UnknownTransition or PayloadTooLarge; the run is untouched then.
     """
     takers(definition, arrival.name, arrival.kind)
     _refuse_ended(run, arrival)
-    if kept >= rules.max_kept_signals:
+    here = _waits_here(definition, run, arrival)
+    if kept.open >= rules.max_kept_signals and (here is None or kept.same):
         raise PayloadTooLarge(
-            f"Run {run.id} keeps {kept} signals that no transition has taken yet, which is the limit "
+            f"Run {run.id} keeps {kept.open} signals that no transition has taken yet, which is the limit "
             f"({rules.max_kept_signals})."
         )
-    here = _waits_here(definition, run, arrival)
     visit = run.visit if here is not None and not here.keep else None
     return SignalRow(
         arrival.id, run.id, arrival.name, arrival.kind, arrival.data, "completed", None, run.id, arrival.user_id, None,

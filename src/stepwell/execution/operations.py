@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from stepwell.engine.commit import Resume
 from stepwell.engine.control import cancel, retry
 from stepwell.engine.outcome import Ask, Execute
 from stepwell.engine.run import Run, SignalRow
-from stepwell.engine.signals import Arrival, accept, takers
+from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, takers
 from stepwell.errors import (
     IdempotencyConflict,
     InvalidPayload,
@@ -29,6 +30,8 @@ from stepwell.errors import (
 from stepwell.execution.shared import Shared, new_id
 from stepwell.store import runs, signals
 from stepwell.store.apply import Applier, unmark
+
+log = logging.getLogger("stepwell.events")
 
 
 def visible(run: Run | None, workflow_id: str, user_id: str | None) -> Run:
@@ -71,7 +74,7 @@ class Operations:
                 return _same_signal(run, earlier, name, text, key)
             now = self.shared.clock.now()
             arrival = Arrival(new_id(), name, text, "signal", user_id, key)
-            kept = signals.open_count(connection, run.id) if run.inbox else 0
+            kept = signals.kept(connection, run, name) if run.inbox else NOTHING_KEPT
             signals.put(connection, accept(definition, run, arrival, kept, now, self.shared.rules), now)
             return visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
 
@@ -96,7 +99,7 @@ class Operations:
 
         def operation(connection: Connection) -> Run:
             run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
-            commit = cancel(run, reason, executing or self._executing(run), self.shared.clock.now())
+            commit = cancel(run, reason, self._executing(run, executing), self.shared.clock.now())
             if commit is None:
                 return run
             [answer] = self.applier.advance(connection, [commit])
@@ -105,11 +108,16 @@ class Operations:
 
         return operation
 
-    def _executing(self, run: Run) -> str | None:
-        """The transition that another process executes, as far as the row tells: the first that may fire."""
+    def _executing(self, run: Run, seen: str | None) -> str | None:
+        """The transition that is executed: the one seen in this process, else the first that may fire.
+
+        What was seen before the row was read may have ended meanwhile: it counts only where it leaves the run's place.
+        """
         definition = self.shared.registry.find(run.app_name, run.workflow_name)
         if run.owner is None or definition is None or run.place not in definition.places:
             return None
+        if seen is not None and any(t.source == run.place for t in definition.named(seen)):
+            return seen
         decision = decide(definition, run, (), {}, self.shared.clock.now(), self.shared.rules)
         return decision.transition.name if isinstance(decision, Execute | Ask) else None
 
@@ -151,18 +159,21 @@ def _taker(definition: Definition, run: Run, name: str) -> Transition:
     return next((t for t in candidates if t.source == run.place), candidates[0])
 
 
-def accept_event(shared: Shared) -> Callable[[Run, Resume, int, int], SignalRow | None]:
+def accept_event(shared: Shared) -> Callable[[Run, Resume, Kept, int], SignalRow | None]:
     """What an event makes of a run that listens: its signal, or None if the run takes nothing any more."""
 
-    def accepted(run: Run, resume: Resume, kept: int, now: int) -> SignalRow | None:
+    def accepted(run: Run, resume: Resume, kept: Kept, now: int) -> SignalRow | None:
         definition = shared.registry.find(run.app_name, run.workflow_name)
         if definition is None:
             return None
         arrival = Arrival("", resume.transition, resume.data, "event")
         try:
             return accept(definition, run, arrival, kept, now, shared.rules)
-        except (RunFinished, UnknownTransition, PayloadTooLarge, InvalidPayload):
-            return None
+        except PayloadTooLarge as error:
+            log.warning("event %r is lost for a run: %s", resume.event, error)
+        except (RunFinished, UnknownTransition, InvalidPayload):
+            pass  # it takes nothing any more
+        return None
 
     return accepted
 

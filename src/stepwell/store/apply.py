@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 from stepwell.definition.codec import canonical
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.run import Run, SignalRow
+from stepwell.engine.signals import Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, WorkspaceNotFound
 from stepwell.store import documents, history, listeners, outcome, rows, runs, signals, workspaces
 from stepwell.store.base import Started, WorkspaceRow
@@ -25,7 +26,7 @@ from stepwell.store.tables import runs as runs_table
 _KNOWN: Final = 100_000
 """Workspaces that a process remembers; a forgotten one is looked up once more."""
 
-AcceptEvent = Callable[[Run, Resume, int, int], SignalRow | None]
+AcceptEvent = Callable[[Run, Resume, Kept, int], SignalRow | None]
 """What an event makes of a run that listens and keeps so many signals, at a moment; None if it takes nothing."""
 
 
@@ -143,7 +144,7 @@ class Applier:
         signals.take(connection, [(c.taken, c.run.version) for c in commits if c.taken])
         signals.void(
             connection,
-            [(c.run.id, c.left, c.run.version) for c in commits if c.left is not None and c.run.id in signalled],
+            [(c.run.id, visit, c.run.version) for c in commits if c.run.id in signalled for visit in c.left],
         )
         self.create(connection, [child for c in commits for child in c.effects.children])
         changed = [c for c in commits if c.listeners is not None]
@@ -194,7 +195,7 @@ class Applier:
                     f"The event id {event_id!r} has resumed run {run_id} with other data: use another event_id."
                 )
             return True
-        signal = self.accept_event(run, resume, signals.open_count(connection, run_id), now)
+        signal = self.accept_event(run, resume, signals.kept(connection, run, resume.transition), now)
         if signal is None:
             return False
         signals.put(connection, signal._replace(id=str(uuid7()), idempotency_key=key), now)

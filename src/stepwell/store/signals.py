@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from stepwell.engine.run import Inbox, SignalRow
+from stepwell.engine.run import Inbox, Run, SignalRow
+from stepwell.engine.signals import Kept
 from stepwell.store import rows, runs
 from stepwell.store.tables import signals
 
@@ -28,12 +29,13 @@ def inboxes(connection: Connection, run_ids: Sequence[str]) -> dict[str, Inbox]:
     return {run_id: tuple(items) for run_id, items in result.items()}
 
 
-def open_count(connection: Connection, run_id: str) -> int:
-    """How many signals of the run nobody has taken."""
+def kept(connection: Connection, run: Run, name: str) -> Kept:
+    """The signals of the run that nobody has taken, seen from one of this name that arrives."""
     found = connection.exec_driver_sql(
-        "SELECT count(*) FROM stepwell_signals WHERE run_id=? AND state='open'", (run_id,)
-    ).scalar()
-    return int(found or 0)
+        "SELECT count(*), total(name=? AND (visit IS NULL OR visit=?)) FROM stepwell_signals WHERE run_id=? AND state='open'",
+        (name, run.visit, run.id),
+    ).one()
+    return Kept(int(found[0]), int(found[1]))
 
 
 def by_key(connection: Connection, run_id: str, key: str) -> SignalRow | None:
@@ -49,7 +51,12 @@ def by_key(connection: Connection, run_id: str, key: str) -> SignalRow | None:
 
 
 def put(connection: Connection, accepted: SignalRow, now: int) -> None:
-    """The signal is in the inbox, counted, and a run that waits becomes ready."""
+    """The signal is in the inbox, after all that are there; it is counted, and a run that waits becomes ready."""
+    last = connection.exec_driver_sql(
+        "SELECT max(accepted_at) FROM stepwell_signals WHERE run_id=? AND state='open'", (accepted.run_id,)
+    ).scalar()
+    if last is not None and last >= accepted.accepted_at:  # the clock was set back
+        accepted = accepted._replace(accepted_at=last + 1)
     rows.insert(connection, signals, [accepted])
     runs.wake(connection, [accepted.run_id], now)
 
