@@ -12,7 +12,7 @@ from stepwell.execution.scope import Limit, Scope, TimeLimits
 def scope(limit: Limit | None = None) -> Scope:
     task = asyncio.current_task()
     assert task is not None
-    return Scope(task, limit, "the test")
+    return Scope(task, limit, lambda: "the test")
 
 
 def pending() -> int:

@@ -69,8 +69,7 @@ class Effects:
 NOTHING = Effects()
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """One step of a run's life. `version` and `claim` are those the row must still have: the fence."""
 
     version: int

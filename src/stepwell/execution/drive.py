@@ -108,14 +108,17 @@ class Pass:
         if self.stopped is not None:
             raise Interrupted(self.stopped)
         seconds = time_limit(self.shared, transition)
-        what = f"{definition.name}.{transition.name} of run {self.run.id}"
         limit = self.shared.time_limits.of(seconds)
         if self.run.deadline is not None:
             left = max(self.run.deadline - self.shared.clock.now(), 1) / 1_000_000
             if not seconds or left < seconds:
                 limit = self.shared.time_limits.of(left, shared=False)
-        self.scope = Scope(self.task, limit, what)
+        self.scope = Scope(self.task, limit, self._what)
         return self.scope
+
+    def _what(self) -> str:
+        transition = self.executing.name if self.executing else "a guard"
+        return f"{transition} of run {self.run.id} ({self.run.workflow_name})"
 
     async def _execute(self, definition: Definition, decision: Execute, early: Raised | None) -> Run | None:
         transition = decision.transition

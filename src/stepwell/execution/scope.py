@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal
 
@@ -20,11 +21,11 @@ Reason = Literal["timeout", "lost", "drain", "transaction"]
 
 
 class Scope:
-    """`with scope:` around awaited code of `task`. `reason` is None unless it was stopped."""
+    """`with scope:` around awaited code of `task`; `what` names it in the log. `reason` is None unless it was stopped."""
 
     __slots__ = ("_again", "_cancels", "_entered", "_limit", "_task", "_what", "reason")
 
-    def __init__(self, task: asyncio.Task[Any], limit: Limit | None, what: str) -> None:
+    def __init__(self, task: asyncio.Task[Any], limit: Limit | None, what: Callable[[], str]) -> None:
         self._task = task
         self._limit = limit
         self._what = what
@@ -72,7 +73,7 @@ class Scope:
         if not self._entered:
             return
         if self._cancels:
-            log.warning("%s was cancelled %d s ago (%s) and still runs", self._what, self._cancels, self.reason)
+            log.warning("%s was cancelled %d s ago (%s) and still runs", self._what(), self._cancels, self.reason)
         self._cancels += 1
         self._task.cancel()
         if self._again is not None:

@@ -6,7 +6,7 @@ The fence is read first: what lost its run is dropped before any of its effects 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection
@@ -132,7 +132,7 @@ class Applier:
                 continue
             run = _due_if_signalled(commit.run, fence.inbox)
             answers.append(run)
-            held.append(replace(commit, run=run) if run is not commit.run else commit)
+            held.append(commit._replace(run=run) if run is not commit.run else commit)
         if held:
             runs.advance(connection, [(commit.run, commit.version, commit.claim) for commit in held])
             self._effects(connection, held, {run_id for run_id, fence in fences.items() if fence.inbox})

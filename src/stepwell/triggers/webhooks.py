@@ -17,7 +17,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
@@ -156,7 +156,7 @@ class Reception:
     @staticmethod
     def _again(core: Core, connection: Connection, commit: Commit) -> _Taken:
         ours = commit.run._replace(owner=core.passes.worker_id, status="running", ready_at=None, due_at=None)
-        [answer] = core.store.applier.advance(connection, [replace(commit, run=ours)])
+        [answer] = core.store.applier.advance(connection, [commit._replace(run=ours)])
         assert isinstance(answer, Run)  # the row was read in this transaction: the fence holds
         return _Taken(answer, with_inboxes(connection, [answer])[0])
 
