@@ -49,11 +49,20 @@ def break_commit(
     store: Store, side: Literal["before", "after"], *, blind: bool = False, if_: Callable[[], bool] = lambda: True
 ) -> list[str]:
     """The next COMMIT of the writer fails, before or after it was made; `blind`: and then nothing can be looked up."""
-    engine, happened = store.writer._engine, []
+    engine, happened, wrote = store.writer._engine, [], [False]
+
+    @event.listens_for(engine, "begin")
+    def begun(_connection: Connection) -> None:
+        wrote[0] = False
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def executing(_connection: Connection, _cursor: Any, sql: str, *_: Any) -> None:
+        # Not a heartbeat's: the transaction of a start, a checkpoint or a journal row.
+        wrote[0] |= sql.startswith(("INSERT INTO stepwell_history", "INSERT INTO stepwell_steps"))
 
     @event.listens_for(engine, "commit")
     def failing(connection: Connection) -> None:
-        if happened or not if_():
+        if happened or not wrote[0] or not if_():
             return
         happened.append(side)
         if side == "after":
