@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 
 from stepwell import END, Stepwell, Workflow, transition
 from stepwell.engine.commit import Commit
@@ -45,11 +45,18 @@ def store(opened: Stepwell) -> Store:
     return opened.process.store
 
 
-def break_commit(
+async def break_commit(
     store: Store, side: Literal["before", "after"], *, blind: bool = False, if_: Callable[[], bool] = lambda: True
 ) -> list[str]:
     """The next COMMIT of the writer fails, before or after it was made; `blind`: and then nothing can be looked up."""
-    engine, happened, wrote = store.writer._engine, [], [False]
+    happened: list[str] = []
+    # In the writer's thread: SQLAlchemy's lists of listeners are not to be changed while they are called.
+    await store.writer.call(lambda connection: _listen(connection.engine, happened, side, blind, if_))
+    return happened
+
+
+def _listen(engine: Engine, happened: list[str], side: str, blind: bool, if_: Callable[[], bool]) -> None:
+    wrote = [False]
 
     @event.listens_for(engine, "begin")
     def begun(_connection: Connection) -> None:
@@ -77,11 +84,9 @@ def break_commit(
             happened.append("blind")
             raise sqlite3.OperationalError("unable to open database file")
 
-    return happened
-
 
 async def test_a_start_whose_commit_was_made_is_answered(opened: Stepwell, store: Store) -> None:
-    happened = break_commit(store, "after")
+    happened = await break_commit(store, "after")
     handle = await opened.runner.run(Two, **ME)
     assert happened == ["after"]
     assert handle.created
@@ -89,7 +94,7 @@ async def test_a_start_whose_commit_was_made_is_answered(opened: Stepwell, store
 
 
 async def test_a_start_whose_commit_was_not_made_stored_nothing(opened: Stepwell, store: Store) -> None:
-    break_commit(store, "before")
+    await break_commit(store, "before")
     with pytest.raises(StoreUnavailable, match="Nothing was stored") as caught:
         await opened.runner.run(Two, **ME)
     assert caught.value.outcome == "nothing"
@@ -100,7 +105,7 @@ async def test_a_start_whose_commit_was_not_made_stored_nothing(opened: Stepwell
 async def test_where_nothing_can_be_asked_the_outcome_is_unknown_and_names_the_run(
     opened: Stepwell, store: Store, side: Literal["before", "after"]
 ) -> None:
-    break_commit(store, side, blind=True)
+    await break_commit(store, side, blind=True)
     with pytest.raises(StoreUnavailable) as caught:
         await opened.runner.run(Two, **ME)
     assert caught.value.outcome == "unknown"
@@ -109,7 +114,7 @@ async def test_where_nothing_can_be_asked_the_outcome_is_unknown_and_names_the_r
 
 
 async def test_what_was_committed_with_a_start_is_answered_with_it(opened: Stepwell, store: Store) -> None:
-    break_commit(store, "after")
+    await break_commit(store, "after")
     handle, answer = await asyncio.gather(opened.runner.run(Two, **ME), store.writer.call(lambda connection: 7))
     assert handle.created
     assert answer == 7
@@ -123,7 +128,7 @@ async def test_a_run_goes_on_after_a_checkpoint_whose_answer_was_lost(
     CALLS.clear()
     async with stepwell_on([Two]) as stepwell:
         assert stepwell.process is not None
-        happened = break_commit(stepwell.process.store, side, blind=blind, if_=lambda: "first" in CALLS)
+        happened = await break_commit(stepwell.process.store, side, blind=blind, if_=lambda: "first" in CALLS)
         handle = await stepwell.runner.run(Two, **ME)
         await handle.result()
         rows: list[Any] = await stepwell.runner.history(handle.workflow_id)
@@ -163,7 +168,7 @@ def before(commit: Commit) -> RunRow:
 
 async def test_a_journal_row_whose_commit_was_made_is_answered(opened: Stepwell, store: Store) -> None:
     run = await owned(opened, store)
-    break_commit(store, "after")
+    await break_commit(store, "after")
     step = StepRow(run.id, 0, "first", "s", "1", 0)
     assert await store.writer.write(Record(step, run.version, run.claim)) is None
     assert await store.read(lambda connection: history.steps_of(connection, run.id)) == [step]
