@@ -179,7 +179,7 @@ class _SqliteTransaction:
         try:
             self._own = await self._context.__aenter__()
         except OperationalError as error:
-            raise StoreUnavailable(f"The database can't be written: {error.orig}. Nothing was stored.") from error
+            raise _unwritten(error) from error
         self.connection: AsyncConnection = _Lent(self._own.engine, self._own.sync_connection)
         try:
             await self._own.run_sync(_hold, run)
@@ -189,22 +189,37 @@ class _SqliteTransaction:
 
     async def commit(self, commit: Commit) -> Run:
         try:
-            [answer] = await self._own.run_sync(self._store.applier.advance, [commit])
-            if isinstance(answer, LeaseLost):
-                raise answer
-            await self._own.commit()
+            answer, failure = await self._write(commit)
         except OperationalError as error:
-            raise StoreUnavailable(f"The database can't be written: {error.orig}. Nothing was stored.") from error
+            raise _unwritten(error) from error
         finally:
             await self.roll_back()
+        # Only now that the lane is given back: a COMMIT that failed may have been made all the same.
+        if failure is not None and not await self._store.stored(commit, answer):
+            raise _unwritten(failure) from failure
         self._store.writer.on_commit([(Advance(commit), answer)])
         return answer
+
+    async def _write(self, commit: Commit) -> tuple[Run, OperationalError | None]:
+        """What the row is if the commit was made, and why it may not have been."""
+        [answer] = await self._own.run_sync(self._store.applier.advance, [commit])
+        if isinstance(answer, LeaseLost):
+            raise answer
+        try:
+            await self._own.commit()
+        except OperationalError as error:
+            return answer, error
+        return answer, None
 
     async def roll_back(self) -> None:
         # Closing the connection rolls back what wasn't committed, and gives the lane back.
         context, self._context = self._context, None  # type: ignore[assignment]
         if context is not None:
             await context.__aexit__(None, None, None)
+
+
+def _unwritten(error: OperationalError) -> StoreUnavailable:
+    return StoreUnavailable(f"The database can't be written: {error.orig}. Nothing was stored.")
 
 
 def _hold(connection: Connection, run: Run) -> None:
