@@ -38,7 +38,8 @@ class Codec(Generic[T]):
         Raises Pydantic's ValidationError, or PydanticSerializationError for what isn't JSON.
         """
         text = self.dump(self.validate(value))
-        self.load(text)
+        if not _is_plain(value):
+            self.load(text)  # instances aren't validated again: only their text says whether they still fit
         return text
 
     def complete(self) -> bool:
@@ -51,6 +52,14 @@ class Codec(Generic[T]):
     def schema(self) -> dict[str, Any]:
         """The JSON schema of what is accepted."""
         return self._adapter.json_schema(by_alias=True)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _is_plain(value: object) -> bool:
+    """A mapping of nothing but JSON's own scalars: what was validated from it was made anew."""
+    return type(value) is dict and all(type(one) in _PLAIN for one in value.values())
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepwell.definition.model import START, Definition
 from stepwell.engine.commit import Commit
@@ -10,8 +10,7 @@ from stepwell.engine.matching import listeners_of
 from stepwell.engine.run import HistoryRow, Moment, Run, microseconds
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A start, worked out: everything is validated and every id is known."""
 
     id: str

@@ -208,6 +208,8 @@ class _SqliteTransaction:
         try:
             await self._own.commit()
         except OperationalError as error:
+            # SQLAlchemy takes its transaction for ended; the pooled connection would keep the write lock for ever.
+            await self._own.invalidate()
             return answer, error
         return answer, None
 

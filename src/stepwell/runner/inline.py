@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stepwell.definition.model import Definition
+from stepwell.engine.commit import Commit
 from stepwell.engine.run import Run as RunRow
 from stepwell.errors import StatelessError, TransitionTimeout, WorkflowNotFound
 from stepwell.execution.shared import Shared
@@ -23,13 +24,10 @@ from stepwell.store.base import Begin, Claimed, DocumentRow, Started
 async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
     """Where the run ended. Raises TransitionTimeout after `seconds`, StatelessError if it parks or needs a database."""
     definition, commit = prepare(shared, start, origin, "stateless")
-    try:
-        async with asyncio.timeout(seconds) as limit:
-            row, saved = await run_stateless(shared, commit)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise TransitionTimeout(f"{definition.workflow.__name__} (stateless) was stopped after {seconds:g} s") from None
+    if seconds is None:
+        row, saved = await run_stateless(shared, commit)
+    else:
+        row, saved = await _within(shared, definition, commit, seconds)
     if row.status == "waiting":
         names = ", ".join(t.name for t in definition.places[row.place].waiting)
         raise StatelessError(
@@ -37,6 +35,18 @@ async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float
             "Run it without stateless=True."
         )
     return _result(definition, row, saved, None)
+
+
+async def _within(
+    shared: Shared, definition: Definition, commit: Commit, seconds: float
+) -> tuple[RunRow, list[DocumentRow]]:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await run_stateless(shared, commit)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TransitionTimeout(f"{definition.workflow.__name__} (stateless) was stopped after {seconds:g} s") from None
 
 
 async def stored(core: Core, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
