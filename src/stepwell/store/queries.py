@@ -49,9 +49,3 @@ def ready(connection: Connection, limit: int = 1000) -> list[Run]:
     """Runs that wait for a worker with a free slot, those that wait longest first; internal ones too."""
     query = select(runs).where(runs.c.ready_at.is_not(None)).order_by(runs.c.ready_at).limit(limit)
     return [Run._make(row) for row in connection.execute(query)]
-
-
-def count_by_status(connection: Connection) -> dict[str, int]:
-    """How many runs have each status."""
-    query = select(runs.c.status, func.count()).where(runs.c.internal == 0).group_by(runs.c.status)
-    return {row[0]: row[1] for row in connection.execute(query)}
