@@ -1,0 +1,363 @@
+"""The servers do what the tests rely on: they recover, stand still, break the network, and lose a session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+import redis
+
+from servers.databases import Databases
+from servers.pooler import TransactionPooler
+from servers.postgres import Postgres, PostgresServer
+from servers.proxy import TcpProxy
+from servers.sql import Sql
+from servers.valkey import Valkey, ValkeyServer
+
+_GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def databases(postgres_server: Postgres) -> Iterator[Databases]:
+    opened = Databases(postgres_server, _prepare)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def numbers(own: PostgresServer) -> Iterator[Sql]:
+    own.sql.execute("DROP TABLE IF EXISTS numbers; CREATE TABLE numbers (n int PRIMARY KEY)")
+    sql = Sql(own.root)
+    yield sql
+    sql.close()
+
+
+def test_committed_rows_outlive_a_kill(own: PostgresServer, numbers: Sql) -> None:
+    numbers.execute("INSERT INTO numbers VALUES (1)")
+    numbers.execute("BEGIN")
+    numbers.execute("INSERT INTO numbers VALUES (2)")
+    before = own.pid
+    own.kill()
+    assert not own.running()
+    with pytest.raises(_GONE):
+        numbers.read("SELECT 1")
+    own.start()
+    assert own.pid != before
+    assert numbers.read("SELECT n FROM numbers") == [(1,)]
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_committed_rows_outlive_a_restart(own: PostgresServer, numbers: Sql, mode: str) -> None:
+    numbers.execute("INSERT INTO numbers VALUES (1)")
+    own.restart(mode)
+    numbers.disconnect()
+    assert numbers.read("SELECT n FROM numbers") == [(1,)]
+
+
+def test_a_paused_server_answers_nobody_until_it_goes_on(own: PostgresServer, numbers: Sql) -> None:
+    numbers.read("SELECT 1")
+    own.pause()
+    hasty = Sql(own.root, seconds=0.3)
+    hasty._connection, hasty._thread = numbers._connection, numbers._thread
+    with pytest.raises(TimeoutError):
+        hasty.read("SELECT 1")
+    own.resume()
+    numbers.disconnect()
+    assert numbers.read("SELECT 1") == [(1,)]
+
+
+def test_settings_are_the_servers(own: PostgresServer) -> None:
+    assert own.sql.read("SELECT current_setting('fsync'), current_setting('max_connections')") == [("on", "200")]
+    assert own.version() == 18
+    with PostgresServer({"max_connections": 20, "superuser_reserved_connections": 2}, version=16) as small:
+        assert small.version() == 16
+        assert small.sql.read("SHOW max_connections") == [("20",)]
+
+
+def test_a_database_is_a_copy_of_its_template(postgres_server: Postgres) -> None:
+    name = f"servers_{os.getpid()}"
+    template = Sql(postgres_server.create_database(name))
+    template.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
+    template.close()
+    copy = Sql(postgres_server.create_database(f"{name}_copy", name))
+    assert copy.read("SELECT n FROM kept") == [(7,)]
+    postgres_server.drop_database(f"{name}_copy")
+    with pytest.raises(_GONE):
+        copy.read("SELECT n FROM kept")
+    copy.close()
+    postgres_server.drop_database(name)
+
+
+def _prepare(url: str) -> None:
+    sql = Sql(url)
+    sql.execute(
+        "CREATE TABLE parents (n int PRIMARY KEY); CREATE TABLE children (n int REFERENCES parents, id serial);"
+        "CREATE TABLE version (n int); INSERT INTO version VALUES (1); CREATE SCHEMA other; CREATE TABLE other.rows (a text);"
+        "CREATE INDEX rows_a ON other.rows (a)"
+    )
+    sql.close()
+
+
+@pytest.mark.parametrize(
+    ("deed", "again"),
+    [
+        ("INSERT INTO parents VALUES (1); INSERT INTO children VALUES (1); INSERT INTO other.rows VALUES ('a')", True),
+        ("SELECT 1", True),
+        ("UPDATE version SET n=2", False),
+        ("CREATE TABLE more (n int)", False),
+        ("ALTER TABLE parents ADD m text", False),
+        ("DROP INDEX other.rows_a; CREATE INDEX rows_a ON other.rows (a) WHERE a <> ''", False),
+        ("DROP SCHEMA other CASCADE", False),
+    ],
+)
+def test_a_database_that_was_used_is_given_to_the_next_as_it_was(databases: Databases, deed: str, again: bool) -> None:
+    url = databases.take()
+    other = databases.take()
+    assert other != url
+    databases.give_back(other)
+    left_open = Sql(url)
+    left_open.execute(deed)
+    databases.give_back(url)
+    with pytest.raises(_GONE):
+        left_open._thread.call(left_open._connection.fetch("SELECT 1"))  # type: ignore[union-attr]
+    left_open.close()
+    following = databases.take()
+    assert (following == url) is again
+    fresh = Sql(following)
+    counts = "SELECT (SELECT count(*) FROM parents), (SELECT count(*) FROM other.rows), (SELECT n FROM version)"
+    assert fresh.read(counts) == [(0, 0, 1)]
+    fresh.execute("INSERT INTO parents VALUES (1); INSERT INTO children VALUES (1)")
+    assert fresh.read("SELECT n, id FROM children") == [(1, 1)]
+    fresh.close()
+    databases.give_back(following)
+
+
+_RUN = """
+import sys, time
+from pathlib import Path
+from servers.shared import shared_postgres
+from servers.valkey import ValkeyServer
+with shared_postgres(Path(sys.argv[1])) as server, ValkeyServer() as valkey:
+    print(server.root, server.sql.read("SELECT pg_backend_pid()")[0][0], valkey.pid, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_no_server_outlives_its_users_however_they_end(tmp_path: Path) -> None:
+    """Two processes share a PostgreSQL; it lives until the second one is killed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_TEST_POSTGRES")}
+    users = [
+        subprocess.Popen(
+            [sys.executable, "-c", _RUN, str(tmp_path)],
+            cwd=Path(__file__).parents[1],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    found = [user.stdout.readline().split() for user in users if user.stdout]
+    assert found[0][0] == found[1][0]
+    backends = [psutil.Process(int(backend)) for _, backend, _ in found]
+    postmaster = backends[0].parent()
+    assert postmaster is not None
+    valkeys = [psutil.Process(int(pid)) for _, _, pid in found]
+    users[0].send_signal(signal.SIGKILL)
+    users[0].communicate()
+    assert psutil.wait_procs([valkeys[0], backends[0]], timeout=15)[1] == []
+    assert postmaster.is_running()
+    users[1].send_signal(signal.SIGKILL)
+    users[1].communicate()
+    assert psutil.wait_procs([postmaster, *valkeys], timeout=15)[1] == []
+
+
+# -- Valkey ----------------------------------------------------------------------------------------------------------------
+
+
+def test_valkey_is_emptied_killed_and_paused() -> None:
+    with ValkeyServer() as server, redis.Redis.from_url(server.url, socket_timeout=0.5) as client:
+        client.set("a", 1)
+        server.flush()
+        assert client.get("a") is None
+        client.set("a", 1)
+        server.kill()
+        with pytest.raises(redis.ConnectionError):
+            client.get("a")
+        server.start()
+        assert client.get("a") is None
+        server.pause()
+        with pytest.raises(redis.TimeoutError):
+            client.get("a")
+        server.resume()
+        assert client.get("a") is None
+        server.stop()
+        assert not server.running()
+
+
+def test_a_persistent_valkey_keeps_what_it_has_acknowledged() -> None:
+    with ValkeyServer(persistent=True) as server, redis.Redis.from_url(server.url) as client:
+        client.set("a", 1)
+        server.restart()
+        assert client.get("a") == b"1"
+
+
+def test_the_valkey_of_the_run_is_there(valkey_server: Valkey) -> None:
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.set("a", 1)
+        valkey_server.flush()
+        assert client.get("a") is None
+
+
+# -- the network -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proxy(own: PostgresServer) -> Iterator[TcpProxy]:
+    with TcpProxy(own.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def through(proxy: TcpProxy) -> Iterator[Sql]:
+    sql = Sql(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres", connect_seconds=1, seconds=1)
+    yield sql
+    sql.close()
+
+
+def test_the_proxy_passes_much_both_ways(through: Sql) -> None:
+    text = "x" * 5_000_000
+    assert through.read("SELECT $1 || 'y'", text) == [(text + "y",)]
+
+
+def test_the_proxy_delays_each_direction(proxy: TcpProxy, through: Sql) -> None:
+    through.read("SELECT 1")
+    proxy.delay(0.1)
+    began = time.monotonic()
+    through.execute("SELECT 1")
+    assert 0.2 <= time.monotonic() - began < 0.5
+    proxy.passes()
+    began = time.monotonic()
+    through.execute("SELECT 1")
+    assert time.monotonic() - began < 0.1
+
+
+def test_the_proxy_swallows_and_keeps_connections_open(proxy: TcpProxy, through: Sql) -> None:
+    through.read("SELECT 1")
+    backend = through.read("SELECT pg_backend_pid()")
+    proxy.drop()
+    fresh = Sql(through.url, connect_seconds=0.3)
+    with pytest.raises(TimeoutError):
+        fresh.read("SELECT 1")
+    fresh.close()
+    assert proxy.connections == 1
+    proxy.passes()
+    assert through.read("SELECT pg_backend_pid()") == backend
+
+
+def test_the_proxy_resets_and_refuses(proxy: TcpProxy, through: Sql) -> None:
+    through.read("SELECT 1")
+    with socket.create_connection(("127.0.0.1", proxy.port)) as plain:
+        while proxy.accepted < 2:
+            time.sleep(0.001)
+        proxy.reset()
+        with pytest.raises(ConnectionResetError):
+            plain.recv(1)
+    through.disconnect()
+    assert through.read("SELECT 1") == [(1,)]
+    proxy.reset(refuse=True)
+    through.disconnect()
+    with pytest.raises(ConnectionRefusedError):
+        through.read("SELECT 1")
+    proxy.passes()
+    assert through.read("SELECT 1") == [(1,)]
+
+
+def test_the_proxy_passes_a_servers_last_words(own: PostgresServer) -> None:
+    with TcpProxy(own.port) as proxy:
+        sql = Sql(f"postgresql://postgres@127.0.0.1:{proxy.port}/nowhere")
+        with pytest.raises(asyncpg.InvalidCatalogNameError):
+            sql.read("SELECT 1")
+        sql.close()
+
+
+# -- the pooler ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooler(own: PostgresServer) -> Iterator[TransactionPooler]:
+    with TransactionPooler(own.root, size=2) as pooler:
+        yield pooler
+
+
+async def test_the_pooler_gives_each_transaction_a_connection(pooler: TransactionPooler) -> None:
+    clients = [await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0) for _ in range(20)]
+    seen = set()
+    for client in clients:
+        async with client.transaction():
+            first = await client.fetchval("SELECT pg_backend_pid()")
+            assert await client.fetchval("SELECT pg_backend_pid()") == first
+            seen.add(first)
+    assert len(seen) == pooler.most == 2
+    for client in clients:
+        await client.close()
+
+
+async def test_the_pooler_makes_whoever_is_too_many_wait(pooler: TransactionPooler) -> None:
+    one, two, three = [await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0) for _ in range(3)]
+    async with one.transaction(), two.transaction():
+        await one.execute("SELECT 1")
+        await two.execute("SELECT 1")
+        with pytest.raises(TimeoutError):
+            await three.fetchval("SELECT 1", timeout=0.2)
+    three.terminate()
+    four = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
+    assert await four.fetchval("SELECT 1") == 1
+    for client in (one, two, four):
+        await client.close()
+
+
+async def test_the_pooler_loses_the_session(pooler: TransactionPooler) -> None:
+    """What was SET, listened to, or prepared under a name isn't there in the next transaction."""
+    client = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
+    heard: list[str] = []
+    await client.execute("SET search_path = nowhere")
+    assert await client.fetchval("SHOW search_path") != "nowhere"
+    await client.add_listener("bell", lambda *call: heard.append(call[-1]))
+    await client.execute("NOTIFY bell, 'a'")
+    named = await client.prepare("SELECT 1", name="mine")
+    assert await named.fetchval() == 1  # asyncpg prepares and first executes in one go
+    with pytest.raises(asyncpg.InvalidSQLStatementNameError):
+        await named.fetchval()
+    client.terminate()
+    assert len(heard) < 2
+
+
+async def test_the_pooler_rolls_back_what_a_client_leaves(own: PostgresServer, pooler: TransactionPooler) -> None:
+    own.sql.execute("DROP TABLE IF EXISTS left_over; CREATE TABLE left_over (n int)")
+    client = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
+    await client.execute("BEGIN")
+    await client.execute("INSERT INTO left_over VALUES (1)")
+    client.terminate()
+    other = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
+    for _ in range(4):
+        await other.execute("INSERT INTO left_over VALUES (2)")
+    assert {row["n"] for row in await other.fetch("SELECT n FROM left_over")} == {2}
+    with pytest.raises(asyncpg.ProtocolViolationError, match="unsupported startup parameter"):
+        await asyncpg.connect(pooler.url("postgres"), server_settings={"search_path": "x"})
+    await other.close()
