@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.stamp-dev
 BENCH := $(VENV)/.stamp-bench
+# Peers pin versions that Stepwell's own environment must not have.
+PEERS := $(VENV)/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # Further arguments of the command behind a target: make test ARGS="-k signals -x"
@@ -40,7 +42,7 @@ format: $(DEV) ## put the code into the house's format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(BENCH) ## measure, side by side with a peer (ARGS: its arguments)
+bench: $(BENCH) ## measure, side by side with peers (ARGS: its arguments)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## delete .venv, caches and builds
@@ -68,6 +70,8 @@ $(DEV): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(BENCH): pyproject.toml $(DEV)
-	@echo "Installing what the benchmarks compare with into $(VENV)" >&2
-	@$(PIP) install --quiet --group bench
+	@echo "Installing what the benchmarks compare with into $(PEERS)" >&2
+	@$(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet "pip>=25.1"
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --group bench
 	@touch $@

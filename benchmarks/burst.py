@@ -1,16 +1,18 @@
-"""Many runs of three transitions at once: the shape that several measurements share."""
+"""Many runs at once: the shape that several measurements share."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
+from collections.abc import Awaitable, Callable
 
-from benchmarks.store_view import finished, runs_by_status
 from benchmarks.workflows import APP, USER, WorkflowClass
 from stepwell import Stepwell
 
 LAST_COMMITS = 30.0
+
+Ended = Callable[[], Awaitable[int]]
+"""Tells how many runs have ended, durably, by asking the database, not Stepwell."""
 
 
 class Countdown:
@@ -31,7 +33,7 @@ class Countdown:
 
 
 async def burst(
-    stepwell: Stepwell, workflow: WorkflowClass, runs: int, countdown: Countdown, database: sqlite3.Connection
+    stepwell: Stepwell, workflow: WorkflowClass, runs: int, countdown: Countdown, ended: Ended, steps: int = 3
 ) -> dict[str, float]:
     """Start `runs` runs through gather with the worker in the process, and wait until the last has ended, durably.
 
@@ -39,17 +41,17 @@ async def burst(
     """
     await (await stepwell.runner.run(workflow, {"number": 0}, app_name=APP, user_id=USER)).result()
     countdown.again(runs)
-    before = finished(database)
+    before = await ended()
     begun = time.perf_counter()
     await start_all(stepwell, workflow, runs)
     started = time.perf_counter()
     await countdown.over.wait()
-    await until_finished(database, before + runs)
-    ended = time.perf_counter()
+    await until_ended(ended, before + runs)
+    over = time.perf_counter()
     return {
         "starts_per_second": runs / (started - begun),
-        "runs_per_second": runs / (ended - begun),
-        "transitions_per_second": 3 * runs / (ended - begun),
+        "runs_per_second": runs / (over - begun),
+        "transitions_per_second": steps * runs / (over - begun),
     }
 
 
@@ -58,10 +60,10 @@ async def start_all(stepwell: Stepwell, workflow: WorkflowClass, runs: int) -> N
     await asyncio.gather(*(run(workflow, {"number": n}, app_name=APP, user_id=USER) for n in range(runs)))
 
 
-async def until_finished(database: sqlite3.Connection, expected: int) -> None:
-    """All last transitions were entered: wait for their commits, by looking at the file, not by asking Stepwell."""
-    deadline = time.perf_counter() + LAST_COMMITS
-    while finished(database) < expected:
+async def until_ended(ended: Ended, expected: int, seconds: float = LAST_COMMITS) -> None:
+    """The database knows that so many have ended. Raises AssertionError if it takes longer."""
+    deadline = time.perf_counter() + seconds
+    while (count := await ended()) < expected:
         if time.perf_counter() > deadline:
-            raise AssertionError(f"{expected} runs should have ended, but the file holds {runs_by_status(database)}")
+            raise AssertionError(f"{expected} runs should have ended, but the database knows {count}")
         await asyncio.sleep(0.002)

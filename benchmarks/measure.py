@@ -1,7 +1,6 @@
 """The child process protocol: a module gets JSON arguments in `argv[1]` and leaves one JSON answer on stdout.
 
-The parent imports neither Stepwell nor a peer: on Linux a child's `ru_maxrss` never falls below what its parent had
-when it forked.
+The parent imports neither Stepwell nor a peer.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.task import Interpreter
+
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("STEPWELL_", "DBOS")
 
@@ -36,15 +37,21 @@ class Answer:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-def ask(module: str, arguments: Mapping[str, Any], *, seconds: float) -> Answer:
+def ask(module: str, arguments: Mapping[str, Any], *, seconds: float, interpreter: Interpreter = "own") -> Answer:
     """Run `benchmarks.<module>` in a fresh directory and process, and return its answer.
 
     Raises MeasurementFailed if it crashes or isn't done within `seconds`; the child is gone in every case.
     """
-    command = [sys.executable, "-m", f"benchmarks.{module}", json.dumps(dict(arguments))]
+    command = [python(interpreter), "-m", f"benchmarks.{module}", json.dumps(dict(arguments))]
     with tempfile.TemporaryDirectory(prefix="stepwell-bench-", ignore_cleanup_errors=True) as fresh:
         output = _output_of(command, Path(fresh), seconds)
     return Answer(**json.loads(output))
+
+
+def python(interpreter: Interpreter) -> str:
+    """The interpreter of that environment. Without one for the peers, they are looked for in our own."""
+    theirs = Path(sys.prefix) / "peers" / "bin" / "python"
+    return str(theirs) if interpreter == "peers" and theirs.exists() else sys.executable
 
 
 def answer(measure: Callable[..., Answer | Awaitable[Answer]]) -> None:
@@ -62,9 +69,12 @@ def answer(measure: Callable[..., Answer | Awaitable[Answer]]) -> None:
 
 
 def peak_rss_mb() -> float:
-    """The most memory this process ever held (Linux counts in KiB, macOS in bytes)."""
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    """The most memory this process ever held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Belongs to this program. `ru_maxrss` also knows what the process held that started it.
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def child_environment() -> dict[str, str]:

@@ -1,28 +1,34 @@
-"""The table on the terminal, and the same with everything behind it as Markdown."""
+"""The tables on the terminal, and the same with everything behind them as Markdown."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.goals import Name
+from benchmarks.goal import Name
+from benchmarks.part import Part
 from benchmarks.results import Line, Results, spread
 
 HEADER = ("What", "Stepwell: median (min-max)", "Beside it", "Ratio", "Goal", "Met")
 PLAIN_WIDTH = 150
-MEASURED = (
-    "durable", "ceiling", "peers_dbos", "pickup", "starts", "stateless", "bare_loop", "waiting", "crash", "import_time",
-)  # fmt: skip
 INTRODUCTION = """\
 Every measurement ran in a process and a directory of its own; those that are compared took turns. A ratio is the median
 of the ratios of neighbouring samples. The machine may have done other things too: compare ratios, not absolute figures.
-DBOS got fewer runs, because it is slower; no rate here counts its start-up. It keeps SQLite's rollback journal, its
-default, and like Stepwell waits for the disk at each commit (`synchronous=2` is FULL). Both are embedded in one process
-on SQLite: nothing here speaks about PostgreSQL or about several machines."""
+Peers got fewer runs where they are slower; no rate here counts a start-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A part with what came of it."""
+
+    part: Part
+    results: Results
+    lines: Sequence[Line]
 
 
 def cells(line: Line) -> tuple[str, ...]:
@@ -30,34 +36,46 @@ def cells(line: Line) -> tuple[str, ...]:
     return (line.title, line.figure, line.beside, line.ratio, line.goal, met)
 
 
-def print_table(lines: Sequence[Line], results: Results) -> None:
-    table = Table(*HEADER, title="Stepwell, measured")
-    for line in lines:
+def print_table(measured: Measured) -> None:
+    table = Table(*HEADER, title=measured.part.title)
+    for line in measured.lines:
         table.add_row(*cells(line), style="red" if line.met is False else None)
     console = Console()
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     console.print(table)
-    for task, reason in results.failures.items():
+    for task, reason in measured.results.failures.items():
         console.print(f"{task} has no result: {reason}", style="red", markup=False)
 
 
-def markdown(lines: Sequence[Line], results: Results, heading: Mapping[str, str]) -> str:
-    parts = [
+def markdown(parts: Sequence[Measured], heading: Mapping[str, str]) -> str:
+    texts = [
         "# Results",
         "Written by `python -m benchmarks`; don't edit.",
         bullets(heading),
         INTRODUCTION,
-        markdown_table(HEADER, (cells(line) for line in lines)),
-        failures(results),
-        "## What the processes said about themselves",
-        bullets(said(results)),
-        "## What was measured",
-        *(described(module) for module in MEASURED),
-        "## All figures",
-        markdown_table(("Task", "Figure", "Median (min-max)", "Samples"), all_figures(results)),
+        *(text for measured in parts for text in shown(measured)),
+        *(text for measured in parts for text in explained(measured)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(text for text in texts if text) + "\n"
+
+
+def shown(measured: Measured) -> Iterable[str]:
+    yield f"## {measured.part.title}"
+    yield measured.part.introduction
+    yield markdown_table(HEADER, (cells(line) for line in measured.lines))
+    yield failures(measured.results)
+
+
+def explained(measured: Measured) -> Iterable[str]:
+    yield f"## Behind it: {measured.part.title}"
+    if texts := said(measured.results):
+        yield "### What the processes said about themselves"
+        yield bullets(texts)
+    yield "### What was measured"
+    yield from (described(module) for module in measured.part.modules)
+    yield "### All figures"
+    yield markdown_table(("Task", "Figure", "Median (min-max)", "Samples"), all_figures(measured.results))
 
 
 def bullets(items: Mapping[str, str]) -> str:
@@ -87,8 +105,9 @@ def said(results: Results) -> dict[str, str]:
 
 def described(module: str) -> str:
     """The docstring of a measurement is its description: read from the source, so that nothing is imported here."""
-    tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text())
-    return f"**{module}.py**: {ast.get_docstring(tree)}"
+    file = f"{module.replace('.', '/')}.py"
+    tree = ast.parse((Path(__file__).parent / file).read_text())
+    return f"**{file}**: {ast.get_docstring(tree)}"
 
 
 def all_figures(results: Results) -> Iterable[tuple[str, ...]]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.figures import paired_ratio
-from benchmarks.goals import Name, Row
+from benchmarks.goal import Name, Row
 from benchmarks.measure import Answer
-
-DBOS_WAYS = ("dbos.gather", "dbos.bounded", "dbos.queue")
 
 
 @dataclass(slots=True)
 class Results:
     """All answers by task, in the order they came, and why a task has none."""
 
+    ways: Mapping[str, tuple[str, ...]]
+    """Tasks that do the same in different ways, by the name that stands for the best of them."""
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -24,8 +24,8 @@ class Results:
         self.answers.setdefault(task, []).append(answer)
 
     def samples(self, name: Name) -> list[float]:
-        """In the order they came. The task `dbos` stands for its best way."""
-        task = self.best_dbos(name.figure) if name.task == "dbos" else name.task
+        """In the order they came. A name of several ways stands for the best of them."""
+        task = self.best_way(name) if name.task in self.ways else name.task
         return [answer.figures[name.figure] for answer in self.answers.get(task, []) if name.figure in answer.figures]
 
     def texts(self, task: str) -> dict[str, list[str]]:
@@ -37,16 +37,17 @@ class Results:
                     found[name].append(text)
         return found
 
-    def best_dbos(self, figure: str) -> str:
+    def best_way(self, name: Name) -> str:
         """The way that has most of this rate; for other figures the one that does most steps per second."""
-        rate = figure if figure.endswith("_per_second") else "transitions_per_second"
-        return max(DBOS_WAYS, key=lambda way: median(self.samples(Name(way, rate)) or [0.0]))
+        rate = name.figure if name.figure.endswith("_per_second") else "transitions_per_second"
+        return max(self.ways[name.task], key=lambda way: median(self.samples(Name(way, rate)) or [0.0]))
 
-    def label(self, row: Row) -> str:
-        """What stands beside the row's figure, in words."""
-        if row.other is None or row.other.task != "dbos":
-            return row.beside
-        return f"DBOS ({self.best_dbos(row.other.figure).removeprefix('dbos.')})"
+    def label(self, name: Name, words: str) -> str:
+        """The words for a figure, with the way it was reached."""
+        if name.task not in self.ways:
+            return words
+        way = self.best_way(name).removeprefix(f"{name.task}.").replace("_", " ")
+        return f"{words} ({way})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ def line(results: Results, row: Row) -> Line:
     other = results.samples(row.other) if row.other else []
     ratio = paired_ratio(ours, other)
     return Line(
-        title=row.title,
+        title=results.label(row.name, row.title),
         figure=spread(ours),
-        beside=f"{results.label(row)}: {spread(other)}" if row.other else "",
+        beside=f"{results.label(row.other, row.beside)}: {spread(other)}" if row.other else "",
         ratio="" if row.other is None else "missing" if ratio is None else number(ratio),
         goal=str(row.goal or ""),
         met=row.goal.met(median(ours) if ours else None, ratio) if row.goal else None,

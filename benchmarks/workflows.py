@@ -56,6 +56,17 @@ def three_steps(on_last: Callable[[str], None]) -> WorkflowClass:
     return ThreeSteps
 
 
+def one_step(on_last: Callable[[str], None]) -> WorkflowClass:
+    """One transition that does nothing: what a job is to a queue."""
+
+    class OneStep(Workflow[Number, Total]):
+        @transition(target=END)
+        async def only(self) -> None:
+            on_last(self.info.workflow_id)
+
+    return OneStep
+
+
 def first_line(on_entry: Callable[[], None]) -> WorkflowClass:
     """Three transitions as above; the first line of the first calls `on_entry`."""
 
@@ -130,12 +141,21 @@ def logged(log: int) -> WorkflowClass:
     return Logged
 
 
+def on_file(database: str = "bench.db") -> Settings:
+    """Default settings on an SQLite file, by default in the child's fresh directory."""
+    return Settings(database_url=f"sqlite+aiosqlite:///{database}")
+
+
+def on_postgres(url: str, queue_url: str | None = None, worker_concurrency: int | None = None) -> Settings:
+    """Default settings on the PostgreSQL database at `url`, which may be empty."""
+    settings = Settings(database_url=url, queue_url=queue_url, auto_migrate=True)
+    return settings.model_copy(update={"worker_concurrency": worker_concurrency} if worker_concurrency else {})
+
+
 @asynccontextmanager
 async def opened(
-    *workflows: WorkflowClass, database: str = "bench.db", embedded_worker: bool = True
+    settings: Settings, *workflows: WorkflowClass, embedded_worker: bool = True
 ) -> AsyncIterator[Stepwell]:
-    """A Stepwell with default settings on the SQLite file `database`, by default in the child's fresh directory."""
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{database}")
     app = App(APP, workflows=list(workflows))
     async with Stepwell(apps=[app], settings=settings, embedded_worker=embedded_worker) as stepwell:
         yield stepwell

@@ -7,19 +7,19 @@ are three checkpoints, each durable before the next transition starts.
 
 from __future__ import annotations
 
-from benchmarks import live_pragmas
 from benchmarks.burst import Countdown, burst
 from benchmarks.measure import Answer, answer
-from benchmarks.store_view import connect
-from benchmarks.workflows import opened, three_steps
+from benchmarks.sqlite import live_pragmas
+from benchmarks.sqlite.store_view import connect, ended_in
+from benchmarks.workflows import on_file, opened, three_steps
 
 
 async def measure(*, runs: int) -> Answer:
     pragmas = live_pragmas.watch()
     countdown = Countdown(runs)
     workflow = three_steps(countdown.tick)
-    async with opened(workflow) as stepwell:
-        figures = await burst(stepwell, workflow, runs, countdown, connect("bench.db"))
+    async with opened(on_file(), workflow) as stepwell:
+        figures = await burst(stepwell, workflow, runs, countdown, ended_in(connect("bench.db")))
     figures["weak_writers"] = live_pragmas.weak(pragmas)
     return Answer(figures, {"pragmas": "; ".join(sorted(pragmas)) or "not seen"})
 

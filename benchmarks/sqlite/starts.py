@@ -8,12 +8,12 @@ import time
 
 from benchmarks.burst import start_all
 from benchmarks.measure import Answer, answer
-from benchmarks.workflows import opened, three_steps
+from benchmarks.workflows import on_file, opened, three_steps
 
 
 async def measure(*, runs: int, worker: bool) -> Answer:
     workflow = three_steps(lambda workflow_id: None)
-    async with opened(workflow, embedded_worker=worker) as stepwell:
+    async with opened(on_file(), workflow, embedded_worker=worker) as stepwell:
         await start_all(stepwell, workflow, 1)
         begun = time.perf_counter()
         await start_all(stepwell, workflow, runs)

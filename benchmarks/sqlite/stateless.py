@@ -9,13 +9,13 @@ import asyncio
 import time
 
 from benchmarks.measure import Answer, answer
-from benchmarks.workflows import APP, USER, Quote, Total, opened
+from benchmarks.workflows import APP, USER, Quote, Total, on_file, opened
 
 ARGS = {"item": "chair", "quantity": 3, "cents": 4900}
 
 
 async def measure(*, runs: int) -> Answer:
-    async with opened(Quote, embedded_worker=False) as stepwell:
+    async with opened(on_file(), Quote, embedded_worker=False) as stepwell:
 
         async def one() -> None:
             done = await stepwell.runner.run_sync(Quote, ARGS, app_name=APP, user_id=USER, stateless=True)

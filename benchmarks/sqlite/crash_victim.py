@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import live_pragmas
-from benchmarks.workflows import APP, USER, logged, opened
+from benchmarks.sqlite import live_pragmas
+from benchmarks.workflows import APP, USER, logged, on_file, opened
 from stepwell import Stepwell
 
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -23,7 +23,7 @@ async def live(runs: int) -> None:
         run = await stepwell.runner.run(workflow, {"number": number}, app_name=APP, user_id=USER)
         os.write(log, f"{run.workflow_id} 0\n".encode())
 
-    async with opened(workflow) as stepwell:
+    async with opened(on_file(), workflow) as stepwell:
         await (await stepwell.runner.run(workflow, {"number": 0}, app_name=APP, user_id=USER)).result()
         note(pragmas)
         for first in range(0, runs, 200):

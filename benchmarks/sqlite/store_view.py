@@ -1,4 +1,4 @@
-"""The only file that knows Stepwell's tables. Everything reads by plain sqlite3, beside Stepwell's own connections."""
+"""The only file that knows Stepwell's tables on SQLite. Everything reads by plain sqlite3, beside Stepwell's own connections."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 from uuid import UUID
+
+from benchmarks.burst import Ended
 
 RUN_COLUMNS = {"id", "place", "version", "claim"}
 HISTORY_COLUMNS = {"run_id", "version", "transition", "source"}
@@ -47,9 +49,11 @@ def finished(connection: sqlite3.Connection) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table} WHERE finished_at IS NOT NULL").fetchone()[0])
 
 
-def runs_by_status(connection: sqlite3.Connection) -> dict[str, int]:
-    table = table_with(connection, RUN_COLUMNS)
-    return dict(connection.execute(f"SELECT status, count(*) FROM {table} GROUP BY status"))
+def ended_in(connection: sqlite3.Connection) -> Ended:
+    async def ended() -> int:
+        return finished(connection)
+
+    return ended
 
 
 def last_checkpoints(connection: sqlite3.Connection) -> dict[str, int]:
@@ -87,11 +91,11 @@ def older_id(run_id: str, milliseconds: int) -> str:
 
 def claim_query(app_name: str, workflow_names: Iterable[str], limit: int = 100) -> Query:
     """The statement by which a worker claims up to `limit` due runs of these workflows, as the store builds it."""
-    from stepwell.store.runs import claim_sql
+    from stepwell.store.sqlite_dialect import claim_sql
 
     lanes = [(app_name, name) for name in workflow_names]
     walks = [value for lane in lanes for value in (*lane, limit)]
-    return Query(claim_sql(lanes), ("benchmark", 0, *walks, limit))
+    return Query(claim_sql(len(lanes)), ("benchmark", 0, *walks, limit))
 
 
 def query_plan(connection: sqlite3.Connection, query: Query) -> str:

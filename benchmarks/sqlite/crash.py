@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import Answer, answer
-from benchmarks.store_view import connect, last_checkpoints
+from benchmarks.sqlite.store_view import connect, last_checkpoints
 
 START_TIMEOUT = 30.0
 
@@ -35,7 +35,7 @@ def measure(*, runs: int) -> Answer:
 
 
 def kill_under_load(runs: int, delay: float) -> None:
-    child = subprocess.Popen([sys.executable, "-m", "benchmarks.crash_victim", str(runs)])
+    child = subprocess.Popen([sys.executable, "-m", "benchmarks.sqlite.crash_victim", str(runs)])
     try:
         wait_for_load(Path("pragmas.txt"), child)
         time.sleep(delay)

@@ -12,7 +12,7 @@ import time
 
 from benchmarks.figures import latency
 from benchmarks.measure import Answer, answer
-from benchmarks.workflows import APP, USER, first_line, opened
+from benchmarks.workflows import APP, USER, first_line, on_file, opened
 
 SILENCE = 0.02
 
@@ -21,7 +21,7 @@ async def measure(*, runs: int) -> Answer:
     entered: list[int] = []
     workflow = first_line(lambda: entered.append(time.perf_counter_ns()))
     called: list[int] = []
-    async with opened(workflow) as stepwell:
+    async with opened(on_file(), workflow) as stepwell:
         for number in range(runs + 1):
             await asyncio.sleep(SILENCE)
             called.append(time.perf_counter_ns())

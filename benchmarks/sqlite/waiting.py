@@ -12,8 +12,16 @@ import asyncio
 
 from benchmarks.burst import Countdown, burst
 from benchmarks.measure import Answer, answer
-from benchmarks.store_view import claim_milliseconds, claim_query, connect, copy_run, query_plan, table_scans
-from benchmarks.workflows import APP, USER, Parked, opened, three_steps
+from benchmarks.sqlite.store_view import (
+    claim_milliseconds,
+    claim_query,
+    connect,
+    copy_run,
+    ended_in,
+    query_plan,
+    table_scans,
+)
+from benchmarks.workflows import APP, USER, Parked, on_file, opened, three_steps
 from stepwell import WorkflowRunner
 
 
@@ -23,7 +31,7 @@ async def measure(*, database: str, do: str, count: int) -> Answer:
 
 async def fill(database: str, waiting: int) -> Answer:
     """The file exists with one parked run and `waiting` copies of it (no copies: no parked run either)."""
-    async with opened(Parked, database=database) as stepwell:
+    async with opened(on_file(database), Parked) as stepwell:
         if waiting == 0:
             return Answer()
         run = await stepwell.runner.run(Parked, {"number": 1}, app_name=APP, user_id=USER)
@@ -43,8 +51,8 @@ async def until_parked(runner: WorkflowRunner, workflow_id: str) -> None:
 async def load(database: str, runs: int) -> Answer:
     countdown = Countdown(runs)
     workflow = three_steps(countdown.tick)
-    async with opened(workflow, Parked, database=database) as stepwell:
-        figures = await burst(stepwell, workflow, runs, countdown, connect(database))
+    async with opened(on_file(database), workflow, Parked) as stepwell:
+        figures = await burst(stepwell, workflow, runs, countdown, ended_in(connect(database)))
     return with_claim(database, figures)
 
 

@@ -1,51 +1,11 @@
-"""What the report shows, what each figure stands beside, and what we want to see. One row per line of the table."""
+"""What the report shows of one process on SQLite, beside what, and what we want to see. One row per line of the table."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
-from benchmarks.plan import Scale
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """A limit for the median of a figure, or for its ratio to what stands beside it."""
-
-    on: Literal["value", "ratio"]
-    side: Literal["at least", "at most"]
-    limit: float
-
-    def met(self, value: float | None, ratio: float | None) -> bool:
-        """A figure that is missing doesn't meet its goal."""
-        judged = value if self.on == "value" else ratio
-        compare = operator.ge if self.side == "at least" else operator.le
-        return judged is not None and compare(judged, self.limit)
-
-    def __str__(self) -> str:
-        return f"{'ratio ' if self.on == 'ratio' else ''}{'≥' if self.side == 'at least' else '≤'} {self.limit:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A figure: the key of its task, and its name in the answers."""
-
-    task: str
-    figure: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line: the figure, what it is compared with, and its goal."""
-
-    title: str
-    name: Name
-    beside: str = ""
-    other: Name | None = None
-    goal: Goal | None = None
-
+from benchmarks.goal import Name, Row, at_least, at_most, ratio_at_least, ratio_at_most
+from benchmarks.task import Scale
 
 RATES = {"starts_per_second": "starts/s", "runs_per_second": "runs/s", "transitions_per_second": "transitions/s"}
 DBOS = "DBOS"
@@ -63,9 +23,9 @@ def rows(scale: Scale) -> Iterator[Row]:
 def durable_rows() -> Iterator[Row]:
     rate = "transitions_per_second"
     for figure, unit in RATES.items():
-        goal = Goal("ratio", "at least", 30) if figure == rate else None
+        goal = ratio_at_least(30) if figure == rate else None
         yield Row(f"durable, {unit}", Name("durable", figure), DBOS, Name("dbos", figure), goal)
-    floor = Goal("value", "at least", 6_000)
+    floor = at_least(6_000)
     yield Row("durable, transitions/s", Name("durable", rate), "plain sqlite3", Name("ceiling", rate), floor)
     memory = Name("durable", "peak_rss_mb")
     yield Row("durable, peak RSS, MB", memory, DBOS, Name("dbos", "peak_rss_mb"), at_most(200))
@@ -87,17 +47,17 @@ def starts_rows(scale: Scale) -> Iterator[Row]:
 def stateless_rows() -> Iterator[Row]:
     once, each = Name("bare_loop", "runs_per_second"), Name("bare_loop", "validated_each_per_second")
     alone = Name("stateless", "one_by_one_per_second")
-    yield Row("stateless, one by one, runs/s", alone, "bare loop", once, Goal("value", "at least", 10_000))
-    quarter = Goal("ratio", "at least", 0.25)
+    yield Row("stateless, one by one, runs/s", alone, "bare loop", once, at_least(10_000))
+    quarter = ratio_at_least(0.25)
     yield Row("stateless, one by one, runs/s", alone, "bare loop, validating thrice", each, quarter)
     yield Row("stateless, gathered, runs/s", Name("stateless", "gather_per_second"), "bare loop", once)
 
 
 def waiting_rows(scale: Scale) -> Iterator[Row]:
     goals = {
-        "transitions_per_second": Goal("ratio", "at least", 0.75),
-        "claim_ms": Goal("ratio", "at most", 1.5),
-        "peak_rss_mb": Goal("ratio", "at most", 1.15),
+        "transitions_per_second": ratio_at_least(0.75),
+        "claim_ms": ratio_at_most(1.5),
+        "peak_rss_mb": ratio_at_most(1.15),
     }
     units = {"transitions_per_second": "transitions/s", "claim_ms": "claim of 100, ms", "peak_rss_mb": "peak RSS, MB"}
     for waiting in scale.waiting:
@@ -116,7 +76,3 @@ def proof_rows() -> Iterator[Row]:
     yield Row("import stepwell, ms", Name("import", "milliseconds"), "pydantic", pydantic, at_most(150))
     yield Row("import of App and Stepwell, ms", Name("import", "names_milliseconds"), "pydantic", pydantic)
     yield Row("import stepwell, heavy packages", Name("import", "unwanted_modules"), goal=at_most(0))
-
-
-def at_most(limit: float) -> Goal:
-    return Goal("value", "at most", limit)
