@@ -287,6 +287,8 @@ def _by_name(apps: Sequence[App]) -> dict[str, App]:
 
 def _refuse_unbuilt(settings: Settings) -> None:
     if settings.queue_url is not None:
-        raise NotBuilt("queue_url (BullMQ over Redis)")
+        from stepwell.queue.chosen import check_queue
+
+        check_queue(settings)
     if settings.auth is not None:
         raise NotBuilt("auth (access to the API)")

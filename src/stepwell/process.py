@@ -17,20 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.engine.run import Run
 from stepwell.errors import StoreUnavailable
+from stepwell.events.base import News
 from stepwell.events.local import Hub
-from stepwell.events.pulse import Pulse
+from stepwell.events.watcher import watcher
 from stepwell.execution.operations import Operations, accept_event
 from stepwell.execution.passes import Passes
 from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.storage import Durable
-from stepwell.queue.database import DatabaseQueue
+from stepwell.queue.chosen import make_queue
+from stepwell.queue.foreign import Begun, ForeignStart
 from stepwell.runner.core import Core
 from stepwell.runner.ends import Ends
+from stepwell.runner.handle import RunHandle
 from stepwell.runner.opening import Opening
+from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
 from stepwell.store import runs, workers
-from stepwell.store.base import Advance, Begin, Item
-from stepwell.store.store import Store
+from stepwell.store.apply import Applier
+from stepwell.store.store import store_for
+from stepwell.store.tx import Hints, Lane, Tx
 from stepwell.store.workers import WorkerRow
 from stepwell.triggers.scheduler import Scheduler
 from stepwell.worker.lease import Heart
@@ -63,14 +68,14 @@ class Process:
         settings: Settings,
         opening: Opening,
         apps: Sequence[App],
-        lanes: Sequence[runs.Lane] | None = None,
+        lanes: Sequence[Lane] | None = None,
     ) -> None:
         self.shared = shared
         self.settings = settings
         self.worker_id = new_id()
         self.lanes = list(shared.registry.lanes if lanes is None else lanes)
         self.hub = Hub()
-        self.store = Store(settings, accept_event(shared))
+        self.store = store_for(settings, Applier(settings.history_states, accept_event(shared)), self.worker_id)
         self.operations = Operations(shared, self.store.applier)
         self.passes = Passes(shared, Durable(shared, self.store), self.worker_id, settings.worker_concurrency)
         self._opening = opening
@@ -97,15 +102,15 @@ class Process:
         now = self.shared.clock.now()
         takes = json.dumps([list(lane) for lane in self.lanes] if worker else [])
         row = WorkerRow(self.worker_id, 0, socket.gethostname(), os.getpid(), takes, now, now)
-        await self.store.writer.call(lambda connection: workers.register(connection, row))
+        await self.store.writer.call(lambda tx: workers.register(tx, row))
         self._row = row
 
     def _assemble(self) -> None:
         store, clock = self.store, self.shared.clock
-        self.queue = DatabaseQueue(store, self.worker_id, self.lanes, clock.now)
+        self.queue = make_queue(self.settings, store, self.worker_id, self.lanes, clock.now, self._start_foreign)
         self.ends = Ends(store)
         self.heart = Heart(
-            store.writer,
+            store.beats,
             self.worker_id,
             self.settings.lease_seconds,
             clock,
@@ -122,19 +127,36 @@ class Process:
             self.passes,
             self.queue,
             self.ends,
-            self.sweep.due_changed,
-            self.sweep.children_marked,
+            self._perhaps_committed,
         )
         self.scheduler = Scheduler(core, self._apps)
         store.writer.on_commit = self._committed
         self.hub.subscribe(self.ends.heard)
-        self.hub.subscribe(self._somebody_else)
+        self.hub.subscribe(self._elsewhere)
         self._opening.open(core)
+
+    async def _start_foreign(self, start: ForeignStart, key: str) -> Begun:
+        handle: RunHandle[Any] = await WorkflowRunner(self._opening).run(
+            start.workflow,
+            start.args,
+            app_name=start.app,
+            user_id=start.user,
+            labels=start.labels,
+            priority=start.priority,
+            delay=start.later,
+            idempotency_key=start.idempotency_key or key,
+        )
+        return Begun(handle.workflow_id, handle.created)
 
     def _start(self, worker: bool) -> None:
         self.heart.start()
-        pulse = Pulse(self.store, self.hub)
-        duties: list[Duty] = [pulse.run, self.ends.run, self.sweep.watch_lost, self.sweep.watch_children]
+        duties: list[Duty] = [
+            watcher(self.store, self.hub),
+            self.ends.run,
+            self.sweep.watch_lost,
+            self.sweep.watch_children,
+        ]
+        duties += self.queue.duties(worker=worker)
         duties += [self.sweep.watch_due, self.scheduler.watch_old]
         if self.settings.retention is not None:
             duties.append(partial(self.sweep.watch_retention, self.settings.retention.total_seconds()))
@@ -177,31 +199,37 @@ class Process:
 
     # -- hints ----------------------------------------------------------------------------------------------------
 
-    def _committed(self, answered: Sequence[tuple[Item, Any]]) -> None:
-        ready = due = children = False
-        for item, answer in answered:
-            if isinstance(item, Advance) and isinstance(answer, Run):
-                if item.commit.parks:
-                    self.hub.publish(answer)
-                    due = due or answer.due_at is not None
-                ready = ready or answer.ready_at is not None or item.commit.tell is not None
-                effects = item.commit.effects
-                ready = ready or bool(effects.children or effects.emissions)
-                children = children or item.commit.ends_children
-            elif isinstance(item, Begin) and isinstance(answer, list):
-                ready = ready or any(one.run.ready_at is not None for one in answer)
-                due = due or any(one.run.due_at is not None for one in answer)
-        if ready:
-            self.queue.ring()
-        if due:
+    def _committed(self, _answered: int, hints: Hints) -> None:
+        for run in hints.resting:
+            self.hub.publish(run)
+        if hints.lost:
+            self.passes.stop_lost(hints.lost)
+        self._announce(hints)
+
+    def _announce(self, hints: Hints) -> None:
+        if hints.ready or hints.due:
+            self.queue.announce(hints.ready, hints.due)
+        if hints.due:
             self.sweep.due_changed()
-        if children:
+        if hints.children:
             self.sweep.children_marked()
 
-    def _somebody_else(self, run: Run | None) -> None:
-        if run is None:
+    def _perhaps_committed(self, hints: Hints) -> None:
+        """Of the caller's transaction nobody says whether, or when, it was committed: whoever hears of it has to look."""
+        self._announce(hints)
+        self.hub.publish(News())
+
+    def _elsewhere(self, what: Run | News) -> None:
+        if not isinstance(what, News):
+            return
+        if what.ready:
             self.queue.ring()
+        if what.due:
+            self.sweep.due_changed()
+        if what.lost:
             self.sweep.changed()
+        if what.children:
+            self.sweep.children_marked()
 
     # -- the lease ------------------------------------------------------------------------------------------------
 
@@ -242,7 +270,7 @@ class Process:
 
     async def _register_again(self) -> None:
         row = self._row._replace(started_at=self.shared.clock.now(), seen_at=self.shared.clock.now())
-        await self.store.writer.call(lambda connection: workers.register(connection, row))
+        await self.store.writer.call(lambda tx: workers.register(tx, row))
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -274,6 +302,7 @@ class Process:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
                 if hand_over:
                     await self._leave()
+                    await self.queue.close()
             finally:
                 self.ends.close()
                 await self._shut()
@@ -289,9 +318,9 @@ class Process:
         now = self.shared.clock.now()
         me = self.worker_id
 
-        def operation(connection: Any) -> None:
-            runs.take_over(connection, me, now, counts=False)
-            workers.remove(connection, me)
+        def operation(tx: Tx) -> None:
+            runs.take_over(tx, me, now, counts=False)
+            workers.remove(tx, me)
 
         try:
             await self.store.writer.call(operation)

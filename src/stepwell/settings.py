@@ -23,10 +23,16 @@ class Settings(BaseSettings):
     """Where runs live. Plain `sqlite://` and `postgresql://` are accepted too."""
     database_schema: str | None = None
     """The schema of Stepwell's tables on PostgreSQL."""
+    database_connections: Annotated[int, Field(ge=1, le=1_000)] = 12
+    """Connections of one process to PostgreSQL, at most."""
+    transaction_pooler: bool = False
+    """PostgreSQL is behind a pooler in transaction mode (PgBouncer): nothing is prepared or listened for in sessions."""
     auto_migrate: bool | None = None
     """Migrate at start. Default: on SQLite yes, on PostgreSQL no (`stepwell db upgrade` does it)."""
     queue_url: str | None = None
     """None: the database is the queue. `redis://...`: BullMQ."""
+    queue_prefix: Annotated[str, Field(min_length=1, max_length=100)] = "bull"
+    """What BullMQ's keys in Redis begin with; that of Node's BullMQ, unless it is told otherwise."""
 
     worker_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Runs that one process executes at once."""

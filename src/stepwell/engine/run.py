@@ -92,6 +92,17 @@ class Run(NamedTuple):
         return self.status in FINISHED
 
 
+def unless_signalled(run: Run, inbox: int) -> Run:
+    """The run as it is stored where its inbox counts `inbox` by now (semantics 3a).
+
+    What was accepted since the worker looked must not be slept over. A run that goes on keeps the number it has read up
+    to: its parking will compare it.
+    """
+    if inbox != run.inbox and run.status == "waiting":
+        return run._replace(inbox=inbox, ready_at=run.updated_at, due_at=None)
+    return run
+
+
 CREATED_FIELDS: Final = Run._fields.index("inbox") + 1
 """Fields before this index aren't written by checkpoints."""
 

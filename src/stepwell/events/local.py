@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stepwell.engine.run import Run
-
-Listener = Callable[[Run | None], None]
-"""Called on the loop with the row of a run that this process has changed; with None: look at whatever concerns you."""
+from stepwell.events.base import Listener, News
 
 
 class Hub:
@@ -21,7 +19,7 @@ class Hub:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def publish(self, run: Run | None) -> None:
+    def publish(self, what: Run | News) -> None:
         """Everybody has heard of it."""
         for listener in tuple(self._listeners):
-            listener(run)
+            listener(what)

@@ -6,8 +6,9 @@ import asyncio
 import logging
 
 from stepwell.errors import StoreUnavailable
+from stepwell.events.base import News
 from stepwell.events.local import Hub
-from stepwell.store.store import Store
+from stepwell.store.sqlite_store import SqliteStore
 
 log = logging.getLogger("stepwell.events")
 
@@ -16,9 +17,9 @@ INTERVAL = 0.2
 
 
 class Pulse:
-    """Publishes None to the hub whenever the database was changed."""
+    """Publishes to the hub whenever the database was changed."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: SqliteStore, hub: Hub) -> None:
         self._store = store
         self._hub = hub
         self._seen: int | None = None
@@ -38,4 +39,4 @@ class Pulse:
             return
         if version != self._seen:
             self._seen = version
-            self._hub.publish(None)
+            self._hub.publish(News())

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from stepwell.definition.codec import canonical
 from stepwell.definition.inputs import payload_json
 from stepwell.definition.model import Definition, Transition
@@ -30,6 +28,7 @@ from stepwell.errors import (
 from stepwell.execution.shared import Shared, new_id
 from stepwell.store import runs, signals
 from stepwell.store.apply import Applier, unmark
+from stepwell.store.tx import Tx
 
 log = logging.getLogger("stepwell.events")
 
@@ -63,20 +62,20 @@ class Operations:
         user_id: str | None,
         key: str | None,
         checked: Payload | None = None,
-    ) -> Callable[[Connection], Run]:
+    ) -> Callable[[Tx], Run]:
         """The run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before."""
 
-        def operation(connection: Connection) -> Run:
-            run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
+        def operation(tx: Tx) -> Run:
+            run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
             definition = self.definition(run)
             text = self._payload(definition, run, name, data, checked)
-            if key is not None and (earlier := signals.by_key(connection, run.id, key)):
+            if key is not None and (earlier := signals.by_key(tx, run.id, key)):
                 return _same_signal(run, earlier, name, text, key)
             now = self.shared.clock.now()
             arrival = Arrival(new_id(), name, text, "signal", user_id, key)
-            kept = signals.kept(connection, run, name) if run.inbox else NOTHING_KEPT
-            signals.put(connection, accept(definition, run, arrival, kept, now, self.shared.rules), now)
-            return visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
+            kept = signals.kept(tx, run, name) if run.inbox else NOTHING_KEPT
+            signals.put(tx, [accept(definition, run, arrival, kept, now, self.shared.rules)], now)
+            return visible(runs.load_one(tx, workflow_id), workflow_id, user_id)
 
         return operation
 
@@ -94,16 +93,17 @@ class Operations:
 
     def cancel(
         self, workflow_id: str, user_id: str | None, reason: str | None, executing: str | None = None
-    ) -> Callable[[Connection], Run]:
+    ) -> Callable[[Tx], Run]:
         """The run, cancelled."""
 
-        def operation(connection: Connection) -> Run:
-            run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
+        def operation(tx: Tx) -> Run:
+            run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
             commit = cancel(run, reason, self._executing(run, executing), self.shared.clock.now())
             if commit is None:
                 return run
-            [answer] = self.applier.advance(connection, [commit])
-            assert isinstance(answer, Run)  # the row was read in this transaction: the fence holds
+            _lose(tx, run)
+            [answer] = self.applier.advance(tx, [commit])
+            assert isinstance(answer, Run)  # the row is held by this transaction: so does the fence
             return answer
 
         return operation
@@ -121,24 +121,25 @@ class Operations:
         decision = decide(definition, run, (), {}, self.shared.clock.now(), self.shared.rules)
         return decision.transition.name if isinstance(decision, Execute | Ask) else None
 
-    def end_child(self, workflow_id: str, reason: str) -> Callable[[Connection], Run | None]:
+    def end_child(self, workflow_id: str, reason: str) -> Callable[[Tx], Run | None]:
         """The child, cancelled because its parent ended, and its mark removed; None if it had ended by itself."""
 
-        def operation(connection: Connection) -> Run | None:
-            unmark(connection, workflow_id)
-            run = runs.load_one(connection, workflow_id)
+        def operation(tx: Tx) -> Run | None:
+            unmark(tx, workflow_id)
+            run = runs.hold(tx, workflow_id)
             if run is None or run.finished or run.status == "failed":
                 return None  # it has ended by itself, and how it ended stays to be seen
-            return self.cancel(workflow_id, None, reason)(connection)
+            return self.cancel(workflow_id, None, reason)(tx)
 
         return operation
 
-    def retry(self, workflow_id: str, user_id: str | None) -> Callable[[Connection], Run]:
+    def retry(self, workflow_id: str, user_id: str | None) -> Callable[[Tx], Run]:
         """The run, due now with a full budget."""
 
-        def operation(connection: Connection) -> Run:
-            run = visible(runs.load_one(connection, workflow_id), workflow_id, user_id)
-            [answer] = self.applier.advance(connection, [retry(self.definition(run), run, self.shared.clock.now())])
+        def operation(tx: Tx) -> Run:
+            run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
+            _lose(tx, run)
+            [answer] = self.applier.advance(tx, [retry(self.definition(run), run, self.shared.clock.now())])
             assert isinstance(answer, Run)  # as above
             return answer
 
@@ -152,6 +153,12 @@ class Operations:
                 f"Run {run.id} is of {run.app_name}/{run.workflow_name}, which isn't registered in this process."
             )
         return found
+
+
+def _lose(tx: Tx, run: Run) -> None:
+    """Who executes it, here or elsewhere, is to hear that it isn't theirs any more."""
+    if run.owner is not None:
+        tx.hints.lost[run.id] = run.claim + 1
 
 
 def _taker(definition: Definition, run: Run, name: str) -> Transition:

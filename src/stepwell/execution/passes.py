@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 
 from stepwell.engine.run import Run
@@ -119,6 +119,13 @@ class Passes:
         """What this process executes of the run is cancelled."""
         if run_id in self._running:
             self._running[run_id][0].stop(reason)
+
+    def stop_lost(self, lost: Mapping[str, int]) -> None:
+        """What this process executes of these runs by an earlier claim than the given one is cancelled."""
+        for run_id, claim in lost.items():
+            held = self._running.get(run_id)
+            if held is not None and held[0].run.claim < claim:
+                held[0].stop("lost")
 
     def check_open(self) -> None:
         """Raises StoreUnavailable once the process closes: what it is given now, it can't execute any more."""

@@ -8,8 +8,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.definition.codec import Codec, codec_for
@@ -20,6 +18,8 @@ from stepwell.errors import LeaseLost, StatelessError, StepwellError, StoreUnava
 from stepwell.execution.shared import Shared
 from stepwell.store import documents, history, runs
 from stepwell.store.base import Advance, DocumentRow, Record
+from stepwell.store.flush import cause_of
+from stepwell.store.tx import Hints, Tx
 
 if TYPE_CHECKING:
     from stepwell.store.store import Store
@@ -95,7 +95,7 @@ class Durable:
         return answer
 
     async def documents(self, run_id: str) -> list[DocumentRow]:
-        return await self._store.read(lambda connection: documents.of_run(connection, run_id))
+        return await self._store.read(lambda tx: documents.of_run(tx, run_id))
 
     async def step(
         self,
@@ -115,6 +115,7 @@ class Durable:
             bounded(recorded, self._shared.limits.payload, f"What the step {name!r} returned")
             row = StepRow(run.id, run.visit, transition, name, recorded, self._shared.clock.now())
             await self._record(Record(row, run.version, run.claim), journal)
+            recorded = journal[transition, name]
         return codec.load(recorded)
 
     async def _record(self, record: Record, journal: Journal) -> None:
@@ -122,8 +123,9 @@ class Durable:
 
         def written(answer: Any) -> None:
             # Here and not after the write: an attempt that is cancelled meanwhile must not forget what is journaled.
+            # The first value stays, as in the journal: an earlier attempt's may have been on its way.
             if answer is None:
-                journal[step.transition, step.name] = step.value
+                journal.setdefault((step.transition, step.name), step.value)
 
         async def write() -> None:
             await self._store.writer.write(record, written)
@@ -132,12 +134,12 @@ class Durable:
         await _patiently(write, f"run {step.run_id}: the value of step {step.name!r}")
 
     async def journal(self, run_id: str) -> Journal:
-        found = await self._store.read(lambda connection: history.journals(connection, [run_id]))
+        found = await self._store.read(lambda tx: history.journals(tx, [run_id]))
         return found.get(run_id, {})
 
     async def transaction(self, run: Run) -> OpenTransaction:
-        async def opened() -> _SqliteTransaction:
-            transaction = _SqliteTransaction(self._store)
+        async def opened() -> _Transaction:
+            transaction = _Transaction(self._store)
             await transaction.open(run)
             return transaction
 
@@ -170,7 +172,7 @@ class _Lent(AsyncConnection):
         )
 
 
-class _SqliteTransaction:
+class _Transaction:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._context = store.transaction()
@@ -178,40 +180,53 @@ class _SqliteTransaction:
     async def open(self, run: Run) -> None:
         try:
             self._own = await self._context.__aenter__()
-        except OperationalError as error:
-            raise _unwritten(error) from error
+        except Exception as error:
+            raise self._unwritten(error) from error
         self.connection: AsyncConnection = _Lent(self._own.engine, self._own.sync_connection)
         try:
-            await self._own.run_sync(_hold, run)
-        except BaseException:
+            await self._within(lambda tx: _hold(tx, run))
+        except BaseException as error:
             await self.roll_back()
-            raise
+            raise self._unwritten(error) from error
 
     async def commit(self, commit: Commit) -> Run:
         try:
-            answer, failure = await self._write(commit)
-        except OperationalError as error:
-            raise _unwritten(error) from error
+            answer, hints, failure = await self._write(commit)
+        except Exception as error:
+            raise self._unwritten(error) from error
         finally:
             await self.roll_back()
         # Only now that the lane is given back: a COMMIT that failed may have been made all the same.
         if failure is not None and not await self._store.stored(commit, answer):
             raise _unwritten(failure) from failure
-        self._store.writer.on_commit([(Advance(commit), answer)])
+        self._store.writer.on_commit(1, hints)
         return answer
 
-    async def _write(self, commit: Commit) -> tuple[Run, OperationalError | None]:
-        """What the row is if the commit was made, and why it may not have been."""
-        [answer] = await self._own.run_sync(self._store.applier.advance, [commit])
-        if isinstance(answer, LeaseLost):
-            raise answer
+    async def _write(self, commit: Commit) -> tuple[Run, Hints, Exception | None]:
+        """What the row is if the commit was made, what others should hear of, and why it may not have been made."""
+        answer, hints = await self._within(lambda tx: self._advance(tx, commit))
         try:
             await self._own.commit()
-        except OperationalError as error:
+        except Exception as error:
+            if not self._store.unavailable(error):
+                raise
             # SQLAlchemy takes its transaction for ended; the pooled connection would keep the write lock for ever.
             await self._own.invalidate()
-            return answer, error
-        return answer, None
+            return answer, hints, error
+        return answer, hints, None
+
+    def _advance(self, tx: Tx, commit: Commit) -> tuple[Run, Hints]:
+        [answer] = self._store.applier.advance(tx, [commit])
+        if isinstance(answer, LeaseLost):
+            raise answer
+        self._store.announce_in(tx)
+        return answer, tx.hints
+
+    async def _within(self, act: Callable[[Tx], T]) -> T:
+        return await self._own.run_sync(lambda connection: act(Tx(connection, self._store.dialect)))
+
+    def _unwritten(self, error: BaseException) -> BaseException:
+        return _unwritten(error) if self._store.unavailable(error) else error
 
     async def roll_back(self) -> None:
         # Closing the connection rolls back what wasn't committed, and gives the lane back.
@@ -220,12 +235,12 @@ class _SqliteTransaction:
             await context.__aexit__(None, None, None)
 
 
-def _unwritten(error: OperationalError) -> StoreUnavailable:
-    return StoreUnavailable(f"The database can't be written: {error.orig}. Nothing was stored.")
+def _unwritten(error: BaseException) -> StoreUnavailable:
+    return StoreUnavailable(f"The database can't be written: {cause_of(error)}. Nothing was stored.")
 
 
-def _hold(connection: Connection, run: Run) -> None:
-    fence = runs.fence(connection, [run.id]).get(run.id)
+def _hold(tx: Tx, run: Run) -> None:
+    fence = runs.fence(tx, [run.id]).get(run.id)
     if fence is None or (fence.version, fence.claim) != (run.version, run.claim):
         raise LeaseLost(f"Run {run.id} was taken over or cancelled.")
 

@@ -92,6 +92,9 @@ class BullQueue:
             return [self._link.run]
         return [self._link.run, self.listen, self.ring_again, self.tend, self._inbox.run]
 
+    async def open(self) -> None:
+        pass  # starts are accepted while Redis is away; the first duty looks whether it is there
+
     # -- ringing --------------------------------------------------------------------------------------------------
 
     def ring(self) -> None:
@@ -101,6 +104,8 @@ class BullQueue:
         soon = self._now() + _HORIZON
         self._link.add([_job(bell) for bell in ready])
         self._link.add([_delayed(bell) for bell in due if bell.at <= soon])
+        if ready and not self._link.up:
+            self.ring()
 
     def remind(self) -> None:
         """Runs of this worker's lanes are ready and not taken: if that lasts, it is rung for them again."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from stepwell.engine.run import Run
 from stepwell.errors import StoreUnavailable, WorkflowNotFound
+from stepwell.events.base import News
 from stepwell.store import runs
 from stepwell.store.store import Store
 
@@ -53,13 +54,14 @@ class Ends:
         finally:
             self._forget(run_id, entry)
 
-    def heard(self, run: Run | None) -> None:
-        """A hint: this run has changed; with None, any may have."""
-        if run is None:
-            self._everything = True
-            self._look.set()
-        elif run.id in self._waiting:
-            self._tell(run, self._waiting[run.id])
+    def heard(self, what: Run | News) -> None:
+        """A hint: this run has changed; or others have, somewhere else."""
+        if isinstance(what, News):
+            if what.ended and self._waiting:
+                self._everything = True
+                self._look.set()
+        elif what.id in self._waiting:
+            self._tell(what, self._waiting[what.id])
 
     def close(self) -> None:
         """Nobody waits any more."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 from uuid import UUID
 
-from sqlalchemy import Connection
-
 from stepwell.definition.model import Definition
 from stepwell.engine.run import Run as RunRow
 from stepwell.engine.run import Status
@@ -17,6 +15,7 @@ from stepwell.runner.core import Core
 from stepwell.runner.explain import Explanation, explain
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument, checkpoint_of, document_of, run_of
 from stepwell.store import documents, history, queries, runs, signals, workers
+from stepwell.store.tx import Tx
 
 if TYPE_CHECKING:
     from stepwell.definition.workflow import Workflow
@@ -109,7 +108,7 @@ class Reader:
         """Why the run is where it is, in plain words. Raises WorkflowNotFound."""
         row = await self._row(workflow_id, user_id)
 
-        def query(given: Connection) -> tuple[Any, Any]:
+        def query(given: Tx) -> tuple[Any, Any]:
             return signals.inboxes(given, [workflow_id]), workers.all_of(given)
 
         inboxes, alive = await self.core.store.read(query)

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from sqlalchemy import Connection
-
 from stepwell.errors import InvalidArgs, NotBuilt
 from stepwell.execution.emission import plan
 from stepwell.execution.passes import Passes
@@ -29,6 +27,7 @@ from stepwell.runner.start import (
     users_key,
 )
 from stepwell.store.base import Begin, Claimed, Started
+from stepwell.store.tx import Tx
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -108,7 +107,9 @@ class WorkflowRunner(Reader):
         core = self.core
         commits = tuple(prepare(core.shared, start, origin)[1] for start in starts)
 
-        def operation(given: Connection) -> Starteds:
+        await core.store.prepare_starts(commits)
+
+        def operation(given: Tx) -> Starteds:
             [answer] = core.store.applier.begin(given, [commits])
             if isinstance(answer, Exception):
                 raise answer
@@ -135,7 +136,6 @@ class WorkflowRunner(Reader):
         refuse_inside_transaction()
         commits = tuple(prepare(self.core.shared, start, origin)[1] for start in starts)
         started: Starteds = await self.core.store.writer.write(Begin(commits))
-        self.core.hint()
         return [RunHandle(self, one.run.id, one.created) for one in started]
 
     @overload
@@ -245,6 +245,8 @@ class WorkflowRunner(Reader):
         only = self._only(user_id)
         emission, refused = plan(core.shared, name, data, only, event_id, only_user=only)
         now = core.shared.clock.now()
+        if connection is not None:
+            await core.store.prepare_starts(emission.starts)
         started, resumed = await core.write(lambda given: core.store.applier.emit(given, emission, now), connection)
         return Emitted(
             started=tuple(started),
@@ -271,20 +273,12 @@ class WorkflowRunner(Reader):
         executing = core.passes.executing.get(workflow_id)
         operation = core.operations.cancel(workflow_id, self._only(user_id), checked_reason(reason), executing)
         row = await core.write(operation, connection)
-        if connection is None:
-            core.passes.stop(workflow_id, "lost")
-            core.ends.heard(row)
-        core.children_marked()
         return self._model(row)
 
     async def retry(self, workflow_id: str, *, user_id: str | None = None) -> Run:
         """The failed (or retrying) run, due now, with a full retry budget. Raises WorkflowNotFound, RunFinished."""
         core = self.core
-        row = await core.write(core.operations.retry(workflow_id, self._only(user_id)), None)
-        held = dict(core.passes.held).get(workflow_id)
-        if held is not None and held < row.claim:  # a run_sync that waits for the delay: the run isn't its own any more
-            core.passes.stop(workflow_id, "lost")
-        return self._model(row)
+        return self._model(await core.write(core.operations.retry(workflow_id, self._only(user_id)), None))
 
     async def fork(
         self, workflow_id: str, *, checkpoint: int, state: Any = None, user_id: str | None = None

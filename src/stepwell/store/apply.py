@@ -9,19 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection
 from uuid_utils import uuid7
 
 from stepwell.definition.codec import canonical
 from stepwell.engine.commit import Commit, Emission, Resume
-from stepwell.engine.run import Run, SignalRow
+from stepwell.engine.run import Run, SignalRow, unless_signalled
 from stepwell.engine.signals import Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, WorkspaceNotFound
-from stepwell.store import documents, history, listeners, outcome, rows, runs, signals, workspaces
+from stepwell.store import documents, history, listeners, outcome, runs, signals, workspaces
 from stepwell.store.base import Started, WorkspaceRow
 from stepwell.store.identity import EVENT_KEY, derived, workspace_of
-from stepwell.store.tables import endings
 from stepwell.store.tables import runs as runs_table
+from stepwell.store.tx import Tx
 
 _KNOWN: Final = 100_000
 """Workspaces that a process remembers; a forgotten one is looked up once more."""
@@ -40,31 +39,31 @@ class Applier:
 
     # -- starts ---------------------------------------------------------------------------------------------------
 
-    def begin(self, connection: Connection, groups: Sequence[tuple[Commit, ...]]) -> list[list[Started] | Exception]:
+    def begin(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> list[list[Started] | Exception]:
         """One answer per group: the runs as they stand, or why none of the group was stored."""
-        taken = self._taken(connection, groups)
+        taken = self._taken(tx, groups)
         answers: list[list[Started] | Exception] = []
         fresh: list[Commit] = []
         for group in groups:
             try:
-                answers.append(self._one_group(connection, group, taken, fresh))
+                answers.append(self._one_group(tx, group, taken, fresh))
             except (IdempotencyConflict, WorkspaceNotFound) as error:
                 answers.append(error)
-        self.create(connection, fresh)
+        self.create(tx, fresh)
         return answers
 
-    def _taken(self, connection: Connection, groups: Sequence[tuple[Commit, ...]]) -> dict[tuple[str, str, str], Run]:
+    def _taken(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> dict[tuple[str, str, str], Run]:
         keys = [
             (commit.run.app_name, commit.run.user_id, commit.run.idempotency_key)
             for group in groups
             for commit in group
             if commit.run.idempotency_key is not None
         ]
-        return runs.by_keys(connection, keys) if keys else {}
+        return runs.by_keys(tx, keys) if keys else {}
 
     def _one_group(
         self,
-        connection: Connection,
+        tx: Tx,
         group: tuple[Commit, ...],
         taken: dict[tuple[str, str, str], Run],
         fresh: list[Commit],
@@ -74,9 +73,12 @@ class Applier:
         claimed: dict[tuple[str, str, str], Run] = {}
         for commit in group:
             run = commit.run
-            self._check_workspace(connection, run)
+            self._check_workspace(tx, run)
             key = (run.app_name, run.user_id, run.idempotency_key) if run.idempotency_key is not None else None
             earlier = (taken.get(key) or claimed.get(key)) if key else None
+            if earlier is not None and earlier.id == run.id:  # stored by this very call, whose answer was lost
+                started.append(Started(earlier, True))
+                continue
             if earlier is not None:
                 started.append(Started(_same_start(earlier, run), False))
                 continue
@@ -89,116 +91,124 @@ class Applier:
         fresh.extend(new)
         return started
 
-    def _check_workspace(self, connection: Connection, run: Run) -> None:
+    def _check_workspace(self, tx: Tx, run: Run) -> None:
         # That a workspace is known says nothing about whose it is.
         if run.workspace_id == workspace_of(run.app_name, run.user_id):
             return
-        found = workspaces.load(connection, run.workspace_id)
+        found = workspaces.load(tx, run.workspace_id)
         if found is None or found.user_id != run.user_id:
             raise WorkspaceNotFound(f"No workspace {run.workspace_id!r} of user {run.user_id!r}.")
 
-    def create(self, connection: Connection, commits: Sequence[Commit]) -> None:
+    def create(self, tx: Tx, commits: Sequence[Commit]) -> None:
         """The runs of these commits exist, in workspaces that exist."""
         if not commits:
             return
+        workspaces.ensure(tx, self.unknown_workspaces(commits))
+        # Where the answer to a commit was lost, the same starts come again: what is there already stays as it is.
+        tx.insert(runs_table, [commit.run for commit in commits], unless=("id",))
+        history.create(tx, [c.history for c in commits if c.history])
+        listeners.listen(tx, [listener for commit in commits for listener in commit.listeners or ()])
+        for commit in commits:
+            tx.hints.placed(commit.run)
+
+    def unknown_workspaces(self, commits: Sequence[Commit]) -> list[WorkspaceRow]:
+        """The workspaces of these runs that this process doesn't know to exist."""
         if len(self.known_workspaces) > _KNOWN:
             self.known_workspaces.clear()
         wanted = {c.run.workspace_id: c.run for c in commits if c.run.workspace_id not in self.known_workspaces}
-        if wanted:
-            workspaces.ensure(
-                connection,
-                [
-                    WorkspaceRow(workspace_id, run.app_name, run.user_id, run.created_at)
-                    for workspace_id, run in wanted.items()
-                    if workspace_id == workspace_of(run.app_name, run.user_id)
-                ],
-            )
-        rows.insert(connection, runs_table, [commit.run for commit in commits])
-        history.append(connection, [c.history for c in commits if c.history], self.keep_states)
-        listeners.listen(connection, [listener for commit in commits for listener in commit.listeners or ()])
+        return [
+            WorkspaceRow(workspace_id, run.app_name, run.user_id, run.created_at)
+            for workspace_id, run in wanted.items()
+            if workspace_id == workspace_of(run.app_name, run.user_id)
+        ]
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
-    def advance(self, connection: Connection, commits: Sequence[Commit]) -> list[Run | LeaseLost]:
+    def advance(self, tx: Tx, commits: Sequence[Commit]) -> list[Run | LeaseLost]:
         """One answer per commit: the run as stored, or that it is lost and nothing of it was written."""
-        fences = runs.fence(connection, [commit.run.id for commit in commits])
+        found = tx.dialect.advance(tx.connection, commits)
         answers: list[Run | LeaseLost] = []
         held: list[Commit] = []
         for commit in commits:
-            fence = fences.get(commit.run.id)
-            if fence is None or (fence.version, fence.claim) != (commit.version, commit.claim):
+            inbox = found.get((commit.run.id, commit.version, commit.claim))
+            if inbox is None:
                 # Who was told that the outcome is unknown asks again (semantics 35).
-                answers.append(outcome.repeated(connection, commit) or _lost(commit))
+                again = outcome.repeated(tx, commit)
+                answers.append(again or _lost(commit))
+                if again is not None and commit.parks:
+                    tx.hints.placed(again)
                 continue
-            run = _due_if_signalled(commit.run, fence.inbox)
+            run = unless_signalled(commit.run, inbox)
             answers.append(run)
             held.append(commit._replace(run=run) if run is not commit.run else commit)
+            if commit.parks:
+                tx.hints.placed(run)
         if held:
-            runs.advance(connection, [(commit.run, commit.version, commit.claim) for commit in held])
-            self._effects(connection, held, {run_id for run_id, fence in fences.items() if fence.inbox})
+            self._effects(tx, held, {run_id for (run_id, _, _), inbox in found.items() if inbox})
         return answers
 
-    def _effects(self, connection: Connection, commits: Sequence[Commit], signalled: set[str]) -> None:
-        history.append(connection, [c.history for c in commits if c.history], self.keep_states)
-        documents.save(connection, [c for c in commits if c.effects.documents])
-        signals.take(connection, [(c.taken, c.run.version) for c in commits if c.taken])
+    def _effects(self, tx: Tx, commits: Sequence[Commit], signalled: set[str]) -> None:
+        history.append(tx, [c.history for c in commits if c.history], self.keep_states)
+        documents.save(tx, [c for c in commits if c.effects.documents])
+        signals.take(tx, [(c.taken, c.run.version) for c in commits if c.taken])
         signals.void(
-            connection,
+            tx,
             [(c.run.id, visit, c.run.version) for c in commits if c.run.id in signalled for visit in c.left],
         )
-        self.create(connection, [child for c in commits for child in c.effects.children])
+        self.create(tx, [child for c in commits for child in c.effects.children])
         changed = [c for c in commits if c.listeners is not None]
         if changed:
-            listeners.stop(connection, [c.run.id for c in changed])
-            listeners.listen(connection, [listener for c in changed for listener in c.listeners or ()])
+            listeners.stop(tx, [c.run.id for c in changed])
+            listeners.listen(tx, [listener for c in changed for listener in c.listeners or ()])
         told = [c.tell for c in commits if c.tell]
         if told:
-            signals.tell(connection, told)
+            signals.tell(tx, told)
         for commit in commits:
             for emission in commit.effects.emissions:
-                self.emit(connection, emission, commit.run.updated_at)
+                self.emit(tx, emission, commit.run.updated_at)
             if commit.ends_children:
-                _mark_children(connection, commit.run)
+                _mark_children(tx, commit.run)
+                tx.hints.children = True
         finished = [c.run.id for c in commits if c.run.finished]
         if finished:
-            listeners.stop(connection, finished)
+            listeners.stop(tx, finished)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    def emit(self, connection: Connection, emission: Emission, now: int) -> tuple[list[str], list[str]]:
+    def emit(self, tx: Tx, emission: Emission, now: int) -> tuple[list[str], list[str]]:
         """The ids of the runs that the event started and of those that it resumed; once per event id.
 
         Raises IdempotencyConflict if the event of this id had other data: nothing of it may be committed then.
         """
         started = []
-        for answer in self.begin(connection, [(commit,) for commit in emission.starts]):
+        for answer in self.begin(tx, [(commit,) for commit in emission.starts]):
             if isinstance(answer, Exception):
                 raise answer
             started.append(answer[0].run.id)
         resumed = [
             run_id
             for resume in emission.resumes
-            for run_id in listeners.matching(connection, resume, emission.only_user)
-            if self._resume(connection, run_id, resume, emission.event_id, now)
+            for run_id in listeners.matching(tx, resume, emission.only_user)
+            if self._resume(tx, run_id, resume, emission.event_id, now)
         ]
         return started, resumed
 
-    def _resume(self, connection: Connection, run_id: str, resume: Resume, event_id: str, now: int) -> bool:
+    def _resume(self, tx: Tx, run_id: str, resume: Resume, event_id: str, now: int) -> bool:
         key = f"{EVENT_KEY}{event_id}:{resume.transition}"
-        run = runs.load_one(connection, run_id)
+        run = runs.hold(tx, run_id)
         if run is None:
             return False
-        earlier = signals.by_key(connection, run_id, key)
+        earlier = signals.by_key(tx, run_id, key)
         if earlier is not None:
             if not derived(key) and canonical(earlier.data) != canonical(resume.data):
                 raise IdempotencyConflict(
                     f"The event id {event_id!r} has resumed run {run_id} with other data: use another event_id."
                 )
             return True
-        signal = self.accept_event(run, resume, signals.kept(connection, run, resume.transition), now)
+        signal = self.accept_event(run, resume, signals.kept(tx, run, resume.transition), now)
         if signal is None:
             return False
-        signals.put(connection, signal._replace(id=str(uuid7()), idempotency_key=key), now)
+        signals.put(tx, [signal._replace(id=str(uuid7()), idempotency_key=key)], now)
         return True
 
 
@@ -215,14 +225,6 @@ def _same_start(earlier: Run, run: Run) -> Run:
     return earlier
 
 
-def _due_if_signalled(run: Run, inbox: int) -> Run:
-    # Semantics 3a: what was accepted since the worker looked must not be slept over.
-    if inbox != run.inbox and run.status == "waiting":
-        return run._replace(inbox=inbox, ready_at=run.updated_at, due_at=None)
-    # A run that goes on keeps the number it has read up to: its parking will compare it.
-    return run
-
-
 def _lost(commit: Commit) -> LeaseLost:
     return LeaseLost(
         f"Run {commit.run.id} was taken over or cancelled before version {commit.run.version} was committed; "
@@ -230,23 +232,23 @@ def _lost(commit: Commit) -> LeaseLost:
     )
 
 
-def _mark_children(connection: Connection, parent: Run) -> None:
-    connection.exec_driver_sql(
-        "INSERT OR IGNORE INTO stepwell_endings (run_id, reason, marked_at)"
-        " SELECT id, ?, ? FROM stepwell_runs WHERE parent_id=? AND on_parent_end='cancel'"
-        " AND status NOT IN ('completed', 'failed', 'canceled')",
-        (f"its parent {parent.id} is {parent.status}", parent.updated_at, parent.id),
+def _mark_children(tx: Tx, parent: Run) -> None:
+    tx.run(
+        "INSERT INTO stepwell_endings (run_id, reason, marked_at)"
+        " SELECT id, CAST(? AS TEXT), CAST(? AS BIGINT) FROM stepwell_runs WHERE parent_id=? AND on_parent_end='cancel'"
+        " AND status NOT IN ('completed', 'failed', 'canceled') ON CONFLICT (run_id) DO NOTHING",
+        f"its parent {parent.id} is {parent.status}",
+        parent.updated_at,
+        parent.id,
     )
 
 
-def marked_children(connection: Connection, limit: int = 100) -> list[tuple[str, str]]:
+def marked_children(tx: Tx, limit: int = 100) -> list[tuple[str, str]]:
     """(run, reason) of children that are to be cancelled because their parent ended."""
-    found = connection.exec_driver_sql(
-        "SELECT run_id, reason FROM stepwell_endings ORDER BY marked_at LIMIT ?", (limit,)
-    )
-    return [(row[0], row[1]) for row in found.fetchall()]
+    found = tx.rows("SELECT run_id, reason FROM stepwell_endings ORDER BY marked_at LIMIT ?", limit)
+    return [(row[0], row[1]) for row in found]
 
 
-def unmark(connection: Connection, run_id: str) -> None:
+def unmark(tx: Tx, run_id: str) -> None:
     """The child is dealt with."""
-    connection.exec_driver_sql(f"DELETE FROM {endings.name} WHERE run_id=?", (run_id,))
+    tx.run("DELETE FROM stepwell_endings WHERE run_id=?", run_id)

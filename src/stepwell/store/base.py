@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection
-
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import HistoryRow, Inbox, Run, StepRow
+from stepwell.store.tx import Tx
 
 T = TypeVar("T")
 
@@ -77,7 +76,7 @@ class Record:
 class Call(Generic[T]):
     """Any other operation, in a savepoint of its own; answered by what it returns."""
 
-    operation: Callable[[Connection], T]
+    operation: Callable[[Tx], T]
 
 
 Item = Begin | Advance | Record | Call[Any]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from stepwell.engine.run import Moment
 from stepwell.store import rows, runs
 from stepwell.store.tables import deliveries
+from stepwell.store.tx import Tx
 
 
 class DeliveryRow(NamedTuple):
@@ -21,10 +20,9 @@ class DeliveryRow(NamedTuple):
     received_at: Moment
 
 
-def find(connection: Connection, app_name: str, route: str, delivery_id: str) -> DeliveryRow | None:
+def find(tx: Tx, app_name: str, route: str, delivery_id: str) -> DeliveryRow | None:
     """The delivery, if it has arrived before."""
-    found = rows.fetch(
-        connection,
+    found = tx.fetch(
         DeliveryRow._make,
         f"SELECT {rows.columns(deliveries)} FROM stepwell_deliveries WHERE app_name=? AND route=? AND delivery_id=?",
         app_name,
@@ -34,22 +32,23 @@ def find(connection: Connection, app_name: str, route: str, delivery_id: str) ->
     return found[0] if found else None
 
 
-def add(connection: Connection, delivery: DeliveryRow) -> None:
+def add(tx: Tx, delivery: DeliveryRow) -> None:
     """The delivery has arrived; its id is taken on its route."""
-    rows.insert(connection, deliveries, [delivery])
+    tx.insert(deliveries, [delivery])
 
 
-def expire(connection: Connection, before: Moment, limit: int) -> int:
+def expire(tx: Tx, before: Moment, limit: int) -> int:
     """How many deliveries that arrived before this moment are deleted, with the ended runs of their handlers."""
-    found = connection.exec_driver_sql(
+    found = tx.rows(
         "SELECT app_name, route, delivery_id, run_id FROM stepwell_deliveries WHERE received_at<?"
         " ORDER BY received_at LIMIT ?",
-        (before, limit),
-    ).fetchall()
+        before,
+        limit,
+    )
     if found:
-        connection.exec_driver_sql(
+        tx.each(
             "DELETE FROM stepwell_deliveries WHERE app_name=? AND route=? AND delivery_id=?",
             [(row[0], row[1], row[2]) for row in found],
         )
-        runs.delete_handlers(connection, [row[3] for row in found])
+        runs.delete_handlers(tx, [row[3] for row in found])
     return len(found)

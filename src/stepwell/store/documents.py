@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
 from uuid_utils import uuid7
 
 from stepwell.engine.commit import Commit
 from stepwell.store import rows
 from stepwell.store.base import DocumentRow
 from stepwell.store.tables import documents
+from stepwell.store.tx import Tx
 
 _ALL = rows.columns(documents)
+_ALL_OF_THEM = 2**62
 _PER_VERSION = 100_000
 """Positions of one checkpoint's documents: version * this + n keeps all documents of a run in order."""
 
 
-def save(connection: Connection, commits: Sequence[Commit]) -> None:
+def save(tx: Tx, commits: Sequence[Commit]) -> None:
     """What the commits saved is stored; a document of a key that is there already takes its place."""
     plain: list[DocumentRow] = []
     for commit in commits:
@@ -42,26 +43,27 @@ def save(connection: Connection, commits: Sequence[Commit]) -> None:
             if write.key is None:
                 plain.append(row)
             else:
-                rows.insert(connection, documents, [_replacing(connection, row)])
-    rows.insert(connection, documents, plain)
+                tx.insert(documents, [_replacing(tx, row)])
+    tx.insert(documents, plain)
 
 
-def _replacing(connection: Connection, row: DocumentRow) -> DocumentRow:
-    older = connection.exec_driver_sql(
+def _replacing(tx: Tx, row: DocumentRow) -> DocumentRow:
+    older = tx.rows(
         "UPDATE stepwell_documents SET replaced_at=? WHERE run_id=? AND key=? AND replaced_at IS NULL RETURNING position",
-        (row.created_at, row.run_id, row.key),
-    ).fetchall()
+        row.created_at,
+        row.run_id,
+        row.key,
+    )
     return row._replace(position=older[0][0]) if older else row
 
 
-def of_run(connection: Connection, run_id: str, *, current: bool = True, limit: int = -1) -> list[DocumentRow]:
+def of_run(tx: Tx, run_id: str, *, current: bool = True, limit: int = _ALL_OF_THEM) -> list[DocumentRow]:
     """The documents of a run in order; with `current=False` the replaced ones too, each before its successor.
 
     `limit`: the first ones only.
     """
     only = " AND replaced_at IS NULL" if current else ""
-    return rows.fetch(
-        connection,
+    return tx.fetch(
         DocumentRow._make,
         f"SELECT {_ALL} FROM stepwell_documents WHERE run_id=?{only} ORDER BY position, id LIMIT ?",
         run_id,

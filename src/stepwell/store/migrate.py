@@ -1,4 +1,4 @@
-"""Migrations, run by Stepwell itself in one transaction: several processes may start at once."""
+"""Migrations, run by Stepwell itself in one transaction of the caller's: several processes may start at once."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ def upgrade(connection: Connection) -> str:
 
     scripts = ScriptDirectory(str(_SCRIPTS))
     head = scripts.get_current_head()
-    with connection.begin():
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        revision = context.get_current_revision()
-        if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
-            raise ConfigurationError(
-                f"The database is of revision {revision!r}, which this version of Stepwell (up to {head!r}) doesn't know: "
-                "it was written by a newer one. Upgrade the stepwell package."
-            )
-        if revision != head:
-            _run(context, scripts, head or "")
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    revision = context.get_current_revision()
+    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise ConfigurationError(
+            f"The database is of revision {revision!r}, which this version of Stepwell (up to {head!r}) doesn't know: "
+            "it was written by a newer one. Upgrade the stepwell package."
+        )
+    if revision != head:
+        _run(context, scripts, head or "")
     return head or ""
 
 

@@ -5,61 +5,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import Run
 from stepwell.errors import StoreUnavailable
 from stepwell.store import history, runs
 from stepwell.store.base import Advance, Begin, Item, Record
+from stepwell.store.tx import Tx
 
 
-def stored(connection: Connection, items: Sequence[Item], answers: Sequence[Any]) -> bool | None:
+def stored(tx: Tx, items: Sequence[Item], answers: Sequence[Any]) -> bool | None:
     """Whether the one transaction of these items was committed: an item that can be looked up speaks for all.
 
     None: none of them can be.
     """
     for item, answer in zip(items, answers, strict=True):
-        found = _item_stored(connection, item, answer)
+        found = _item_stored(tx, item, answer)
         if found is not None:
             return found
     return None
 
 
-def _item_stored(connection: Connection, item: Item, answer: Any) -> bool | None:
+def _item_stored(tx: Tx, item: Item, answer: Any) -> bool | None:
     match item:
         case Begin() if isinstance(answer, list):
             created = [started.run.id for started in answer if started.created]
-            return bool(runs.existing(connection, created)) if created else None
+            return bool(runs.existing(tx, created)) if created else None
         case Advance(commit) if isinstance(answer, Run):
-            return commit_stored(connection, commit, answer)
+            return commit_stored(tx, commit, answer)
         case Record(step) if answer is None:
-            return step in history.steps_of(connection, step.run_id)
+            return step in history.steps_of(tx, step.run_id)
         case _:
             return None
 
 
-def commit_stored(connection: Connection, commit: Commit, run: Run) -> bool | None:
+def commit_stored(tx: Tx, commit: Commit, run: Run) -> bool | None:
     """Whether this commit made the run what `run` says; None if nothing tells."""
     if commit.history is not None:
-        row = history.at(connection, run.id, commit.history.version)
+        row = history.at(tx, run.id, commit.history.version)
         return row is not None and row._replace(state=None) == commit.history._replace(state=None)
-    found = runs.load_one(connection, run.id)
+    found = runs.load_one(tx, run.id)
     if found is None or found == run:
         return found is not None
     return False if (found.version, found.claim) == (commit.version, commit.claim) else None
 
 
-def repeated(connection: Connection, commit: Commit) -> Run | None:
+def repeated(tx: Tx, commit: Commit) -> Run | None:
     """The run, if this very commit is there already and nobody has had the run since; else None."""
-    found = runs.load_one(connection, commit.run.id)
+    found = runs.load_one(tx, commit.run.id)
     if found is None or (found.version, found.claim, found.owner) != (
         commit.run.version,
         commit.run.claim,
         commit.run.owner,
     ):
         return None
-    return found if commit_stored(connection, commit, commit.run) else None
+    return found if commit_stored(tx, commit, commit.run) else None
 
 
 def unknown(item: Item, cause: object) -> StoreUnavailable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from stepwell.errors import ConfigurationError, NotBuilt, StoreUnavailable
+from stepwell.errors import ConfigurationError, StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store import migrate, sqlite
 
@@ -18,19 +19,25 @@ T = TypeVar("T")
 
 
 def upgrade(settings: Settings) -> str:
-    """The revision after the migration: that of this version. Raises ConfigurationError, StoreUnavailable, NotBuilt."""
+    """The revision after the migration: that of this version. Raises ConfigurationError, StoreUnavailable."""
+    if settings.database_url.startswith("postgres"):
+        from stepwell.store import postgres_schema
+
+        return asyncio.run(postgres_schema.upgrade(settings))
     return _on(_path(settings), settings, migrate.upgrade)
 
 
 def current(settings: Settings) -> str | None:
     """The revision as it is; None without tables or file. Raises as `upgrade`."""
+    if settings.database_url.startswith("postgres"):
+        from stepwell.store import postgres_schema
+
+        return asyncio.run(postgres_schema.current(settings))
     path = _path(settings)
     return _on(path, settings, migrate.current) if Path(path).exists() else None
 
 
 def _path(settings: Settings) -> str:
-    if settings.database_url.startswith("postgres"):
-        raise NotBuilt("PostgreSQL")
     if not settings.database_url.startswith("sqlite"):
         raise ConfigurationError(f"database_url {settings.database_url!r} is neither SQLite nor PostgreSQL.")
     return sqlite.path_of(settings.database_url)
@@ -39,7 +46,7 @@ def _path(settings: Settings) -> str:
 def _on(path: str, settings: Settings, act: Callable[[Connection], T]) -> T:
     engine = sqlite.writer_engine(path, settings.busy_seconds)
     try:
-        with engine.connect() as connection:
+        with engine.begin() as connection:
             return act(connection)
     except (DBAPIError, sqlite3.Error) as error:
         raise StoreUnavailable(f"The database {path!r} can't be opened: {error}") from error

@@ -3,222 +3,245 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final
 
-from pydantic_core import to_json
-from sqlalchemy import Connection
-
-from stepwell.engine.run import CREATED_FIELDS, Moment, Run
+from stepwell.engine.run import Moment, Run
 from stepwell.store import rows
 from stepwell.store.tables import runs
+from stepwell.store.tx import Bell, Fence, Lane, Tx, paired
 
-_ALL = rows.columns(runs)
-_MOVING = Run._fields[CREATED_FIELDS:]
-_ADVANCE = f"UPDATE stepwell_runs SET {', '.join(f'{name}=?' for name in _MOVING)} WHERE id=? AND version=? AND claim=?"
-_DELAYED = "status='retrying' AND due_at IS NOT NULL"
-_FREE = (
+_ALL: Final = rows.columns(runs)
+_BELL: Final = "id, app_name, workflow_name, priority"
+_DELAYED: Final = "status='retrying' AND due_at IS NOT NULL"
+_FREE: Final = (
     "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, takeovers=takeovers+?,"
     f" status=CASE WHEN {_DELAYED} THEN status ELSE 'pending' END, due_at=CASE WHEN {_DELAYED} THEN due_at END,"
-    f" ready_at=CASE WHEN {_DELAYED} THEN NULL ELSE ? END, updated_at=?"
+    f" ready_at=CASE WHEN {_DELAYED} THEN NULL ELSE CAST(? AS BIGINT) END, updated_at=?"
 )
 """Nobody owns it any more. Who owned it may have waited out the delay of a retry: that goes on to count."""
-_IN = "IN (SELECT value FROM json_each(?))"
+_FREED: Final = f"RETURNING {_BELL}, ready_at, due_at, claim"
+_CLAIMED: Final = "owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
+_READY: Final = "stepwell_runs_ready"
 
-Lane = tuple[str, str]
-"""An (app, workflow) that a worker takes."""
-
-_UNION = 400
-"""Walks joined by one UNION: SQLite's limit is 500."""
+__all__ = ["Fence", "Lane"]
 
 
-def load(connection: Connection, ids: Iterable[str]) -> dict[str, Run]:
+def load(tx: Tx, ids: Iterable[str]) -> dict[str, Run]:
     """The runs of these ids that exist."""
-    found = rows.fetch(connection, Run._make, f"SELECT {_ALL} FROM stepwell_runs WHERE id {_IN}", rows.ids(ids))
+    d = tx.dialect
+    found = tx.fetch(Run._make, f"SELECT {_ALL} FROM stepwell_runs WHERE id {d.among}", d.listed(ids))
     return {run.id: run for run in found}
 
 
-def load_one(connection: Connection, run_id: str) -> Run | None:
+def load_one(tx: Tx, run_id: str) -> Run | None:
     """The run, or None."""
-    found = rows.fetch(connection, Run._make, f"SELECT {_ALL} FROM stepwell_runs WHERE id=?", run_id)
+    found = tx.fetch(Run._make, f"SELECT {_ALL} FROM stepwell_runs WHERE id=?", run_id)
     return found[0] if found else None
 
 
-class Fence(NamedTuple):
-    """What a worker must still hold to write."""
-
-    id: str
-    version: int
-    claim: int
-    inbox: int
+def hold(tx: Tx, run_id: str) -> Run | None:
+    """The run, which nobody else changes before this transaction ends; or None."""
+    found = tx.fetch(Run._make, f"SELECT {_ALL} FROM stepwell_runs WHERE id=?{tx.dialect.locking}", run_id)
+    return found[0] if found else None
 
 
-def fence(connection: Connection, ids: Iterable[str]) -> dict[str, Fence]:
-    """The fence of each run, read under the write lock: nothing can change it before the commit."""
-    found = rows.fetch(
-        connection, Fence._make, f"SELECT id, version, claim, inbox FROM stepwell_runs WHERE id {_IN}", rows.ids(ids)
-    )
-    return {fence.id: fence for fence in found}
+def fence(tx: Tx, ids: Iterable[str]) -> dict[str, Fence]:
+    """The fence of each run, which nobody else changes before this transaction ends."""
+    d = tx.dialect
+    sql = f"SELECT id, version, claim, inbox FROM stepwell_runs WHERE id {d.among} ORDER BY id{d.locking}"
+    return {fence.id: fence for fence in tx.fetch(Fence._make, sql, d.listed(ids))}
 
 
-def advance(connection: Connection, changes: Sequence[tuple[Run, int, int]]) -> None:
-    """Each run is as given. The fence was read in this transaction; the condition repeats it where it can't hurt."""
-    if changes:
-        parameters = [(*run[CREATED_FIELDS:], run.id, version, claim) for run, version, claim in changes]
-        connection.exec_driver_sql(_ADVANCE, parameters)
-
-
-def by_keys(connection: Connection, keys: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], Run]:
+def by_keys(tx: Tx, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Run]:
     """The runs of these (app, user, idempotency key)."""
-    found = rows.fetch(
-        connection,
-        Run._make,
-        f"SELECT {rows.columns(runs, 'r.')} FROM json_each(?) k JOIN stepwell_runs r"
-        " ON r.app_name = json_extract(k.value, '$[0]') AND r.user_id = json_extract(k.value, '$[1]')"
-        " AND r.idempotency_key = json_extract(k.value, '$[2]')",
-        to_json([list(key) for key in keys]).decode(),
-    )
+    found = [Run._make(row) for row in tx.dialect.keyed(tx.connection, keys)]
     return {(run.app_name, run.user_id, run.idempotency_key or ""): run for run in found}
 
 
-def claim_sql(lanes: Sequence[Lane]) -> str:
-    """The statement of a claim for these lanes: one walk along the ready index per lane, the best of all of them."""
-    walk = (
-        "SELECT * FROM (SELECT id, priority, ready_at FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL ORDER BY priority DESC, ready_at LIMIT ?)"
-    )
-    best = _best_of([walk] * len(lanes))
-    return (
-        "UPDATE stepwell_runs SET owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
-        f" WHERE id IN (SELECT id FROM ({best}) ORDER BY priority DESC, ready_at LIMIT ?) RETURNING {_ALL}"
-    )
-
-
-def _best_of(walks: Sequence[str]) -> str:
-    while len(walks) > _UNION:
-        groups = [walks[start : start + _UNION] for start in range(0, len(walks), _UNION)]
-        walks = [f"SELECT * FROM ({' UNION ALL '.join(group)})" for group in groups]
-    return " UNION ALL ".join(walks)
-
-
-def claim(connection: Connection, sql: str, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> list[Run]:
+def claim(tx: Tx, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> list[Run]:
     """Up to `limit` ready runs, owned by `worker` from now on, the best first."""
-    walks: list[Any] = [value for app, workflow in lanes for value in (app, workflow, limit)]
-    found = rows.fetch(connection, Run._make, sql, worker, now, *walks, limit)
+    found = [Run._make(row) for row in tx.dialect.claim(tx.connection, lanes, worker, limit, now)]
     return sorted(found, key=lambda run: (-run.priority, run.created_at, run.id))
 
 
-def ripen(connection: Connection, now: Moment, limit: int = 1000) -> int:
-    """How many runs became ready because their moment has come; at most `limit` at a time."""
-    cursor = connection.exec_driver_sql(
-        "UPDATE stepwell_runs SET ready_at=due_at, due_at=NULL WHERE id IN (SELECT id FROM stepwell_runs"
-        " WHERE due_at IS NOT NULL AND due_at<=? AND owner IS NULL ORDER BY due_at LIMIT ?)",
-        (now, limit),
+def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, limit: int, now: Moment) -> list[Run]:
+    """Those of these runs that are ready, or due by now and nobody's, owned by `worker` from now on, the best first."""
+    d = tx.dialect
+    picked = (
+        f"SELECT id FROM stepwell_runs WHERE id {d.among} AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)"
+        f" AND EXISTS (SELECT 1 FROM {d.pairs} WHERE l.app=app_name AND l.workflow=workflow_name)"
+        f" ORDER BY priority DESC, id LIMIT ?{d.skipping}"
     )
-    return cursor.rowcount
+    found = tx.fetch(
+        Run._make,
+        f"UPDATE stepwell_runs SET {_CLAIMED} WHERE id IN ({picked}) RETURNING {_ALL}",
+        worker,
+        now,
+        d.listed(ids),
+        now,
+        paired(lanes),
+        limit,
+    )
+    return sorted(found, key=lambda run: (-run.priority, run.created_at, run.id))
 
 
-def next_due(connection: Connection) -> Moment | None:
+def ripen(tx: Tx, now: Moment, limit: int = 1000) -> int:
+    """How many runs became ready because their moment has come; at most `limit` at a time."""
+    ripe = (
+        "SELECT id FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at<=? AND owner IS NULL"
+        f" ORDER BY due_at LIMIT ?{tx.dialect.skipping}"
+    )
+    found = tx.fetch(
+        Bell._make,
+        f"UPDATE stepwell_runs SET ready_at=due_at, due_at=NULL WHERE id IN ({ripe}) RETURNING {_BELL}, ready_at",
+        now,
+        limit,
+    )
+    tx.hints.ready += found
+    return len(found)
+
+
+def next_due(tx: Tx) -> Moment | None:
     """When the next run becomes due; None if none will."""
-    found = connection.exec_driver_sql(
-        "SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL"
-    ).scalar()
+    found = tx.scalar("SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL")
     return int(found) if found is not None else None
 
 
-def wake(connection: Connection, ids: Iterable[str], now: Moment) -> None:
-    """A signal was put into the inbox of each: counted, and a waiting run becomes ready."""
+def outlook(tx: Tx, lanes: Sequence[Lane]) -> tuple[Moment | None, bool]:
+    """When the next run becomes due, and whether a run of these lanes waits for a worker: one statement."""
+    [(due, ready)] = tx.rows(
+        "SELECT (SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL),"
+        f" (SELECT 1 FROM {tx.dialect.pairs} WHERE EXISTS (SELECT 1 FROM stepwell_runs{tx.dialect.by(_READY)}"
+        " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL) LIMIT 1)",
+        paired(lanes),
+    )
+    return (int(due) if due is not None else None), ready is not None
+
+
+def ready_before(tx: Tx, lanes: Sequence[Lane], before: Moment, limit: int) -> list[Bell]:
+    """Runs that have been ready since before this moment, the best first of each lane; at most `limit` of a lane."""
+    sql = (
+        f"SELECT {_BELL}, ready_at FROM stepwell_runs{tx.dialect.by(_READY)} WHERE app_name=? AND workflow_name=?"
+        " AND ready_at IS NOT NULL AND ready_at<? ORDER BY priority DESC, ready_at LIMIT ?"
+    )
+    return [bell for lane in lanes for bell in tx.fetch(Bell._make, sql, *lane, before, limit)]
+
+
+def due_between(tx: Tx, after: Moment, before: Moment, limit: int) -> list[Bell]:
+    """Runs of any lane that become due after the one and before the other moment, the next first."""
+    sql = f"SELECT {_BELL}, due_at FROM stepwell_runs WHERE due_at>? AND due_at<? AND owner IS NULL ORDER BY due_at LIMIT ?"
+    return tx.fetch(Bell._make, sql, after, before, limit)
+
+
+def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
+    """A signal was put into the inbox of each (twice where it is named twice): counted; a waiting run becomes ready."""
+    left = list(ids)
+    while left:
+        once = sorted(set(left))
+        for run_id in once:
+            left.remove(run_id)
+        _wake(tx, once, now)
+
+
+def _wake(tx: Tx, ids: Sequence[str], now: Moment) -> None:
     idle = "status='waiting' AND owner IS NULL AND ready_at IS NULL"
-    connection.exec_driver_sql(
+    woken = tx.rows(
         f"UPDATE stepwell_runs SET inbox=inbox+1, ready_at=CASE WHEN {idle} THEN ? ELSE ready_at END,"
-        f" due_at=CASE WHEN {idle} THEN NULL ELSE due_at END WHERE id=?",
-        [(now, run_id) for run_id in ids],
+        f" due_at=CASE WHEN {idle} THEN NULL ELSE due_at END WHERE id {tx.dialect.among}"
+        f" RETURNING {_BELL}, ready_at",
+        now,
+        tx.dialect.listed(ids),
     )
+    tx.hints.ready += [Bell._make(row) for row in woken if row[4] is not None]
 
 
-def any_ready(connection: Connection, lanes: Sequence[Lane]) -> bool:
-    """Whether a run of these lanes waits for a worker: one step along the index per lane, until one is found."""
-    return any(
-        connection.exec_driver_sql(
-            "SELECT 1 FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-            " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL LIMIT 1",
-            lane,
-        ).first()
-        for lane in lanes
-    )
-
-
-def owned(connection: Connection, worker: str) -> dict[str, int]:
+def owned(tx: Tx, worker: str) -> dict[str, int]:
     """The claim number of each run that `worker` owns."""
-    found = connection.exec_driver_sql("SELECT id, claim FROM stepwell_runs WHERE owner=?", (worker,))
-    return {row[0]: row[1] for row in found.fetchall()}
+    return {row[0]: row[1] for row in tx.rows("SELECT id, claim FROM stepwell_runs WHERE owner=?", worker)}
 
 
-def take_over(connection: Connection, owner: str, now: Moment, *, counts: bool = True) -> list[str]:
+def take_over(tx: Tx, owner: str, now: Moment, *, counts: bool = True) -> list[str]:
     """The ids of the runs that `owner` held: ready for others, at their last checkpoint, or when their delay is over.
 
     `counts` says whether it died with them; a worker that leaves hands them over.
     """
-    cursor = connection.exec_driver_sql(f"{_FREE} WHERE owner=? RETURNING id", (int(counts), now, now, owner))
-    return [row[0] for row in cursor.fetchall()]
+    return _freed(tx, tx.rows(f"{_FREE} WHERE owner=? {_FREED}", int(counts), now, now, owner))
 
 
-def release(connection: Connection, worker: str, claims: Iterable[tuple[str, int]], now: Moment) -> int:
+def release(tx: Tx, worker: str, claims: Iterable[tuple[str, int]], now: Moment) -> int:
     """How many of these (id, claim) were still owned by `worker` and are ready for others now.
 
     It counts as a take-over: what breaks a pass outside of user code would break the next as well, for ever.
     """
-    parameters = [(1, now, now, run_id, worker, claim) for run_id, claim in claims]
-    if not parameters:
-        return 0
-    return connection.exec_driver_sql(f"{_FREE} WHERE id=? AND owner=? AND claim=?", parameters).rowcount
+    sql = f"{_FREE} WHERE id=? AND owner=? AND claim=? {_FREED}"
+    return len(
+        [
+            freed
+            for run_id, number in sorted(claims)
+            for freed in _freed(tx, tx.rows(sql, 1, now, now, run_id, worker, number))
+        ]
+    )
 
 
-def strangers(connection: Connection) -> list[str]:
+def _freed(tx: Tx, found: Sequence[Any]) -> list[str]:
+    for run_id, app, workflow, priority, ready_at, due_at, claim in found:
+        if ready_at is not None:
+            tx.hints.ready.append(Bell(run_id, app, workflow, priority, ready_at))
+        else:
+            tx.hints.due.append(Bell(run_id, app, workflow, priority, due_at))
+        tx.hints.lost[run_id] = claim
+    return [row[0] for row in found]
+
+
+def strangers(tx: Tx) -> list[str]:
     """Owners of runs that have no row among the workers: nobody can renew for them."""
-    found = connection.exec_driver_sql(
+    found = tx.rows(
         "SELECT DISTINCT owner FROM stepwell_runs WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM stepwell_workers)"
     )
-    return [row[0] for row in found.fetchall()]
+    return [row[0] for row in found]
 
 
-def expired(connection: Connection, before: Moment, limit: int) -> list[str]:
+def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
     """Finished runs that ended before this moment, oldest first."""
-    found = connection.exec_driver_sql(
-        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<? ORDER BY finished_at LIMIT ?",
-        (before, limit),
+    found = tx.rows(
+        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<? ORDER BY finished_at"
+        f" LIMIT ?{tx.dialect.skipping}",
+        before,
+        limit,
     )
-    return [row[0] for row in found.fetchall()]
+    return [row[0] for row in found]
 
 
-def delete(connection: Connection, ids: Iterable[str]) -> None:
+def delete(tx: Tx, ids: Iterable[str]) -> None:
     """These runs are gone with all they own."""
-    gone = rows.ids(ids)
+    among, gone = tx.dialect.among, tx.dialect.listed(ids)
     for table in ("history", "steps", "documents", "signals", "listeners", "endings"):
-        connection.exec_driver_sql(f"DELETE FROM stepwell_{table} WHERE run_id {_IN}", (gone,))
-    connection.exec_driver_sql(f"DELETE FROM stepwell_runs WHERE id {_IN}", (gone,))
+        tx.run(f"DELETE FROM stepwell_{table} WHERE run_id {among}", gone)
+    tx.run(f"DELETE FROM stepwell_runs WHERE id {among}", gone)
 
 
-def delete_handlers(connection: Connection, ids: Iterable[str]) -> None:
+def delete_handlers(tx: Tx, ids: Iterable[str]) -> None:
     """Those of these runs that are handlers of ticks or deliveries, and have ended, are gone."""
-    found = connection.exec_driver_sql(
-        f"SELECT id FROM stepwell_runs WHERE id {_IN} AND internal=1 AND status IN ('completed', 'failed', 'canceled')",
-        (rows.ids(ids),),
+    found = tx.rows(
+        f"SELECT id FROM stepwell_runs WHERE id {tx.dialect.among} AND internal=1"
+        " AND status IN ('completed', 'failed', 'canceled')",
+        tx.dialect.listed(ids),
     )
-    delete(connection, [row[0] for row in found.fetchall()])
+    delete(tx, [row[0] for row in found])
 
 
-def existing(connection: Connection, ids: Iterable[str]) -> set[str]:
+def existing(tx: Tx, ids: Iterable[str]) -> set[str]:
     """Those of these ids that are runs."""
-    found = connection.exec_driver_sql(f"SELECT id FROM stepwell_runs WHERE id {_IN}", (rows.ids(ids),))
-    return {row[0] for row in found.fetchall()}
+    found = tx.rows(f"SELECT id FROM stepwell_runs WHERE id {tx.dialect.among}", tx.dialect.listed(ids))
+    return {row[0] for row in found}
 
 
-def still(connection: Connection, ids: Iterable[str]) -> dict[str, Run]:
+def still(tx: Tx, ids: Iterable[str]) -> dict[str, Run]:
     """Those of these runs that have ended, failed or wait."""
-    found = rows.fetch(
-        connection,
+    found = tx.fetch(
         Run._make,
-        f"SELECT {_ALL} FROM stepwell_runs WHERE id {_IN} AND status IN ('completed', 'failed', 'canceled', 'waiting')",
-        rows.ids(ids),
+        f"SELECT {_ALL} FROM stepwell_runs WHERE id {tx.dialect.among}"
+        " AND status IN ('completed', 'failed', 'canceled', 'waiting')",
+        tx.dialect.listed(ids),
     )
     return {run.id: run for run in found}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from sqlalchemy import Connection
-
 from stepwell.engine.run import Moment
 from stepwell.store import rows, runs
 from stepwell.store.tables import schedules, ticks
+from stepwell.store.tx import Tx
 
 TickOutcome = Literal["fired", "queued", "refused"]
 
@@ -38,10 +37,9 @@ class TickRow(NamedTuple):
     run_id: str | None
 
 
-def load(connection: Connection, app_name: str, name: str) -> ScheduleRow | None:
+def load(tx: Tx, app_name: str, name: str) -> ScheduleRow | None:
     """The schedule's row; None if no process has seen the schedule yet."""
-    found = rows.fetch(
-        connection,
+    found = tx.fetch(
         ScheduleRow._make,
         f"SELECT {rows.columns(schedules)} FROM stepwell_schedules WHERE app_name=? AND name=?",
         app_name,
@@ -50,47 +48,55 @@ def load(connection: Connection, app_name: str, name: str) -> ScheduleRow | None
     return found[0] if found else None
 
 
-def save(connection: Connection, row: ScheduleRow) -> None:
+def save(tx: Tx, row: ScheduleRow) -> None:
     """The schedule's row is this one."""
-    connection.exec_driver_sql(
+    tx.run(
         f"INSERT INTO stepwell_schedules ({rows.columns(schedules)}) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (app_name, name) DO UPDATE SET rule=excluded.rule, since=excluded.since,"
         " next_at=excluded.next_at, paused=excluded.paused, updated_at=excluded.updated_at",
-        tuple(row),
+        *row,
     )
 
 
-def pause(connection: Connection, app_name: str, name: str, paused: bool, now: Moment) -> None:
+def pause(tx: Tx, app_name: str, name: str, paused: bool, now: Moment) -> None:
     """The schedule is paused, or goes on from now: what came due meanwhile stays undone."""
-    connection.exec_driver_sql(
-        "UPDATE stepwell_schedules SET paused=?, since=CASE WHEN paused THEN ? ELSE since END, updated_at=?"
+    tx.run(
+        "UPDATE stepwell_schedules SET paused=?, since=CASE WHEN paused<>0 THEN ? ELSE since END, updated_at=?"
         " WHERE app_name=? AND name=?",
-        (int(paused), now, now, app_name, name),
+        int(paused),
+        now,
+        now,
+        app_name,
+        name,
     )
 
 
-def add_tick(connection: Connection, tick: TickRow) -> bool:
+def add_tick(tx: Tx, tick: TickRow) -> bool:
     """True if the tick is recorded by this call; False if somebody has recorded it before."""
-    cursor = connection.exec_driver_sql(
+    added = tx.run(
         f"INSERT INTO stepwell_ticks ({rows.columns(ticks)}) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (app_name, schedule, scheduled_at) DO NOTHING",
-        tuple(tick),
+        *tick,
     )
-    return cursor.rowcount == 1
+    return added == 1
 
 
-def change_tick(connection: Connection, tick: TickRow) -> None:
+def change_tick(tx: Tx, tick: TickRow) -> None:
     """What became of a recorded tick."""
-    connection.exec_driver_sql(
+    tx.run(
         "UPDATE stepwell_ticks SET fired_at=?, outcome=?, run_id=? WHERE app_name=? AND schedule=? AND scheduled_at=?",
-        (tick.fired_at, tick.outcome, tick.run_id, tick.app_name, tick.schedule, tick.scheduled_at),
+        tick.fired_at,
+        tick.outcome,
+        tick.run_id,
+        tick.app_name,
+        tick.schedule,
+        tick.scheduled_at,
     )
 
 
-def ticks_of(connection: Connection, app_name: str, schedule: str, limit: int = 1000) -> list[TickRow]:
+def ticks_of(tx: Tx, app_name: str, schedule: str, limit: int = 1000) -> list[TickRow]:
     """The newest ticks of a schedule, newest first."""
-    return rows.fetch(
-        connection,
+    return tx.fetch(
         TickRow._make,
         f"SELECT {rows.columns(ticks)} FROM stepwell_ticks WHERE app_name=? AND schedule=?"
         " ORDER BY scheduled_at DESC LIMIT ?",
@@ -100,10 +106,9 @@ def ticks_of(connection: Connection, app_name: str, schedule: str, limit: int = 
     )
 
 
-def queued(connection: Connection, app_name: str, schedule: str, limit: int) -> list[TickRow]:
+def queued(tx: Tx, app_name: str, schedule: str, limit: int) -> list[TickRow]:
     """The oldest ticks that wait for an earlier one to end."""
-    return rows.fetch(
-        connection,
+    return tx.fetch(
         TickRow._make,
         f"SELECT {rows.columns(ticks)} FROM stepwell_ticks WHERE app_name=? AND schedule=? AND outcome='queued'"
         " ORDER BY scheduled_at LIMIT ?",
@@ -113,32 +118,34 @@ def queued(connection: Connection, app_name: str, schedule: str, limit: int) -> 
     )
 
 
-def busy(connection: Connection, app_name: str, schedule: str) -> bool:
+def busy(tx: Tx, app_name: str, schedule: str) -> bool:
     """Whether the run of the tick that fired last is still worked on, or waits."""
-    found = connection.exec_driver_sql(
+    found = tx.scalar(
         "SELECT run_id FROM stepwell_ticks WHERE app_name=? AND schedule=? AND run_id IS NOT NULL"
         " ORDER BY scheduled_at DESC LIMIT 1",
-        (app_name, schedule),
-    ).scalar()
-    run = runs.load_one(connection, str(found)) if found is not None else None
+        app_name,
+        schedule,
+    )
+    run = runs.load_one(tx, str(found)) if found is not None else None
     return run is not None and run.status in _ACTIVE
 
 
-def expire(connection: Connection, before: Moment, limit: int) -> int:
+def expire(tx: Tx, before: Moment, limit: int) -> int:
     """How many ticks that fired before this moment are deleted, with the ended runs of their handlers.
 
     The newest tick of a schedule stays: the next one asks for its run.
     """
-    found = connection.exec_driver_sql(
+    found = tx.rows(
         "SELECT app_name, schedule, scheduled_at, run_id FROM stepwell_ticks old WHERE fired_at<? AND outcome<>'queued'"
         " AND EXISTS (SELECT 1 FROM stepwell_ticks new WHERE new.app_name=old.app_name AND new.schedule=old.schedule"
         " AND new.scheduled_at>old.scheduled_at) ORDER BY fired_at LIMIT ?",
-        (before, limit),
-    ).fetchall()
+        before,
+        limit,
+    )
     if found:
-        connection.exec_driver_sql(
+        tx.each(
             "DELETE FROM stepwell_ticks WHERE app_name=? AND schedule=? AND scheduled_at=?",
             [(row[0], row[1], row[2]) for row in found],
         )
-        runs.delete_handlers(connection, [row[3] for row in found if row[3] is not None])
+        runs.delete_handlers(tx, [row[3] for row in found if row[3] is not None])
     return len(found)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from stepwell.errors import ConfigurationError
+from stepwell.store import outcome
+from stepwell.store.base import Item
+from stepwell.store.flush import Answer, Flusher, Verdict, cause_of
+from stepwell.store.sqlite_dialect import Sqlite
+from stepwell.store.tx import Tx
+
+log = logging.getLogger("stepwell.store")
 
 # Pages in the WAL before it is moved into the file: 16 MiB, so that a busy writer isn't interrupted every 100 ms.
 _CHECKPOINT_PAGES = 4000
@@ -111,3 +123,51 @@ def concerns_database(error: BaseException | None) -> bool:
 def lock(connection: Connection) -> None:
     """The transaction may write: a first read would make its later write fail as soon as somebody wrote in between."""
     connection.exec_driver_sql("UPDATE stepwell_runs SET id=id WHERE 0")
+
+
+class SqliteBackend:
+    """Flushes to a SQLite file."""
+
+    def __init__(self, engine: Engine, dialect: Sqlite) -> None:
+        self.engine = engine
+        self.dialect = dialect
+
+    def verdict(self, error: BaseException) -> Verdict:
+        if is_busy(error):
+            return Verdict.WAIT
+        return Verdict.GONE if concerns_database(error) else Verdict.REFUSED
+
+    def cancelled(self, error: BaseException) -> bool:
+        return False
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def announce(self, tx: Tx) -> None:
+        pass  # whoever else has the file open looks at its data_version
+
+    def in_doubt(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.Error) and not is_busy(error)  # busy: the transaction is still open
+
+    def look_up(
+        self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception, deadline: float
+    ) -> list[Answer]:
+        try:
+            with self.engine.connect() as connection:
+                # A look, and no transaction: a database that can't be written may still answer.
+                looking = connection.execution_options(isolation_level="AUTOCOMMIT")
+                found = outcome.stored(Tx(looking, self.dialect), items, answers)
+        except (DBAPIError, sqlite3.Error):
+            log.warning("looking for what a failed commit left failed too", exc_info=True)
+            found = None
+        if found is None:
+            return [outcome.unknown(item, cause_of(error)) for item in items]
+        if not found:
+            raise error
+        return answers
+
+
+@contextlib.contextmanager
+def directly() -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """For a thread: what is called inside runs in it as it is."""
+    yield lambda act: act()

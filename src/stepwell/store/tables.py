@@ -19,12 +19,16 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects import postgresql
 
 metadata = MetaData()
 
+_TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Ids and names are compared byte by byte, whatever language the database speaks."""
+
 
 def _text(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, Text, nullable=null)
+    return Column(name, _TEXT, nullable=null)
 
 
 def _int(name: str, *, null: bool = False) -> Column[Any]:
@@ -38,7 +42,7 @@ def _moment(name: str, *, null: bool = False) -> Column[Any]:
 workspaces = Table(
     "stepwell_workspaces",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     _text("app_name"),
     _text("user_id"),
     _moment("created_at"),
@@ -49,7 +53,7 @@ workspaces = Table(
 runs = Table(
     "stepwell_runs",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     _text("app_name"),
     _text("workflow_name"),
     _int("workflow_version"),
@@ -144,7 +148,7 @@ Index(
 endings = Table(
     "stepwell_endings",
     metadata,
-    Column("run_id", Text, primary_key=True),
+    Column("run_id", _TEXT, primary_key=True),
     _text("reason"),
     _moment("marked_at"),
     sqlite_with_rowid=False,
@@ -194,7 +198,7 @@ steps = Table(
 documents = Table(
     "stepwell_documents",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     _text("run_id"),
     Column("position", BigInteger, nullable=False),
     _text("name"),
@@ -223,7 +227,7 @@ Index(
 signals = Table(
     "stepwell_signals",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     _text("run_id"),
     _text("name"),
     _text("kind"),
@@ -317,7 +321,7 @@ deliveries = Table(
 workers = Table(
     "stepwell_workers",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     _int("counter"),
     _text("host"),
     _int("pid"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from stepwell.store import rows
 from stepwell.store.tables import workers
+from stepwell.store.tx import Tx
 
 
 class WorkerRow(NamedTuple):
@@ -23,30 +22,25 @@ class WorkerRow(NamedTuple):
     seen_at: int
 
 
-def register(connection: Connection, worker: WorkerRow) -> None:
+def register(tx: Tx, worker: WorkerRow) -> None:
     """The worker's row exists."""
-    rows.insert(connection, workers, [worker])
+    tx.insert(workers, [worker])
 
 
-def beat(connection: Connection, worker: str, now: int) -> bool:
+def beat(tx: Tx, worker: str, now: int) -> bool:
     """True if the counter went up; False if somebody declared the worker dead and removed its row."""
-    cursor = connection.exec_driver_sql(
-        "UPDATE stepwell_workers SET counter=counter+1, seen_at=? WHERE id=?", (now, worker)
-    )
-    return cursor.rowcount == 1
+    return tx.run("UPDATE stepwell_workers SET counter=counter+1, seen_at=? WHERE id=?", now, worker) == 1
 
 
-def all_of(connection: Connection) -> list[WorkerRow]:
+def all_of(tx: Tx) -> list[WorkerRow]:
     """Every worker that has a row."""
-    return rows.fetch(
-        connection, WorkerRow._make, f"SELECT {rows.columns(workers)} FROM stepwell_workers ORDER BY started_at"
-    )
+    return tx.fetch(WorkerRow._make, f"SELECT {rows.columns(workers)} FROM stepwell_workers ORDER BY started_at")
 
 
-def remove(connection: Connection, worker: str, counter: int | None = None) -> bool:
+def remove(tx: Tx, worker: str, counter: int | None = None) -> bool:
     """True if the row was there (with this counter, where one is given) and is gone."""
     sql = "DELETE FROM stepwell_workers WHERE id=?" + ("" if counter is None else " AND counter=?")
-    return connection.exec_driver_sql(sql, (worker,) if counter is None else (worker, counter)).rowcount == 1
+    return tx.run(sql, worker, *(() if counter is None else (counter,))) == 1
 
 
 def lanes_of(worker: WorkerRow) -> list[list[str]]:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection
-
 from stepwell.store import rows
 from stepwell.store.base import WorkspaceRow
 from stepwell.store.tables import workspaces
+from stepwell.store.tx import Tx
 
 
-def ensure(connection: Connection, wanted: Iterable[WorkspaceRow]) -> None:
+def ensure(tx: Tx, wanted: Iterable[WorkspaceRow]) -> None:
     """These workspaces exist."""
-    rows.insert(connection, workspaces, list(wanted), or_ignore=True)
+    tx.insert(workspaces, sorted(wanted), unless=("id",))
 
 
-def load(connection: Connection, workspace_id: str) -> WorkspaceRow | None:
+def load(tx: Tx, workspace_id: str) -> WorkspaceRow | None:
     """The workspace, or None."""
-    found = rows.fetch(
-        connection,
+    found = tx.fetch(
         WorkspaceRow._make,
         f"SELECT {rows.columns(workspaces)} FROM stepwell_workspaces WHERE id=?",
         workspace_id,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Connection
 
 from stepwell.engine.run import Run
 from stepwell.process import Process
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.store import apply, queries, runs
+from stepwell.store.tx import Hints, Tx
 from stepwell.testing.clock import VirtualClock
 
 _SHOWN = 10
@@ -31,9 +28,9 @@ class Rest:
         process.store.writer.on_commit = self._committed
         clock.on_sleep = self._moved.set
 
-    def _committed(self, answered: Sequence[Any]) -> None:
-        self._answered += len(answered)
-        self._hint(answered)
+    def _committed(self, answered: int, hints: Hints) -> None:
+        self._answered += answered
+        self._hint(answered, hints)
         self._moved.set()
 
     async def reached(self, seconds: float) -> None:
@@ -66,7 +63,7 @@ class Rest:
 
     async def _fence(self) -> None:
         """What was handed to the writer before is durable and answered."""
-        await self._process.store.writer.call(lambda connection: None)
+        await self._process.store.writer.call(lambda tx: None)
 
     def _awake(self) -> dict[str, asyncio.Task[Run | None]]:
         asleep = self._process.passes.asleep
@@ -94,15 +91,15 @@ class Rest:
             process.queue.ring()
         return bool(ready or marked or orphans or (due is not None and due <= now))
 
-    def _look(self, connection: Connection) -> tuple[list[Run], bool, set[str]]:
+    def _look(self, tx: Tx) -> tuple[list[Run], bool, set[str]]:
         """Runs that this worker could claim, children to cancel, and runs that it owns without executing them."""
         process = self._process
         lanes = set(process.lanes)
-        ready = [run for run in queries.ready(connection) if (run.app_name, run.workflow_name) in lanes]
-        owned = runs.owned(connection, process.worker_id)
+        ready = [run for run in queries.ready(tx) if (run.app_name, run.workflow_name) in lanes]
+        owned = runs.owned(tx, process.worker_id)
         return (
             ready,
-            bool(apply.marked_children(connection, 1)),
+            bool(apply.marked_children(tx, 1)),
             set(owned) - {run_id for run_id, _ in process.passes.held},
         )
 

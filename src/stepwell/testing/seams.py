@@ -7,7 +7,7 @@ thrown away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,11 @@ from stepwell.execution import operations
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.process import Process
 from stepwell.store.base import Advance, Begin, Call, DocumentRow, Item, Record
-from stepwell.store.writer import Answer, Then, Writer
+from stepwell.store.flush import Answer
+from stepwell.store.sqlite_store import SqliteStore
+from stepwell.store.thread_writer import Lane, ThreadWriter
+from stepwell.store.tx import Hints
+from stepwell.store.writer import Entry, Then
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -72,27 +76,34 @@ class Crash:
 
 def install(process: Process, crash: Crash) -> None:
     """The process dies at that crash."""
+    assert isinstance(process.store, SqliteStore)  # the harness's own file
     process.store.writer = CrashingWriter(process.store.writer, crash)
     process.passes.storage = CrashingStorage(process.passes.storage, crash)
 
 
-class CrashingWriter(Writer):
+class CrashingWriter(ThreadWriter):
     """Everything goes to the real writer, until the crash."""
 
-    def __init__(self, real: Writer, crash: Crash) -> None:
+    def __init__(self, real: ThreadWriter, crash: Crash) -> None:
         self._real = real
         self._crash = crash
 
     @property
-    def on_commit(self) -> Callable[[Sequence[tuple[Item, Answer]]], None]:
+    def on_commit(self) -> Callable[[int, Hints], None]:
         return self._real.on_commit
 
     @on_commit.setter
-    def on_commit(self, heard: Callable[[Sequence[tuple[Item, Answer]]], None]) -> None:
+    def on_commit(self, heard: Callable[[int, Hints], None]) -> None:
         self._real.on_commit = heard
+
+    def start(self) -> None:
+        self._real.start()
 
     async def stop(self) -> None:
         await self._real.stop()
+
+    def _put(self, entry: Entry) -> None:
+        self._real._put(entry)
 
     async def write(self, item: Item, then: Then | None = None) -> Any:
         def unless_dead(answer: Answer) -> None:
@@ -112,7 +123,7 @@ class CrashingWriter(Writer):
     def write_from_thread(self, item: Item) -> Future[Any]:
         return self._real.write_from_thread(item)
 
-    def lend(self, seconds: float) -> Any:
+    def lend(self, seconds: float) -> Lane:
         return self._real.lend(seconds)
 
 

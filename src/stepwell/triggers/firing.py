@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
-from sqlalchemy import Connection
-
 from stepwell.engine.run import Moment
 from stepwell.errors import StepwellError
 from stepwell.execution.clock import microseconds, to_datetime, to_moment
@@ -22,6 +20,7 @@ from stepwell.runner.start import Origin, Start, prepare
 from stepwell.store import schedules
 from stepwell.store.apply import Applier
 from stepwell.store.schedules import ScheduleRow, TickRow
+from stepwell.store.tx import Tx
 from stepwell.triggers.cron import CronRule, IntervalRule, Rule
 from stepwell.triggers.declare import SYSTEM_USER, Schedule, StartWorkflow
 from stepwell.triggers.due import MOST_AT_ONCE, ON_TIME, Due, due_ticks
@@ -53,19 +52,19 @@ class Firing:
     shared: Shared
     applier: Applier
 
-    def look(self, connection: Connection) -> Looked:
+    def look(self, tx: Tx) -> Looked:
         """Everything that is due now is settled."""
         now = self.shared.clock.now()
-        row = schedules.load(connection, self.app_name, self.schedule.name)
+        row = schedules.load(tx, self.app_name, self.schedule.name)
         due = self._due(self._since(row, now), now)
         paused = row.paused if row else 0
         self._log_skipped(0 if paused else due.skipped, f"misfire={self.schedule.misfire!r}")
-        fired = self._settle(connection, due.fire, now) if not paused else 0
-        queue = schedules.queued(connection, self.app_name, self.schedule.name, 1)
-        if queue and not paused and not self._busy(connection):
-            fired += self._fire(connection, queue[0], now)
-            queue = schedules.queued(connection, self.app_name, self.schedule.name, 1)
-        self._save(connection, row, due, paused, now)
+        fired = self._settle(tx, due.fire, now) if not paused else 0
+        queue = schedules.queued(tx, self.app_name, self.schedule.name, 1)
+        if queue and not paused and not self._busy(tx):
+            fired += self._fire(tx, queue[0], now)
+            queue = schedules.queued(tx, self.app_name, self.schedule.name, 1)
+        self._save(tx, row, due, paused, now)
         return Looked(fired, to_moment(due.wake), bool(queue) and not paused)
 
     def _since(self, row: ScheduleRow | None, now: Moment) -> Moment:
@@ -89,37 +88,37 @@ class Firing:
             jitter=one.jitter,
         )
 
-    def _save(self, connection: Connection, row: ScheduleRow | None, due: Due, paused: int, now: Moment) -> None:
+    def _save(self, tx: Tx, row: ScheduleRow | None, due: Due, paused: int, now: Moment) -> None:
         rule = described(self.schedule.rule)
         new = ScheduleRow(
             self.app_name, self.schedule.name, rule, to_moment(due.last), to_moment(due.wake), paused, now
         )
         if row is None or new != row._replace(updated_at=now):
-            schedules.save(connection, new)
+            schedules.save(tx, new)
 
     # -- what becomes of a tick -----------------------------------------------------------------------------------
 
-    def _settle(self, connection: Connection, due: Sequence[datetime], now: Moment) -> int:
+    def _settle(self, tx: Tx, due: Sequence[datetime], now: Moment) -> int:
         """How many of the ticks fired. Whether an earlier one is still worked on is asked once for all of them."""
         if not due:
             return 0
         match self.schedule.overlap:
             case "allow":
-                return sum(self._fire(connection, self._tick(one, now), now) for one in due)
-            case "skip" if self._busy(connection):
+                return sum(self._fire(tx, self._tick(one, now), now) for one in due)
+            case "skip" if self._busy(tx):
                 self._log_skipped(len(due), "overlap='skip', and the run of the last one goes on")
                 return 0
             case "skip":
-                return sum(self._fire(connection, self._tick(one, now), now) for one in due)
+                return sum(self._fire(tx, self._tick(one, now), now) for one in due)
             case "queue":
-                return self._queue(connection, due, now)
+                return self._queue(tx, due, now)
             case _ as never:
                 assert_never(never)
 
-    def _queue(self, connection: Connection, due: Sequence[datetime], now: Moment) -> int:
-        room = MOST_AT_ONCE - len(schedules.queued(connection, self.app_name, self.schedule.name, MOST_AT_ONCE))
+    def _queue(self, tx: Tx, due: Sequence[datetime], now: Moment) -> int:
+        room = MOST_AT_ONCE - len(schedules.queued(tx, self.app_name, self.schedule.name, MOST_AT_ONCE))
         for one in due[:room]:
-            schedules.add_tick(connection, self._tick(one, now)._replace(outcome="queued"))
+            schedules.add_tick(tx, self._tick(one, now)._replace(outcome="queued"))
         self._log_skipped(len(due[room:]), f"{MOST_AT_ONCE} are queued already")
         return 0
 
@@ -127,25 +126,25 @@ class Firing:
         if count:
             log.warning("schedule %r of app %r skips %d ticks: %s", self.schedule.name, self.app_name, count, why)
 
-    def _busy(self, connection: Connection) -> bool:
-        return schedules.busy(connection, self.app_name, self.schedule.name)
+    def _busy(self, tx: Tx) -> bool:
+        return schedules.busy(tx, self.app_name, self.schedule.name)
 
     def _tick(self, scheduled_at: datetime, now: Moment) -> TickRow:
         return TickRow(self.app_name, self.schedule.name, to_moment(scheduled_at), now, "fired", None)
 
-    def _fire(self, connection: Connection, tick: TickRow, now: Moment) -> int:
+    def _fire(self, tx: Tx, tick: TickRow, now: Moment) -> int:
         """1 if the tick fired now; 0 if another process has fired it, or its workflow refuses it."""
-        if tick.outcome == "fired" and not schedules.add_tick(connection, tick):
+        if tick.outcome == "fired" and not schedules.add_tick(tx, tick):
             return 0
-        run_id = self._begin(connection, tick, now)
+        run_id = self._begin(tx, tick, now)
         outcome: schedules.TickOutcome = "fired" if run_id else "refused"
-        schedules.change_tick(connection, tick._replace(fired_at=now, outcome=outcome, run_id=run_id))
+        schedules.change_tick(tx, tick._replace(fired_at=now, outcome=outcome, run_id=run_id))
         return int(run_id is not None)
 
-    def _begin(self, connection: Connection, tick: TickRow, now: Moment) -> str | None:
+    def _begin(self, tx: Tx, tick: TickRow, now: Moment) -> str | None:
         try:
             _, commit = prepare(self.shared, *self._start(tick, now))
-            [answer] = self.applier.begin(connection, [(commit,)])
+            [answer] = self.applier.begin(tx, [(commit,)])
             if isinstance(answer, Exception):
                 raise answer
         except StepwellError:

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Connection
-
 from stepwell.engine.run import Moment
 from stepwell.errors import StepwellError, StoreUnavailable
 from stepwell.execution.clock import microseconds
 from stepwell.runner.core import Core
 from stepwell.store import deliveries, schedules
+from stepwell.store.tx import Tx
 from stepwell.triggers.firing import Firing, Looked
 from stepwell.triggers.handlers import Triggers
 
@@ -125,7 +124,7 @@ class Scheduler:
         """How many ticks and deliveries older than `KEPT` were deleted; a batch at a time."""
         before = self._clock.now() - _KEPT
 
-        def operation(connection: Connection) -> int:
-            return schedules.expire(connection, before, _BATCH) + deliveries.expire(connection, before, _BATCH)
+        def operation(tx: Tx) -> int:
+            return schedules.expire(tx, before, _BATCH) + deliveries.expire(tx, before, _BATCH)
 
         return await self._core.store.writer.call(operation)

@@ -20,8 +20,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection
-
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import retry
 from stepwell.engine.run import Run, Status
@@ -34,6 +32,7 @@ from stepwell.runner.start import Origin, Start, prepare
 from stepwell.store import deliveries, runs
 from stepwell.store.base import Call, Claimed
 from stepwell.store.deliveries import DeliveryRow
+from stepwell.store.tx import Tx
 from stepwell.triggers.declare import SYSTEM_USER, WebhookRoute
 from stepwell.triggers.event import WebhookEvent
 from stepwell.triggers.handlers import webhook_workflow
@@ -128,37 +127,37 @@ class Reception:
         except TimeoutError:
             return None
 
-    def _take(self, core: Core, delivery: Delivery, event: WebhookEvent) -> Callable[[Connection], _Taken]:
+    def _take(self, core: Core, delivery: Delivery, event: WebhookEvent) -> Callable[[Tx], _Taken]:
         start = Start(webhook_workflow(self._route.name), event.to_json())
         origin = Origin(self._app_name, SYSTEM_USER, internal=1)
         definition, commit = prepare(core.shared, start, origin, core.passes.worker_id)
 
-        def operation(connection: Connection) -> _Taken:
-            known = deliveries.find(connection, self._app_name, self._route.name, delivery.id)
+        def operation(tx: Tx) -> _Taken:
+            known = deliveries.find(tx, self._app_name, self._route.name, delivery.id)
             now = core.shared.clock.now()
             if known is None:
-                core.store.applier.create(connection, [commit])
+                core.store.applier.create(tx, [commit])
                 row = DeliveryRow(self._app_name, self._route.name, delivery.id, commit.run.id, now)
-                deliveries.add(connection, row)
+                deliveries.add(tx, row)
                 return _Taken(commit.run, Claimed(commit.run, (), {}), fresh=True)
-            run = runs.load_one(connection, known.run_id)
+            run = runs.hold(tx, known.run_id)
             if run is None or run.finished:
                 return _Taken(run)
             if run.status == "failed":
-                return self._again(core, connection, retry(definition, run, now))
+                return self._again(core, tx, retry(definition, run, now))
             if run.owner is None:
                 # Its process died, or handed it over, and no worker has it yet.
-                return self._again(core, connection, Commit(run.version, run.claim, run._replace(claim=run.claim + 1)))
+                return self._again(core, tx, Commit(run.version, run.claim, run._replace(claim=run.claim + 1)))
             return _Taken(run)
 
         return operation
 
     @staticmethod
-    def _again(core: Core, connection: Connection, commit: Commit) -> _Taken:
+    def _again(core: Core, tx: Tx, commit: Commit) -> _Taken:
         ours = commit.run._replace(owner=core.passes.worker_id, status="running", ready_at=None, due_at=None)
-        [answer] = core.store.applier.advance(connection, [commit._replace(run=ours)])
-        assert isinstance(answer, Run)  # the row was read in this transaction: the fence holds
-        return _Taken(answer, with_inboxes(connection, [answer])[0])
+        [answer] = core.store.applier.advance(tx, [commit._replace(run=ours)])
+        assert isinstance(answer, Run)  # the row is held by this transaction: the fence holds
+        return _Taken(answer, with_inboxes(tx, [answer])[0])
 
 
 def _answer(status: Status | None) -> Answer:

@@ -13,12 +13,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.clock import Clock
 from stepwell.store import workers
 from stepwell.store.base import Call
+from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
 from stepwell.store.writer import Writer
 
@@ -146,10 +145,10 @@ class Heart:
         self.beats += 1
         self._tell(self._on_beat)
 
-    def _write(self, connection: Connection) -> tuple[bool, float]:
+    def _write(self, tx: Tx) -> tuple[bool, float]:
         # Others count from when they see it, which is later: the answer may be late, this moment can't be.
         at = time.monotonic()
-        return workers.beat(connection, self.worker_id, self._clock.now()), at
+        return workers.beat(tx, self.worker_id, self._clock.now()), at
 
     def _miss(self, error: Exception) -> None:
         if self._missed:

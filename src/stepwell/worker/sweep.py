@@ -7,14 +7,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from sqlalchemy import Connection
-
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
 from stepwell.store import apply, runs, workers
 from stepwell.store.store import Store
+from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
 from stepwell.worker.lease import Heart, Observer
 
@@ -63,9 +62,9 @@ class Sweep:
     async def _look(self) -> int | None:
         """When the next run becomes due; rings for ready ones whose bell was lost."""
         lanes = self._queue.lanes if self._passes.free else ()
-        due, ready = await self._store.read(lambda given: (runs.next_due(given), runs.any_ready(given, lanes)))
+        due, ready = await self._store.read(lambda tx: runs.outlook(tx, lanes))
         if ready:
-            self._queue.ring()
+            self._queue.remind()
         return due
 
     async def _until(self, due: int | None) -> None:
@@ -90,10 +89,7 @@ class Sweep:
     async def ripen(self) -> int:
         """How many runs are ready now because their moment has come."""
         now = self._clock.now()
-        ripe = await self._store.writer.call(lambda connection: runs.ripen(connection, now))
-        if ripe:
-            self._queue.ring()
-        return ripe
+        return await self._store.writer.call(lambda tx: runs.ripen(tx, now))
 
     # -- children of ended parents --------------------------------------------------------------------------------
 
@@ -117,10 +113,7 @@ class Sweep:
         """How many children were cancelled, each by a commit of its own."""
         marked = await self._store.read(apply.marked_children)
         for run_id, reason in marked:
-            child = await self._store.writer.call(self._operations.end_child(run_id, reason))
-            self._passes.stop(run_id, "lost")
-            if child is not None and child.children:
-                self._children.set()
+            await self._store.writer.call(self._operations.end_child(run_id, reason))
         return len(marked)
 
     # -- leases ---------------------------------------------------------------------------------------------------
@@ -146,15 +139,14 @@ class Sweep:
             some = ", ".join(run_id for run_id, _ in lost[:10])
             log.warning("releasing %d runs that this worker owns and doesn't execute: %s", len(lost), some)
             now = self._clock.now()
-            await self._store.writer.call(lambda connection: runs.release(connection, me, lost, now))
-            self._queue.ring()
+            await self._store.writer.call(lambda tx: runs.release(tx, me, lost, now))
         return len(lost)
 
     async def stop_lost(self) -> dict[str, int]:
         """What this process owns; whatever it executes and doesn't own any more (cancelled, taken over) is stopped."""
         me = self._passes.worker_id
         before = dict(self._passes.held)
-        owned = await self._store.read(lambda connection: runs.owned(connection, me))
+        owned = await self._store.read(lambda tx: runs.owned(tx, me))
         now = dict(self._passes.held)
         for run_id, claim in before.items():
             # Only the same claim, held before and after the look: others have come or gone meanwhile.
@@ -190,7 +182,6 @@ class Sweep:
         now = self._clock.now()
         for owner in await self._store.read(runs.strangers):
             await self._store.writer.call(_take_over_stranger(owner, now))
-            self._queue.ring()
         return len(dead)
 
     async def take_over(self, row: WorkerRow) -> None:
@@ -198,7 +189,6 @@ class Sweep:
         taken = await self._store.writer.call(_burial(row.id, row.counter, self._clock.now()))
         if taken is not None:
             log.warning("worker %s (pid %d on %s) is dead: took over %d runs", row.id, row.pid, row.host, len(taken))
-            self._queue.ring()
 
     # -- retention ------------------------------------------------------------------------------------------------
 
@@ -214,10 +204,10 @@ class Sweep:
         """How many finished runs were deleted with all they own; a batch at a time."""
         before = self._clock.now() - round(seconds * 1_000_000)
 
-        def operation(connection: Connection) -> int:
-            gone = runs.expired(connection, before, _BATCH)
+        def operation(tx: Tx) -> int:
+            gone = runs.expired(tx, before, _BATCH)
             if gone:
-                runs.delete(connection, gone)
+                runs.delete(tx, gone)
             return len(gone)
 
         return await self._store.writer.call(operation)
@@ -232,20 +222,20 @@ class Sweep:
             return None
 
 
-def _burial(worker: str, counter: int, now: int) -> Callable[[Connection], list[str] | None]:
-    def operation(connection: Connection) -> list[str] | None:
+def _burial(worker: str, counter: int, now: int) -> Callable[[Tx], list[str] | None]:
+    def operation(tx: Tx) -> list[str] | None:
         # With the counter as a condition: a worker that beat in this very moment is alive.
-        if not workers.remove(connection, worker, counter):
+        if not workers.remove(tx, worker, counter):
             return None
-        return runs.take_over(connection, worker, now)
+        return runs.take_over(tx, worker, now)
 
     return operation
 
 
-def _take_over_stranger(owner: str, now: int) -> Callable[[Connection], list[str]]:
-    def operation(connection: Connection) -> list[str]:
-        if any(row.id == owner for row in workers.all_of(connection)):
+def _take_over_stranger(owner: str, now: int) -> Callable[[Tx], list[str]]:
+    def operation(tx: Tx) -> list[str]:
+        if any(row.id == owner for row in workers.all_of(tx)):
             return []
-        return runs.take_over(connection, owner, now)
+        return runs.take_over(tx, owner, now)
 
     return operation

@@ -1,0 +1,93 @@
+"""What other processes committed, told by PostgreSQL itself: one LISTEN connection per process.
+
+A pooler that shares sessions swallows LISTEN without a word. So the listener tells itself something first, and where that
+doesn't come back, the process asks the database in intervals instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any, Final
+
+from stepwell.events.base import News
+from stepwell.events.local import Hub
+from stepwell.store.postgres_store import PostgresStore
+
+log = logging.getLogger("stepwell.events")
+
+_ECHO: Final = 2.0
+"""Seconds for what the listener tells itself to come back."""
+_PROBE: Final = 15.0
+"""Seconds between two such tests of a connection that is silent."""
+_POLL: Final = 0.5
+"""Seconds between looks where LISTEN doesn't work."""
+_RETRY: Final = 30.0
+"""Seconds after which it is tried again there."""
+_PAUSE: Final = 0.5
+
+
+class Listener:
+    """Publishes to the hub what other processes committed."""
+
+    def __init__(self, store: PostgresStore, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._heard = asyncio.Event()
+        self.works = False
+        """True while notifications come through."""
+
+    async def run(self) -> None:
+        """Listens until it is cancelled."""
+        while True:
+            try:
+                await self._listen()
+            except (TimeoutError, OSError) as error:
+                log.warning("listening for other processes broke off: %r", error)
+            except Exception as error:
+                if not self._store.unavailable(error):
+                    raise
+                log.warning("listening for other processes broke off: %r", error)
+            finally:
+                self.works = False
+            # Whatever was missed meanwhile is looked for.
+            self._hub.publish(News())
+            await asyncio.sleep(_PAUSE)
+
+    async def _listen(self) -> None:
+        async with self._store.listening() as connection:
+            await connection.add_listener(self._store.channel, self._notified)
+            if not await self._echoes(connection):
+                log.info("LISTEN doesn't work on this connection (a pooler?): asking every %g s instead", _POLL)
+                await connection.remove_listener(self._store.channel, self._notified)
+                return await self._poll()
+            self.works = True
+            self._hub.publish(News())
+            while True:
+                await asyncio.sleep(_PROBE)
+                if not await self._echoes(connection):
+                    raise TimeoutError("nothing comes through any more")
+
+    async def _echoes(self, connection: Any) -> bool:
+        self._heard.clear()
+        echo = json.dumps([self._store.process_id, ""])
+        async with asyncio.timeout(_ECHO):
+            await connection.execute("SELECT pg_notify($1, $2)", self._store.channel, echo)
+        try:
+            async with asyncio.timeout(_ECHO):
+                await self._heard.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _poll(self) -> None:
+        for _ in range(round(_RETRY / _POLL)):
+            await asyncio.sleep(_POLL)
+            self._hub.publish(News())
+
+    def _notified(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        self._heard.set()
+        sender, kinds = json.loads(payload)
+        if sender != self._store.process_id and kinds:
+            self._hub.publish(News("r" in kinds, "d" in kinds, "e" in kinds, "l" in kinds, "c" in kinds))

@@ -1,0 +1,117 @@
+"""A writer on the event loop: PostgreSQL's. While a flush waits for the database, the loop executes transitions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from sqlalchemy.util import greenlet_spawn
+
+from stepwell.errors import StoreUnavailable
+from stepwell.store.base import Item
+from stepwell.store.flush import Answer, Delayed, Flusher
+from stepwell.store.tx import Hints
+from stepwell.store.writer import BATCH, Entry, Writer, answer_threads
+
+log = logging.getLogger("stepwell.store")
+
+_AGAIN = 0.05
+"""Seconds between two tries of what somebody else's row lock keeps waiting."""
+
+
+class LoopWriter(Writer):
+    """Some flushes at once, each on a connection of its own; and one connection for what has to wait for others."""
+
+    def __init__(
+        self, flushers: Sequence[Flusher], patient: Flusher, loop: asyncio.AbstractEventLoop, busy_seconds: float
+    ) -> None:
+        super().__init__(patient.applier, loop)
+        self._flushers = flushers
+        self._patient = patient
+        self._busy_seconds = busy_seconds
+        self._pending: deque[Entry] = deque()
+        self._delayed: deque[tuple[float, Entry]] = deque()
+        self._more = asyncio.Event()
+        self._late = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._busy = 0
+
+    def start(self) -> None:
+        spawn = self._loop.create_task
+        self._tasks = [spawn(self._run(flusher)) for flusher in self._flushers]
+        self._tasks.append(spawn(self._run_delayed()))
+
+    async def stop(self) -> None:
+        self._stopping = True
+        while self._pending or self._delayed or self._busy:
+            await asyncio.sleep(0.005)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for flusher in (*self._flushers, self._patient):
+            await greenlet_spawn(flusher.disconnect)
+
+    def _put(self, entry: Entry) -> None:
+        if isinstance(entry[0], Future):
+            self._loop.call_soon_threadsafe(self._queue, entry)
+        else:
+            self._queue(entry)
+
+    def _queue(self, entry: Entry) -> None:
+        self._pending.append(entry)
+        self._more.set()
+
+    async def _run(self, flusher: Flusher) -> None:
+        while True:
+            if not self._pending:
+                self._more.clear()
+                await self._more.wait()
+                continue
+            batch = [self._pending.popleft() for _ in range(min(BATCH, len(self._pending)))]
+            answers, hints = await self._flush(flusher, [item for _, item, _ in batch])
+            self._settle(batch, answers, hints, time.monotonic() + self._busy_seconds)
+
+    async def _flush(self, flusher: Flusher, items: Sequence[Item]) -> tuple[list[Answer], Hints]:
+        self._busy += 1
+        try:
+            return await greenlet_spawn(flusher.flush, items)
+        except Exception as error:
+            log.exception("a flush broke")
+            return [StoreUnavailable(f"A flush broke: {error!r}", outcome="unknown")] * len(items), Hints()
+        finally:
+            self._busy -= 1
+
+    def _settle(self, batch: Sequence[Entry], answers: Sequence[Answer], hints: Hints, deadline: float) -> None:
+        done = [(entry, answer) for entry, answer in zip(batch, answers, strict=True) if type(answer) is not Delayed]
+        if len(done) < len(batch):
+            late = [entry for entry, answer in zip(batch, answers, strict=True) if type(answer) is Delayed]
+            self._delayed.extend((deadline, entry) for entry in late)
+            self._late.set()
+        entries, settled = [entry for entry, _ in done], [answer for _, answer in done]
+        answer_threads(entries, settled)
+        self._deliver(entries, settled, hints)
+
+    async def _run_delayed(self) -> None:
+        """What somebody else's lock keeps waiting is tried again, each by itself and in turns."""
+        while True:
+            if not self._delayed:
+                self._late.clear()
+                await self._late.wait()
+                continue
+            deadline, entry = self._delayed[0]
+            answers, hints = await self._flush(self._patient, [entry[1]])
+            self._delayed.popleft()
+            if type(answers[0]) is Delayed and time.monotonic() >= deadline:
+                answers = [_locked()]
+            self._settle([entry], answers, hints, deadline)
+            await asyncio.sleep(_AGAIN)
+
+
+def _locked() -> StoreUnavailable:
+    return StoreUnavailable(
+        "The database can't be written: another transaction holds the run's row. Nothing was stored. End that transaction."
+    )

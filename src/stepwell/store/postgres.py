@@ -1,0 +1,195 @@
+"""PostgreSQL: engines of asyncpg through SQLAlchemy, and what its errors say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+from uuid import uuid4
+from zlib import crc32
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
+from sqlalchemy.util import await_only, greenlet_spawn
+
+from stepwell.errors import ConfigurationError
+from stepwell.settings import Settings
+from stepwell.store import outcome
+from stepwell.store.base import Advance, Begin, Item, Record
+from stepwell.store.flush import Answer, Delayed, Flusher, Unavailable, Verdict, cause_of
+from stepwell.store.postgres_dialect import Postgres
+from stepwell.store.tx import Tx
+
+_LOCK_MS: Final = 100
+"""Milliseconds for a row that somebody else holds: then the item waits by itself. Below `deadlock_timeout`, so that it
+also breaks deadlocks."""
+_CONTENDED: Final = {"55P03", "40P01", "40001"}
+"""lock_not_available, deadlock_detected, serialization_failure."""
+_WAIT_CLASSES: Final = ("08", "57P", "53")
+"""Connections, operator intervention (restarts, shutdowns), insufficient resources (connections, memory, disk)."""
+_READ_ONLY: Final = "25006"
+_GONE: Final = {"28000", "28P01", "3D000", "42501"}
+"""Who may not log in or write, or has no such database."""
+
+
+def url_of(settings: Settings) -> URL:
+    """The URL with its driver. Raises ConfigurationError for one that names no database on PostgreSQL by asyncpg."""
+    try:
+        import asyncpg as _  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            "PostgreSQL needs the driver asyncpg, which isn't installed: pip install 'stepwell[postgres]'."
+        ) from error
+    try:
+        url = make_url(settings.database_url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(
+            f"database_url isn't a URL: {error} Example: 'postgresql+asyncpg://user:password@host/database'."
+        ) from error
+    if url.drivername not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise ConfigurationError(
+            f"database_url names the driver {url.drivername!r}: Stepwell uses asyncpg. Write "
+            "'postgresql+asyncpg://...' or 'postgresql://...'."
+        )
+    return url.set(drivername="postgresql+asyncpg")
+
+
+def engine(
+    settings: Settings, *, size: int = 0, silent_seconds: float = 30.0, lock: bool = False, reads: bool = False
+) -> AsyncEngine:
+    """An engine with at most `size` connections, or one for each `connect` (0).
+
+    A session that is silent inside a transaction for `silent_seconds` is ended by the server: a process that was stopped,
+    or whose network was cut, must not hold rows for ever. With `lock`, a row that is held is waited for only shortly.
+    With `reads`, each statement is a transaction of its own.
+    """
+    options: dict[str, Any] = {"poolclass": NullPool}
+    if size:
+        options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": size, "max_overflow": 0, "pool_recycle": 1800}
+    if reads and not settings.transaction_pooler:
+        options["isolation_level"] = "AUTOCOMMIT"
+    if settings.database_schema is not None:
+        options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}
+    return create_async_engine(url_of(settings), connect_args=_arguments(settings, silent_seconds, lock), **options)
+
+
+def channel(settings: Settings) -> str:
+    """The channel of this database's Stepwell: one per schema."""
+    return (
+        "stepwell" if settings.database_schema is None else f"stepwell_{crc32(settings.database_schema.encode()):08x}"
+    )
+
+
+def said(error: BaseException) -> str:
+    """The error in one line, without SQLAlchemy's frame around it."""
+    cause = cause_of(error)
+    text = " ".join(str(cause).split()) or type(cause).__name__
+    return text.split("'> : ", 1)[-1] if text.startswith("<class") else text.split(">: ", 1)[-1]
+
+
+def _arguments(settings: Settings, silent_seconds: float, lock: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"timeout": 5, "command_timeout": max(settings.lease_seconds / 2, 1.0)}
+    if settings.transaction_pooler:
+        # Sessions are another's from one transaction to the next: nothing may be left in them, or counted on.
+        return arguments | {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"stepwell_{uuid4().hex}",
+        }
+    server = {
+        "application_name": "stepwell",
+        "idle_in_transaction_session_timeout": str(round(silent_seconds * 1000)),
+        "jit": "off",
+        # The server notices a process that is gone, and with it the rows that it holds, within some seconds.
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "10000",
+    }
+    if lock:
+        server["lock_timeout"] = str(_LOCK_MS)
+    return arguments | {"server_settings": server}
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of an error, of SQLAlchemy or the driver; None if the server didn't send it."""
+    cause = cause_of(error)
+    return getattr(cause, "sqlstate", None) or getattr(cause.__cause__, "sqlstate", None)
+
+
+def verdict(error: BaseException) -> Verdict:
+    """What an error says about going on."""
+    state = sqlstate(error)
+    if state is None:
+        return Verdict.WAIT if is_broken(error) else Verdict.REFUSED
+    if state in _CONTENDED:
+        return Verdict.CONTENDED
+    if state in _GONE:
+        return Verdict.GONE
+    return Verdict.WAIT if state == _READ_ONLY or state.startswith(_WAIT_CLASSES) else Verdict.REFUSED
+
+
+def is_broken(error: BaseException) -> bool:
+    """True if the connection is lost, or none could be made: nothing that the server has said."""
+    import asyncpg
+
+    kinds = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+    return any(isinstance(one, kinds) for one in (error, cause_of(error), cause_of(error).__cause__))
+
+
+class PostgresBackend:
+    """Flushes to PostgreSQL. A COMMIT in doubt is settled by doing the same again: what is there already isn't done twice."""
+
+    def __init__(self, engine: AsyncEngine, dialect: Postgres, channel: str, process_id: str) -> None:
+        self.engine: Engine = engine.sync_engine
+        self.dialect = dialect
+        self._channel = channel
+        self._process_id = process_id
+
+    def verdict(self, error: BaseException) -> Verdict:
+        return verdict(error)
+
+    def cancelled(self, error: BaseException) -> bool:
+        return isinstance(error, asyncio.CancelledError)
+
+    def pause(self, seconds: float) -> None:
+        await_only(asyncio.sleep(max(seconds, 0.1)))
+
+    def announce(self, tx: Tx) -> None:
+        if tx.hints:
+            notify(tx, self._channel, self._process_id)
+
+    def in_doubt(self, error: BaseException) -> bool:
+        state = sqlstate(error)
+        return is_broken(error) if state is None else state.startswith(("08", "57P"))
+
+    def look_up(
+        self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception, deadline: float
+    ) -> list[Answer]:
+        # The server may still be about to commit: only doing it again, behind the locks of the first, is certain.
+        found: list[Answer] = [outcome.unknown(item, cause_of(error)) for item in items]
+        for index, item in enumerate(items):
+            if isinstance(item, Advance | Begin | Record):
+                with contextlib.suppress(Delayed, Unavailable, DBAPIError):  # then it is unknown, as it says already
+                    [found[index]] = flusher.insist([item], deadline)
+        return found
+
+
+def notify(tx: Tx, channel: str, process_id: str) -> None:
+    """Who listens hears of the hints once this transaction is committed. `process_id` says who needn't."""
+    hints = tx.hints
+    kinds = {"r": hints.ready, "d": hints.due, "e": hints.resting, "l": hints.lost, "c": hints.children}
+    letters = "".join(letter for letter, given in kinds.items() if given)
+    tx.rows("SELECT pg_notify(?, ?)", channel, json.dumps([process_id, letters]))
+
+
+@contextlib.contextmanager
+def loop_of_its_own() -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """For a thread: what is called inside runs on an event loop of the thread's."""
+    with asyncio.Runner() as runner:
+        yield lambda act: runner.run(greenlet_spawn(act))

@@ -1,0 +1,109 @@
+"""The tables on PostgreSQL: who may make them, from which version on, and that only one process does at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+from zlib import crc32
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from stepwell.errors import ConfigurationError, StoreUnavailable
+from stepwell.settings import Settings
+from stepwell.store import migrate, postgres
+
+T = TypeVar("T")
+
+_OLDEST: Final = 140_000
+"""The oldest server, as `server_version_num` says it."""
+
+
+async def prepare(settings: Settings) -> None:
+    """The tables are those of this version. Raises ConfigurationError, StoreUnavailable."""
+    await (upgrade(settings) if settings.auto_migrate else on_schema(settings, migrate.check))
+
+
+async def upgrade(settings: Settings) -> str:
+    """The revision after the migration: that of this version. Any number of processes may ask for it at once."""
+    return await on_schema(settings, lambda connection: _upgrade(connection, settings.database_schema))
+
+
+async def current(settings: Settings) -> str | None:
+    """The revision as it is; None without tables."""
+    return await on_schema(settings, migrate.current)
+
+
+async def on_schema(settings: Settings, act: Callable[[Connection], T]) -> T:
+    """What `act` returned, in a transaction that finds the tables without their schema's name.
+
+    Raises ConfigurationError or StoreUnavailable, in one line that says how to mend it.
+    """
+    engine = postgres.engine(settings)
+
+    def acted(connection: Connection) -> T:
+        _check_version(connection)
+        if settings.database_schema is not None:
+            connection.exec_driver_sql(
+                "SELECT set_config('search_path', $1, true)", (_quoted(settings.database_schema),)
+            )
+        return act(connection)
+
+    try:
+        async with engine.connect() as connection, connection.begin():
+            return await connection.run_sync(acted)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        raise refusal(error, settings) from error
+    finally:
+        await engine.dispose()
+
+
+def _quoted(schema: str) -> str:
+    return '"' + schema.replace('"', '""') + '"'
+
+
+def _check_version(connection: Connection) -> None:
+    found = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+    if found < _OLDEST:
+        raise ConfigurationError(
+            f"The server is PostgreSQL {found // 10_000}: Stepwell needs {_OLDEST // 10_000} or newer. Upgrade the server."
+        )
+
+
+def _upgrade(connection: Connection, schema: str | None) -> str:
+    # Held until the end of the transaction: whoever comes second finds everything done.
+    key = crc32(f"stepwell migrations {schema}".encode())
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock($1)", (key,))
+    if schema is not None and not _exists(connection, schema):
+        connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(schema)}")
+    return migrate.upgrade(connection)
+
+
+def _exists(connection: Connection, schema: str) -> bool:
+    sql = "SELECT 1 FROM pg_namespace WHERE nspname=$1"
+    return connection.exec_driver_sql(sql, (schema,)).first() is not None
+
+
+def refusal(error: BaseException, settings: Settings) -> ConfigurationError | StoreUnavailable:
+    """What an error at opening means for whoever set the URL, and how to mend it."""
+    url = postgres.url_of(settings)
+    where = url.render_as_string()
+    said = postgres.said(error)
+    match postgres.sqlstate(error):
+        case "28P01" | "28000":
+            return ConfigurationError(f"{where!r}: {said}. Put the right user and password into database_url.")
+        case "3D000":
+            return ConfigurationError(
+                f"{where!r}: {said}. Create it (CREATE DATABASE {url.database}), or name another."
+            )
+        case "3F000" | "42501":
+            return ConfigurationError(
+                f"{where!r}: {said}. Grant the user the right (GRANT CREATE ON DATABASE {url.database} TO {url.username}; "
+                "and the schema and tables that are there already), or migrate as another: `stepwell db upgrade`."
+            )
+        case "53300":
+            return StoreUnavailable(f"{where!r}: {said}. Raise max_connections, or lower database_connections.")
+        case _:
+            return StoreUnavailable(
+                f"{where!r} can't be opened: {said}. Is the server running, and reachable from here at this host and port?"
+            )

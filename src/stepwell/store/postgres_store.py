@@ -1,0 +1,177 @@
+"""The store on PostgreSQL: the writer on the loop, the heartbeats in a thread, and a bounded number of connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stepwell.engine.commit import Commit
+from stepwell.engine.run import Run
+from stepwell.errors import ConfigurationError, StoreUnavailable
+from stepwell.settings import Settings
+from stepwell.store import outcome, postgres, runs, workspaces
+from stepwell.store.apply import Applier
+from stepwell.store.base import Advance
+from stepwell.store.flush import Flusher, Verdict
+from stepwell.store.loop_writer import LoopWriter
+from stepwell.store.postgres_dialect import Postgres
+from stepwell.store.postgres_schema import prepare
+from stepwell.store.store import Store
+from stepwell.store.thread_writer import ThreadWriter
+from stepwell.store.tx import Tx
+
+T = TypeVar("T")
+
+_FLUSHES: Final = 1
+"""Flushes at once."""
+_TRANSACTIONS: Final = 3
+"""Open `self.transaction()`s at once; others wait for one of them, which lasts a few seconds at most."""
+_SINGLE: Final = 3
+"""One connection each: for writes that wait for somebody's lock, for heartbeats, for listening."""
+FEWEST: Final = _FLUSHES + _TRANSACTIONS + _SINGLE + 1
+
+_Fingerprint = tuple[Any, ...]
+
+
+class PostgresStore(Store):
+    """One schema of one database."""
+
+    reports_commits = True
+    dialect: Postgres
+
+    def __init__(self, settings: Settings, applier: Applier, process_id: str) -> None:
+        super().__init__(settings, applier, process_id)
+        if settings.database_connections < FEWEST:
+            raise ConfigurationError(
+                f"database_connections={settings.database_connections}: a process needs {FEWEST} at least."
+            )
+        self.channel = postgres.channel(settings)
+        self.dialect = Postgres(settings.database_schema)
+        readers = settings.database_connections - FEWEST + 1
+        self._reader = postgres.engine(settings, size=readers, reads=True)
+        self._reading = asyncio.Semaphore(readers)
+        silent = settings.transaction_seconds + 5
+        self._transactions = postgres.engine(settings, size=_TRANSACTIONS, silent_seconds=silent)
+        self._transacting = asyncio.Semaphore(_TRANSACTIONS)
+        self._same: WeakKeyDictionary[Any, _Fingerprint] = WeakKeyDictionary()
+
+    async def open(self) -> None:
+        try:
+            await prepare(self.settings)
+            self._mine = await self.read(_fingerprint)
+            loop, busy = asyncio.get_running_loop(), self.settings.busy_seconds
+            flushers = [self._flusher() for _ in range(_FLUSHES)]
+            self.writer = LoopWriter(flushers, self._flusher(), loop, busy)
+            self.beats = ThreadWriter(self._flusher(), loop, postgres.loop_of_its_own)
+            self.writer.start()
+            self.beats.start()
+        except BaseException:
+            await self._dispose()
+            raise
+
+    def _flusher(self) -> Flusher:
+        silent = max(1.0, min(self.settings.lease_seconds / 2, 10.0))
+        engine = postgres.engine(self.settings, silent_seconds=silent, lock=True)
+        backend = postgres.PostgresBackend(engine, self.dialect, self.channel, self.process_id)
+        return Flusher(backend, self.applier, self.settings.busy_seconds)
+
+    async def close(self) -> None:
+        try:
+            await self.writer.stop()
+            await self.beats.stop()
+        finally:
+            await self._dispose()
+
+    async def _dispose(self) -> None:
+        self._closed = True
+        await self._reader.dispose()
+        await self._transactions.dispose()
+
+    async def read(self, query: Callable[[Tx], T]) -> T:
+        try:
+            return await self._read(query)
+        except Exception as error:
+            if not postgres.is_broken(error):
+                raise
+        # A connection that was good when it was last used says nothing about the database now.
+        return await self._read(query)
+
+    async def _read(self, query: Callable[[Tx], T]) -> T:
+        try:
+            async with self._reading:
+                self._check_open()
+                async with self._reader.connect() as connection:
+                    return await connection.run_sync(lambda given: query(Tx(given, self.dialect)))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(f"The database can't be read: {postgres.said(error)}") from error
+
+    async def stored(self, commit: Commit, run: Run) -> bool:
+        deadline = time.monotonic() + self.settings.busy_seconds
+        while True:
+            try:
+                async with self.transaction() as connection:
+                    found = await connection.run_sync(lambda given: self._look(given, commit, run))
+                break
+            except Exception as error:
+                if not self.unavailable(error) or time.monotonic() >= deadline:
+                    raise outcome.unknown(Advance(commit), postgres.said(error)) from error
+            await asyncio.sleep(0.1)
+        if found is None:
+            raise outcome.unknown(Advance(commit), "others have had the run since")
+        return found
+
+    def _look(self, connection: Connection, commit: Commit, run: Run) -> bool | None:
+        tx = Tx(connection, self.dialect)
+        runs.hold(tx, run.id)  # behind the transaction in doubt, if the server still has it open
+        return outcome.commit_stored(tx, commit, run)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """On one of a few connections."""
+        async with self._transacting, self._transactions.connect() as connection:
+            await connection.begin()
+            yield connection
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Any]:
+        """A connection of the driver's, for LISTEN."""
+        engine = postgres.engine(self.settings, reads=True)
+        async with engine.connect() as connection:
+            yield (await connection.get_raw_connection()).driver_connection
+
+    def unavailable(self, error: BaseException) -> bool:
+        return postgres.verdict(error) is not Verdict.REFUSED
+
+    async def check_same(self, given: AsyncConnection) -> None:
+        known = self._same.get(given.sync_engine)
+        if known is None and given.dialect.name == "postgresql":
+            known = await given.run_sync(lambda connection: _fingerprint(Tx(connection, self.dialect)))
+            self._same[given.sync_engine] = known
+        if known != self._mine:
+            raise ConfigurationError(
+                f"connection= is on {given.engine.url.render_as_string()!r}, not on Stepwell's database "
+                f"({self._reader.url.render_as_string()!r}): what it writes could not commit together."
+            )
+
+    async def prepare_starts(self, commits: Sequence[Commit]) -> None:
+        wanted = self.applier.unknown_workspaces(commits)
+        if wanted:
+            await self.writer.call(lambda tx: workspaces.ensure(tx, wanted))
+            self.applier.known_workspaces.update(row.id for row in wanted)
+
+    def announce_in(self, tx: Tx) -> None:
+        if tx.hints:
+            postgres.notify(tx, self.channel, "")
+
+
+def _fingerprint(tx: Tx) -> _Fingerprint:
+    """Which database of which server this is, whatever the URL."""
+    return tuple(tx.rows("SELECT current_database(), system_identifier FROM pg_control_system()")[0])
