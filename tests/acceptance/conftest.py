@@ -22,6 +22,7 @@ def nursery() -> Iterator[Nursery]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Iterator[Path]:
     """Where the processes of this test have their database and leave their evidence."""
-    return evidence.use(tmp_path)
+    yield evidence.use(tmp_path)
+    evidence.leave()

@@ -6,26 +6,30 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from pydantic import BaseModel
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from acceptance import evidence
 from stepwell import END, App, Document, Event, Retry, Settings, Stepwell, Workflow, transition
-from stepwell.errors import RunFinished
+from stepwell.errors import RunFinished, StoreUnavailable
+from stepwell.execution.clock import SystemClock
 
 APP = "a"
 TIMER = 0.3
 DELAY = 0.4
 SOON = Retry(retries=5, delay=timedelta(milliseconds=50), backoff="fixed")
-_LIFETIME = 900.0
+_LIFETIME = 1800.0
 """Seconds after which a process ends by itself, whatever its test does."""
+_BATCH = 24
+"""Starts at once."""
 
 
 class Number(BaseModel):
@@ -53,7 +57,7 @@ class Plain(Workflow[Number, Seen, int]):
 
     @transition(target="second")
     async def one(self) -> None:
-        entered(self, 0)
+        await asyncio.to_thread(entered, self, 0)
         await work()
         self.state.seen.append("one")
 
@@ -64,7 +68,7 @@ class Plain(Workflow[Number, Seen, int]):
 
     @transition("third", END)
     async def three(self) -> int:
-        entered(self, 2)
+        await asyncio.to_thread(entered, self, 2)
         assert self.state.seen == ["one", "two"]
         return self.args.n
 
@@ -117,7 +121,7 @@ class Booking(Workflow[Number]):
                 text("INSERT INTO bookings (run_id, attempt) VALUES (:run_id, :attempt)"),
                 {"run_id": self.info.workflow_id, "attempt": self.info.attempt},
             )
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(random.uniform(0.0, 0.02))
         if self.info.attempt == 1:
             raise ValueError("after the transaction")
 
@@ -259,27 +263,54 @@ KINDS: list[type[Workflow[Any, Any, Any]]] = [
 TABLES = "CREATE TABLE bookings (run_id TEXT, attempt INTEGER); CREATE TABLE orders (n INTEGER, run_id TEXT);"
 
 
-def stepwell(folder: str, lease: float, *, embedded_worker: bool = True) -> Stepwell:
-    """The Stepwell of every process here."""
+class Elsewhere(SystemClock):
+    """The clock of a machine that is wrong by so many seconds."""
+
+    def __init__(self, offset: float) -> None:
+        self._offset = round(offset * 1_000_000)
+
+    def now(self) -> int:
+        return super().now() + self._offset
+
+
+def stepwell(
+    folder: str, lease: float, *, embedded_worker: bool = True, offset: float = 0.0, **settings: Any
+) -> Stepwell:
+    """The Stepwell of every process here. `offset` is what its clock is wrong by, in seconds."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(name)s %(message)s")
     evidence.use(folder)
-    settings = Settings(
-        _env_file=None,
-        database_url=f"sqlite:///{folder}/{evidence.DATABASE}",
-        lease_seconds=lease,
-        worker_concurrency=20,
+    given = {"database_url": evidence.database_url(), "lease_seconds": lease, "worker_concurrency": 20, "auto_migrate": True}
+    return Stepwell(
+        apps=[App(APP, workflows=[*KINDS, Child, Listening, Endless])],
+        settings=Settings(_env_file=None, **{**given, **settings}),
+        embedded_worker=embedded_worker,
+        clock=Elsewhere(offset) if offset else None,
     )
-    app = App(APP, workflows=[*KINDS, Child, Listening, Endless])
-    return Stepwell(apps=[app], settings=settings, embedded_worker=embedded_worker)
 
 
-def worker(folder: str, lease: float) -> None:
+@asynccontextmanager
+async def opened(folder: str, lease: float, **options: Any) -> AsyncIterator[Stepwell]:
+    """An open Stepwell. While the database is away, it is tried again."""
+    deadline = time.monotonic() + 60.0
+    async with AsyncExitStack() as stack:
+        here = None
+        while here is None:
+            try:
+                here = await stack.enter_async_context(stepwell(folder, lease, **options))
+            except StoreUnavailable as error:
+                evidence.append("unopened", error)
+                assert time.monotonic() < deadline, error
+                await asyncio.sleep(0.2)
+        yield here
+
+
+def worker(folder: str, lease: float, options: dict[str, Any] | None = None) -> None:
     """Executes until the file `over` is there."""
-    asyncio.run(_work(folder, lease))
+    asyncio.run(_work(folder, lease, options or {}))
 
 
-async def _work(folder: str, lease: float) -> None:
-    async with stepwell(folder, lease):
+async def _work(folder: str, lease: float, options: dict[str, Any]) -> None:
+    async with opened(folder, lease, **options):
         await _until("over")
 
 
@@ -290,25 +321,24 @@ async def _until(file: str) -> None:
         await asyncio.sleep(0.05)
 
 
-def client(folder: str, lease: float, unended: int) -> None:
+def client(folder: str, lease: float, unended: int, options: dict[str, Any] | None = None) -> None:
     """Starts runs of all kinds, up to `unended` at once, until the file `enough` is there; answers until `over` is."""
-    asyncio.run(Client(folder, lease, unended).run())
+    asyncio.run(Client(folder, lease, unended, options or {}).run())
 
 
 class Client:
     """Goes on where the one before it was killed: what wasn't acknowledged is started again with the same key."""
 
-    def __init__(self, folder: str, lease: float, unended: int) -> None:
+    def __init__(self, folder: str, lease: float, unended: int, options: dict[str, Any]) -> None:
         self.folder = folder
         self.lease = lease
         self.unended = unended
+        self.options = options
 
     async def run(self) -> None:
-        async with stepwell(self.folder, self.lease, embedded_worker=False) as opened:
-            self.runner = opened.runner
-            self.engine = create_async_engine(
-                f"sqlite+aiosqlite:///{Path(self.folder) / evidence.DATABASE}", connect_args={"timeout": 30}
-            )
+        async with opened(self.folder, self.lease, embedded_worker=False, **self.options) as here:
+            self.runner = here.runner
+            self.engine = _engine(here.settings.database_url)
             async with asyncio.TaskGroup() as duties:
                 tasks = [duties.create_task(self.start()), duties.create_task(self.answer())]
                 await _until("over")
@@ -321,23 +351,32 @@ class Client:
         upto = max(accepted, default=-1) + 1
         missing = [n for n in range(upto) if n not in accepted]
         while missing or not (evidence.folder() / "enough").exists():
-            if evidence.number("SELECT count(*) FROM stepwell_runs WHERE finished_at IS NULL") >= self.unended:
+            if await _number("SELECT count(*) FROM stepwell_runs WHERE finished_at IS NULL") >= self.unended:
                 await asyncio.sleep(0.02)
                 continue
-            batch = missing[:12] or list(range(upto, upto + 12))
-            missing = missing[12:]
+            batch = missing[:_BATCH] or list(range(upto, upto + _BATCH))
+            missing = missing[_BATCH:]
             upto = max(upto, batch[-1] + 1)
             await asyncio.gather(*(self.start_one(n) for n in batch))
 
     async def start_one(self, n: int) -> None:
+        while True:
+            try:
+                handle = await self.try_one(n)
+            except (StoreUnavailable, SQLAlchemyError, OSError) as error:
+                evidence.append("refused", n, getattr(error, "outcome", "-"), type(error).__name__, error)
+            else:
+                evidence.append("accepted", n, handle.workflow_id)
+                return
+            await asyncio.sleep(0.1)
+
+    async def try_one(self, n: int) -> Any:
         kind = KINDS[n % len(KINDS)]
         options: dict[str, Any] = {"app_name": APP, "user_id": f"u{n % 7}", "idempotency_key": f"n{n}"}
         if kind is Ordered:
-            handle = await self.order(n, options)
-        else:
-            delay = timedelta(seconds=DELAY) if kind is Late else None
-            handle = await self.runner.run(kind, Number(n=n), delay=delay, **options)
-        evidence.append("accepted", n, handle.workflow_id)
+            return await self.order(n, options)
+        delay = timedelta(seconds=DELAY) if kind is Late else None
+        return await self.runner.run(kind, Number(n=n), delay=delay, **options)
 
     async def order(self, n: int, options: dict[str, Any]) -> Any:
         async with self.engine.begin() as connection:
@@ -354,17 +393,35 @@ class Client:
             await asyncio.sleep(0.05)
 
     async def each(self, kind: str, place: str, act: Callable[[str], Any]) -> None:
-        waiting = evidence.read(
-            "SELECT id FROM stepwell_runs WHERE workflow_name=? AND place=? AND status='waiting' LIMIT 20", kind, place
+        waiting = await asyncio.to_thread(
+            evidence.read,
+            "SELECT id FROM stepwell_runs WHERE workflow_name=? AND place=? AND status='waiting' LIMIT 20",
+            kind,
+            place,
         )
         for (run_id,) in waiting:
             try:
                 await act(run_id)
             except RunFinished:
                 continue  # it ended since the look
+            except StoreUnavailable as error:
+                evidence.append("refused", run_id, error.outcome, type(error).__name__, error)
+                return  # the next look finds it again
 
     async def reply(self, run_id: str) -> None:
         await self.runner.signal(run_id, "answer", Reply(yes=True), idempotency_key="reply")
 
     async def doom(self, run_id: str) -> None:
         await self.runner.cancel(run_id, reason="as planned")
+
+
+async def _number(sql: str) -> int:
+    return await asyncio.to_thread(evidence.number, sql)
+
+
+def _engine(url: str) -> AsyncEngine:
+    if url.startswith("sqlite"):
+        return create_async_engine(make_url(url).set(drivername="sqlite+aiosqlite"), connect_args={"timeout": 30})
+    # A server that goes away in the middle of a transaction must not be waited for without end.
+    arguments = {"timeout": 5, "command_timeout": 10}
+    return create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), connect_args=arguments)

@@ -23,27 +23,43 @@ from typing import Any
 
 import psutil
 
+from servers.disk import leave_disk, own_disk
+
 _TESTS = Path(__file__).parents[1]
 _PATIENCE = 30.0
 USER = "nobody"
 """Who executes what refuses to be executed by root."""
 
 
+class NoDisk(Exception):
+    """This machine gives nobody a disk of their own."""
+
+
 class Keeper:
     """A folder, and the processes that live as long as somebody uses it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, disk_mib: int = 0) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"stepwell-{name}-"))
         self.folder.chmod(0o711)
+        self.room = self.folder / "room"
+        """Belongs to whoever executes what root may not. With `disk_mib`: a disk of its own, which only the processes see."""
         self._use = use(self.folder)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "servers.keeper", str(self.folder)],
+            [sys.executable, "-m", "servers.keeper", str(self.folder), str(disk_mib)],
             cwd=_TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+        refusal = self._answer()
+        if refusal is not None:
+            self.close()
+            raise NoDisk(refusal)
+
+    def seen(self, path: Path) -> Path:
+        """The same path, as the processes see it."""
+        return Path(f"/proc/{self._process.pid}/root{path}")
 
     def start(
         self, command: list[str], log: Path, *, unprivileged: bool = False, end: signal.Signals = signal.SIGKILL
@@ -77,14 +93,17 @@ class Keeper:
 
     def _ask(self, question: dict[str, Any]) -> Any:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
-        assert select.select([self._process.stdout], [], [], _PATIENCE)[0], "the keeper of the servers doesn't answer"
-        answer = json.loads(self._process.stdout.readline())
+        answer = self._answer()
         if isinstance(answer, str):
             raise OSError(answer)
         return answer
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        assert select.select([self._process.stdout], [], [], _PATIENCE)[0], "the keeper of the servers doesn't answer"
+        return json.loads(self._process.stdout.readline())
 
 
 def use(folder: Path) -> Any:
@@ -122,8 +141,7 @@ class _Children:
                 answer: Any = self._living[question["code"]].poll() if "code" in question else self._start(**question)
             except OSError as error:
                 answer = str(error)
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
+            _say(answer)
 
     def _start(self, start: list[str], log: str, unprivileged: bool, end: int) -> int:
         with open(log, "ab") as output:
@@ -158,17 +176,38 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-def _keep(folder: Path) -> None:
+def _say(answer: Any) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _prepare(room: Path, disk_mib: int) -> str | None:
+    """Why there is no such room; None if there is."""
+    room.mkdir()
+    if disk_mib:
+        try:
+            own_disk(room, disk_mib)
+        except OSError as error:
+            return str(error)
+    if owner := identity():
+        os.chown(room, owner["user"], owner["group"])
+    return None
+
+
+def _keep(folder: Path, disk_mib: int) -> None:
     children = _Children(folder)
+    _say(_prepare(folder / "room", disk_mib))
     threading.Thread(target=children.serve, daemon=True).start()
     users = (folder / "users").open()
     fcntl.flock(users, fcntl.LOCK_EX)
     (folder / "ending").touch()
     children.end()
+    if disk_mib:
+        leave_disk(folder / "room")
     shutil.rmtree(folder)
     os._exit(0)  # the thread may stand in a read
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _keep(Path(sys.argv[1]))
+    _keep(Path(sys.argv[1]), int(sys.argv[2]))

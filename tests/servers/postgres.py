@@ -7,9 +7,8 @@ import importlib.util
 import os
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,18 +69,20 @@ class Postgres:
 class PostgresServer(Postgres):
     """A server of this test's own, on 127.0.0.1, with its data in a temporary folder. It runs once it is made.
 
-    `settings` are those of postgresql.conf; `data` is an empty directory to use instead of one in the temporary folder.
+    `settings` are those of postgresql.conf. With `disk_mib` its data is on a disk of this size, which can be filled; raises
+    NoDisk where that is impossible.
     """
 
     def __init__(
-        self, settings: Mapping[str, str | int] | None = None, *, version: int = NEWEST, data: Path | None = None
+        self, settings: Mapping[str, str | int] | None = None, *, version: int = NEWEST, disk_mib: int = 0
     ) -> None:
         self.port = free_port()
         super().__init__(f"postgresql://postgres@127.0.0.1:{self.port}/postgres")
         self.settings = {"max_connections": 200, "fsync": "on", "log_statement": "none", **(settings or {})}
-        self.keeper = Keeper("postgres")
+        self.keeper = Keeper("postgres", disk_mib=disk_mib)
         self.log = self.keeper.folder / "log"
-        self.data = data or self.keeper.folder / "data"
+        self.data = self.keeper.room / "data"
+        self.segment_mib = 1 if disk_mib else 16
         self._bin = _installed(version, self.keeper.folder)
         self._pid: int | None = None
         try:
@@ -98,20 +99,14 @@ class PostgresServer(Postgres):
         return self._pid
 
     def _initialize(self) -> None:
-        owner = identity()
-        self.data.mkdir(exist_ok=True)
-        if owner:
-            os.chown(self.data, owner["user"], owner["group"])
         arguments = ["-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        done = subprocess.run(
-            [str(self._bin / "initdb"), *arguments],
-            cwd=self.keeper.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            **owner,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        command = [str(self._bin / "initdb"), *arguments, f"--wal-segsize={self.segment_mib}"]
+        pid = self.keeper.start(command, self.log, unprivileged=True)
+        deadline = time.monotonic() + _PATIENCE
+        while (code := self.keeper.code(pid)) is None:
+            assert time.monotonic() < deadline, f"initdb doesn't end\n{self.tail()}"
+            time.sleep(0.01)
+        assert code == 0, self.tail()
 
     def start(self, seconds: float = _PATIENCE) -> None:
         """It answers. After a kill it has recovered what was committed."""
@@ -178,9 +173,23 @@ class PostgresServer(Postgres):
         for process in reversed(self._processes()):
             _send(process, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Its disk has no room left."""
+        filler = self.keeper.seen(self.keeper.room / "filler")
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):  # at the end: no space left
+            while True:
+                file.write(bytes(65_536))
+        try:
+            yield
+        finally:
+            filler.unlink()
+
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
-        return self._pid is not None and self.keeper.code(self._pid) is None
+        """Whether it was started and has not ended, by itself or otherwise."""
+        if self._pid is not None and self.keeper.code(self._pid) is not None:
+            self._ended(0)
+        return self._pid is not None
 
     def close(self) -> None:
         """It has ended, and its data is gone."""

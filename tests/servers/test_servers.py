@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from servers.databases import Databases
+from servers.keeper import NoDisk
 from servers.pooler import TransactionPooler
 from servers.postgres import Postgres, PostgresServer
 from servers.proxy import TcpProxy
@@ -361,3 +362,40 @@ async def test_the_pooler_rolls_back_what_a_client_leaves(own: PostgresServer, p
     with pytest.raises(asyncpg.ProtocolViolationError, match="unsupported startup parameter"):
         await asyncpg.connect(pooler.url("postgres"), server_settings={"search_path": "x"})
     await other.close()
+
+
+def test_a_server_on_a_full_disk_works_again_once_there_is_room() -> None:
+    """It refuses what it can't store, or breaks down; what it has acknowledged is there afterwards."""
+    try:
+        server = PostgresServer({"max_wal_size": "16MB", "min_wal_size": "2MB"}, disk_mib=128)
+    except NoDisk as error:
+        pytest.skip(f"a disk of one's own: {error}")
+    with server:
+        sql = Sql(server.root)
+        sql.execute("CREATE TABLE texts (n int)")
+        before = _insert(sql, 20)
+        with server.full():
+            meanwhile = _insert(sql, 10_000)
+        assert before == 20
+        assert meanwhile < 10_000
+        sql.disconnect()
+        if not server.running():
+            server.start()
+        server.wait_ready()
+        # One may have been stored without an answer.
+        assert sql.read("SELECT count(DISTINCT n) FROM texts")[0][0] - before - meanwhile in (0, 1)
+        assert _insert(sql, 1) == 1
+        sql.close()
+    assert not server.keeper.folder.exists()
+
+
+def _insert(sql: Sql, times: int) -> int:
+    """How often it was acknowledged, until it is refused."""
+    for done in range(times):
+        try:
+            sql.execute(
+                "INSERT INTO texts SELECT (SELECT coalesce(max(n), 0) + 1 FROM texts) FROM generate_series(1, 5000)"
+            )
+        except _GONE:
+            return done
+    return times

@@ -1,0 +1,163 @@
+"""Workers and a client under load, and what is measured while somebody breaks things around them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from acceptance import evidence
+from acceptance.audit import Audit, audit
+from acceptance.nursery import Child, Nursery
+
+WORKERS = 3
+WITNESS = 0.5
+"""Seconds for which a process must have lived to know that another one's heart stands still."""
+
+
+@dataclass(slots=True)
+class Load:
+    """The processes by their roles, and how long the runs of the dead are without an owner who lives."""
+
+    nursery: Nursery
+    folder: Path
+    lease: float
+    unended: int = 120
+    """Runs that are under way at once."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings by role, on top of those that all have."""
+    deaths: int = 0
+    with_runs: int = 0
+    takeovers: list[float] = field(default_factory=list)
+    cast: dict[str, Child] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
+    _began: float = field(default_factory=time.monotonic)
+    _born: dict[str, float] = field(default_factory=dict)
+    _waits: list[tuple[str, str, float]] = field(default_factory=list)
+
+    # -- the processes ----------------------------------------------------------------------------------------------------
+
+    @property
+    def workers(self) -> list[str]:
+        """Their roles."""
+        return [f"worker{n}" for n in range(WORKERS)]
+
+    def start(self, role: str) -> None:
+        """A process plays this role."""
+        log = self.folder / f"{role}.log"
+        given: list[Any] = [str(self.folder), self.lease, *([self.unended] if role == "client" else [])]
+        target = "acceptance.mix:client" if role == "client" else "acceptance.mix:worker"
+        self.cast[role] = self.nursery.start(target, *given, dict(self.options.get(role, {})), log=log)
+        self._born[role] = time.monotonic()
+
+    def kill(self, role: str) -> None:
+        """The process of this role was killed, and another one has its role."""
+        victim = self.cast[role]
+        self._mourn(role)
+        victim.kill()
+        assert victim.code == -9, f"{role} had ended by itself ({victim.code})\n{victim.tail()}"
+        self.start(role)
+
+    def freeze(self, role: str) -> None:
+        """The process of this role stands still."""
+        self.cast[role].freeze()
+        self.frozen.add(role)
+        self._mourn(role)
+
+    def thaw(self, role: str) -> None:
+        """It goes on, and nobody takes anything over from it any more than from others."""
+        self.cast[role].thaw()
+        self.frozen.discard(role)
+        self._born[role] = time.monotonic()
+        self._waits = [one for one in self._waits if one[0] != role]
+
+    def _mourn(self, role: str) -> None:
+        self.deaths += 1
+        for (owner,) in evidence.read("SELECT id FROM stepwell_workers WHERE pid=?", self.cast[role].pid):
+            if _owned(owner):
+                self.with_runs += 1
+                self._waits.append((role if role in self.frozen else "", owner, time.monotonic()))
+
+    # -- looking on -------------------------------------------------------------------------------------------------------
+
+    def watch(self, seconds: float) -> None:
+        """Looks for take-overs until the time is over."""
+        until = time.monotonic() + seconds
+        while True:
+            now = time.monotonic()
+            for wait in [one for one in self._waits if not _owned(one[1])]:
+                self._waits.remove(wait)
+                # Without anybody who lived through it, the next ones have to see the dead one's heart stand still first.
+                if any(role not in self.frozen and born < wait[2] - WITNESS for role, born in self._born.items()):
+                    self.takeovers.append(now - wait[2])
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(0.02, left))
+
+    def wait(self, look: Callable[[], object], seconds: float, what: str) -> float:
+        """How many seconds it took. Raises AssertionError with all that is known."""
+        began = time.monotonic()
+        while not look():
+            dead = [role for role, child in self.cast.items() if child.ended()]
+            if dead or time.monotonic() - began > seconds:
+                raise AssertionError(f"not within {seconds:g} s: {what} (ended by themselves: {dead})\n{self._told()}")
+            self.watch(0.05)
+        return time.monotonic() - began
+
+    def _told(self) -> str:
+        rows = evidence.read(
+            "SELECT id, workflow_name, status, place, owner, ready_at, due_at, version, error FROM stepwell_runs"
+            " WHERE finished_at IS NULL LIMIT 20"
+        )
+        logs = [f"--- {role} (exit code {child.code})\n{child.tail()}" for role, child in self.cast.items()]
+        return "\n".join([*map(str, rows), *logs])
+
+    # -- the end ----------------------------------------------------------------------------------------------------------
+
+    def finish(self, seconds: float = 90.0) -> None:
+        """Nothing more is started, everything has ended, and so have the processes."""
+        (self.folder / "enough").touch()
+        self.wait(_nothing_left, seconds, "everything ends")
+        self.watch(2.5 * self.lease)
+        (self.folder / "over").touch()
+        for child in self.cast.values():
+            child.wait()
+
+    def count(self, *, clocks_agree: bool = True) -> Audit:
+        """What became of everything, with the figures of the processes."""
+        result = audit(clocks_agree=clocks_agree)
+        times = sorted(self.takeovers)
+        result.figures |= {
+            "calls refused meanwhile": len(evidence.lines("refused")),
+            "take-overs timed": len(times),
+            "seconds to take over, median": f"{times[len(times) // 2]:.2f}" if times else "-",
+            "seconds to take over, longest": f"{times[-1]:.2f}" if times else "-",
+            "two leases": f"{2 * self.lease:.2f}",
+            "seconds in all": f"{time.monotonic() - self._began:.0f}",
+        }
+        result.faults["processes that didn't end well"] = [
+            f"{role}: {child.code}" for role, child in self.cast.items() if child.code
+        ]
+        return result
+
+
+def accepted() -> int:
+    """How many calls were acknowledged."""
+    return len(evidence.lines("accepted"))
+
+
+def _owned(owner: str) -> bool:
+    return evidence.number("SELECT count(*) FROM stepwell_runs WHERE owner=?", owner) > 0
+
+
+def _nothing_left() -> bool:
+    known = {words[0] for words in evidence.lines("accepted")}
+    unacknowledged = [
+        key for (key,) in evidence.read("SELECT idempotency_key FROM stepwell_runs WHERE idempotency_key LIKE 'n%'")
+        if key[1:] not in known
+    ]  # fmt: skip
+    unended = "SELECT count(*) FROM stepwell_runs WHERE finished_at IS NULL AND status != 'failed'"
+    return not unacknowledged and not evidence.number(unended)

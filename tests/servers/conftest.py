@@ -1,1 +1,0 @@
-from servers.fixtures import postgres_server, valkey_server  # noqa: F401
