@@ -20,6 +20,7 @@ from stepwell.errors import StoreUnavailable
 from stepwell.events.base import News
 from stepwell.events.local import Hub
 from stepwell.events.watcher import watcher
+from stepwell.execution.clock import SystemClock
 from stepwell.execution.operations import Operations, accept_event
 from stepwell.execution.passes import Passes
 from stepwell.execution.shared import Shared, new_id
@@ -54,6 +55,10 @@ _PAUSE = 1.0
 """Seconds before a duty that broke off begins again."""
 _TOLD = 10.0
 """Seconds for which a health check tells that it did."""
+_CLOCK_EVERY = 60.0
+_LAG = 20_000
+"""Microseconds of disagreement between clocks that don't matter."""
+_WRONG = 5_000_000
 _LAST = 1.0
 _READ_WITHIN = 2.0
 """Seconds for the database to answer a health check."""
@@ -91,12 +96,30 @@ class Process:
         """The runner works; with `worker`, runs are executed here too. Raises StoreUnavailable, ConfigurationError."""
         await self.store.open()
         try:
+            await self._set_clock()
             await self._register(worker)
             self._assemble()
             self._start(worker)
         except BaseException:
             await self.store.close()
             raise
+
+    async def _set_clock(self) -> None:
+        clock = self.shared.clock
+        if isinstance(clock, SystemClock) and abs(lag := await self.store.lag(clock.now)) >= _LAG:
+            level = logging.WARNING if abs(lag) > _WRONG else logging.DEBUG
+            log.log(
+                level, "this machine's clock is %.2f s behind the database's; moments are the database's", lag / 1e6
+            )
+            clock.correct(lag)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOCK_EVERY)
+            try:
+                await self._set_clock()
+            except StoreUnavailable as error:
+                log.warning("%s", error)
 
     async def _register(self, worker: bool) -> None:
         now = self.shared.clock.now()
@@ -152,6 +175,7 @@ class Process:
         self.heart.start()
         duties: list[Duty] = [
             watcher(self.store, self.hub),
+            self._watch_clock,
             self.ends.run,
             self.sweep.watch_lost,
             self.sweep.watch_children,

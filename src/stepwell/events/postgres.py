@@ -19,7 +19,7 @@ log = logging.getLogger("stepwell.events")
 
 _ECHO: Final = 2.0
 """Seconds for what the listener tells itself to come back."""
-_PROBE: Final = 15.0
+_PROBE: Final = 30.0
 """Seconds between two such tests of a connection that is silent."""
 _POLL: Final = 0.5
 """Seconds between looks where LISTEN doesn't work."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -24,10 +25,18 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock; set to that of a shared database, where there is one: machines disagree, runs mustn't."""
+
+    def __init__(self, nanoseconds: Callable[[], int] = time.time_ns) -> None:
+        self._nanoseconds = nanoseconds
+        self._ahead = 0
 
     def now(self) -> int:
-        return time.time_ns() // 1000
+        return self._nanoseconds() // 1000 + self._ahead
+
+    def correct(self, microseconds: int) -> None:
+        """`now()` is later by this than it would have been."""
+        self._ahead += microseconds
 
     async def sleep_until(self, moment: int) -> None:
         # A loop: the clock may be set back meanwhile, and a timer may ring a little early.

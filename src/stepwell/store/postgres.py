@@ -60,18 +60,18 @@ def url_of(settings: Settings) -> URL:
 
 
 def engine(
-    settings: Settings, *, size: int = 0, silent_seconds: float = 30.0, lock: bool = False, reads: bool = False
+    settings: Settings, *, size: int = 0, silent_seconds: float = 30.0, lock: bool = False, autocommit: bool = False
 ) -> AsyncEngine:
     """An engine with at most `size` connections, or one for each `connect` (0).
 
     A session that is silent inside a transaction for `silent_seconds` is ended by the server: a process that was stopped,
     or whose network was cut, must not hold rows for ever. With `lock`, a row that is held is waited for only shortly.
-    With `reads`, each statement is a transaction of its own.
+    With `autocommit`, each statement is a transaction of its own.
     """
     options: dict[str, Any] = {"poolclass": NullPool}
     if size:
         options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": size, "max_overflow": 0, "pool_recycle": 1800}
-    if reads and not settings.transaction_pooler:
+    if autocommit and not settings.transaction_pooler:
         options["isolation_level"] = "AUTOCOMMIT"
     if settings.database_schema is not None:
         options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import Run
+from stepwell.engine.run import Moment, Run
 from stepwell.errors import ConfigurationError, StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store import outcome, postgres, runs, workspaces
@@ -36,6 +36,8 @@ _TRANSACTIONS: Final = 3
 """Open `self.transaction()`s at once; others wait for one of them, which lasts a few seconds at most."""
 _SINGLE: Final = 3
 """One connection each: for writes that wait for somebody's lock, for heartbeats, for listening."""
+_SAMPLES: Final = 3
+"""Looks at the server's clock: the quickest says most."""
 FEWEST: Final = _FLUSHES + _TRANSACTIONS + _SINGLE + 1
 
 _Fingerprint = tuple[Any, ...]
@@ -45,6 +47,7 @@ class PostgresStore(Store):
     """One schema of one database."""
 
     reports_commits = True
+    look_every = 3.0
     dialect: Postgres
 
     def __init__(self, settings: Settings, applier: Applier, process_id: str) -> None:
@@ -56,7 +59,7 @@ class PostgresStore(Store):
         self.channel = postgres.channel(settings)
         self.dialect = Postgres(settings.database_schema)
         readers = settings.database_connections - FEWEST + 1
-        self._reader = postgres.engine(settings, size=readers, reads=True)
+        self._reader = postgres.engine(settings, size=readers, autocommit=True)
         self._reading = asyncio.Semaphore(readers)
         silent = settings.transaction_seconds + 5
         self._transactions = postgres.engine(settings, size=_TRANSACTIONS, silent_seconds=silent)
@@ -70,16 +73,17 @@ class PostgresStore(Store):
             loop, busy = asyncio.get_running_loop(), self.settings.busy_seconds
             flushers = [self._flusher() for _ in range(_FLUSHES)]
             self.writer = LoopWriter(flushers, self._flusher(), loop, busy)
-            self.beats = ThreadWriter(self._flusher(), loop, postgres.loop_of_its_own)
+            self.beats = ThreadWriter(self._flusher(single=True), loop, postgres.loop_of_its_own)
             self.writer.start()
             self.beats.start()
         except BaseException:
             await self._dispose()
             raise
 
-    def _flusher(self) -> Flusher:
+    def _flusher(self, *, single: bool = False) -> Flusher:
+        """With a connection of its own; `single`: for writes of one statement, which is its own transaction."""
         silent = max(1.0, min(self.settings.lease_seconds / 2, 10.0))
-        engine = postgres.engine(self.settings, silent_seconds=silent, lock=True)
+        engine = postgres.engine(self.settings, silent_seconds=silent, lock=True, autocommit=single)
         backend = postgres.PostgresBackend(engine, self.dialect, self.channel, self.process_id)
         return Flusher(backend, self.applier, self.settings.busy_seconds)
 
@@ -143,7 +147,7 @@ class PostgresStore(Store):
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Any]:
         """A connection of the driver's, for LISTEN."""
-        engine = postgres.engine(self.settings, reads=True)
+        engine = postgres.engine(self.settings, autocommit=True)
         async with engine.connect() as connection:
             yield (await connection.get_raw_connection()).driver_connection
 
@@ -161,6 +165,9 @@ class PostgresStore(Store):
                 f"({self._reader.url.render_as_string()!r}): what it writes could not commit together."
             )
 
+    async def lag(self, now: Callable[[], Moment]) -> int:
+        return min([await self.read(lambda tx: _lag(tx, now)) for _ in range(_SAMPLES)])[1]
+
     async def prepare_starts(self, commits: Sequence[Commit]) -> None:
         wanted = self.applier.unknown_workspaces(commits)
         if wanted:
@@ -175,3 +182,11 @@ class PostgresStore(Store):
 def _fingerprint(tx: Tx) -> _Fingerprint:
     """Which database of which server this is, whatever the URL."""
     return tuple(tx.rows("SELECT current_database(), system_identifier FROM pg_control_system()")[0])
+
+
+def _lag(tx: Tx, now: Callable[[], Moment]) -> tuple[int, int]:
+    """How long the question took, and how far ahead of `now` the server's clock was in its middle."""
+    asked = now()
+    theirs = int(tx.scalar("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"))
+    answered = now()
+    return answered - asked, theirs - (asked + answered) // 2

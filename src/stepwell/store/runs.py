@@ -193,14 +193,6 @@ def _freed(tx: Tx, found: Sequence[Any]) -> list[str]:
     return [row[0] for row in found]
 
 
-def strangers(tx: Tx) -> list[str]:
-    """Owners of runs that have no row among the workers: nobody can renew for them."""
-    found = tx.rows(
-        "SELECT DISTINCT owner FROM stepwell_runs WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM stepwell_workers)"
-    )
-    return [row[0] for row in found]
-
-
 def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
     """Finished runs that ended before this moment, oldest first."""
     found = tx.rows(

@@ -36,6 +36,7 @@ class SqliteStore(Store):
     """One file."""
 
     reports_commits = False
+    look_every = 1.0
     writer: ThreadWriter
 
     def __init__(self, settings: Settings, applier: Applier, process_id: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import Run
+from stepwell.engine.run import Moment, Run
 from stepwell.errors import ConfigurationError, StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store.apply import Applier
@@ -30,6 +30,9 @@ class Store(ABC):
     """Writes the heartbeats: from a thread, whatever the loop does."""
     reports_commits: ClassVar[bool]
     """Other processes hear of commits by themselves; else they look whether there were any."""
+
+    look_every: ClassVar[float]
+    """Seconds after which a process looks for what is ready or due although nothing told it to."""
 
     def __init__(self, settings: Settings, applier: Applier, process_id: str) -> None:
         self.settings = settings
@@ -70,6 +73,10 @@ class Store(ABC):
     @abstractmethod
     async def check_same(self, given: AsyncConnection) -> None:
         """Raises ConfigurationError unless the caller's connection is on this database."""
+
+    async def lag(self, now: Callable[[], Moment]) -> int:
+        """By how many microseconds the given clock is behind that which all processes share; 0 if it is that one."""
+        return 0
 
     async def prepare_starts(self, commits: Sequence[Commit]) -> None:
         """What these starts need and must not hang on the caller's transaction is there (semantics 36)."""

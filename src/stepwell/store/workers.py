@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stepwell.store import rows
 from stepwell.store.tables import workers
 from stepwell.store.tx import Tx
+
+_NO_ROW: Final = -1
 
 
 class WorkerRow(NamedTuple):
@@ -35,6 +37,17 @@ def beat(tx: Tx, worker: str, now: int) -> bool:
 def all_of(tx: Tx) -> list[WorkerRow]:
     """Every worker that has a row."""
     return tx.fetch(WorkerRow._make, f"SELECT {rows.columns(workers)} FROM stepwell_workers ORDER BY started_at")
+
+
+def seen(tx: Tx) -> tuple[list[WorkerRow], list[str]]:
+    """Every worker that has a row, and who owns runs without one: nobody can renew for them. One statement."""
+    found = tx.fetch(
+        WorkerRow._make,
+        f"SELECT {rows.columns(workers)} FROM stepwell_workers UNION ALL"
+        f" SELECT DISTINCT owner, {_NO_ROW}, '', 0, '', 0, 0 FROM stepwell_runs"
+        " WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM stepwell_workers)",
+    )
+    return [row for row in found if row.counter != _NO_ROW], [row.id for row in found if row.counter == _NO_ROW]
 
 
 def remove(tx: Tx, worker: str, counter: int | None = None) -> bool:

@@ -19,8 +19,6 @@ from stepwell.worker.lease import Heart, Observer
 
 log = logging.getLogger("stepwell.worker")
 
-_LONGEST = 1_000_000
-"""Microseconds: how long a run that became due elsewhere may wait to be noticed."""
 _LOST_EVERY = 0.25
 """Seconds between looks for runs that were cancelled elsewhere, while others commit and something executes."""
 _RETENTION_EVERY = 60.0
@@ -68,7 +66,8 @@ class Sweep:
         return due
 
     async def _until(self, due: int | None) -> None:
-        wake = self._clock.now() + _LONGEST
+        # However far away: what became due elsewhere may have told nobody.
+        wake = self._clock.now() + round(self._store.look_every * 1_000_000)
         sleeping = asyncio.ensure_future(self._clock.sleep_until(min(due, wake) if due is not None else wake))
         changed = asyncio.ensure_future(self._due_changed.wait())
         try:
@@ -175,12 +174,12 @@ class Sweep:
 
     async def bury(self) -> int:
         """The runs of dead workers are ready for others; how many workers were dead."""
-        rows = await self._store.read(workers.all_of)
+        rows, strangers = await self._store.read(workers.seen)
         dead = self._observer.dead(rows, self._passes.worker_id, self._heart.beats, time.monotonic())
         for row in dead:
             await self.take_over(row)
         now = self._clock.now()
-        for owner in await self._store.read(runs.strangers):
+        for owner in strangers:
             await self._store.writer.call(_take_over_stranger(owner, now))
         return len(dead)
 
