@@ -1,37 +1,63 @@
-"""The one way to a Stepwell on a real database; a second backend is one more parameter here."""
+"""The one way to a Stepwell on a real database: every test that asks for it runs on each of them."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends import Database, PostgresDatabase, SqliteFile, migrate, postgres_database, sqlite_file
+from servers.databases import Databases
+from servers.fixtures import postgres_server, valkey_server  # noqa: F401
+from servers.postgres import Postgres
 from stepwell import App, Settings, Stepwell, Workflow
-from stepwell.store.migrate import upgrade
-from stepwell.store.sqlite import writer_engine
 from stepwell.testing import Harness
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of this version, to be copied: migrating takes longer than most tests."""
+    """An empty SQLite database of this version, to be copied: migrating takes longer than most tests."""
     path = tmp_path_factory.mktemp("migrated") / "stepwell.db"
-    engine = writer_engine(str(path), busy_seconds=30)
-    with engine.connect() as connection:
-        upgrade(connection)
-    engine.dispose()
+    migrate(f"sqlite:///{path}")
     return path
 
 
-@pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> str:
+@pytest.fixture(scope="session")
+def databases(postgres_server: Postgres) -> Iterator[Databases]:  # noqa: F811
+    """Databases of this version on PostgreSQL, for one test each."""
+    made = Databases(postgres_server, migrate)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path, migrated: Path) -> Iterator[SqliteFile]:
+    """For what concerns SQLite only."""
+    with sqlite_file(migrated, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def postgres_database_(databases: Databases) -> Iterator[PostgresDatabase]:
+    """For what concerns PostgreSQL only."""
+    with postgres_database(databases) as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> Database:
     """A database of the test's own; every Stepwell of the test opens the same one."""
-    assert request.param == "sqlite"
-    shutil.copy(migrated, tmp_path / "stepwell.db")
-    return f"sqlite:///{tmp_path}/stepwell.db"
+    names = {"sqlite": "sqlite_database", "postgres": "postgres_database_"}
+    found: Database = request.getfixturevalue(names[request.param])
+    return found
+
+
+@pytest.fixture
+def database_url(database: Database) -> str:
+    """Where `database` is."""
+    return database.url
 
 
 @pytest.fixture
@@ -59,11 +85,19 @@ def stepwell_on(database_url: str) -> Callable[..., Stepwell]:
     return made
 
 
+class _Kept(Settings):
+    """Settings whose database stays what it is: a harness would have one of its own."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Settings:
+        return super().model_copy(update={**(update or {}), "database_url": self.database_url}, deep=deep)
+
+
 @pytest.fixture
-def harness_on() -> Callable[..., Harness]:
-    """`harness_on(classes, **settings)`: the same on a private file, with a clock that only the test moves."""
+def harness_on(database_url: str) -> Callable[..., Harness]:
+    """`harness_on(classes, **settings)`: the same with a clock that only the test moves."""
 
     def made(classes: Sequence[type[Workflow[Any, Any, Any]]], **settings: Any) -> Harness:
-        return Harness([App("shop", workflows=classes)], settings=Settings(_env_file=None, **settings))
+        kept = _Kept(_env_file=None, **{"database_url": database_url, **settings})
+        return Harness([App("shop", workflows=classes)], settings=kept)
 
     return made

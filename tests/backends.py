@@ -1,0 +1,121 @@
+"""The databases that the suite runs on: the same looks past Stepwell, whichever it is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from servers.databases import Databases
+from servers.sql import Sql
+from stepwell.settings import Settings
+from stepwell.store import revision
+
+Row = tuple[Any, ...]
+
+
+def migrate(url: str) -> None:
+    """The database has the tables of this version."""
+    revision.upgrade(Settings(_env_file=None, database_url=url))
+
+
+class Database(ABC):
+    """A database of one test's own. What is done here is committed at once, on a connection that Stepwell knows nothing of."""
+
+    kind: str
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @property
+    @abstractmethod
+    def driver_url(self) -> str:
+        """For an engine of the test's own."""
+
+    @abstractmethod
+    def read(self, sql: str, *parameters: Any) -> list[Row]:
+        """The rows; parameters are written `?`."""
+
+    @abstractmethod
+    def execute(self, sql: str, *parameters: Any) -> None:
+        """The statement was executed, and is committed."""
+
+    def engine(self, **options: Any) -> AsyncEngine:
+        """An engine of the caller's, which has to dispose of it."""
+        return create_async_engine(self.driver_url, **options)
+
+
+class SqliteFile(Database):
+    """A file."""
+
+    kind = "sqlite"
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("sqlite:///"))
+
+    @property
+    def driver_url(self) -> str:
+        return self.url.replace("sqlite:", "sqlite+aiosqlite:")
+
+    def read(self, sql: str, *parameters: Any) -> list[Row]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str, *parameters: Any) -> None:
+        with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
+            connection.execute(sql, parameters)
+
+
+class PostgresDatabase(Database):
+    """A database of the server that the run's processes share."""
+
+    kind = "postgres"
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._sql = Sql(url)
+
+    @property
+    def driver_url(self) -> str:
+        return self.url.replace("postgresql:", "postgresql+asyncpg:")
+
+    def read(self, sql: str, *parameters: Any) -> list[Row]:
+        return self._sql.read(_numbered(sql), *parameters)
+
+    def execute(self, sql: str, *parameters: Any) -> None:
+        self._sql.execute(_numbered(sql), *parameters)
+
+    def close(self) -> None:
+        self._sql.close()
+
+
+@contextmanager
+def sqlite_file(migrated: Path, folder: Path) -> Iterator[SqliteFile]:
+    """A copy of the migrated file."""
+    shutil.copy(migrated, folder / "stepwell.db")
+    yield SqliteFile(f"sqlite:///{folder}/stepwell.db")
+
+
+@contextmanager
+def postgres_database(databases: Databases) -> Iterator[PostgresDatabase]:
+    """One of those that the tests of a process take in turns."""
+    database = PostgresDatabase(databases.take())
+    try:
+        yield database
+    finally:
+        database.close()
+        databases.give_back(database.url)
+
+
+def _numbered(sql: str) -> str:
+    numbers = count(1)
+    return re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
