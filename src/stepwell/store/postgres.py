@@ -32,7 +32,8 @@ _CONTENDED: Final = {"55P03", "40P01", "40001"}
 """lock_not_available, deadlock_detected, serialization_failure."""
 _WAIT_CLASSES: Final = ("08", "57P", "53")
 """Connections, operator intervention (restarts, shutdowns), insufficient resources (connections, memory, disk)."""
-_READ_ONLY: Final = "25006"
+_WAIT: Final = {"25006", "25P03"}
+"""read_only_sql_transaction (a standby that isn't promoted yet), idle_in_transaction_session_timeout (a process that slept)."""
 _GONE: Final = {"28000", "28P01", "3D000", "42501"}
 """Who may not log in or write, or has no such database."""
 
@@ -113,6 +114,9 @@ def _arguments(settings: Settings, silent_seconds: float, lock: bool) -> dict[st
     }
     if lock:
         server["lock_timeout"] = str(_LOCK_MS)
+        # Each write finds its few hundred rows by key. A plan that reads the whole table looks cheaper as long as the
+        # statistics say that the table is small, and is kept when it isn't any more.
+        server |= {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
     return arguments | {"server_settings": server}
 
 
@@ -131,7 +135,7 @@ def verdict(error: BaseException) -> Verdict:
         return Verdict.CONTENDED
     if state in _GONE:
         return Verdict.GONE
-    return Verdict.WAIT if state == _READ_ONLY or state.startswith(_WAIT_CLASSES) else Verdict.REFUSED
+    return Verdict.WAIT if state in _WAIT or state.startswith(_WAIT_CLASSES) else Verdict.REFUSED
 
 
 def is_broken(error: BaseException) -> bool:
@@ -166,7 +170,7 @@ class PostgresBackend:
 
     def in_doubt(self, error: BaseException) -> bool:
         state = sqlstate(error)
-        return is_broken(error) if state is None else state.startswith(("08", "57P"))
+        return is_broken(error) if state is None else state == "25P03" or state.startswith(("08", "57P"))
 
     def look_up(
         self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception, deadline: float
