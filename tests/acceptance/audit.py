@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from acceptance import evidence
@@ -71,8 +72,8 @@ class _Stored:
         return sum(row["transition"] == transition for run in self.of(kind) for row in self.committed(run["id"]))
 
 
-def audit(*, clocks_agree: bool = True) -> Audit:
-    """What became of everything that was accepted. Where clocks disagree, a moment of one says nothing to another."""
+def audit(*, inexact: float = 0.0) -> Audit:
+    """What became of everything that was accepted. `inexact` is how far moments of two processes may be off, in seconds."""
     stored = _load()
     result = Audit()
     accepted = {int(n): run_id for n, run_id in evidence.lines("accepted")}
@@ -84,7 +85,7 @@ def audit(*, clocks_agree: bool = True) -> Audit:
         "steps journaled": evidence.number("SELECT count(*) FROM stepwell_steps"),
         "executions of steps": len(evidence.lines("steps")),
     }
-    for check in (_starts, _ends, _chains, _steps, _children, _effects, *([_times] if clocks_agree else [])):
+    for check in (_starts, _ends, _chains, _steps, _children, _effects, partial(_times, inexact)):
         result.faults |= check(stored, accepted)
     result.faults["damage in the database"] = evidence.damage()
     return result
@@ -134,9 +135,9 @@ def _ends(stored: _Stored, accepted: dict[int, str]) -> dict[str, list[str]]:
             lost.append(_text(run))
         if len(ends) > 1:
             twice.append(_text(run))
-        failures = sum(row["status"] == "failed" for row in stored.history[run_id])
-        if failures != FAILURES.get(kind, 0):
-            failed.append(f"{_text(run)}: {failures} failed attempts")
+        failures = [row["error"] for row in stored.history[run_id] if row["status"] == "failed"]
+        if len(failures) != FAILURES.get(kind, 0):
+            failed.append(f"{_text(run)}: {failures}")
         if run["owner"] or run["ready_at"] or run["due_at"]:
             going_on.append(_text(run))
     return {
@@ -243,16 +244,16 @@ def _effects(stored: _Stored, accepted: dict[int, str]) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
-def _times(stored: _Stored, accepted: dict[int, str]) -> dict[str, list[str]]:
-    early = []
+def _times(inexact: float, stored: _Stored, accepted: dict[int, str]) -> dict[str, list[str]]:
+    early, inexactly = [], round(inexact * _MICRO)
     for run in stored.of("timed"):
         began, rang = (row["finished_at"] for row in stored.committed(run["id"]))
-        if rang < began + TIMER * _MICRO:
+        if rang < began + TIMER * _MICRO - inexactly:
             early.append(_text(run))
     early += [
         _text(run)
         for run in stored.of("late")
-        if stored.history[run["id"]][1]["started_at"] < run["created_at"] + DELAY * _MICRO
+        if stored.history[run["id"]][1]["started_at"] < run["created_at"] + DELAY * _MICRO - inexactly
     ]
     return {"timers and delays that were too early": early}
 

@@ -22,8 +22,16 @@ DATABASE = "stepwell.db"
 _SERVER = "server"
 _PATIENCE = 60.0
 """Seconds for a server that was stopped, or takes no connection now, to be there again."""
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
-         asyncpg.InsufficientResourcesError)  # fmt: skip
+
+
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 
 
 class _Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,15 +126,13 @@ class Load:
         for child in self.cast.values():
             child.wait()
 
-    def count(self, *, clocks_agree: bool = True) -> Audit:
+    def count(self, *, inexact: float = 0.0) -> Audit:
         """What became of everything, with the figures of the processes."""
-        result = audit(clocks_agree=clocks_agree)
-        times = sorted(self.takeovers)
+        result = audit(inexact=inexact)
         result.figures |= {
             "calls refused meanwhile": len(evidence.lines("refused")),
-            "take-overs timed": len(times),
-            "seconds to take over, median": f"{times[len(times) // 2]:.2f}" if times else "-",
-            "seconds to take over, longest": f"{times[-1]:.2f}" if times else "-",
+            "take-overs timed": len(self.takeovers),
+            **spread("seconds to take over", self.takeovers),
             "two leases": f"{2 * self.lease:.2f}",
             "seconds in all": f"{time.monotonic() - self._began:.0f}",
         }
@@ -142,6 +140,13 @@ class Load:
             f"{role}: {child.code}" for role, child in self.cast.items() if child.code
         ]
         return result
+
+
+def spread(what: str, times: Sequence[float]) -> dict[str, str]:
+    """The median and the longest, as text."""
+    found = sorted(times)
+    median, longest = (f"{found[len(found) // 2]:.2f}", f"{found[-1]:.2f}") if found else ("-", "-")
+    return {f"{what}, median": median, f"{what}, longest": longest}
 
 
 def accepted() -> int:

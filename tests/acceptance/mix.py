@@ -263,45 +263,42 @@ KINDS: list[type[Workflow[Any, Any, Any]]] = [
 TABLES = "CREATE TABLE bookings (run_id TEXT, attempt INTEGER); CREATE TABLE orders (n INTEGER, run_id TEXT);"
 
 
-class Elsewhere(SystemClock):
-    """The clock of a machine that is wrong by so many seconds."""
-
-    def __init__(self, offset: float) -> None:
-        self._offset = round(offset * 1_000_000)
-
-    def now(self) -> int:
-        return super().now() + self._offset
-
-
 def stepwell(
     folder: str, lease: float, *, embedded_worker: bool = True, offset: float = 0.0, **settings: Any
 ) -> Stepwell:
     """The Stepwell of every process here. `offset` is what its clock is wrong by, in seconds."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(name)s %(message)s")
     evidence.use(folder)
-    given = {"database_url": evidence.database_url(), "lease_seconds": lease, "worker_concurrency": 20, "auto_migrate": True}
+    given = {
+        "database_url": evidence.database_url(),
+        "lease_seconds": lease,
+        "worker_concurrency": 20,
+        "auto_migrate": True,
+    }
     return Stepwell(
         apps=[App(APP, workflows=[*KINDS, Child, Listening, Endless])],
         settings=Settings(_env_file=None, **{**given, **settings}),
         embedded_worker=embedded_worker,
-        clock=Elsewhere(offset) if offset else None,
+        clock=SystemClock(lambda: time.time_ns() + round(offset * 1e9)),
     )
 
 
 @asynccontextmanager
 async def opened(folder: str, lease: float, **options: Any) -> AsyncIterator[Stepwell]:
     """An open Stepwell. While the database is away, it is tried again."""
-    deadline = time.monotonic() + 60.0
-    async with AsyncExitStack() as stack:
-        here = None
-        while here is None:
-            try:
-                here = await stack.enter_async_context(stepwell(folder, lease, **options))
-            except StoreUnavailable as error:
-                evidence.append("unopened", error)
-                assert time.monotonic() < deadline, error
-                await asyncio.sleep(0.2)
+    async with AsyncExitStack() as stack, asyncio.timeout(60) as patience:
+        while (here := await _entered(stack, stepwell(folder, lease, **options))) is None:
+            await asyncio.sleep(0.2)
+        patience.reschedule(None)
         yield here
+
+
+async def _entered(stack: AsyncExitStack, here: Stepwell) -> Stepwell | None:
+    try:
+        return await stack.enter_async_context(here)
+    except StoreUnavailable as error:
+        evidence.append("unopened", error)
+        return None
 
 
 def worker(folder: str, lease: float, options: dict[str, Any] | None = None) -> None:

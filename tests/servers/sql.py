@@ -52,4 +52,10 @@ class Sql:
         if self._connection is None or self._connection.is_closed():
             # No named statements: the server may be behind a pooler.
             self._connection = await asyncpg.connect(self.url, timeout=self._connect_seconds, statement_cache_size=0)
-        return await getattr(self._connection, method)(sql, *parameters, timeout=self._seconds)
+        try:
+            return await getattr(self._connection, method)(sql, *parameters, timeout=self._seconds)
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:
+            self._connection.terminate()  # something may be under way in it still
+            raise

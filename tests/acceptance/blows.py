@@ -1,0 +1,192 @@
+"""What is done to a scene, one thing at a time. Each is over, and work goes on, when its function returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, NamedTuple, TypeVar
+
+import asyncpg
+
+from acceptance.scene import USER, Scene, rest
+from servers.loop import LoopThread
+
+T = TypeVar("T")
+
+
+class Blow(NamedTuple):
+    """The numbers that a fault is made of, from 0 to 1; all of them drawn, whatever the fault takes of them."""
+
+    gap: float
+    who: float
+    how: float
+    size: float
+
+    @classmethod
+    def drawn(cls, chance: Random) -> Blow:
+        return cls(*(chance.random() for _ in cls._fields))
+
+
+Strike = Callable[[Scene, Blow], None]
+
+
+def chosen(among: Sequence[T], number: float) -> T:
+    """One of them."""
+    return among[int(number * len(among))]
+
+
+# -- processes -------------------------------------------------------------------------------------------------------------
+
+
+def kill(scene: Scene, blow: Blow) -> None:
+    """A process is killed, and replaced."""
+    scene.load.kill(chosen([*scene.load.workers, *scene.load.workers, "client"], blow.who))
+
+
+def freeze(scene: Scene, blow: Blow) -> None:
+    """A worker stands still for one to three leases; then it goes on, and nobody waits for it."""
+    role = chosen(scene.load.workers, blow.who)
+    scene.load.freeze(role)
+    scene.load.watch(scene.load.lease * (1.0 + 2.0 * blow.size))
+    scene.load.thaw(role)
+
+
+# -- the database ----------------------------------------------------------------------------------------------------------
+
+
+def restart(scene: Scene, blow: Blow) -> None:
+    """The server is restarted, with or without a checkpoint."""
+    scene.server.restart(chosen(["fast", "immediate"], blow.how))
+    scene.goes_on()
+
+
+def crash(scene: Scene, blow: Blow) -> None:
+    """The server is killed, and is back after up to two seconds."""
+    scene.server.kill()
+    rest(2.0 * blow.size)
+    scene.server.start()
+    scene.goes_on()
+
+
+def pause(scene: Scene, blow: Blow) -> None:
+    """The server stands still for up to two leases and a half, with all connections open."""
+    scene.server.pause()
+    rest(2.5 * scene.load.lease * blow.size)
+    scene.server.resume()
+    scene.goes_on()
+
+
+def starve(scene: Scene, blow: Blow) -> None:
+    """Somebody has all connections that there are, for one to four seconds, and everybody else has lost theirs."""
+    eater = LoopThread("eater")
+    try:
+        eater.call(_eat(scene, 1.0 + 3.0 * blow.size))
+    finally:
+        eater.close()
+    scene.goes_on()
+
+
+async def _eat(scene: Scene, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    eaten: list[Any] = []
+    url = scene.server.url("postgres").replace("postgres@", f"{USER}@")
+    refused = 0
+    try:
+        while loop.time() < until:
+            try:
+                eaten.append(await asyncpg.connect(url, timeout=5))
+            except asyncpg.TooManyConnectionsError:
+                refused += 1
+                if refused == 1:
+                    await asyncio.to_thread(_evict, scene)
+                await asyncio.sleep(0.01)
+    finally:
+        for connection in eaten:
+            connection.terminate()
+    assert refused > 1, "the server had connections left"
+
+
+def _evict(scene: Scene) -> None:
+    scene.server.sql.execute(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename='{USER}' AND datname <> 'postgres'"
+    )
+
+
+def fill(scene: Scene, blow: Blow) -> None:
+    """The server's disk is full for one to four seconds. It may break down over it."""
+    with scene.server.full():
+        rest(1.0 + 3.0 * blow.size)
+    if not scene.server.running():
+        scene.server.start()
+    scene.server.wait_ready()
+    scene.goes_on()
+
+
+# -- the network -----------------------------------------------------------------------------------------------------------
+
+
+def cut(scene: Scene, blow: Blow) -> None:
+    """Between one process and the server nothing goes through, for up to two leases and a half; then the rest does."""
+    proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
+    proxy.drop()
+    scene.load.watch(2.5 * scene.load.lease * blow.size)
+    proxy.passes()
+
+
+def lose(scene: Scene, blow: Blow) -> None:
+    """As `cut`, and what was under way is lost: the connections are reset when the network is back."""
+    proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
+    proxy.drop()
+    scene.load.watch(2.5 * scene.load.lease * blow.size)
+    proxy.reset()
+    proxy.passes()
+
+
+def slow(scene: Scene, blow: Blow) -> None:
+    """Everything between one process and the server takes 50 to 300 ms, for three seconds."""
+    proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
+    proxy.delay(0.05 + 0.25 * blow.size)
+    scene.load.watch(3.0)
+    proxy.passes()
+
+
+def reset(scene: Scene, blow: Blow) -> None:
+    """The connections of one process are reset; half the time new ones are refused for up to a lease and a half."""
+    proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
+    refuse = blow.how < 0.5
+    proxy.reset(refuse=refuse)
+    if refuse:
+        scene.load.watch(1.5 * scene.load.lease * blow.size)
+        proxy.passes()
+
+
+# -- Redis -----------------------------------------------------------------------------------------------------------------
+
+
+def forget(scene: Scene, blow: Blow) -> None:
+    """Redis holds nothing any more."""
+    assert scene.valkey is not None
+    scene.valkey.flush()
+    scene.goes_on()
+
+
+def lose_queue(scene: Scene, blow: Blow) -> None:
+    """Redis is killed, is away for up to three seconds, and comes back empty. Work goes on meanwhile."""
+    assert scene.valkey is not None
+    scene.valkey.kill()
+    scene.goes_on()
+    scene.load.watch(3.0 * blow.size)
+    scene.valkey.start()
+    scene.goes_on()
+
+
+def hang_queue(scene: Scene, blow: Blow) -> None:
+    """Redis answers nobody for one to four seconds. Work goes on meanwhile."""
+    assert scene.valkey is not None
+    scene.valkey.pause()
+    scene.goes_on()
+    scene.load.watch(1.0 + 3.0 * blow.size)
+    scene.valkey.resume()
+    scene.goes_on()
