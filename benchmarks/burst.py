@@ -60,10 +60,10 @@ async def start_all(stepwell: Stepwell, workflow: WorkflowClass, runs: int) -> N
     await asyncio.gather(*(run(workflow, {"number": n}, app_name=APP, user_id=USER) for n in range(runs)))
 
 
-async def until_ended(ended: Ended, expected: int, seconds: float = LAST_COMMITS) -> None:
+async def until_ended(ended: Ended, expected: int, *, seconds: float = LAST_COMMITS, pause: float = 0.002) -> None:
     """The database knows that so many have ended. Raises AssertionError if it takes longer."""
     deadline = time.perf_counter() + seconds
     while (count := await ended()) < expected:
         if time.perf_counter() > deadline:
             raise AssertionError(f"{expected} runs should have ended, but the database knows {count}")
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(pause)

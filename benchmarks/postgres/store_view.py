@@ -50,7 +50,6 @@ async def copy_run(connection: Any, run_id: str, copies: int) -> None:
     await connection.execute(f"VACUUM ANALYZE {RUNS}", timeout=600)
 
 
-async def commits(connection: Any) -> int:
-    """How many transactions have been committed in the connection's database. Each read is one of them."""
-    await connection.execute("SELECT pg_stat_clear_snapshot()")
-    return int(await connection.fetchval("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"))
+async def wal_syncs(connection: Any) -> int:
+    """How often the server has waited for the disk to keep its log. Sessions may tell it only as they end."""
+    return int(await connection.fetchval("SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'"))
