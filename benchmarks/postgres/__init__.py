@@ -1,3 +1,1 @@
-"""PostgreSQL on the same machine, with one worker process and with several, and BullMQ. Only `store_view.py` looks behind the
-public API.
-"""
+"""PostgreSQL on the same machine, with one worker process and with two, and BullMQ."""
