@@ -7,17 +7,19 @@ import shutil
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from psutil import Process
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from servers.databases import Databases
 from servers.sql import Sql
 from stepwell.settings import Settings
 from stepwell.store import revision
+from stepwell.store.tables import metadata
 
 Row = tuple[Any, ...]
 
@@ -48,6 +50,14 @@ class Database(ABC):
     def execute(self, sql: str, *parameters: Any) -> None:
         """The statement was executed, and is committed."""
 
+    @abstractmethod
+    def locked(self) -> AbstractContextManager[None]:
+        """Inside, nobody else can write; everybody can read."""
+
+    @abstractmethod
+    async def abandoned(self) -> bool:
+        """True if no Stepwell is connected."""
+
     def engine(self, **options: Any) -> AsyncEngine:
         """An engine of the caller's, which has to dispose of it."""
         return create_async_engine(self.driver_url, **options)
@@ -74,6 +84,15 @@ class SqliteFile(Database):
         with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
             connection.execute(sql, parameters)
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with closing(sqlite3.connect(self.path, isolation_level=None, timeout=30)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+
+    async def abandoned(self) -> bool:
+        return all(Path(opened.path) != self.path for opened in Process().open_files())
+
 
 class PostgresDatabase(Database):
     """A database of the server that the run's processes share."""
@@ -93,6 +112,23 @@ class PostgresDatabase(Database):
 
     def execute(self, sql: str, *parameters: Any) -> None:
         self._sql.execute(_numbered(sql), *parameters)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with closing(Sql(self.url)) as other:
+            other.execute("BEGIN")
+            other.execute(f"LOCK TABLE {', '.join(metadata.tables)} IN EXCLUSIVE MODE")
+            yield
+            other.execute("ROLLBACK")
+
+    async def abandoned(self) -> bool:
+        return not self.connected()
+
+    def connected(self, name: str = "stepwell") -> int:
+        """How many connections of this application there are."""
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = ?"
+        [(found,)] = self.read(sql, name)
+        return int(found)
 
     def close(self) -> None:
         self._sql.close()

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from stepwell import Run, Stepwell, WorkflowRunner
 from stepwell.store.tables import metadata
+from stepwell.store.tx import Tx
 from stepwell.testing import Harness
 
 T = TypeVar("T")
@@ -57,9 +58,9 @@ async def reaches(
 async def everything(stepwell: Stepwell) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables, the heartbeats left out."""
 
-    def query(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    def query(tx: Tx) -> dict[str, list[tuple[Any, ...]]]:
         return {
-            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
+            table.name: sorted((tuple(row) for row in tx.execute(select(table))), key=repr)
             for table in metadata.sorted_tables
             if table.name not in VOLATILE
         }

@@ -465,7 +465,7 @@ async def test_fault_06_result_and_state_from_before_a_wait_are_there_after_it(s
         run_id = parked.workflow_id or ""
     async with stepwell_on([Waits]) as stepwell:
         await stepwell.runner.signal(run_id, "more")
-        await reaches(stepwell.runner, run_id, "waiting")
+        await reaches(stepwell.runner, run_id, "waiting", version=2)
         await stepwell.runner.signal(run_id, "finish")
         assert await stepwell.runner.handle(run_id).result(8) == {"draft": 1}
         assert calls == [({"draft": 1}, {"seen": ["a", "b"]})]

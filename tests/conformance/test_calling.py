@@ -251,7 +251,8 @@ async def test_fault_11_a_finished_transition_leaves_no_timer_behind(stepwell_on
     async with stepwell_on([Quick]) as stepwell:
         await asyncio.gather(*(stepwell.runner.run_sync(Quick, **ME) for _ in range(30)))
         loop = asyncio.get_running_loop()
-        long = [one for one in loop._scheduled if not one.cancelled() and one.when() > loop.time() + 100]  # type: ignore[attr-defined]
+        timers = [one for one in loop._scheduled if not one.cancelled() and one.when() > loop.time() + 100]  # type: ignore[attr-defined]
+        long = [one for one in timers if one._callback.__module__ != "asyncpg.connection"]  # its statements' expiry
         assert len(long) <= 3, long
 
 

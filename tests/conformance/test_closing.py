@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends import Database
 from conformance.support import ME, Gate, StepwellOn, reaches, until
 from stepwell import END, Retry, Stepwell, Workflow, transition
 from stepwell.errors import StoreUnavailable, WorkflowNotFound
@@ -56,39 +54,27 @@ def process_of(stepwell: Stepwell) -> Process:
     return stepwell.process
 
 
-class Locked:
-    """The write lock of a database, held by somebody else."""
-
-    def __init__(self, process: Process) -> None:
-        self._connection = sqlite3.connect(process.store.path, isolation_level=None)
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def release(self) -> None:
-        self._connection.execute("ROLLBACK")
-        self._connection.close()
-
-
-async def hand_over_later(stepwell: Stepwell, call: Any) -> tuple[asyncio.Task[Any], str]:
+async def hand_over_later(database: Database, stepwell: Stepwell, call: Any) -> tuple[asyncio.Task[Any], str]:
     """A call whose start is stored only while the Stepwell closes: the call, and the id of its run."""
     process = process_of(stepwell)
-    lock = Locked(process)
-    caller = asyncio.ensure_future(call)
-    await asyncio.sleep(0)
-    ending = asyncio.ensure_future(stepwell.__aexit__())
-    await asyncio.sleep(0)
-    assert process.passes.closing
-    lock.release()
+    with database.locked():
+        caller = asyncio.ensure_future(call)
+        await asyncio.sleep(0)
+        ending = asyncio.ensure_future(stepwell.__aexit__())
+        await asyncio.sleep(0)
+        assert process.passes.closing
     await ending
-    with closing(sqlite3.connect(process.store.path)) as connection:
-        [(run_id,)] = connection.execute("SELECT id FROM stepwell_runs").fetchall()
+    [(run_id,)] = database.read("SELECT id FROM stepwell_runs")
     assert not process.passes.executing
     return caller, run_id
 
 
-async def test_a_run_that_is_stored_while_its_process_closes_begins_elsewhere(stepwell_on: StepwellOn) -> None:
+async def test_a_run_that_is_stored_while_its_process_closes_begins_elsewhere(
+    stepwell_on: StepwellOn, database: Database
+) -> None:
     one = stepwell_on([Work], drain_seconds=0.1)
     await one.__aenter__()
-    caller, run_id = await hand_over_later(one, one.runner.run(Work, "a", **ME))
+    caller, run_id = await hand_over_later(database, one, one.runner.run(Work, "a", **ME))
     assert (await caller).workflow_id == run_id
     assert begun == []
     gate.open()
@@ -97,10 +83,10 @@ async def test_a_run_that_is_stored_while_its_process_closes_begins_elsewhere(st
     assert begun == ["a"]
 
 
-async def test_who_runs_sync_while_the_process_closes_hears_of_it(stepwell_on: StepwellOn) -> None:
+async def test_who_runs_sync_while_the_process_closes_hears_of_it(stepwell_on: StepwellOn, database: Database) -> None:
     one = stepwell_on([Work], drain_seconds=0.1)
     await one.__aenter__()
-    caller, run_id = await hand_over_later(one, one.runner.run_sync(Work, "a", **ME))
+    caller, run_id = await hand_over_later(database, one, one.runner.run_sync(Work, "a", **ME))
     with pytest.raises(StoreUnavailable, match="This Stepwell is closing") as caught:
         await asyncio.wait_for(caller, 2)
     assert caught.value.workflow_id == run_id
@@ -185,7 +171,7 @@ async def test_the_delay_of_a_retry_outlives_a_take_over(stepwell_on: StepwellOn
         caller.cancel()
 
 
-async def test_a_close_that_is_cancelled_leaves_nothing_behind(stepwell_on: StepwellOn, database_url: str) -> None:
+async def test_a_close_that_is_cancelled_leaves_nothing_behind(stepwell_on: StepwellOn, database: Database) -> None:
     one = stepwell_on([Work], drain_seconds=5)
     await one.__aenter__()
     process = process_of(one)
@@ -195,9 +181,10 @@ async def test_a_close_that_is_cancelled_leaves_nothing_behind(stepwell_on: Step
         await asyncio.wait_for(one.__aexit__(), 0.05)
     assert gate.cancelled == 1
     assert not process.heart._thread.is_alive() or process.heart._stop.is_set()
-    assert not process.store.writer._thread.is_alive()
+    assert not process.store.beats._thread.is_alive()  # type: ignore[attr-defined]
     assert all(task.done() for task in process._tasks)
     assert "stepwell-writer" not in [thread.name for thread in threading.enumerate()]
-    with closing(sqlite3.connect(Path(database_url.removeprefix("sqlite:///")))) as connection:
-        assert connection.execute("SELECT owner, status FROM stepwell_runs").fetchall() == [(None, "pending")]
-        assert connection.execute("SELECT count(*) FROM stepwell_workers").fetchall() == [(0,)]
+    assert len(asyncio.all_tasks()) == 1, "only this test"
+    assert database.read("SELECT owner, status FROM stepwell_runs") == [(None, "pending")]
+    assert database.read("SELECT count(*) FROM stepwell_workers") == [(0,)]
+    await until(lambda: database.abandoned(), "the end of every connection")

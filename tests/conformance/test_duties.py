@@ -14,6 +14,7 @@ from stepwell import END, Workflow, transition
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.drive import Pass
 from stepwell.store import apply
+from stepwell.store.tx import Tx
 
 
 class Quick(Workflow):
@@ -58,7 +59,7 @@ async def test_a_pool_that_is_exhausted_is_an_unavailable_database(
         process = stepwell.process
         assert process is not None
 
-        def exhausted(connection: Any) -> None:
+        def exhausted(tx: Tx) -> None:
             raise PoolTimeout("QueuePool limit of size 2 overflow 2 reached")
 
         with pytest.raises(StoreUnavailable, match="can't be read"):
@@ -66,9 +67,9 @@ async def test_a_pool_that_is_exhausted_is_an_unavailable_database(
 
 
 async def test_many_reads_wait_for_each_other(stepwell_on: StepwellOn) -> None:
-    def slow(connection: Any) -> int:
+    def slow(tx: Tx) -> int:
         time.sleep(0.002)
-        return int(connection.exec_driver_sql("SELECT 1").scalar_one())
+        return int(tx.scalar("SELECT 1"))
 
     async with stepwell_on([Quick]) as stepwell:
         process = stepwell.process
@@ -84,9 +85,7 @@ async def test_reads_of_a_closed_process_are_refused(stepwell_on: StepwellOn) ->
         process = stepwell.process
         assert process is not None
     with pytest.raises(StoreUnavailable, match="closed"):
-        await process.store.read(lambda given: None)
-    with pytest.raises(StoreUnavailable, match="closed"):
-        await process.store.data_version()
+        await process.store.read(lambda tx: None)
 
 
 async def test_a_run_whose_passes_break_outside_of_its_code_fails_in_the_end(
