@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dbos import DBOS, DBOSClient, DBOSConfig
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
 
 from benchmarks.figures import latency
 from benchmarks.measure import Answer, answer
@@ -214,7 +214,11 @@ async def pickup_apart(url: str, runs: int) -> Answer:
         client = DBOSClient(system_database_url=url)
 
         async def start(number: int) -> None:
-            options = {"queue_name": "queue_10ms", "workflow_name": three_steps.__qualname__, "app_version": RELEASE}
+            options: EnqueueOptions = {
+                "queue_name": "queue_10ms",
+                "workflow_name": three_steps.__qualname__,
+                "app_version": RELEASE,
+            }
             await client.enqueue_async(options, number)
 
         return Answer(await pickup(start, entries, runs))

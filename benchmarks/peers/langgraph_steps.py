@@ -42,7 +42,7 @@ def graph(saver: Any) -> Any:
 async def measure(*, url: str, runs: int, way: str) -> Answer:
     """`way` is LangGraph's `durability`: `sync` or `async`."""
     connections = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
-    pool = AsyncConnectionPool(url, min_size=CONNECTIONS, max_size=CONNECTIONS, open=False, kwargs=connections)
+    pool: Any = AsyncConnectionPool(url, min_size=CONNECTIONS, max_size=CONNECTIONS, open=False, kwargs=connections)
     async with pool:
         await pool.wait()
         saver = AsyncPostgresSaver(pool)

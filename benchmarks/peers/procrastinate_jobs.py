@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from procrastinate import App, PsycopgConnector
 
@@ -40,11 +41,15 @@ async def measure(*, what: str, url: str, runs: int, way: str = "at_once") -> An
         return Answer(await (jobs(app, way, runs) if what == "jobs" else pickups(app, url, runs)))
 
 
+def arguments(number: int) -> dict[str, Any]:
+    return {"number": number}
+
+
 async def jobs(app: App, way: str, runs: int) -> dict[str, float]:
     begun = time.perf_counter()
     for first in range(0, runs, BULK):
         await app.configure_task("nothing", queue="bench").batch_defer_async(
-            *({"number": number} for number in range(first, first + BULK))
+            *(arguments(number) for number in range(first, first + BULK))
         )
     enqueued = time.perf_counter()
     await app.run_worker_async(concurrency=CONCURRENCY[way], wait=False, install_signal_handlers=False)
