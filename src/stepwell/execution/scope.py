@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal
@@ -121,16 +120,14 @@ class Limit:
             scope.stop("timeout")
 
 
-class TimeLimits(threading.local):
+class TimeLimits:
     """The limits of a process, one per duration that its transitions name, and loop that executes them.
 
-    Stateless runs may be executed on loops of several threads. A thread has one loop at a time: the limits are kept for
-    that one, and those of an earlier loop live on in the scopes that they watch.
+    Stateless runs may be executed on loops of several threads.
     """
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._limits: dict[float, Limit] = {}
+        self._limits: dict[asyncio.AbstractEventLoop, dict[float, Limit]] = {}
 
     def of(self, seconds: float, *, shared: bool = True) -> Limit | None:
         """The limit of this duration; None for 0, which is no limit. `shared=False` for a duration that won't recur."""
@@ -139,9 +136,11 @@ class TimeLimits(threading.local):
         if not shared:
             return Limit(seconds, lasting=False)
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop, self._limits = loop, {}
-        limit = self._limits.get(seconds)
+        limits = self._limits.get(loop)
+        if limits is None:
+            self._limits = {one: kept for one, kept in self._limits.items() if not one.is_closed()}
+            limits = self._limits[loop] = {}
+        limit = limits.get(seconds)
         if limit is None:
-            limit = self._limits[seconds] = Limit(seconds)
+            limit = limits[seconds] = Limit(seconds)
         return limit

@@ -13,19 +13,18 @@ from operator import itemgetter
 from typing import Any, Final
 
 from pydantic_core import to_json
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, SmallInteger, Table, Text, cast, literal
+from sqlalchemy import ColumnElement, Connection, Table, cast, literal
 from sqlalchemy.dialects.postgresql import JSONB
 
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import CREATED_FIELDS, Moment, Run
+from stepwell.engine.run import CREATED_FIELDS, Moment
 from stepwell.store import rows
+from stepwell.store.postgres_rows import CHANGE, advance_sql, insert_sql, packed
 from stepwell.store.tables import runs
 from stepwell.store.tx import Held, Lane, paired
 
-_MOVING: Final = Run._fields[CREATED_FIELDS:]
 _MARK: Final = re.compile(r"\?")
 _TABLE: Final = re.compile(r"\bstepwell_\w+")
-_ARRAYS: Final = {Text: "text[]", BigInteger: "bigint[]", SmallInteger: "smallint[]", Integer: "integer[]"}
 
 
 class Postgres:
@@ -52,18 +51,18 @@ class Postgres:
         return ""  # the planner finds it: the index is partial, and small
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
+        self, connection: Connection, table: Table, given: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
     ) -> None:
-        sql = self.words(_insert(table, tuple(unless or ())))
-        connection.exec_driver_sql(sql, tuple(map(list, zip(*rows, strict=True))))
+        sent, alike, parameters = packed(rows.names(table), table, given)
+        connection.exec_driver_sql(self.words(insert_sql(table, sent, alike, tuple(unless or ()))), parameters)
 
     def advance(self, connection: Connection, commits: Sequence[Commit]) -> Mapping[Held, int]:
         changes = sorted(
             ((run.id, version, claim, run.inbox, *run[CREATED_FIELDS:]) for version, claim, run, *_ in commits),
             key=itemgetter(0),
         )
-        columns = tuple(map(list, zip(*changes, strict=True)))
-        found = connection.exec_driver_sql(self.words(_ADVANCE), columns)
+        sent, alike, parameters = packed(CHANGE, runs, changes)
+        found = connection.exec_driver_sql(self.words(advance_sql(sent, alike)), parameters)
         return {(row[0], row[1], row[2]): row[3] for row in found.fetchall()}
 
     def claim(
@@ -83,33 +82,6 @@ class Postgres:
     def labelled(self, column: ColumnElement[str], label: str) -> ColumnElement[bool]:
         return cast(column, JSONB).contains(cast(literal(to_json([label]).decode()), JSONB))
 
-
-def _array(table: Table, column: str) -> str:
-    kind = type(table.c[column].type)
-    return f"CAST(? AS {_ARRAYS[kind]})"
-
-
-@lru_cache(maxsize=64)
-def _insert(table: Table, unless: tuple[str, ...]) -> str:
-    arrays = ", ".join(_array(table, name) for name in rows.names(table))
-    sql = f"INSERT INTO {table.name} ({rows.columns(table)}) SELECT * FROM unnest({arrays})"
-    return f"{sql} ON CONFLICT ({', '.join(unless)}) DO NOTHING" if unless else sql
-
-
-_PARKED: Final = "v.status='waiting' AND r.inbox<>v.read_inbox"
-"""Semantics 3a, as `engine.run.unless_signalled` says it."""
-_NEW: Final = {name: f"v.{name}" for name in _MOVING} | {
-    "ready_at": f"CASE WHEN {_PARKED} THEN v.updated_at ELSE v.ready_at END",
-    "due_at": f"CASE WHEN {_PARKED} THEN NULL ELSE v.due_at END",
-}
-_ADVANCE: Final = (
-    f"UPDATE stepwell_runs r SET {', '.join(f'{name}={new}' for name, new in _NEW.items())}"
-    " FROM unnest(CAST(? AS text[]), CAST(? AS integer[]), CAST(? AS integer[]), CAST(? AS integer[]),"
-    f" {', '.join(_array(runs, name) for name in _MOVING)})"
-    f" AS v(id, at_version, at_claim, read_inbox, {', '.join(_MOVING)})"
-    " WHERE r.id=v.id AND r.version=v.at_version AND r.claim=v.at_claim"
-    " RETURNING r.id, v.at_version, v.at_claim, r.inbox"
-)
 
 # First how many of the best each lane has, by reading; then exactly so many are locked, past those that others hold.
 _WALK: Final = (

@@ -41,9 +41,9 @@ class Sqlite:
         return f" INDEXED BY {index}"
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
+        self, connection: Connection, table: Table, given: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
     ) -> None:
-        connection.exec_driver_sql(_insert(table, tuple(unless or ())), list(rows))
+        connection.exec_driver_sql(_insert(table, tuple(unless or ())), list(given))
 
     def advance(self, connection: Connection, commits: Sequence[Commit]) -> Mapping[Held, int]:
         found = connection.exec_driver_sql(

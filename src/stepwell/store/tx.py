@@ -104,7 +104,7 @@ class Dialect(Protocol):
         ...
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
+        self, connection: Connection, table: Table, given: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
     ) -> None:
         """All rows are in the table; with `unless`, those for which these columns weren't taken."""
         ...
