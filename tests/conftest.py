@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backends import Database, PostgresDatabase, SqliteFile, migrate, postgres_database, sqlite_file
+from commits import Commits, SqliteCommits, postgres_commits
 from servers.databases import Databases
 from servers.fixtures import postgres_server, valkey_server  # noqa: F401
 from servers.postgres import Postgres
@@ -58,6 +59,16 @@ def database(request: pytest.FixtureRequest) -> Database:
 def database_url(database: Database) -> str:
     """Where `database` is."""
     return database.url
+
+
+@pytest.fixture
+def commits(database: Database) -> Iterator[Commits]:
+    """A way to lose the answers to commits, for a Stepwell on the `url` of this."""
+    if isinstance(database, PostgresDatabase):
+        with postgres_commits(database.url) as made:
+            yield made
+    else:
+        yield SqliteCommits(database.url)
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, event, func, insert, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
+from commits import Commits
 from conformance.support import ME, StepwellOn
-from stepwell import END, Stepwell, Workflow, transition
+from stepwell import END, Workflow, transition
 
 users = MetaData()
 payments = Table("payments", users, Column("id", Integer, primary_key=True))
@@ -25,33 +24,20 @@ class Pays(Workflow):
             await connection.execute(insert(payments).values())
 
 
-def break_commit(stepwell: Stepwell, side: Literal["before", "after"]) -> None:
-    """The next COMMIT of a transaction fails, before or after it was made."""
-    assert stepwell.process is not None
-    happened: list[str] = []
-
-    @event.listens_for(stepwell.process.store._transactions.sync_engine, "commit")
-    def failing(connection: Connection) -> None:
-        if happened:
-            return
-        happened.append(side)
-        if side == "after":
-            connection.exec_driver_sql("COMMIT")
-        raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
-
-
 @pytest.mark.parametrize(("side", "times"), [("before", 2), ("after", 1)])
 async def test_what_was_committed_is_not_done_again(
-    stepwell_on: StepwellOn, side: Literal["before", "after"], times: int
+    stepwell_on: StepwellOn, commits: Commits, side: Literal["before", "after"], times: int
 ) -> None:
     calls.clear()
-    async with stepwell_on([Pays]) as stepwell:
+    async with stepwell_on([Pays], database_url=commits.url) as stepwell:
         assert stepwell.process is not None
-        await stepwell.process.store.writer.call(users.create_all)
-        break_commit(stepwell, side)
+        store: Any = stepwell.process.store
+        await store.writer.call(lambda tx: users.create_all(tx.connection))
+        happened = commits.break_next(store._transactions.sync_engine, side)
         handle = await stepwell.runner.run(Pays, **ME)
         await handle.result(8)
         count = select(func.count()).select_from(payments)
-        assert await stepwell.process.store.read(lambda given: given.execute(count).scalar_one()) == 1
+        assert await store.read(lambda tx: tx.execute(count).scalar_one()) == 1
+        assert happened == [side]
         assert len(calls) == times
         assert [row.status for row in await stepwell.runner.history(handle.workflow_id)] == ["committed", "committed"]
