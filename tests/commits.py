@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from cutter import Cutter, Side
 
-_WRITES = ("INSERT INTO stepwell_history", "INSERT INTO stepwell_steps")
+_WRITES = re.compile(r"INSERT INTO \S*stepwell_(history|steps)\b")
 
 
 class Commits(ABC):
@@ -41,7 +42,7 @@ class Commits(ABC):
 
         @event.listens_for(engine, "before_cursor_execute")
         def executing(_connection: Connection, _cursor: Any, sql: str, *_: Any) -> None:
-            wrote[0] |= sql.startswith(_WRITES)  # a heartbeat doesn't
+            wrote[0] |= _WRITES.search(sql) is not None  # a heartbeat doesn't
 
         @event.listens_for(engine, "commit")
         def failing(connection: Connection) -> None:

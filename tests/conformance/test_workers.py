@@ -52,7 +52,7 @@ async def die(stepwell: Stepwell) -> None:
 
     async def nothing() -> None: ...
 
-    process._leave = nothing  # type: ignore[method-assign]
+    process.drain.leave = nothing  # type: ignore[method-assign]
 
 
 # -- lanes and order --------------------------------------------------------------------------------------------------
