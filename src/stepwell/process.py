@@ -36,9 +36,10 @@ from stepwell.settings import Settings
 from stepwell.store import runs, workers
 from stepwell.store.apply import Applier
 from stepwell.store.store import store_for
-from stepwell.store.tx import Hints, Lane, Tx
+from stepwell.store.tx import Hints, Lane
 from stepwell.store.workers import WorkerRow
 from stepwell.triggers.scheduler import Scheduler
+from stepwell.worker.drain import Drain
 from stepwell.worker.lease import Heart
 from stepwell.worker.loop import Loop
 from stepwell.worker.sweep import Sweep
@@ -143,6 +144,7 @@ class Process:
         )
         self.sweep = Sweep(store, self.operations, self.passes, self.queue, self.heart, self.settings.lease_seconds)
         self.loop = Loop(self.queue, self.passes)
+        self.drain = Drain(store, self.passes)
         core = Core(
             self.shared,
             store,
@@ -307,15 +309,16 @@ class Process:
         self.passes.finish_all()
         try:
             if hand_over:
-                await self.passes.drained(self.settings.drain_seconds)
+                await self.drain.drained(self.settings.drain_seconds)
         finally:
             await self._end(hand_over)
 
     async def _end(self, hand_over: bool) -> None:
         """What isn't finished is stopped; however often this is interrupted, nothing goes on."""
         self.passes.stop_all("drain")
+        drained = self.drain.drained if hand_over else self.passes.drained
         try:
-            if not await self.passes.drained(self.settings.drain_seconds or 1.0):
+            if not await drained(self.settings.drain_seconds or 1.0):
                 log.warning("runs that don't heed their cancellation are handed over: %s", ", ".join(self.passes.tasks))
         finally:
             self._ending = True
@@ -325,7 +328,7 @@ class Process:
             try:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
                 if hand_over:
-                    await self._leave()
+                    await self.drain.leave()
                     await self.queue.close()
             finally:
                 self.ends.close()
@@ -337,19 +340,6 @@ class Process:
             await self.passes.drained(_LAST)  # those that waited for the writer have heard from it
         finally:
             self._opening.close()
-
-    async def _leave(self) -> None:
-        now = self.shared.clock.now()
-        me = self.worker_id
-
-        def operation(tx: Tx) -> None:
-            runs.take_over(tx, me, now, counts=False)
-            workers.remove(tx, me)
-
-        try:
-            await self.store.writer.call(operation)
-        except Exception:
-            log.exception("worker %s could not hand its runs over; they are taken over within a lease", me)
 
 
 def _over(task: asyncio.Task[None] | None) -> bool:

@@ -13,15 +13,22 @@ import re
 import sys
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from servers.postgres import Postgres
 from stepwell import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SERVERS = {
+    "postgresql.md": {"STEPWELL_DATABASE_URL": "empty_postgres"},
+    "bullmq.md": {"STEPWELL_QUEUE_URL": "valkey_server"},
+}
+"""What pages need besides Python, by the variables that name it."""
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
@@ -43,6 +50,20 @@ async def run(code: types.CodeType, namespace: dict[str, object]) -> None:
         await result
 
 
+@dataclass
+class Empty:
+    """A database without tables."""
+
+    url: str
+
+
+@pytest.fixture
+def empty_postgres(postgres_server: Postgres) -> Iterator[Empty]:
+    url = postgres_server.create_database("page_postgresql")
+    yield Empty(url)
+    postgres_server.drop_database("page_postgresql")
+
+
 @pytest.fixture
 def module(request: pytest.FixtureRequest) -> Iterator[types.ModuleType]:
     """A module that is known by its name while the page runs, as annotations are resolved through it."""
@@ -54,9 +75,15 @@ def module(request: pytest.FixtureRequest) -> Iterator[types.ModuleType]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
 async def test_a_page_runs(
-    page: Path, module: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    module: types.ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for variable, fixture in SERVERS.get(page.name, {}).items():
+        monkeypatch.setenv(variable, request.getfixturevalue(fixture).url)
     namespace = vars(module)
     for block in blocks(page):
         await run(compile(block, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True), namespace)

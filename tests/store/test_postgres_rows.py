@@ -11,8 +11,8 @@ import pytest
 
 from backends import PostgresDatabase
 from stepwell import END, App, Settings, Stepwell, Workflow, transition
-from stepwell.store import runs
-from stepwell.store.postgres_dialect import Postgres
+from stepwell.store import runs, tables
+from stepwell.store.postgres_dialect import CLAIM, Postgres
 from stepwell.store.postgres_store import PostgresStore
 from stepwell.store.tx import Tx, paired
 
@@ -31,7 +31,7 @@ class Long(Workflow):
         self.state["n"] = 1
 
     @transition("round", "round", when=again, priority=1)
-    async def step(self) -> None:
+    async def more(self) -> None:
         self.state["n"] += 1
 
     @transition("round", END)
@@ -88,7 +88,7 @@ async def test_a_claim_walks_along_the_ready_index_however_many_wait(
 ) -> None:
     async with open_(embedded_worker=False) as stepwell:
         handle = await stepwell.runner.run(Quick, **ME)
-    columns = [column.name for column in runs.runs.columns]
+    columns = [column.name for column in tables.runs.columns]
     given = {"id": "'w' || n", "status": "'waiting'", "ready_at": "NULL", "idempotency_key": "NULL"}
     values = ", ".join(given.get(name, name) for name in columns)
     postgres_database_.execute(
@@ -96,7 +96,7 @@ async def test_a_claim_walks_along_the_ready_index_however_many_wait(
         f" generate_series(1, 20000) n WHERE id='{handle.workflow_id}'"
     )
     postgres_database_.execute("ANALYZE stepwell_runs")
-    sql = Postgres(None).words(f"EXPLAIN (ANALYZE, FORMAT TEXT) {runs.claim_statement()}")
+    sql = Postgres(None).words(f"EXPLAIN (ANALYZE, FORMAT TEXT) {CLAIM}")
     lanes = paired([("shop", "quick"), ("shop", "long")])
 
     def explain(tx: Tx) -> str:

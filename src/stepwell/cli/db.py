@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from stepwell.cli.output import put, put_json
-from stepwell.cli.target import Application, Json, load_stepwell
+from stepwell.cli.target import Application, Json, environments_settings, load_stepwell
 from stepwell.settings import Settings
 from stepwell.store import revision
 
@@ -25,7 +25,7 @@ def current(app: Application = None, json: Json = False) -> None:
 
 
 def _settings(app: str | None) -> Settings:
-    return load_stepwell(app).settings if app else Settings()
+    return load_stepwell(app).settings if app else environments_settings()
 
 
 def _put(found: str | None, json: bool) -> None:

@@ -11,9 +11,8 @@ import typer
 from stepwell.app import Stepwell
 from stepwell.cli.output import MISCONFIGURED, say
 from stepwell.cli.served import TARGET
-from stepwell.cli.target import Target, load
+from stepwell.cli.target import Target, environments_settings, load
 from stepwell.errors import ConfigurationError
-from stepwell.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 
@@ -32,7 +31,7 @@ def dev(
         raise ConfigurationError(
             f"{target!r} is of type {type(found).__name__}: name a Stepwell or a FastAPI application."
         )
-    settings = found.settings if isinstance(found, Stepwell) else Settings()
+    settings = found.settings if isinstance(found, Stepwell) else environments_settings()
     os.environ[TARGET] = target
     _serve(settings.port if port is None else port, reload)
 

@@ -8,7 +8,7 @@ import typer
 
 from stepwell.cli import cancel, check, db, dev, list, new, retry, run, runs, signal, tokens, watch, worker
 from stepwell.cli.output import FAILED, MISCONFIGURED, say
-from stepwell.errors import IdempotencyConflict, RunFailed, RunFinished, StepwellError
+from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, StepwellError
 
 program = typer.Typer(
     name="stepwell",
@@ -49,5 +49,7 @@ def main() -> None:
 
 
 def _exit(error: StepwellError, code: int) -> None:
-    say(f"error: {error}")
+    # What a class breaks is a list. Anything else is one line, whatever a database or a driver has put into it.
+    text = str(error) if isinstance(error, DefinitionError) else " ".join(str(error).split())
+    say(f"error: {text}")
     sys.exit(code)

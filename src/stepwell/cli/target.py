@@ -10,10 +10,12 @@ from importlib import import_module
 from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import ValidationError
 
 from stepwell.app import App, Stepwell
 from stepwell.definition.model import Definition
 from stepwell.errors import ConfigurationError, StepwellError, UnknownApp, UnknownWorkflow
+from stepwell.settings import Settings
 
 T = TypeVar("T")
 
@@ -62,8 +64,28 @@ def _imported(target: str, module: str) -> Any:
             ) from error
         raise ConfigurationError(f"{target!r}: importing it failed: {error}. Install what it needs.") from error
     except Exception as error:
+        if isinstance(error, ValidationError) and error.title == Settings.__name__:
+            raise _unfit(error) from error
         what = " ".join(str(error).split())
         raise ConfigurationError(f"{target!r}: importing it failed with {type(error).__name__}: {what}") from error
+
+
+def environments_settings() -> Settings:
+    """What the environment sets. Raises ConfigurationError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise _unfit(error) from error
+
+
+def _unfit(error: ValidationError) -> ConfigurationError:
+    """What is wrong with which setting, wherever it was set."""
+    faults = [
+        f"{'.'.join(map(str, one['loc']))}={one['input']!r}: {one['msg']}" for one in error.errors(include_url=False)
+    ]
+    return ConfigurationError(
+        f"Settings: {'; '.join(faults)}. Mend it where it was set: in the code, by STEPWELL_..., or in .env."
+    )
 
 
 def _offered(module: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from stepwell.errors import StoreUnavailable
@@ -40,6 +41,8 @@ _FIRST: Final = 4
 """Jobs asked of a queue at first; four times as many each time it had them all."""
 _MOST: Final = 256
 _PAUSE: Final = 0.1
+_BUSY: Final = 5.0
+"""Seconds after which a worker that never has room rings again all the same."""
 _TENDED: Final = 5.0
 """Seconds within which it is noticed that Redis was emptied."""
 _STALLS: Final = 1_000_000
@@ -229,8 +232,12 @@ class BullQueue:
         """Ready runs that nobody takes, and of which Redis knows nothing, are rung for again. Works until it is cancelled."""
         while True:
             await self._reminded.wait()
-            self._reminded.clear()
             await self._link.reached()
+            # While Redis has enough for this worker, there is time for what it lacks.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BUSY):
+                    await self._room.wait()
+            self._reminded.clear()
             if await self._quietly(self._ring_again):
                 self._reminded.set()
             await asyncio.sleep(_PAUSE)

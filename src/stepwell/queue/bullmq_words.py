@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ FURTHEST: Final = MIDDLE - 1
 """Priorities further from 0 than this are as this one."""
 
 
+@lru_cache(maxsize=4096)
 def queue_of(lane: Lane) -> str:
     """The name of the lane's queue: no two lanes share one, whatever they are called."""
     app, workflow = lane

@@ -136,13 +136,13 @@ class Applier:
                 again = outcome.repeated(tx, commit)
                 answers.append(again or _lost(commit))
                 if again is not None and commit.parks:
-                    tx.hints.placed(again)
+                    _rests(tx, again)
                 continue
             run = unless_signalled(commit.run, inbox)
             answers.append(run)
             held.append(commit._replace(run=run) if run is not commit.run else commit)
             if commit.parks:
-                tx.hints.placed(run)
+                _rests(tx, run)
         if held:
             self._effects(tx, held, {run_id for (run_id, _, _), inbox in found.items() if inbox})
         return answers
@@ -223,6 +223,11 @@ def _same_start(earlier: Run, run: Run) -> Run:
             f"{earlier.id} of {earlier.workflow_name!r} with other args: use another key, or the same workflow and args."
         )
     return earlier
+
+
+def _rests(tx: Tx, run: Run) -> None:
+    tx.hints.resting.append(run)
+    tx.hints.placed(run)
 
 
 def _lost(commit: Commit) -> LeaseLost:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from stepwell.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "stepwell_alembic_version"
@@ -24,14 +28,18 @@ def upgrade(connection: Connection) -> str:
     head = scripts.get_current_head()
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     revision = context.get_current_revision()
-    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
-        raise ConfigurationError(
-            f"The database is of revision {revision!r}, which this version of Stepwell (up to {head!r}) doesn't know: "
-            "it was written by a newer one. Upgrade the stepwell package."
-        )
+    _refuse_newer(scripts, revision)
     if revision != head:
         _run(context, scripts, head or "")
     return head or ""
+
+
+def _refuse_newer(scripts: ScriptDirectory, revision: str | None) -> None:
+    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise ConfigurationError(
+            f"The database is of revision {revision!r}, which this version of Stepwell (up to "
+            f"{scripts.get_current_head()!r}) doesn't know: it was written by a newer one. Upgrade the stepwell package."
+        )
 
 
 def _run(context: object, scripts: object, head: str) -> None:
@@ -50,12 +58,16 @@ def check(connection: Connection) -> None:
     """Raises ConfigurationError unless the database is of this version's revision."""
     from alembic.script import ScriptDirectory
 
-    head, revision = ScriptDirectory(str(_SCRIPTS)).get_current_head(), current(connection)
-    if revision != head:
-        raise ConfigurationError(
-            f"The database is of revision {revision!r}, and this version of Stepwell needs {head!r}: run "
-            "`stepwell db upgrade`, or set auto_migrate=True."
-        )
+    scripts = ScriptDirectory(str(_SCRIPTS))
+    head, revision = scripts.get_current_head(), current(connection)
+    if revision == head:
+        return
+    _refuse_newer(scripts, revision)
+    found = "has no Stepwell tables" if revision is None else f"is of revision {revision!r}"
+    raise ConfigurationError(
+        f"The database {found}, and this version of Stepwell needs {head!r}: run `stepwell db upgrade`, or set "
+        "auto_migrate=True."
+    )
 
 
 def current(connection: Connection) -> str | None:

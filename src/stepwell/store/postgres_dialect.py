@@ -68,7 +68,7 @@ class Postgres:
     def claim(
         self, connection: Connection, lanes: Sequence[Lane], worker: str, limit: int, now: Moment
     ) -> Sequence[Any]:
-        return connection.exec_driver_sql(self.words(_CLAIM), (paired(lanes), limit, limit, worker, now)).fetchall()
+        return connection.exec_driver_sql(self.words(CLAIM), (paired(lanes), limit, limit, worker, now)).fetchall()
 
     def keyed(self, connection: Connection, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return connection.exec_driver_sql(
@@ -88,7 +88,7 @@ _WALK: Final = (
     "FROM stepwell_runs WHERE app_name={0}.app AND workflow_name={0}.workflow AND ready_at IS NOT NULL"
     " ORDER BY priority DESC, ready_at"
 )
-_CLAIM: Final = (
+CLAIM: Final = (
     f"WITH best AS (SELECT l.app, l.workflow FROM {Postgres.pairs},"
     f" LATERAL (SELECT priority, ready_at {_WALK.format('l')} LIMIT ?) c ORDER BY c.priority DESC, c.ready_at LIMIT ?),"
     " wanted AS (SELECT app, workflow, count(*) AS n FROM best GROUP BY app, workflow),"

@@ -11,9 +11,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from stepwell.errors import ConfigurationError, StoreUnavailable
+from stepwell.errors import StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store import migrate, sqlite
+from stepwell.store.store import neither
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def current(settings: Settings) -> str | None:
 
 def _path(settings: Settings) -> str:
     if not settings.database_url.startswith("sqlite"):
-        raise ConfigurationError(f"database_url {settings.database_url!r} is neither SQLite nor PostgreSQL.")
+        raise neither(settings.database_url)
     return sqlite.path_of(settings.database_url)
 
 

@@ -168,17 +168,18 @@ def take_over(tx: Tx, owner: str, now: Moment, *, counts: bool = True) -> list[s
     return _freed(tx, tx.rows(f"{_FREE} WHERE owner=? {_FREED}", int(counts), now, now, owner))
 
 
-def release(tx: Tx, worker: str, claims: Iterable[tuple[str, int]], now: Moment) -> int:
+def release(tx: Tx, worker: str, claims: Iterable[tuple[str, int]], now: Moment, *, counts: bool = True) -> int:
     """How many of these (id, claim) were still owned by `worker` and are ready for others now.
 
-    It counts as a take-over: what breaks a pass outside of user code would break the next as well, for ever.
+    It counts as a take-over, unless the worker only leaves: what breaks a pass outside of user code would break the next
+    as well, for ever.
     """
     sql = f"{_FREE} WHERE id=? AND owner=? AND claim=? {_FREED}"
     return len(
         [
             freed
             for run_id, number in sorted(claims)
-            for freed in _freed(tx, tx.rows(sql, 1, now, now, run_id, worker, number))
+            for freed in _freed(tx, tx.rows(sql, int(counts), now, now, run_id, worker, number))
         ]
     )
 

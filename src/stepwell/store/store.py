@@ -103,9 +103,16 @@ def store_for(settings: Settings, applier: Applier, process_id: str) -> Store:
 
         return PostgresStore(settings, applier, process_id)
     if not url.startswith("sqlite"):
-        raise ConfigurationError(
-            f"database_url {url!r} is neither SQLite nor PostgreSQL. Example: 'sqlite+aiosqlite:///stepwell.db'."
-        )
+        raise neither(url)
     from stepwell.store.sqlite_store import SqliteStore
 
     return SqliteStore(settings, applier, process_id)
+
+
+def neither(url: str) -> ConfigurationError:
+    """The refusal of a URL of another database. It may hold a password: only the scheme is told."""
+    scheme = url.partition(":")[0]
+    return ConfigurationError(
+        f"database_url begins with {scheme!r}, which is neither SQLite nor PostgreSQL. Examples: "
+        "'sqlite+aiosqlite:///stepwell.db', 'postgresql+asyncpg://user:password@host/database'."
+    )

@@ -70,9 +70,7 @@ class Hints:
         self.children = self.children or other.children
 
     def placed(self, run: Run) -> None:
-        """The run is as this row says: whatever it waits for is announced."""
-        if run.owner is None:
-            self.resting.append(run)
+        """The run is as this row says: that it is ready or becomes due is announced."""
         if run.ready_at is not None:
             self.ready.append(Bell(run.id, run.app_name, run.workflow_name, run.priority, run.ready_at))
         elif run.due_at is not None and run.owner is None:
