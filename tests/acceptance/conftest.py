@@ -9,6 +9,7 @@ import pytest
 
 from acceptance import evidence
 from acceptance.nursery import Nursery
+from servers.databases import Databases
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,25 @@ def nursery() -> Iterator[Nursery]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where the processes of this test have their database and leave their evidence."""
+def sqlite_folder(tmp_path: Path, nursery: Nursery) -> Iterator[Path]:
+    """As `folder`, for what concerns SQLite only."""
     yield evidence.use(tmp_path)
+    nursery.end_all()
     evidence.leave()
+
+
+@pytest.fixture
+def postgres_folder(tmp_path: Path, nursery: Nursery, databases: Databases) -> Iterator[Path]:
+    """As `folder`, for what concerns PostgreSQL only."""
+    url = databases.take()
+    yield evidence.use_server(tmp_path, url)
+    nursery.end_all()
+    evidence.leave()
+    databases.give_back(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    """Where the processes of this test leave their evidence, and find their database."""
+    found: Path = request.getfixturevalue(f"{request.param}_folder")
+    return found

@@ -90,11 +90,19 @@ class Nursery:
             text=True,
             start_new_session=True,
         )
+        self._children: list[Child] = []
         assert self._answer() == "ready"
 
     def start(self, target: str, *arguments: Any, log: Path) -> Child:
         """A process that calls `module:function` with these arguments (JSON), and logs into this file."""
-        return Child(self, self.ask({"start": target, "arguments": arguments, "log": str(log)}), log)
+        child = Child(self, self.ask({"start": target, "arguments": arguments, "log": str(log)}), log)
+        self._children.append(child)
+        return child
+
+    def end_all(self) -> None:
+        """None of those that were started is left, nor writes to a database that the next test may be given."""
+        while self._children:
+            self._children.pop().kill()
 
     def ask(self, question: dict[str, Any]) -> Any:
         """The mother's answer."""

@@ -78,6 +78,7 @@ def staged(
             }
             for role in ROLES
         }
+        stack.callback(nursery.end_all)
         yield Scene(Load(nursery, folder, lease, options=options), database, proxies, valkey)
 
 

@@ -144,27 +144,30 @@ WORKFLOWS: list[type[Workflow[Any, Any, Any]]] = [
 ]  # fmt: skip
 
 
-def stepwell(database: str | Path, *, embedded_worker: bool = True, **settings: Any) -> Stepwell:
+def stepwell(*, embedded_worker: bool = True, **settings: Any) -> Stepwell:
     """The Stepwell of every process here."""
-    given = Settings(_env_file=None, **{"database_url": f"sqlite:///{database}", "lease_seconds": 0.6, **settings})
-    return Stepwell(apps=[App("small", workflows=WORKFLOWS)], settings=given, embedded_worker=embedded_worker)
+    given = {"database_url": evidence.database_url(), "lease_seconds": 0.6, **settings}
+    return Stepwell(
+        apps=[App("small", workflows=WORKFLOWS)],
+        settings=Settings(_env_file=None, **given),
+        embedded_worker=embedded_worker,
+    )
 
 
-def _prepare(folder: str) -> Path:
+def _prepare(folder: str) -> None:
     evidence.use(folder)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(message)s")
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
-    return Path(folder) / evidence.DATABASE
 
 
 def worker(folder: str, settings: dict[str, Any]) -> None:
     """Executes until SIGTERM."""
-    database = _prepare(folder)
+    _prepare(folder)
 
     async def work() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        async with stepwell(database, **settings):
+        async with stepwell(**settings):
             evidence.append("open", os.getpid())
             await asyncio.wait_for(stop.wait(), _LIFETIME)
 
@@ -173,10 +176,10 @@ def worker(folder: str, settings: dict[str, Any]) -> None:
 
 def starter(folder: str, kind: str, delay: float) -> None:
     """Starts one run with this delay, notes its id, and waits to be killed; executes nothing."""
-    database = _prepare(folder)
+    _prepare(folder)
 
     async def work() -> None:
-        async with stepwell(database, embedded_worker=False) as opened:
+        async with stepwell(embedded_worker=False) as opened:
             handle = await opened.runner.run(kind, **ME, delay=timedelta(seconds=delay))
             evidence.append("accepted", handle.workflow_id)
             await asyncio.sleep(_LIFETIME)
@@ -186,10 +189,10 @@ def starter(folder: str, kind: str, delay: float) -> None:
 
 def racer(folder: str, rounds: int, calls: int) -> None:
     """Starts with the same keys as others do, at the same moments, for users that nobody has seen."""
-    database = _prepare(folder)
+    _prepare(folder)
 
     async def work() -> None:
-        async with stepwell(database) as opened:
+        async with stepwell() as opened:
             evidence.append("open", os.getpid())
             for n in range(rounds):
                 while not (evidence.folder() / f"round-{n}").exists():
@@ -208,8 +211,10 @@ def racer(folder: str, rounds: int, calls: int) -> None:
 
 def hold(folder: str) -> None:
     """Keeps the write lock until its gate is open."""
-    database = _prepare(folder)
-    with closing(sqlite3.connect(database, isolation_level=None, timeout=30)) as connection:
+    _prepare(folder)
+    with closing(
+        sqlite3.connect(evidence.folder() / evidence.DATABASE, isolation_level=None, timeout=30)
+    ) as connection:
         connection.execute("BEGIN IMMEDIATE")
         stand("-")
         connection.execute("ROLLBACK")
@@ -220,7 +225,8 @@ def trickle(folder: str, tmpfs: str | None) -> None:
 
     With `tmpfs`, on a disk of 6 MiB that only this process sees.
     """
-    database = _prepare(folder)
+    _prepare(folder)
+    database = Path(folder) / evidence.DATABASE
     logging.getLogger().setLevel(logging.WARNING)
     if tmpfs is not None:
         if not _mounted(tmpfs):
@@ -238,7 +244,7 @@ def trickle(folder: str, tmpfs: str | None) -> None:
 
 async def _trickle(database: Path) -> None:
     deadline = time.monotonic() + _LIFETIME
-    async with stepwell(database, busy_seconds=1.0) as opened:
+    async with stepwell(database_url=f"sqlite:///{database}", busy_seconds=1.0) as opened:
         n = 0
         while not gate(os.getpid()).exists() and time.monotonic() < deadline:
             n += 1

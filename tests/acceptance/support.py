@@ -55,10 +55,10 @@ def open_gate(process: Child | int) -> None:
 
 
 async def freeze(child: Child) -> None:
-    """The process stands still, and doesn't hold the write lock by chance."""
+    """The process stands still, and doesn't hold the write lock of a SQLite file by chance."""
     for _ in range(50):
         child.freeze()
-        if _unlocked():
+        if not evidence.database_url().startswith("sqlite") or _unlocked():
             return
         child.thaw()
         await asyncio.sleep(0.01)

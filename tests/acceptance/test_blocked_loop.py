@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from acceptance import evidence
 from acceptance.nursery import Nursery
 from acceptance.small import ME, Blocking, Late, stepwell
 from acceptance.support import history, left, open_gate, standing, stands, until, worker
@@ -17,7 +16,7 @@ LEASE = 0.9
 
 async def test_a_blocked_loop_keeps_its_runs_and_is_named(nursery: Nursery, folder: Path) -> None:
     """Fault 7: the heart beats from a thread, nobody takes the run over, and the log says what blocks."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=LEASE) as here:
+    async with stepwell(embedded_worker=False, lease_seconds=LEASE) as here:
         blocked = worker(nursery, folder, "blocked", lease_seconds=LEASE)
         run = await here.runner.run(Blocking, **ME)
         await standing(run.workflow_id, blocked)
@@ -37,7 +36,7 @@ async def test_a_blocked_loop_keeps_its_runs_and_is_named(nursery: Nursery, fold
 async def test_a_loop_that_is_stuck_for_good_loses_its_runs(nursery: Nursery, folder: Path) -> None:
     """Faults 1, 7: after some leases the heart stops too; another process goes on, and the stuck one commits nothing."""
     lease = 0.4
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=lease) as here:
+    async with stepwell(embedded_worker=False, lease_seconds=lease) as here:
         stuck = worker(nursery, folder, "stuck", lease_seconds=lease)
         run = await here.runner.run(Blocking, **ME)
         await standing(run.workflow_id, stuck)

@@ -24,10 +24,16 @@ from stepwell.errors import StoreUnavailable
 Condition = Callable[[Child, Path], AbstractContextManager[None]]
 
 
+@pytest.fixture
+def folder(sqlite_folder: Path) -> Path:
+    """All of this is about a file."""
+    return sqlite_folder
+
+
 @pytest.mark.parametrize("frozen", [False, pytest.param(True, marks=pytest.mark.faults)])
 async def test_work_waits_for_a_locked_database(nursery: Nursery, folder: Path, frozen: bool) -> None:
     """Faults 1, 3: somebody holds the write lock for more than a lease, also a process that stands still."""
-    async with stepwell(folder / evidence.DATABASE, lease_seconds=0.6) as here:
+    async with stepwell(lease_seconds=0.6) as here:
         busy = await here.runner.run(Gentle, **ME)
         await until(lambda: evidence.lines("stands"), "it executes")
         holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
@@ -52,7 +58,7 @@ async def test_work_waits_for_a_locked_database(nursery: Nursery, folder: Path, 
 
 async def test_a_lapse_in_front_of_a_locked_database_is_survived(nursery: Nursery, folder: Path) -> None:
     """Faults 1, 11: a lock outlasts the lease while a method waits for its transaction; the process goes on afterwards."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False) as here:
+    async with stepwell(embedded_worker=False) as here:
         with sqlite3.connect(folder / evidence.DATABASE) as connection:
             connection.execute("CREATE TABLE bookings (pid INTEGER)")
         busy = worker(nursery, folder, "busy", lease_seconds=0.6)
@@ -74,7 +80,7 @@ async def test_a_lapse_in_front_of_a_locked_database_is_survived(nursery: Nurser
 
 async def test_a_start_waits_for_a_locked_database(nursery: Nursery, folder: Path) -> None:
     """Fault 3: the call returns once the run is durable, and no sooner."""
-    async with stepwell(folder / evidence.DATABASE) as here:
+    async with stepwell() as here:
         holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
         await standing("-", holder)
         call = asyncio.create_task(here.runner.run(Late, **ME))
@@ -86,7 +92,7 @@ async def test_a_start_waits_for_a_locked_database(nursery: Nursery, folder: Pat
 
 async def test_a_database_that_stays_locked_is_refused_clearly(nursery: Nursery, folder: Path) -> None:
     """Faults 3, 16: after `busy_seconds` the caller is told, nothing was stored, and the same key works later."""
-    async with stepwell(folder / evidence.DATABASE, busy_seconds=0.5) as here:
+    async with stepwell(busy_seconds=0.5) as here:
         holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
         await standing("-", holder)
         began = time.monotonic()
@@ -108,7 +114,7 @@ async def test_a_method_outlives_a_database_that_stays_locked(
     nursery: Nursery, folder: Path, kind: type[Gentle]
 ) -> None:
     """The lock is no failure of the run: its checkpoint, its journal row, its transaction wait (33)."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False) as here:
+    async with stepwell(embedded_worker=False) as here:
         with sqlite3.connect(folder / evidence.DATABASE) as connection:
             connection.execute("CREATE TABLE bookings (pid INTEGER)")
         busy = worker(nursery, folder, "busy", busy_seconds=0.3, lease_seconds=20)
@@ -204,7 +210,7 @@ async def test_a_disk_that_takes_nothing_for_a_while(nursery: Nursery, folder: P
 async def test_a_read_only_file_is_named_when_it_is_opened(folder: Path) -> None:
     """Fault 16."""
     database = folder / evidence.DATABASE
-    async with stepwell(database):
+    async with stepwell():
         pass
     with ExitStack() as stack:
         if os.geteuid() == 0:
@@ -212,5 +218,5 @@ async def test_a_read_only_file_is_named_when_it_is_opened(folder: Path) -> None
         else:
             database.chmod(0o444)
         with pytest.raises(StoreUnavailable, match="readonly"):
-            async with stepwell(database):
+            async with stepwell():
                 pass

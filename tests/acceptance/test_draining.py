@@ -17,7 +17,7 @@ LEASE = 30.0
 
 async def test_a_transition_is_finished_in_the_time_of_grace(nursery: Nursery, folder: Path) -> None:
     """Fault 1: SIGTERM, then exit code 0 with the run at its end, by one attempt."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=LEASE) as here:
+    async with stepwell(embedded_worker=False, lease_seconds=LEASE) as here:
         leaving = worker(nursery, folder, "leaving", lease_seconds=LEASE)
         run = await here.runner.run(Two, **ME)
         await standing(run.workflow_id, leaving)
@@ -38,7 +38,7 @@ async def test_a_transition_is_finished_in_the_time_of_grace(nursery: Nursery, f
 
 async def test_what_takes_too_long_is_handed_over(nursery: Nursery, folder: Path) -> None:
     """Fault 1: a method that doesn't end in time is cancelled, and runs from its beginning in another process at once."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=LEASE) as here:
+    async with stepwell(embedded_worker=False, lease_seconds=LEASE) as here:
         leaving = worker(nursery, folder, "leaving", lease_seconds=LEASE, drain_seconds=0.3)
         run = await here.runner.run(Gentle, **ME)
         await standing(run.workflow_id, leaving)

@@ -62,15 +62,15 @@ def _check(nursery: Nursery, folder: Path, kills: int, tell: Callable[[str], obj
     assert max(load.takeovers, default=0.0) < 2 * LEASE + POLLING, sorted(load.takeovers)[-5:]
 
 
-def test_a_few_kills_lose_nothing_and_double_nothing(nursery: Nursery, folder: Path) -> None:
+def test_a_few_kills_lose_nothing_and_double_nothing(nursery: Nursery, sqlite_folder: Path) -> None:
     """Faults 1, 3, 4, 5, 6, 7, 8, 9, 13, 17, in short."""
-    _check(nursery, folder, 6, sys.stdout.write)
+    _check(nursery, sqlite_folder, 6, sys.stdout.write)
 
 
 @pytest.mark.faults
 def test_two_hundred_kills_lose_nothing_and_double_nothing(
-    nursery: Nursery, folder: Path, capsys: pytest.CaptureFixture[str]
+    nursery: Nursery, sqlite_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Faults 1, 3, 4, 5, 6, 7, 8, 9, 13, 17."""
     with capsys.disabled():
-        _check(nursery, folder, int(os.environ.get("STEPWELL_TEST_KILLS", "200")), say)
+        _check(nursery, sqlite_folder, int(os.environ.get("STEPWELL_TEST_KILLS", "200")), say)

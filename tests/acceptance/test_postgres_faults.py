@@ -94,61 +94,61 @@ pytestmark = pytest.mark.faults
 Capture = pytest.CaptureFixture[str]
 
 
-def test_workers_are_killed(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_workers_are_killed(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 4, 5, 6, 7, 8, 9, 13, 17: `kill -9` of workers and clients."""
-    check(nursery, folder, capsys, [blows.kill])
+    check(nursery, tmp_path, capsys, [blows.kill])
 
 
-def test_workers_stand_still_past_their_lease(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_workers_stand_still_past_their_lease(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 4, 5, 7, 9, 11: SIGSTOP, take-over, SIGCONT: what they still produce counts for nothing."""
-    check(nursery, folder, capsys, [blows.freeze])
+    check(nursery, tmp_path, capsys, [blows.freeze])
 
 
-def test_the_server_is_restarted(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_the_server_is_restarted(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 4, 5, 7, 8: commits whose answer is lost are neither lost nor made twice."""
-    check(nursery, folder, capsys, [blows.restart])
+    check(nursery, tmp_path, capsys, [blows.restart])
 
 
-def test_the_server_is_killed(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_the_server_is_killed(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 4, 5, 7, 8: what was acknowledged outlives `kill -9` of all its processes."""
-    check(nursery, folder, capsys, [blows.crash])
+    check(nursery, tmp_path, capsys, [blows.crash])
 
 
-def test_the_server_stands_still(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_the_server_stands_still(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 7, 9: a stalled database makes everybody look dead, and nobody is."""
-    check(nursery, folder, capsys, [blows.pause])
+    check(nursery, tmp_path, capsys, [blows.pause])
 
 
-def test_the_server_is_out_of_connections(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_the_server_is_out_of_connections(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 7, 16: everybody has lost theirs, and gets none for a while."""
     server = {"max_connections": 80, "superuser_reserved_connections": 12}
-    check(nursery, folder, capsys, [blows.starve], server=server)
+    check(nursery, tmp_path, capsys, [blows.starve], server=server)
 
 
-def test_the_network_is_cut(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_the_network_is_cut(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 4, 5, 7, 8, 9: held back, lost, slow and reset, between one process and the server."""
-    check(nursery, folder, capsys, [blows.cut, blows.lose, blows.slow, blows.reset], network=True)
+    check(nursery, tmp_path, capsys, [blows.cut, blows.lose, blows.slow, blows.reset], network=True)
 
 
-def test_clocks_disagree_by_minutes(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_clocks_disagree_by_minutes(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 7, 13: who is alive is judged by counters, and delays and timers end."""
-    check(nursery, folder, capsys, [blows.kill, blows.freeze], offsets=DISAGREEING)
+    check(nursery, tmp_path, capsys, [blows.kill, blows.freeze], offsets=DISAGREEING)
 
 
-def test_the_disk_of_the_server_is_full(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_the_disk_of_the_server_is_full(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 4, 7, 16: statements are refused or the server breaks down, and there is room again."""
     server = {"max_wal_size": "16MB", "min_wal_size": "2MB"}
-    check(nursery, folder, capsys, [blows.fill], server=server, disk_mib=256)
+    check(nursery, tmp_path, capsys, [blows.fill], server=server, disk_mib=256)
 
 
-def test_redis_is_lost(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_redis_is_lost(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 2, 3, 13: flushed, killed, silent: the queue is a hint, and the sweep finds what it forgot."""
-    check(nursery, folder, capsys, [blows.forget, blows.lose_queue, blows.hang_queue], queue=True)
+    check(nursery, tmp_path, capsys, [blows.forget, blows.lose_queue, blows.hang_queue], queue=True)
 
 
-def test_everything_at_once(nursery: Nursery, folder: Path, capsys: Capture) -> None:
+def test_everything_at_once(nursery: Nursery, tmp_path: Path, capsys: Capture) -> None:
     """Faults 1, 3, 4, 5, 6, 7, 8, 9, 13, 17: one after another, by chance, on the same load."""
     strikes = [
         blows.kill, blows.freeze, blows.restart, blows.crash, blows.pause, blows.cut, blows.lose, blows.slow, blows.reset,
     ]  # fmt: skip
-    check(nursery, folder, capsys, strikes, network=True)
+    check(nursery, tmp_path, capsys, strikes, network=True)

@@ -16,6 +16,7 @@ from acceptance import evidence
 from acceptance.nursery import Nursery
 from acceptance.small import ME, Alarm, Gentle, Late, Two, stepwell
 from acceptance.support import history, open_gate, opened, standing, status, until, worker
+from stepwell.events.base import News
 
 _MICRO = 1_000_000
 
@@ -42,7 +43,7 @@ async def test_a_delayed_run_survives_a_restart(nursery: Nursery, folder: Path, 
 
 async def test_a_timer_survives_a_restart(nursery: Nursery, folder: Path) -> None:
     """Fault 13."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False) as here:
+    async with stepwell(embedded_worker=False) as here:
         first = worker(nursery, folder, "first")
         run = await here.runner.run(Alarm, **ME)
         await until(lambda: status(run.workflow_id) == "waiting", "it waits", 10, first)
@@ -58,11 +59,11 @@ async def test_a_timer_survives_a_restart(nursery: Nursery, folder: Path) -> Non
 
 async def test_runs_are_found_when_every_hint_is_lost(folder: Path) -> None:
     """Fault 3: no bell after a commit, no pulse, no word of a new moment: the sweep finds them within a second."""
-    async with stepwell(folder / evidence.DATABASE, lease_seconds=30) as here:
+    async with stepwell(lease_seconds=30) as here:
         process = here.process
         assert process is not None
-        process.store.writer.on_commit = lambda answered: None
-        process.hub.publish = lambda run: None  # type: ignore[method-assign]
+        process.store.writer.on_commit = lambda answered, hints: None
+        process.hub.publish = lambda what: None  # type: ignore[method-assign]
         process.sweep.due_changed = lambda: None  # type: ignore[method-assign]
         delayed = await here.runner.run(Alarm, **ME)
         for kind in (Late, Two):
@@ -78,17 +79,15 @@ async def test_runs_are_found_when_every_hint_is_lost(folder: Path) -> None:
 
 
 def _make_ready(kind: str) -> None:
-    with closing(sqlite3.connect(evidence.folder() / evidence.DATABASE, timeout=10)) as connection:
-        connection.execute(
-            "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, status='pending', ready_at=created_at WHERE workflow_name=?",
-            (kind,),
-        )
-        connection.commit()
+    evidence.write(
+        "UPDATE stepwell_runs SET owner=NULL, claim=claim+1, status='pending', ready_at=created_at WHERE workflow_name=?",
+        kind,
+    )
 
 
 async def test_bells_without_need_change_nothing(folder: Path) -> None:
     """Fault 2: a run that isn't due stays as it is, however often somebody says that it might be."""
-    async with stepwell(folder / evidence.DATABASE) as here:
+    async with stepwell() as here:
         process = here.process
         assert process is not None
         alarm = await here.runner.run(Alarm, **ME)
@@ -98,7 +97,7 @@ async def test_bells_without_need_change_nothing(folder: Path) -> None:
         for _ in range(40):
             process.queue.ring()
             process.sweep.due_changed()
-            process.hub.publish(None)
+            process.hub.publish(News())
             await asyncio.sleep(0.02)
         assert evidence.read("SELECT * FROM stepwell_runs ORDER BY id") == before
         assert history(later.workflow_id) == [(None, "committed")]
@@ -108,7 +107,7 @@ async def test_a_process_hears_of_what_others_commit(nursery: Nursery, folder: P
     """A start by another process is taken up within a second, though the lease is long and nobody beats."""
     other = worker(nursery, folder, "other", lease_seconds=30)
     await opened(other)
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=30) as here:
+    async with stepwell(embedded_worker=False, lease_seconds=30) as here:
         waits = []
         for _ in range(5):
             await asyncio.sleep(0.3)
@@ -117,12 +116,12 @@ async def test_a_process_hears_of_what_others_commit(nursery: Nursery, folder: P
         assert sorted(waits)[2] < 0.45, waits
 
 
-async def test_the_log_of_an_open_database_is_given_back(folder: Path) -> None:
+async def test_the_log_of_an_open_database_is_given_back(sqlite_folder: Path) -> None:
     """Fault 18: a process that is open, and idle, keeps nobody from moving the WAL into the file."""
-    async with stepwell(folder / evidence.DATABASE) as here:
+    async with stepwell() as here:
         await (await here.runner.run(Late, **ME)).result(timeout=10)
         await asyncio.sleep(0.5)
-        with closing(sqlite3.connect(folder / evidence.DATABASE, timeout=5)) as connection:
+        with closing(sqlite3.connect(sqlite_folder / evidence.DATABASE, timeout=5)) as connection:
             connection.execute("CREATE TABLE filler (text TEXT)")
             connection.execute("INSERT INTO filler VALUES (?)", ("x" * 1_000_000,))
             connection.commit()

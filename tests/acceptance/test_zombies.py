@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ async def test_a_zombie_commits_nothing_and_works_again(
     nursery: Nursery, folder: Path, kind: type[Workflow[Any, Any, Any]], committed: bool
 ) -> None:
     """Faults 1, 4, 7, 11: the first process comes back while the second executes, or after it has committed."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=LEASE) as here:
+    async with stepwell(embedded_worker=False, lease_seconds=LEASE) as here:
         _user_table()
         first = worker(nursery, folder, "first", lease_seconds=LEASE)
         run_id = (await here.runner.run(kind, **ME)).workflow_id
@@ -77,8 +76,7 @@ async def _completes(here: Stepwell, run_id: str, child: Any) -> None:
 
 
 def _user_table() -> None:
-    with sqlite3.connect(evidence.folder() / evidence.DATABASE) as connection:
-        connection.execute("CREATE TABLE bookings (pid INTEGER)")
+    evidence.write("CREATE TABLE bookings (pid INTEGER)")
 
 
 def _effects(run_id: str) -> dict[str, list[Any]]:
@@ -109,7 +107,7 @@ async def test_a_run_that_was_cancelled_elsewhere_stays_cancelled(
     nursery: Nursery, folder: Path, kind: type[Workflow[Any, Any, Any]]
 ) -> None:
     """Faults 9, 11: the process that executes it is told, and what it still produces counts for nothing."""
-    async with stepwell(folder / evidence.DATABASE, embedded_worker=False, lease_seconds=5) as here:
+    async with stepwell(embedded_worker=False, lease_seconds=5) as here:
         busy = worker(nursery, folder, "busy", lease_seconds=5)
         await opened(busy)
         run_id = (await here.runner.run(kind, **ME)).workflow_id
