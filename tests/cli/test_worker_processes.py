@@ -190,6 +190,15 @@ def test_a_second_signal_ends_all_at_once_even_blocked_ones(fleet: Fleet) -> Non
     fleet.shell.until(lambda: all(map(gone, fleet.pids(supervisor))))
 
 
+def test_a_second_signal_ends_a_worker_whose_loop_is_blocked(fleet: Fleet) -> None:
+    worker = fleet.shell.worker()
+    fleet.queued("block")
+    fleet.shell.until(lambda: fleet.notes("block"))
+    # Two signals at the same moment would be one.
+    fleet.shell.until(lambda: worker.send_signal(signal.SIGTERM) or worker.poll() is not None)
+    assert ended(worker) == 128 + signal.SIGTERM
+
+
 def test_workers_whose_supervisor_is_killed_drain_by_themselves(fleet: Fleet) -> None:
     supervisor = fleet.started(2, STEPWELL_DRAIN_SECONDS="0.2")
     fleet.queued("long")
