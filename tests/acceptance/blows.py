@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 
-from acceptance.scene import USER, Scene, rest
+from acceptance.scene import DATABASE, USER, Scene, rest
 from servers.loop import LoopThread
+from servers.sql import Sql
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Blow(NamedTuple):
         return cls(*(chance.random() for _ in cls._fields))
 
 
+_FULL = "No space left on device"
 Strike = Callable[[Scene, Blow], None]
 
 
@@ -115,12 +117,26 @@ def _evict(scene: Scene) -> None:
 
 
 def fill(scene: Scene, blow: Blow) -> None:
-    """The server's disk is full for one to four seconds. It may break down over it."""
+    """The server's disk is full until it has felt it, and for up to three seconds more. It may break down over it."""
+    before = scene.server.log.read_text().count(_FULL)
     with scene.server.full():
-        rest(1.0 + 3.0 * blow.size)
+        scene.load.wait(lambda: scene.server.log.read_text().count(_FULL) > before, 30, "the disk is full")
+        rest(3.0 * blow.size)
     if not scene.server.running():
         scene.server.start()
     scene.server.wait_ready()
+    scene.goes_on()
+
+
+def hold(scene: Scene, blow: Blow) -> None:
+    """Somebody has locked the rows of up to 40 runs for one to four seconds."""
+    holder = Sql(scene.server.url(DATABASE))
+    holder.execute("BEGIN")
+    held = holder.read("SELECT id FROM stepwell_runs WHERE finished_at IS NULL LIMIT 40 FOR UPDATE SKIP LOCKED")
+    scene.load.watch(1.0 + 3.0 * blow.size)
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert held
     scene.goes_on()
 
 
@@ -140,6 +156,15 @@ def lose(scene: Scene, blow: Blow) -> None:
     proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
     proxy.drop()
     scene.load.watch(2.5 * scene.load.lease * blow.size)
+    proxy.reset()
+    proxy.passes()
+
+
+def deafen(scene: Scene, blow: Blow) -> None:
+    """What one process says to the server arrives, and the answers are lost: every commit of that moment is in doubt."""
+    proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
+    proxy.deafen()
+    scene.load.watch(0.05 + 0.75 * scene.load.lease * blow.size)
     proxy.reset()
     proxy.passes()
 

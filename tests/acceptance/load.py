@@ -112,8 +112,12 @@ class Load:
             "SELECT id, workflow_name, status, place, owner, ready_at, due_at, version, error FROM stepwell_runs"
             " WHERE finished_at IS NULL LIMIT 20"
         )
-        logs = [f"--- {role} (exit code {child.code})\n{child.tail()}" for role, child in self.cast.items()]
-        return "\n".join([*map(str, rows), *logs])
+        return "\n".join([*map(str, rows), self.logs()])
+
+    def logs(self) -> str:
+        """The end of what each process has logged."""
+        tails = [f"--- {role} (exit code {child.code})\n{child.tail()}" for role, child in self.cast.items()]
+        return "\n".join(tails)
 
     # -- the end ----------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class TcpProxy:
         self._serving: set[asyncio.Task[None] | None] = set()
         self._thread = LoopThread("proxy")
         self._passing = asyncio.Event()
+        self._answering = asyncio.Event()
         self._thread.call(self._listen())
 
     def passes(self) -> None:
@@ -46,6 +47,10 @@ class TcpProxy:
     def drop(self) -> None:
         """Nothing goes through, and nobody is told: a black hole. Connections stay open, and new ones get no answer."""
         self._thread.call(self._hold())
+
+    def deafen(self) -> None:
+        """What clients say goes through, and no answer comes back; connections stay open."""
+        self._thread.call(self._hold(answers=True))
 
     def reset(self, *, refuse: bool = False) -> None:
         """Open connections were reset (RST). With `refuse`, new ones are refused until `passes` or `delay`."""
@@ -70,13 +75,16 @@ class TcpProxy:
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
         self._passing.set()
+        self._answering.set()
 
     async def _pass(self, seconds: float) -> None:
         self._seconds = seconds
         await self._listen()
 
-    async def _hold(self) -> None:
-        self._passing.clear()
+    async def _hold(self, *, answers: bool = False) -> None:
+        self._answering.clear()
+        if not answers:
+            self._passing.clear()
 
     async def _reset(self, refuse: bool) -> None:
         if refuse and self._server is not None:
@@ -88,6 +96,7 @@ class TcpProxy:
     async def _end(self) -> None:
         await self._reset(True)
         self._passing.set()
+        self._answering.set()
         if serving := [task for task in self._serving if task is not None]:
             await asyncio.wait(serving)
 
@@ -114,8 +123,8 @@ class TcpProxy:
         ended = _abort
         try:
             async with asyncio.TaskGroup() as directions:
-                directions.create_task(self._carry(reader, back))
-                directions.create_task(self._carry(there, writer))
+                directions.create_task(self._carry(reader, back, self._passing))
+                directions.create_task(self._carry(there, writer, self._answering))
             ended = _close
         except* OSError:
             pass  # one side is gone, and so is the other
@@ -125,11 +134,11 @@ class TcpProxy:
                 self._open.discard(one)
                 ended(one)
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event) -> None:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_HELD)
         async with asyncio.TaskGroup() as both:
             both.create_task(self._take(source, under_way))
-            both.create_task(self._deliver(under_way, sink))
+            both.create_task(self._deliver(under_way, sink, passing))
 
     async def _take(self, source: asyncio.StreamReader, under_way: asyncio.Queue[tuple[float, bytes]]) -> None:
         clock = asyncio.get_running_loop()
@@ -137,13 +146,15 @@ class TcpProxy:
             await under_way.put((clock.time() + self._seconds, data))
         await under_way.put((clock.time() + self._seconds, b""))
 
-    async def _deliver(self, under_way: asyncio.Queue[tuple[float, bytes]], sink: asyncio.StreamWriter) -> None:
+    async def _deliver(
+        self, under_way: asyncio.Queue[tuple[float, bytes]], sink: asyncio.StreamWriter, passing: asyncio.Event
+    ) -> None:
         clock = asyncio.get_running_loop()
         while True:
             due, data = await under_way.get()
             if due > clock.time():
                 await asyncio.sleep(due - clock.time())
-            await self._passing.wait()
+            await passing.wait()
             if not data:
                 sink.write_eof()
                 return

@@ -271,6 +271,16 @@ def test_the_proxy_swallows_and_keeps_connections_open(proxy: TcpProxy, through:
     assert through.read("SELECT pg_backend_pid()") == backend
 
 
+def test_the_proxy_loses_answers(proxy: TcpProxy, through: Sql, numbers: Sql) -> None:
+    through.read("SELECT 1")
+    proxy.deafen()
+    with pytest.raises(TimeoutError):
+        through.execute("INSERT INTO numbers VALUES (1)")
+    assert numbers.read("SELECT n FROM numbers") == [(1,)]
+    proxy.passes()
+    assert through.read("SELECT n FROM numbers") == [(1,)]
+
+
 def test_the_proxy_resets_and_refuses(proxy: TcpProxy, through: Sql) -> None:
     through.read("SELECT 1")
     with socket.create_connection(("127.0.0.1", proxy.port)) as plain:

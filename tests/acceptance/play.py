@@ -1,0 +1,65 @@
+"""A scenario: load, one fault after another until enough was accepted, peace, and the count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+
+from acceptance.audit import Audit
+from acceptance.blows import Blow, Strike
+from acceptance.load import accepted, spread
+from acceptance.scene import ROLES, Scene
+from acceptance.seed import seed
+
+FEW = 4
+"""Faults that happen at least; each kind of them once."""
+LIMIT = 1200.0
+"""Seconds for a scenario's load, whatever the machine."""
+INEXACT = 0.1
+"""Seconds by which clocks may differ although each follows the server's."""
+
+
+def endure(scene: Scene, strikes: Sequence[Strike], runs: int, say: Callable[[str], object]) -> None:
+    """The scenario was played, nothing was lost and nothing doubled, and take-overs came within two leases."""
+    number = seed()
+    say(f"\nSTEPWELL_TEST_SEED={number} STEPWELL_TEST_RUNS={runs}\n")
+    happened = _play(scene, strikes, runs, Random(number))
+    result = _report(scene, happened)
+    say(result.table() + "\n")
+    assert not result.broken, f"seed {number}: {result.broken}\n{scene.load.logs()}"
+    assert max(scene.load.takeovers, default=0.0) < 2 * scene.load.lease, sorted(scene.load.takeovers)[-5:]
+
+
+def _play(scene: Scene, strikes: Sequence[Strike], runs: int, chance: Random) -> dict[str, int]:
+    """How often each fault has happened until so many runs were accepted. Everything has ended."""
+    happened = {strike.__name__: 0 for strike in strikes}
+    for role in ROLES:
+        scene.load.start(role)
+    scene.load.wait(lambda: accepted() > min(50, runs // 4), 60, "runs are accepted")
+    deadline = time.monotonic() + LIMIT
+    for strike in _in_rounds(strikes, chance):
+        if accepted() >= runs and sum(happened.values()) >= FEW and all(happened.values()):
+            break
+        assert time.monotonic() < deadline, f"{accepted()} of {runs} runs were accepted within {LIMIT:g} s: {happened}"
+        blow = Blow.drawn(chance)
+        scene.load.watch(0.3 + 1.7 * blow.gap)
+        strike(scene, blow)
+        happened[strike.__name__] += 1
+    scene.load.finish()
+    return happened
+
+
+def _in_rounds(strikes: Sequence[Strike], chance: Random) -> Iterator[Strike]:
+    """Without end: each of them, in an order by chance, and again."""
+    while True:
+        yield from chance.sample(strikes, len(strikes))
+
+
+def _report(scene: Scene, happened: Mapping[str, int]) -> Audit:
+    """The count, with the faults that happened."""
+    result = scene.load.count(inexact=INEXACT)
+    faults = {f"faults: {name}": count for name, count in happened.items()}
+    again = spread("seconds until work went on", scene.resumes) if scene.resumes else {}
+    result.figures = {**faults, **result.figures, **again}
+    return result
