@@ -104,11 +104,20 @@ class _Kept(Settings):
 
 
 @pytest.fixture
-def harness_on(database_url: str) -> Callable[..., Harness]:
-    """`harness_on(classes, **settings)`: the same with a clock that only the test moves."""
+def harness_of(database_url: str) -> Callable[..., Harness]:
+    """`harness_of(apps, **settings)`: a Stepwell on the database with a clock that only the test moves."""
+
+    def made(apps: Sequence[App], **settings: Any) -> Harness:
+        return Harness(apps, settings=_Kept(_env_file=None, **{"database_url": database_url, **settings}))
+
+    return made
+
+
+@pytest.fixture
+def harness_on(harness_of: Callable[..., Harness]) -> Callable[..., Harness]:
+    """`harness_on(classes, **settings)`: the same of an app `shop`."""
 
     def made(classes: Sequence[type[Workflow[Any, Any, Any]]], **settings: Any) -> Harness:
-        kept = _Kept(_env_file=None, **{"database_url": database_url, **settings})
-        return Harness([App("shop", workflows=classes)], settings=kept)
+        return harness_of([App("shop", workflows=classes)], **settings)
 
     return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,11 +14,11 @@ from stepwell import App, Settings, Stepwell
 
 
 @pytest.fixture
-def stepwell_of(tmp_path: Path) -> Callable[..., Stepwell]:
-    """`stepwell_of(app, ..., **settings)`: not yet open, always on the same file."""
+def stepwell_of(database_url: str) -> Callable[..., Stepwell]:
+    """`stepwell_of(app, ..., **settings)`: not yet open, always on the same database."""
 
     def made(*apps: App, clock: Any = None, embedded_worker: bool = True, **settings: Any) -> Stepwell:
-        given = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/http.db", drain_seconds=0, **settings)
+        given = Settings(_env_file=None, database_url=database_url, drain_seconds=0, **settings)
         return Stepwell(apps, settings=given, clock=clock, embedded_worker=embedded_worker)
 
     return made

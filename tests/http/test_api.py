@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -251,7 +252,7 @@ async def test_health(stepwell_of: StepwellOf, client_of: ClientOf, monkeypatch:
             assert (answer.status_code, answer.json()["faults"]) == (503, ["the database can't be read"])
             assert (await client.get("/api/v1/health/live")).status_code == 200
         stepwell.process._duties[0].cancel()
-        await client.get("/api/v1/health")
+        await asyncio.wait(stepwell.process._duties[:1], timeout=5)
         answer = await client.get("/api/v1/health")
         assert (answer.status_code, answer.json()["faults"]) == (503, ["a duty of this process has ended"])
 

@@ -70,7 +70,7 @@ async def payments(stepwell: Stepwell) -> list[Run]:
 
 async def rows(stepwell: Stepwell, sql: str) -> list[Any]:
     assert stepwell.process is not None
-    return await stepwell.process.store.read(lambda given: [tuple(row) for row in given.exec_driver_sql(sql)])
+    return await stepwell.process.store.read(lambda tx: [tuple(row) for row in tx.rows(sql)])
 
 
 # -- who is believed --------------------------------------------------------------------------------------------------

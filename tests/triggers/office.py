@@ -1,4 +1,4 @@
-"""A program for tests with real processes: `office.py FOLDER ROLE [PORT]`. Works until its standard input ends."""
+"""A program for tests with real processes: `office.py URL ROLE [PORT]`. Works until its standard input ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from stepwell import END, App, Settings, Stepwell, Tick, WebhookEvent, Workflow, WorkflowRunner, transition
@@ -23,8 +22,8 @@ class Note(Workflow[dict[str, Any], None, None]):
     async def note(self) -> None: ...
 
 
-def settings(folder: Path) -> Settings:
-    return Settings(_env_file=None, database_url=f"sqlite:///{folder}/office.db", lease_seconds=1, drain_seconds=2)
+def settings(url: str) -> Settings:
+    return Settings(_env_file=None, database_url=url, lease_seconds=1, drain_seconds=2)
 
 
 def die(*_: object, **__: object) -> None:
@@ -74,7 +73,7 @@ def serve(stepwell: Stepwell, port: int) -> None:
 
 
 if __name__ == "__main__":
-    opened = Stepwell([made(sys.argv[2])], settings=settings(Path(sys.argv[1])))
+    opened = Stepwell([made(sys.argv[2])], settings=settings(sys.argv[1]))
     if len(sys.argv) > 3:
         serve(opened, int(sys.argv[3]))
     else:

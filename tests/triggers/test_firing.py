@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -63,7 +62,7 @@ async def reports(runner: WorkflowRunner) -> list[Run]:
 
 async def ticks(stepwell: Stepwell, app: str, name: str) -> list[schedules.TickRow]:
     assert stepwell.process is not None
-    return await stepwell.process.store.read(lambda given: schedules.ticks_of(given, app, name)[::-1])
+    return await stepwell.process.store.read(lambda tx: schedules.ticks_of(tx, app, name)[::-1])
 
 
 def hourly(handler: Callable[..., Any], **options: Any) -> App:
@@ -73,12 +72,12 @@ def hourly(handler: Callable[..., Any], **options: Any) -> App:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Callable[..., Any]:
-    """`async with opened(app, clock) as stepwell`: always on the same file."""
+def opened(database_url: str) -> Callable[..., Any]:
+    """`async with opened(app, clock) as stepwell`: always on the same database."""
 
     @asynccontextmanager
     async def open_(app: App, clock: VirtualClock, **options: Any) -> AsyncIterator[Stepwell]:
-        settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/one.db", drain_seconds=0)
+        settings = Settings(_env_file=None, database_url=database_url, drain_seconds=0)
         async with Stepwell([app], settings=settings, clock=clock, **options) as stepwell:
             yield stepwell
 
@@ -92,9 +91,9 @@ async def settled(stepwell: Stepwell) -> None:
     async with asyncio.timeout(5):
         while True:
             busy = await process.store.read(
-                lambda given: given.exec_driver_sql(
+                lambda tx: tx.scalar(
                     "SELECT count(*) FROM stepwell_runs WHERE owner IS NOT NULL OR ready_at IS NOT NULL"
-                ).scalar()
+                )
             )
             if not busy:
                 return
@@ -110,7 +109,7 @@ class Heard(Workflow[dict[str, Any], None, str], on=Event("office.opened")):
 # -- what a handler gets ----------------------------------------------------------------------------------------------
 
 
-async def test_a_handler_gets_its_tick_and_a_runner_and_stays_out_of_lists() -> None:
+async def test_a_handler_gets_its_tick_and_a_runner_and_stays_out_of_lists(harness_of: Callable[..., Harness]) -> None:
     seen: list[Tick] = []
     app = App("office", workflows=[Report])
 
@@ -119,7 +118,7 @@ async def test_a_handler_gets_its_tick_and_a_runner_and_stays_out_of_lists() -> 
         seen.append(tick)
         await runner.run(Report, {"name": str(tick.scheduled_at.date())}, app_name="office", user_id="u1")
 
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
         await harness.advance(timedelta(days=2))
         assert [str(tick.scheduled_at) for tick in seen] == ["2026-01-05 09:00:00+01:00", "2026-01-06 09:00:00+01:00"]
         assert [tick.fired_at for tick in seen] == [tick.scheduled_at for tick in seen]
@@ -127,11 +126,11 @@ async def test_a_handler_gets_its_tick_and_a_runner_and_stays_out_of_lists() -> 
         assert [run.result for run in (await harness.runner.list()).items] == ["2026-01-06", "2026-01-05"]
 
 
-async def test_a_plain_function_runs_in_a_thread_with_a_blocking_runner() -> None:
+async def test_a_plain_function_runs_in_a_thread_with_a_blocking_runner(harness_of: Callable[..., Harness]) -> None:
     def write(runner: Any, tick: Tick) -> None:
         runner.run(Report, {"name": tick.schedule}, app_name="office", user_id="u1")
 
-    async with Harness(apps=[hourly(write)]) as harness:
+    async with harness_of([hourly(write)]) as harness:
         await harness.advance(HOUR)
         assert [run.result for run in await reports(harness.runner)] == ["write"]
 
@@ -140,7 +139,7 @@ def the_name() -> Iterator[str]:
     yield "injected"
 
 
-async def test_further_parameters_are_injected() -> None:
+async def test_further_parameters_are_injected(harness_of: Callable[..., Harness]) -> None:
     async def write(
         name: Annotated[str, Depends(the_name)], tick: Tick, anything: WorkflowRunner, spare: int = 1
     ) -> None:
@@ -151,15 +150,15 @@ async def test_further_parameters_are_injected() -> None:
 
     app = hourly(write)
     app.cron("0 * * * *")(write_too)
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
         await harness.advance(HOUR)
         assert [run.result for run in await reports(harness.runner)] == ["injected"] * 2
 
 
-async def test_a_schedule_starts_its_workflow_with_its_args_for_its_user() -> None:
+async def test_a_schedule_starts_its_workflow_with_its_args_for_its_user(harness_of: Callable[..., Harness]) -> None:
     app = App("office", workflows=[Report])
     app.schedule("nightly", workflow="report", args={"name": "n"}, user_id="u7", every=timedelta(hours=6))
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
         await harness.advance(timedelta(days=1))
         found = await reports(harness.runner)
         assert [run.created_at.hour for run in found] == [6, 12, 18, 0]
@@ -180,7 +179,9 @@ class Dating(Workflow[Dated, None, str]):
         return self.args.id
 
 
-async def test_a_handler_that_fails_is_tried_again_and_starts_nothing_twice(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_handler_that_fails_is_tried_again_and_starts_nothing_twice(
+    caplog: pytest.LogCaptureFixture, harness_of: Callable[..., Harness]
+) -> None:
     attempts: list[datetime] = []
     app = App("office", workflows=[Report, Dating])
 
@@ -200,7 +201,7 @@ async def test_a_handler_that_fails_is_tried_again_and_starts_nothing_twice(capl
         if len(attempts) < 4:
             raise RuntimeError("not yet")
 
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
         await harness.advance(HOUR + timedelta(minutes=1))
         assert attempts == [datetime(2026, 1, 5, 1, tzinfo=UTC)] * 4
         found = Counter(run.result for run in await reports(harness.runner))
@@ -209,7 +210,7 @@ async def test_a_handler_that_fails_is_tried_again_and_starts_nothing_twice(capl
     assert caplog.text.count("the handler of tick:office:write:2026-01-05T01:00:00+00:00 failed") == 3
 
 
-async def test_a_signal_and_an_event_of_a_handler_count_once() -> None:
+async def test_a_signal_and_an_event_of_a_handler_count_once(harness_of: Callable[..., Harness]) -> None:
     tries = []
     app = App("office", workflows=[Ask, Heard])
 
@@ -222,7 +223,7 @@ async def test_a_signal_and_an_event_of_a_handler_count_once() -> None:
         if len(tries) == 1:
             raise RuntimeError("once more")
 
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
         await harness.runner.run(Ask, app_name="office", user_id="u1")
         await harness.advance(HOUR + timedelta(minutes=1))
         assert len(tries) == 2
@@ -313,10 +314,12 @@ async def test_a_process_without_a_worker_fires_nothing(opened: Any) -> None:
 
 
 @pytest.mark.parametrize(("overlap", "while_busy", "afterwards"), [("skip", 1, 2), ("allow", 3, 4), ("queue", 1, 2)])
-async def test_overlap(overlap: Any, while_busy: int, afterwards: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_overlap(
+    overlap: Any, while_busy: int, afterwards: int, caplog: pytest.LogCaptureFixture, harness_of: Callable[..., Harness]
+) -> None:
     app = App("office", workflows=[Ask])
     app.schedule("ask", workflow=Ask, every=HOUR, overlap=overlap)
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
 
         async def asked() -> list[Run]:
             return list((await harness.runner.list(workflow=Ask)).items)
@@ -338,10 +341,10 @@ async def test_overlap(overlap: Any, while_busy: int, afterwards: int, caplog: p
     assert ("skips 1 ticks: overlap='skip'" in caplog.text) == (overlap == "skip")
 
 
-async def test_a_paused_schedule_fires_nothing_and_catches_nothing_up() -> None:
+async def test_a_paused_schedule_fires_nothing_and_catches_nothing_up(harness_of: Callable[..., Harness]) -> None:
     app = App("office", workflows=[Report])
     app.schedule("report", workflow=Report, args={"name": "r"}, every=HOUR, misfire="all")
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
         assert harness.stepwell.process is not None
         own = harness.stepwell.process.scheduler
         await own.pause("office", "report")
@@ -397,7 +400,7 @@ async def test_old_ticks_go_with_the_runs_of_their_handlers(opened: Any) -> None
         kept = [await ticks(stepwell, "office", name) for name in ("quiet", "report")]
         assert [len(found) for found in kept] >= [1, 1]
         internal = await stepwell.process.store.read(
-            lambda given: given.exec_driver_sql("SELECT count(*) FROM stepwell_runs WHERE internal=1").scalar()
+            lambda tx: tx.scalar("SELECT count(*) FROM stepwell_runs WHERE internal=1")
         )
         assert internal == len(kept[0])
         assert len(await reports(stepwell.runner)) >= 3  # runs of users are theirs to delete

@@ -167,9 +167,9 @@ def test_what_a_schedule_starts_is_checked_when_it_is_declared(given: dict[str, 
 # -- where it is declared ---------------------------------------------------------------------------------------------
 
 
-async def test_triggers_may_be_declared_after_the_composition_root(tmp_path: Path) -> None:
+async def test_triggers_may_be_declared_after_the_composition_root(database_url: str) -> None:
     app = App("office", workflows=[Report])
-    stepwell = Stepwell([app], settings=Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/a.db"))
+    stepwell = Stepwell([app], settings=Settings(_env_file=None, database_url=database_url))
     app.cron("@daily")(by_name)
     app.webhook("/in", verify=SIGNED)(of_a_webhook)
     async with stepwell:
@@ -193,7 +193,7 @@ def test_two_webhooks_at_one_path_are_refused(tmp_path: Path) -> None:
         Stepwell(apps, settings=settings)
 
 
-async def test_handlers_of_one_name_in_two_apps_are_two() -> None:
+async def test_handlers_of_one_name_in_two_apps_are_two(harness_of: Callable[..., Harness]) -> None:
     seen: list[str] = []
 
     def made(name: str) -> App:
@@ -204,13 +204,13 @@ async def test_handlers_of_one_name_in_two_apps_are_two() -> None:
         app.cron("@hourly")(note)
         return app
 
-    async with Harness(apps=[made("one"), made("two")]) as harness:
+    async with harness_of([made("one"), made("two")]) as harness:
         await harness.advance(timedelta(hours=1))
     assert sorted(seen) == ["one", "two"]
 
 
-async def test_nobody_gets_a_runner_without_restriction() -> None:
-    async with Harness(apps=[App("office")]) as harness:
+async def test_nobody_gets_a_runner_without_restriction(harness_of: Callable[..., Harness]) -> None:
+    async with harness_of([App("office")]) as harness:
         for nobody in (None, "", 7):
             with pytest.raises(InvalidArgs, match="give a text"):
                 harness.runner.as_user(nobody)  # type: ignore[arg-type]
@@ -252,7 +252,7 @@ def test_another_call_has_another_key(other: tuple[Any, ...]) -> None:
     assert keys(("run", "office", "u1", {})) != keys(other)
 
 
-async def test_injection_that_closes_itself() -> None:
+async def test_injection_that_closes_itself(harness_of: Callable[..., Harness]) -> None:
     seen: list[str] = []
 
     async def resource() -> AsyncIterator[str]:
@@ -266,6 +266,6 @@ async def test_injection_that_closes_itself() -> None:
         seen.append(name)
 
     app.cron("@hourly")(use)
-    async with Harness(apps=[app]) as harness:
+    async with harness_of([app]) as harness:
         await harness.advance(timedelta(hours=1))
     assert seen == ["open", "r", "closed"]

@@ -1,4 +1,4 @@
-"""Real processes on one file, and really killed ones. Faults 8 and 13 of the architecture."""
+"""Real processes on one database, and really killed ones. Faults 8 and 13 of the architecture."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ SECOND = 1_000_000
 
 
 @pytest.fixture
-async def spawn(tmp_path: Path) -> AsyncIterator[Spawn]:
+async def spawn(database_url: str) -> AsyncIterator[Spawn]:
     """`await spawn(role, port)`: a process of the program, killed at the latest when the test ends."""
     running: list[Child] = []
 
     async def start(role: str = "works", *port: str) -> Child:
         pipe = asyncio.subprocess.PIPE
-        arguments = (str(PROGRAM), str(tmp_path), role, *port)
+        arguments = (str(PROGRAM), database_url, role, *port)
         child = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=pipe, stdout=pipe)
         running.append(child)
         if not port:
@@ -61,14 +61,14 @@ async def killed(child: Child) -> None:
         assert await child.wait() == -9
 
 
-def looking(tmp_path: Path) -> Stepwell:
-    """A Stepwell on the same file that executes nothing."""
-    return Stepwell([office.made()], settings=office.settings(tmp_path), embedded_worker=False)
+def looking(url: str) -> Stepwell:
+    """A Stepwell on the same database that executes nothing."""
+    return Stepwell([office.made()], settings=office.settings(url), embedded_worker=False)
 
 
 async def ticks(stepwell: Stepwell, name: str) -> list[schedules.TickRow]:
     assert stepwell.process is not None
-    return await stepwell.process.store.read(lambda given: schedules.ticks_of(given, "office", name)[::-1])
+    return await stepwell.process.store.read(lambda tx: schedules.ticks_of(tx, "office", name)[::-1])
 
 
 async def runs(stepwell: Stepwell, user_id: str) -> list[Run]:
@@ -80,9 +80,9 @@ def assert_no_gaps(found: list[schedules.TickRow]) -> None:
     assert moments == list(range(moments[0], moments[0] + len(moments)))
 
 
-async def test_fault_13_two_processes_fire_each_tick_once(spawn: Spawn, tmp_path: Path) -> None:
+async def test_fault_13_two_processes_fire_each_tick_once(spawn: Spawn, database_url: str) -> None:
     children = await asyncio.gather(spawn(), spawn())
-    async with looking(tmp_path) as stepwell:
+    async with looking(database_url) as stepwell:
         async with asyncio.timeout(30):
             while len(await ticks(stepwell, "handled")) < 4:
                 await asyncio.sleep(0.1)
@@ -97,9 +97,11 @@ async def test_fault_13_two_processes_fire_each_tick_once(spawn: Spawn, tmp_path
 
 
 @pytest.mark.parametrize("role", ["dies before the handler", "dies in the handler"])
-async def test_fault_13_kill_9_loses_no_tick_and_starts_nothing_twice(role: str, spawn: Spawn, tmp_path: Path) -> None:
+async def test_fault_13_kill_9_loses_no_tick_and_starts_nothing_twice(
+    role: str, spawn: Spawn, database_url: str
+) -> None:
     await killed(await spawn(role))
-    async with looking(tmp_path) as stepwell:
+    async with looking(database_url) as stepwell:
         [first] = await ticks(stepwell, "handled")
         before = await runs(stepwell, "handler")
         assert len(before) == (role == "dies in the handler")
@@ -122,7 +124,7 @@ def second_of(run: Run) -> int:
     return int(datetime.fromisoformat(run.args["at"]).timestamp())
 
 
-async def test_fault_8_kill_9_in_a_webhook_starts_nothing_twice(spawn: Spawn, tmp_path: Path) -> None:
+async def test_fault_8_kill_9_in_a_webhook_starts_nothing_twice(spawn: Spawn, database_url: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -140,7 +142,7 @@ async def test_fault_8_kill_9_in_a_webhook_starts_nothing_twice(spawn: Spawn, tm
         await killed(dying)
         await up(client, await spawn("works", port))
         assert [await deliver(client), await deliver(client)] == [200, 200]
-    async with looking(tmp_path) as stepwell:
+    async with looking(database_url) as stepwell:
         assert sorted(run.args["name"] for run in await runs(stepwell, "webhook")) == ["a", "b"]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DatabaseError
 
+from backends import Database
 from stepwell import END, Stepwell, Workflow, transition
 from stepwell.process import Process
 from stepwell.store import workers
@@ -65,7 +66,7 @@ async def test_the_heart_survives_whatever_a_beat_raises(
     real = workers.beat
 
     def broken(*_: Any) -> bool:
-        raise sqlite3.DatabaseError("database disk image is malformed")
+        raise DatabaseError("UPDATE stepwell_workers", None, OSError("Input/output error"))
 
     async with stepwell_on([Quick], lease_seconds=LEASE) as stepwell:
         heart = process_of(stepwell).heart
@@ -90,17 +91,14 @@ async def test_a_heart_that_has_stopped_is_told(stepwell_on: StepwellOn) -> None
         assert await stepwell.faults() == ["the heartbeat of this process has stopped"]
 
 
-async def test_a_lapse_is_noticed_when_the_lease_is_over(stepwell_on: StepwellOn) -> None:
+async def test_a_lapse_is_noticed_when_the_lease_is_over(stepwell_on: StepwellOn, database: Database) -> None:
     async with stepwell_on([Long], lease_seconds=1.5) as stepwell:
         heart = process_of(stepwell).heart
         await stepwell.runner.run(Long, **ME)
         await until(lambda: began and heart.beats)
-        other = sqlite3.connect(process_of(stepwell).store.path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        await until(lambda: stopped)
-        late = stopped[0] - heart._last_beat - 1.5
-        other.execute("ROLLBACK")
-        other.close()
+        with database.locked():
+            await until(lambda: stopped)
+            late = stopped[0] - heart._last_beat - 1.5
         assert 0 <= late < 0.25
 
 
@@ -137,7 +135,7 @@ async def test_a_process_that_was_declared_dead_registers_once(
 ) -> None:
     async with stepwell_on([Quick], lease_seconds=LEASE) as stepwell:
         process = process_of(stepwell)
-        await process.store.writer.call(lambda given: workers.remove(given, process.worker_id))
+        await process.store.writer.call(lambda tx: workers.remove(tx, process.worker_id))
         process._on_removed()
         process._on_removed()
         assert process._registering is not None
