@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from psutil import Process
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from servers.databases import Databases
+from servers.postgres import Postgres
 from servers.sql import Sql
 from stepwell.settings import Settings
 from stepwell.store import revision
@@ -115,9 +117,15 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
+        with self.holding(f"LOCK TABLE {', '.join(metadata.tables)} IN EXCLUSIVE MODE"):
+            yield
+
+    @contextmanager
+    def holding(self, sql: str, *parameters: Any) -> Iterator[None]:
+        """Inside, the locks that the statement takes are held by a transaction of its own, which is rolled back."""
         with closing(Sql(self.url)) as other:
             other.execute("BEGIN")
-            other.execute(f"LOCK TABLE {', '.join(metadata.tables)} IN EXCLUSIVE MODE")
+            other.execute(_numbered(sql), *parameters)
             yield
             other.execute("ROLLBACK")
 
@@ -150,6 +158,18 @@ def postgres_database(databases: Databases) -> Iterator[PostgresDatabase]:
     finally:
         database.close()
         databases.give_back(database.url)
+
+
+@contextmanager
+def empty_database_of(server: Postgres) -> Iterator[PostgresDatabase]:
+    """A database with nothing in it."""
+    name = f"empty_{uuid4().hex[:12]}"
+    database = PostgresDatabase(server.create_database(name))
+    try:
+        yield database
+    finally:
+        database.close()
+        server.drop_database(name)
 
 
 def _numbered(sql: str) -> str:

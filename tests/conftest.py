@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from backends import Database, PostgresDatabase, SqliteFile, migrate, postgres_database, sqlite_file
+from backends import (
+    Database,
+    PostgresDatabase,
+    SqliteFile,
+    empty_database_of,
+    migrate,
+    postgres_database,
+    sqlite_file,
+)
 from commits import Commits, SqliteCommits, postgres_commits
 from servers.databases import Databases
 from servers.fixtures import postgres_server, valkey_server  # noqa: F401
@@ -45,6 +53,26 @@ def postgres_database_(databases: Databases) -> Iterator[PostgresDatabase]:
     """For what concerns PostgreSQL only."""
     with postgres_database(databases) as made:
         yield made
+
+
+@pytest.fixture
+def empty_sqlite(tmp_path: Path) -> SqliteFile:
+    """A file that isn't there yet."""
+    return SqliteFile(f"sqlite:///{tmp_path}/empty.db")
+
+
+@pytest.fixture
+def empty_postgres(postgres_server: Postgres) -> Iterator[PostgresDatabase]:  # noqa: F811
+    """A database without tables."""
+    with empty_database_of(postgres_server) as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database(request: pytest.FixtureRequest) -> Database:
+    """A database on which Stepwell was never."""
+    found: Database = request.getfixturevalue(f"empty_{request.param}")
+    return found
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

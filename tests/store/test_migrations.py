@@ -2,37 +2,114 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import pytest
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 
+from backends import Database, PostgresDatabase, Row, SqliteFile, empty_database_of, migrate
+from servers.postgres import Postgres
 from stepwell.engine.commit import Listener
 from stepwell.engine.run import HistoryRow, Run, SignalRow, StepRow
-from stepwell.store import tables
+from stepwell.settings import Settings
+from stepwell.store import postgres_schema, tables
 from stepwell.store.base import DocumentRow, WorkspaceRow
-from stepwell.store.migrate import VERSION_TABLE, current, upgrade
-from stepwell.store.sqlite import writer_engine
+from stepwell.store.migrate import VERSION_TABLE
 from stepwell.store.workers import WorkerRow
 
+PROCESSES = 8
 
-def schema(connection: Connection) -> dict[str, str]:
-    """Name to SQL of everything in the database, in one spelling, without Alembic's own table."""
-    found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return {name: re.sub(r"\s+", " ", sql) for name, sql in found if name != VERSION_TABLE}
+STRUCTURE = f"""
+SELECT c.relname::text, c.relkind::text, c.reloptions::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
+       a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attnum::int, a.attcollation::regcollation::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE n.nspname = current_schema() AND c.relname NOT LIKE '{VERSION_TABLE}%' ORDER BY 1, 8
+"""
+INDEXES = f"""
+SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename <> '{VERSION_TABLE}' ORDER BY 1
+"""
+CONSTRAINTS = f"""
+SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(k.oid) FROM pg_constraint k
+JOIN pg_namespace n ON n.oid = k.connamespace
+WHERE n.nspname = current_schema() AND conrelid <> '{VERSION_TABLE}'::regclass ORDER BY 1, 2
+"""
 
 
-def test_migrating_makes_the_tables_that_the_code_expects(tmp_path: Path) -> None:
-    with writer_engine(str(tmp_path / "migrated.db"), 1.0).connect() as migrated:
-        revision = upgrade(migrated)
-        assert upgrade(migrated) == revision, "a second time changes nothing"
-        with migrated.begin():
-            assert current(migrated) == revision
-            found = schema(migrated)
-    with writer_engine(str(tmp_path / "created.db"), 1.0).connect() as created, created.begin():
-        tables.metadata.create_all(created)
-        assert found == schema(created)
+def structure(database: Database) -> list[Row]:
+    """Tables, columns, indexes, constraints and storage options, in one spelling, without Alembic's own table."""
+    if database.kind == "postgres":
+        return [*database.read(STRUCTURE), *database.read(INDEXES), *database.read(CONSTRAINTS)]
+    found = database.read("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return sorted((name, re.sub(r"\s+", " ", sql)) for name, sql in found if name != VERSION_TABLE)
+
+
+@pytest.fixture
+def created(request: pytest.FixtureRequest, empty_database: Database, tmp_path: Path) -> Iterator[Database]:
+    """Another empty database of the same kind."""
+    if empty_database.kind == "sqlite":
+        yield SqliteFile(f"sqlite:///{tmp_path}/created.db")
+        return
+    server: Postgres = request.getfixturevalue("postgres_server")
+    with empty_database_of(server) as made:
+        made.execute(f"CREATE TABLE {VERSION_TABLE} (n INTEGER)")
+        yield made
+
+
+async def test_migrating_makes_the_tables_that_the_code_expects(empty_database: Database, created: Database) -> None:
+    await asyncio.to_thread(migrate, empty_database.url)
+    found = structure(empty_database)
+    revision = empty_database.read(f"SELECT version_num FROM {VERSION_TABLE}")
+    await asyncio.to_thread(migrate, empty_database.url)
+    assert structure(empty_database) == found, "a second time changes nothing"
+    assert empty_database.read(f"SELECT version_num FROM {VERSION_TABLE}") == revision
+    engine = created.engine()
+    async with engine.begin() as connection:
+        await connection.run_sync(tables.metadata.create_all)
+    await engine.dispose()
+    assert len(found) > len(tables.metadata.tables)
+    assert structure(created) == found
+
+
+@pytest.mark.parametrize("schema", [None, 'Odd "schema"; DROP TABLE x --'], ids=["public", "odd"])
+async def test_any_number_of_processes_may_migrate_at_once(
+    empty_postgres: PostgresDatabase, schema: str | None
+) -> None:
+    program = "import sys; from stepwell import Settings; from stepwell.store import revision;"
+    program += "print(revision.upgrade(Settings(_env_file=None, database_url=sys.argv[1], database_schema=sys.argv[2] or None)))"
+    arguments = ("-c", program, empty_postgres.url, schema or "")
+    pipe = asyncio.subprocess.PIPE
+    children = await asyncio.gather(
+        *(
+            asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=pipe, stderr=pipe)
+            for _ in range(PROCESSES)
+        )
+    )
+    said = await asyncio.gather(*(child.communicate() for child in children))
+    assert [child.returncode for child in children] == [0] * PROCESSES, said
+    assert len({out for out, _ in said}) == 1
+    found = empty_postgres.read(
+        "SELECT schemaname::text, count(*) FROM pg_tables WHERE tablename LIKE 'stepwell%' GROUP BY 1"
+    )
+    assert found == [(schema or "public", len(tables.metadata.tables) + 1)]
+
+
+async def test_who_migrates_waits_for_another_however_long_that_takes(empty_postgres: PostgresDatabase) -> None:
+    """Longer than any statement of a worker may take: making an index does."""
+    settings = Settings(_env_file=None, database_url=empty_postgres.url, lease_seconds=0.1)
+    statement_seconds = 1.0
+    waits: Any = None
+    with empty_postgres.holding("SELECT pg_advisory_xact_lock(?)", crc32(b"stepwell migrations None")):
+        waits = asyncio.ensure_future(postgres_schema.upgrade(settings))
+        done, _ = await asyncio.wait([waits], timeout=statement_seconds + 0.5)
+        assert not done, waits.exception()
+    assert await asyncio.wait_for(waits, 10) == empty_postgres.read(f"SELECT version_num FROM {VERSION_TABLE}")[0][0]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +124,7 @@ def test_migrating_makes_the_tables_that_the_code_expects(tmp_path: Path) -> Non
         (tables.workers, WorkerRow),
         (tables.listeners, Listener),
     ],
+    ids=str,
 )
 def test_columns_stand_in_the_order_of_the_rows(table: Table, row: type[tuple[object, ...]]) -> None:
     assert [column.name for column in table.columns] == list(row._fields)  # type: ignore[attr-defined]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from backends import SqliteFile
-from conformance.test_callers_transaction import VERBS, Ask, Order
-from conformance.support import ME, StepwellOn
 from sqlalchemy import event
 
+from backends import SqliteFile
+from conformance.support import ME, StepwellOn
+from conformance.test_callers_transaction import VERBS, Ask, Order
 
-async def test_the_first_statement_is_a_write(stepwell_on: StepwellOn, sqlite_database: SqliteFile
-) -> None:
+
+async def test_the_first_statement_is_a_write(stepwell_on: StepwellOn, sqlite_database: SqliteFile) -> None:
     engine = sqlite_database.engine()
     async with stepwell_on([Order, Ask], database_url=sqlite_database.url) as stepwell:
         parked = await stepwell.runner.run_sync(Ask, **ME)
