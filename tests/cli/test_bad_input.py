@@ -8,10 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from servers.fixtures import postgres_server, valkey_server  # noqa: F401 - fixtures
+from backends import PostgresDatabase
 from servers.ports import free_port
-from servers.postgres import Postgres
-from servers.sql import Sql
 from servers.valkey import Valkey
 from stepwell import queue
 from stepwell.store import postgres_schema
@@ -21,35 +19,25 @@ from .conftest import Done, Shell
 WORKER = ("worker", "shop:stepwell")
 
 
-class Database:
-    """An empty database of the test's own."""
+@pytest.fixture
+def database(stepwell: Shell, empty_postgres: PostgresDatabase) -> PostgresDatabase:
+    """An empty database on PostgreSQL, which is that of the command line."""
+    stepwell.env["STEPWELL_DATABASE_URL"] = empty_postgres.url
+    return empty_postgres
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.sql = Sql(url)
 
-    def by(self, user: str) -> str:
-        """Its URL for another user."""
-        return self.url.replace("//postgres@", f"//{user}@")
+def by(user: str, database: PostgresDatabase) -> str:
+    """The database's URL for another user."""
+    return database.url.replace("//postgres@", f"//{user}@")
 
 
 @pytest.fixture
-def database(postgres_server: Postgres, stepwell: Shell) -> Iterator[Database]:  # noqa: F811
-    name = f"cli_{uuid4().hex[:12]}"
-    database = Database(postgres_server.create_database(name))
-    stepwell.env["STEPWELL_DATABASE_URL"] = database.url
-    yield database
-    database.sql.close()
-    postgres_server.drop_database(name)
-
-
-@pytest.fixture
-def user(database: Database) -> Iterator[str]:
+def user(database: PostgresDatabase) -> Iterator[str]:
     """Somebody who may connect, and nothing else."""
     name = f"user_{uuid4().hex[:12]}"
-    database.sql.execute(f"CREATE ROLE {name} LOGIN")
+    database.execute(f"CREATE ROLE {name} LOGIN")
     yield name
-    database.sql.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+    database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 def refused(done: Done, *said: str) -> None:
@@ -60,33 +48,33 @@ def refused(done: Done, *said: str) -> None:
     assert [text for text in said if text not in line] == [], line
 
 
-def test_the_schema_is_made_and_named(stepwell: Shell, database: Database) -> None:
+def test_the_schema_is_made_and_named(stepwell: Shell, database: PostgresDatabase) -> None:
     assert stepwell("db", "current").stdout.strip() == "none"
     upgraded = stepwell("db", "upgrade").stdout.strip()
     assert stepwell.json("db", "upgrade") == stepwell.json("db", "current") == {"revision": upgraded}
-    assert database.sql.read("SELECT version_num FROM stepwell_alembic_version") == [(upgraded,)]
+    assert database.read("SELECT version_num FROM stepwell_alembic_version") == [(upgraded,)]
     elsewhere = {"STEPWELL_DATABASE_SCHEMA": "durable"}
     assert stepwell("db", "current", **elsewhere).stdout.strip() == "none"
     assert stepwell("db", "upgrade", **elsewhere).stdout.strip() == upgraded
-    assert database.sql.read("SELECT version_num FROM durable.stepwell_alembic_version") == [(upgraded,)]
+    assert database.read("SELECT version_num FROM durable.stepwell_alembic_version") == [(upgraded,)]
 
 
 @pytest.mark.parametrize("command", [WORKER, ("runs",), ("run", "pack", "--arg", "number=1")])
-def test_a_database_without_tables(stepwell: Shell, database: Database, command: tuple[str, ...]) -> None:
+def test_a_database_without_tables(stepwell: Shell, database: PostgresDatabase, command: tuple[str, ...]) -> None:
     refused(stepwell(*command), "no Stepwell tables", "`stepwell db upgrade`")
-    assert database.sql.read("SELECT 1 FROM pg_tables WHERE tablename LIKE 'stepwell%'") == []
+    assert database.read("SELECT 1 FROM pg_tables WHERE tablename LIKE 'stepwell%'") == []
 
 
 @pytest.mark.parametrize("command", [WORKER, ("runs",), ("db", "upgrade")])
-def test_a_database_of_a_newer_version(stepwell: Shell, database: Database, command: tuple[str, ...]) -> None:
+def test_a_database_of_a_newer_version(stepwell: Shell, database: PostgresDatabase, command: tuple[str, ...]) -> None:
     assert stepwell("db", "upgrade").returncode == 0
-    database.sql.execute("UPDATE stepwell_alembic_version SET version_num = '9999'")
+    database.execute("UPDATE stepwell_alembic_version SET version_num = '9999'")
     refused(stepwell(*command), "'9999'", "Upgrade the stepwell package")
 
 
 @pytest.mark.parametrize("command", [WORKER, ("db", "upgrade"), ("db", "current")])
 def test_a_server_that_is_too_old(
-    stepwell: Shell, database: Database, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    stepwell: Shell, database: PostgresDatabase, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_schema, "_OLDEST", 990_000)
     refused(stepwell(*command), "needs 99 or newer", "Upgrade the server")
@@ -120,29 +108,29 @@ def test_a_url_that_is_wrong(stepwell: Shell, command: tuple[str, ...], url: str
     assert "secret" not in done.stderr
 
 
-def test_a_database_that_is_not_there(stepwell: Shell, database: Database) -> None:
+def test_a_database_that_is_not_there(stepwell: Shell, database: PostgresDatabase) -> None:
     other = database.url + "_not"
     refused(stepwell(*WORKER, STEPWELL_DATABASE_URL=other), "_not", "does not exist", "CREATE DATABASE")
 
 
-def test_somebody_who_is_not_known(stepwell: Shell, database: Database) -> None:
-    refused(stepwell(*WORKER, STEPWELL_DATABASE_URL=database.by("mallory")), '"mallory"', "user and password")
+def test_somebody_who_is_not_known(stepwell: Shell, database: PostgresDatabase) -> None:
+    refused(stepwell(*WORKER, STEPWELL_DATABASE_URL=by("mallory", database)), '"mallory"', "user and password")
 
 
-def test_somebody_who_may_make_no_tables(stepwell: Shell, database: Database, user: str) -> None:
-    url = database.by(user)
+def test_somebody_who_may_make_no_tables(stepwell: Shell, database: PostgresDatabase, user: str) -> None:
+    url = by(user, database)
     refused(stepwell("db", "upgrade", STEPWELL_DATABASE_URL=url), "permission denied for schema public", "GRANT")
 
 
-def test_somebody_who_may_read_nothing(stepwell: Shell, database: Database, user: str) -> None:
+def test_somebody_who_may_read_nothing(stepwell: Shell, database: PostgresDatabase, user: str) -> None:
     assert stepwell("db", "upgrade").returncode == 0
-    refused(stepwell(*WORKER, STEPWELL_DATABASE_URL=database.by(user)), "permission denied for table", "GRANT")
+    refused(stepwell(*WORKER, STEPWELL_DATABASE_URL=by(user, database)), "permission denied for table", "GRANT")
 
 
-def test_somebody_who_may_only_read(stepwell: Shell, database: Database, user: str) -> None:
+def test_somebody_who_may_only_read(stepwell: Shell, database: PostgresDatabase, user: str) -> None:
     assert stepwell("db", "upgrade").returncode == 0
-    database.sql.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}")
-    refused(stepwell(*WORKER, STEPWELL_DATABASE_URL=database.by(user)), "permission denied for table", "GRANT")
+    database.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}")
+    refused(stepwell(*WORKER, STEPWELL_DATABASE_URL=by(user, database)), "permission denied for table", "GRANT")
 
 
 def test_settings_that_are_wrong(stepwell: Shell) -> None:
@@ -165,7 +153,7 @@ def test_a_redis_that_is_not_there(stepwell: Shell) -> None:
     assert stepwell("run", "pack", "--arg", "number=1", "--detach", STEPWELL_QUEUE_URL=url).returncode == 0
 
 
-def test_a_redis_that_wants_a_password(stepwell: Shell, valkey_server: Valkey) -> None:  # noqa: F811
+def test_a_redis_that_wants_a_password(stepwell: Shell, valkey_server: Valkey) -> None:
     url = valkey_server.url.replace("//", "//ann:secret@")
     refused(stepwell(*WORKER, STEPWELL_QUEUE_URL=url), "user and password")
 

@@ -8,15 +8,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from uuid import uuid4
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
-from servers.fixtures import postgres_server, valkey_server  # noqa: F401 - fixtures
-from servers.postgres import Postgres
+from backends import PostgresDatabase
 from servers.proxy import TcpProxy
-from servers.sql import Sql
 from servers.valkey import Valkey
 
 from .conftest import PATIENCE, Shell
@@ -60,12 +59,11 @@ stepwell = Stepwell(apps=[App("busy", workflows=[Long, Short, Block])])
 class Fleet:
     """Supervisors of worker processes, on a database of the test's own."""
 
-    def __init__(self, shell: Shell, url: str) -> None:
+    def __init__(self, shell: Shell, database: PostgresDatabase) -> None:
         self.shell = shell
-        self.sql = Sql(url)
-        shell.env["STEPWELL_DATABASE_URL"] = url
+        self.database = database
+        shell.env["STEPWELL_DATABASE_URL"] = database.url
         (shell.folder / "shop.py").write_text(BUSY)
-        assert shell("db", "upgrade").returncode == 0
 
     def started(self, processes: int, *args: str, **env: str) -> subprocess.Popen[str]:
         """A supervisor, all of whose workers take runs."""
@@ -103,17 +101,9 @@ def gone(pid: int) -> bool:
 
 
 @pytest.fixture
-def database(postgres_server: Postgres) -> Iterator[str]:  # noqa: F811
-    name = f"cli_{uuid4().hex[:12]}"
-    yield postgres_server.create_database(name)
-    postgres_server.drop_database(name)
-
-
-@pytest.fixture
-def fleet(stepwell: Shell, database: str) -> Iterator[Fleet]:
-    fleet = Fleet(stepwell, database)
+def fleet(stepwell: Shell, postgres_database_: PostgresDatabase) -> Iterator[Fleet]:
+    fleet = Fleet(stepwell, postgres_database_)
     yield fleet
-    fleet.sql.close()
     for process in stepwell.processes:
         for pid in fleet.pids(process):
             if psutil.pid_exists(pid) and psutil.Process(pid).ppid() in (1, process.pid):
@@ -123,13 +113,13 @@ def fleet(stepwell: Shell, database: str) -> Iterator[Fleet]:
 def test_each_process_is_a_worker_and_takes_what_it_is_told_to(fleet: Fleet) -> None:
     supervisor = fleet.started(3, "--concurrency", "7", "--workflows", "long,short")
     assert fleet.shell.log(supervisor).count("takes 2 workflows, 7 runs at once") == 3
-    rows = fleet.sql.read("SELECT id, pid FROM stepwell_workers")
+    rows = fleet.database.read("SELECT id, pid FROM stepwell_workers")
     assert sorted(pid for _, pid in rows) == sorted(fleet.pids(supervisor))
     assert supervisor.pid not in fleet.pids(supervisor)
     supervisor.send_signal(signal.SIGTERM)
     assert ended(supervisor) == 0, fleet.shell.log(supervisor)
     assert fleet.shell.log(supervisor).count("stopped") == 3
-    assert fleet.sql.read("SELECT id FROM stepwell_workers") == []
+    assert fleet.database.read("SELECT id FROM stepwell_workers") == []
 
 
 def test_one_that_dies_is_started_anew_each_time_after_a_longer_pause(fleet: Fleet) -> None:
@@ -160,7 +150,7 @@ def test_a_drained_fleet_hands_over_in_under_a_second(fleet: Fleet) -> None:
     again = fleet.notes("long")[6:]
     assert {pid for pid, _ in again} <= set(fleet.pids(staying))
     assert max(moment for _, moment in again) - told < 0.5 + 1.0
-    assert fleet.sql.read("SELECT max(takeovers) FROM stepwell_runs") == [(0,)]
+    assert fleet.database.read("SELECT max(takeovers) FROM stepwell_runs") == [(0,)]
 
 
 def test_what_a_draining_worker_has_finished_goes_on_elsewhere_at_once(fleet: Fleet) -> None:
@@ -207,22 +197,32 @@ def test_workers_whose_supervisor_is_killed_drain_by_themselves(fleet: Fleet) ->
     ended(supervisor)
     fleet.until_logged(supervisor, "stopped", 2)
     fleet.shell.until(lambda: all(map(gone, fleet.pids(supervisor))))
-    assert fleet.sql.read("SELECT status, takeovers, owner FROM stepwell_runs") == [("pending", 0, None)]
+    assert fleet.database.read("SELECT status, takeovers, owner FROM stepwell_runs") == [("pending", 0, None)]
 
 
-def test_what_can_not_begin_is_told_in_one_line_and_not_tried_again(stepwell: Shell, database: str) -> None:
-    supervisor = stepwell.start("worker", "shop:stepwell", "--processes", "4", STEPWELL_DATABASE_URL=database)
+def test_what_can_not_begin_is_told_in_one_line_and_not_tried_again(
+    stepwell: Shell, empty_postgres: PostgresDatabase
+) -> None:
+    stepwell.env["STEPWELL_DATABASE_URL"] = empty_postgres.url
+    supervisor = stepwell.start("worker", "shop:stepwell", "--processes", "4")
     assert ended(supervisor) == 2
     [line] = stepwell.log(supervisor).splitlines()
     assert line.startswith("error: ")
     assert "`stepwell db upgrade`" in line
 
 
-def test_a_process_started_anew_waits_for_the_database(fleet: Fleet, database: str) -> None:
-    port = int(database.split(":")[2].split("/")[0])
-    proxy = TcpProxy(port)
-    try:
-        supervisor = fleet.started(2, STEPWELL_DATABASE_URL=database.replace(f":{port}/", f":{proxy.port}/"))
+@contextmanager
+def proxied(url: str) -> Iterator[tuple[TcpProxy, str]]:
+    """A proxy, and the URL by way of it."""
+    port = urlsplit(url).port
+    assert port is not None
+    with closing(TcpProxy(port)) as proxy:
+        yield proxy, url.replace(f":{port}/", f":{proxy.port}/")
+
+
+def test_a_process_started_anew_waits_for_the_database(fleet: Fleet) -> None:
+    with proxied(fleet.database.url) as (proxy, url):
+        supervisor = fleet.started(2, STEPWELL_DATABASE_URL=url)
         proxy.reset(refuse=True)
         os.kill(fleet.pids(supervisor)[0], signal.SIGKILL)
         fleet.until_logged(supervisor, "could not begin: ")
@@ -231,28 +231,21 @@ def test_a_process_started_anew_waits_for_the_database(fleet: Fleet, database: s
         assert supervisor.poll() is None
         supervisor.send_signal(signal.SIGTERM)
         assert ended(supervisor) == 0, fleet.shell.log(supervisor)
-    finally:
-        proxy.close()
 
 
-def test_a_process_started_anew_works_without_redis(fleet: Fleet, valkey_server: Valkey) -> None:  # noqa: F811
-    port = int(valkey_server.url.split(":")[2].split("/")[0])
-    proxy = TcpProxy(port)
-    try:
-        url = valkey_server.url.replace(f":{port}/", f":{proxy.port}/")
+def test_a_process_started_anew_works_without_redis(fleet: Fleet, valkey_server: Valkey) -> None:
+    with proxied(valkey_server.url) as (proxy, url):
         supervisor = fleet.started(2, STEPWELL_QUEUE_URL=url)
         proxy.reset(refuse=True)
         os.kill(fleet.pids(supervisor)[0], signal.SIGKILL)
         fleet.until_logged(supervisor, "takes", 3)
         supervisor.send_signal(signal.SIGTERM)
         assert ended(supervisor) == 0, fleet.shell.log(supervisor)
-    finally:
-        proxy.close()
 
 
 def test_a_process_that_no_longer_fits_the_database_ends_all(fleet: Fleet) -> None:
     supervisor = fleet.started(2)
-    fleet.sql.execute("UPDATE stepwell_alembic_version SET version_num = '9999'")
+    fleet.database.execute("UPDATE stepwell_alembic_version SET version_num = '9999'")
     os.kill(fleet.pids(supervisor)[0], signal.SIGKILL)
     assert ended(supervisor) == 2
     told = [line for line in fleet.shell.log(supervisor).splitlines() if "9999" in line]
