@@ -72,6 +72,9 @@ class Attempt:
     """How the attempt ends itself when its transaction has been open for too long."""
     transaction_: OpenTransaction | None = None
     rolled_back = False
+    database_away = False
+    """Its transaction broke because the database can't be reached: that is no failure of the attempt."""
+    _ending: asyncio.Task[None] | None = None
     _asked = False
 
     def __init__(
@@ -189,14 +192,21 @@ class Attempt:
         self._timer = asyncio.get_running_loop().call_later(self._shared.limits.transaction_seconds, self._too_long)
         try:
             yield opened.connection
-        except BaseException:
+        except BaseException as error:
             # Even where the method catches this: half of a block is never committed.
+            self.database_away = self.database_away or opened.lost(error)
             await opened.roll_back()
             self.rolled_back = True
             raise
 
     def _too_long(self) -> None:
-        if self.scope is not None:
+        self._ending = asyncio.get_running_loop().create_task(self._end_transaction())
+
+    async def _end_transaction(self) -> None:
+        """Whose fault it is that the transaction lasts so long is found out before it is ended."""
+        assert self.transaction_ is not None  # the timer was set when it was opened
+        self.database_away = not await self.transaction_.answers()
+        if self.scope is not None and not self._closed:
             self.scope.stop("transaction")
 
     async def start(
@@ -259,6 +269,8 @@ class Attempt:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._ending is not None:
+            self._ending.cancel()
         if self._documents is not None:
             self._documents.close()
 

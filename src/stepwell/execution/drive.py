@@ -131,6 +131,8 @@ class Pass:
             else:
                 outcome = early
             self.scope = None
+            if isinstance(outcome, Raised) and attempt.database_away:
+                return await self._again(outcome.error)
             if isinstance(outcome, Raised) and isinstance(outcome.error, StatelessError) and not self.storage.durable:
                 raise outcome.error  # the caller asked for the impossible: no retry and no place mends that
             return await self._conclude(definition, decision, outcome, attempt)
@@ -186,11 +188,14 @@ class Pass:
             log.info("%s", error)
             return None
         except StoreUnavailable as error:
-            # Nothing of it remains, as if the process had died here: the transition runs again, as after a crash.
-            log.warning("run %s: its transaction could not commit, trying again: %s", self.run.id, error)
-            await asyncio.sleep(1.0)
-            return self.run
+            return await self._again(error)
         return await self._go_on(commit, run)
+
+    async def _again(self, error: BaseException) -> Run:
+        # Nothing of the transaction remains, as if the process had died here: the transition runs again, as after a crash.
+        log.warning("run %s: its transaction broke with the database, trying again: %s", self.run.id, error)
+        await asyncio.sleep(1.0)
+        return self.run
 
     def _unexecuted(self, definition: Definition, decision: Ask | Fail | Move | Park | Unfit) -> Commit:
         run, now = self.run, self.shared.clock.now()

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.definition.codec import Codec, codec_for
@@ -42,6 +43,14 @@ class OpenTransaction(Protocol):
 
     async def roll_back(self) -> None:
         """Nothing of it remains."""
+        ...
+
+    def lost(self, error: BaseException) -> bool:
+        """Whether an error says that the database is away, and not that what was asked of it is wrong."""
+        ...
+
+    async def answers(self) -> bool:
+        """Whether the database answers now."""
         ...
 
 
@@ -201,6 +210,13 @@ class _Transaction:
             raise _unwritten(failure) from failure
         self._store.writer.on_commit(1, hints)
         return answer
+
+    def lost(self, error: BaseException) -> bool:
+        # Of this connection, and by the database's own word: user code has time limits and connections of its own.
+        return isinstance(error, DBAPIError) and self._store.lost(error) and self._own.invalidated
+
+    async def answers(self) -> bool:
+        return await self._store.answers()
 
     async def _write(self, commit: Commit) -> tuple[Run, Hints, Exception | None]:
         """What the row is if the commit was made, what others should hear of, and why it may not have been made."""

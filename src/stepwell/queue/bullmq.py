@@ -175,10 +175,15 @@ class Bull:
 
     @asynccontextmanager
     async def _reaching(self) -> AsyncIterator[None]:
+        before = _cancelled()
         try:
             yield
         except (RedisError, OSError, TimeoutError) as error:
-            raise Away(str(error) or type(error).__name__) from error
+            if _cancelled() == before:
+                raise Away(str(error) or type(error).__name__) from error
+        # The client swallows a cancellation that comes while it connects.
+        if _cancelled() > before:
+            raise asyncio.CancelledError
 
     def _queue(self, name: str) -> _Queue:
         found = self._queues.get(name)
@@ -329,6 +334,12 @@ _TO_ACTIVE: Final = [
 ]
 _STALLED: Final = ["stalled", "wait", "active", "stalled-check", "meta", "paused", "marker", "events", "repeat"]
 _NOTE: Final = "stepwell"
+
+
+def _cancelled() -> int:
+    """How often the current task was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
 
 
 def _client(url: str, connections: int, answer: float | None) -> Any:

@@ -34,6 +34,7 @@ class Link:
         self._some = asyncio.Event()
         self._up = asyncio.Event()
         self._written = asyncio.Event()
+        self._writing = False
         self._away = False
 
     @property
@@ -91,7 +92,7 @@ class Link:
 
     async def written(self) -> None:
         """What was to be written is written, or dropped because Redis is away."""
-        while len(self._out) and self.up:
+        while (len(self._out) or self._writing) and not self._away:
             self._written.clear()
             await self._written.wait()
 
@@ -144,12 +145,15 @@ class Link:
 
     async def _write_some(self) -> None:
         batch = self._out.split(_BATCH)
+        self._writing = True
         try:
             await self.bull.write(batch)
         except Away:
             for job in batch.jobs:
                 self._drop(job)
             raise
+        finally:
+            self._writing = False
 
     async def close(self) -> None:
         """What was left is written, if Redis takes it in time, and no connection is left."""

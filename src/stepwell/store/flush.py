@@ -56,6 +56,10 @@ class Backend(Protocol):
         """What this error of the database or its driver says."""
         ...
 
+    def cure(self, error: BaseException) -> str:
+        """What mends this, as a sentence; nothing where the error says it itself."""
+        ...
+
     def cancelled(self, error: BaseException) -> bool:
         """True if the error says that the flush itself is to end."""
         ...
@@ -79,21 +83,21 @@ class Backend(Protocol):
         ...
 
 
+_PATIENCE = 0.5
+"""Seconds for which one flush waits for rows that others hold, before it leaves what is left for later."""
+
+
 class Delayed(Exception):
-    """Not an answer yet: somebody holds a row that the item needs. To be tried again, alone."""
+    """Not an answer yet: somebody holds a row that the item, or another one beside it, needs. To be tried again later."""
 
 
 class Unavailable(Exception):
     """The database can't be written: nothing of this was stored."""
 
-    def __init__(self, cause: BaseException) -> None:
+    def __init__(self, cause: BaseException, cure: str) -> None:
         super().__init__(str(cause))
-        self.cause = cause
-
-    @property
-    def answer(self) -> StoreUnavailable:
+        self.answer = StoreUnavailable(f"The database can't be written: {cause}. Nothing was stored. {cure}".rstrip())
         """What the caller is told."""
-        return StoreUnavailable(f"The database can't be written: {self.cause}. Nothing was stored.")
 
 
 class Flusher:
@@ -112,10 +116,18 @@ class Flusher:
         deadline = time.monotonic() + self._busy_seconds
         answers: list[Answer] = [None] * len(items)
         parts = [(0, len(items))]
+        waited = 0.0
         while parts:
             start, end = parts.pop()
+            began = time.monotonic()
             try:
                 answers[start:end] = self.attempt(items[start:end], deadline)
+            except Delayed as error:
+                waited += time.monotonic() - began
+                if end - start == 1 or waited > _PATIENCE:
+                    answers[start:end] = [error] * (end - start)
+                else:
+                    parts += _halves(start, end)
             except Unavailable as error:  # as it is for these, it is for all that are left
                 answers[start:] = [error.answer] * (len(items) - start)
                 break
@@ -123,10 +135,9 @@ class Flusher:
                 if self.backend.cancelled(error):
                     raise
                 if end - start == 1:
-                    answers[start] = error if isinstance(error, Delayed) else self._refusal(error)
-                    continue
-                middle = (start + end) // 2
-                parts += [(middle, end), (start, middle)]
+                    answers[start] = self._refusal(error)
+                else:
+                    parts += _halves(start, end)
         return answers, self._hints
 
     def attempt(self, items: Sequence[Item], deadline: float) -> list[Answer]:
@@ -148,7 +159,7 @@ class Flusher:
                         raise
                     case _:
                         self.disconnect()
-                        raise Unavailable(cause) from error
+                        raise Unavailable(cause, self.backend.cure(cause)) from error
 
     def insist(self, items: Sequence[Item], deadline: float) -> list[Answer]:
         """As `attempt`; rows that somebody holds are waited for too."""
@@ -208,6 +219,12 @@ class Flusher:
         refused = StoreUnavailable(f"The database refuses this write: {cause}. Nothing was stored.")
         refused.__cause__ = error
         return refused
+
+
+def _halves(start: int, end: int) -> list[tuple[int, int]]:
+    """The first half comes last: it is taken next."""
+    middle = (start + end) // 2
+    return [(middle, end), (start, middle)]
 
 
 def cause_of(error: BaseException) -> BaseException:

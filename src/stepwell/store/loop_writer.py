@@ -39,6 +39,8 @@ class LoopWriter(Writer):
         self._late = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._busy = 0
+        self._waiting = 0
+        """Delayed ones that are being tried."""
 
     def start(self) -> None:
         spawn = self._loop.create_task
@@ -47,7 +49,7 @@ class LoopWriter(Writer):
 
     async def stop(self) -> None:
         self._stopping = True
-        while self._pending or self._delayed or self._busy:
+        while self._pending or self._delayed or self._waiting or self._busy:
             await asyncio.sleep(0.005)
         for task in self._tasks:
             task.cancel()
@@ -86,28 +88,39 @@ class LoopWriter(Writer):
             self._busy -= 1
 
     def _settle(self, batch: Sequence[Entry], answers: Sequence[Answer], hints: Hints, deadline: float) -> None:
-        done = [(entry, answer) for entry, answer in zip(batch, answers, strict=True) if type(answer) is not Delayed]
-        if len(done) < len(batch):
-            late = [entry for entry, answer in zip(batch, answers, strict=True) if type(answer) is Delayed]
+        late = [entry for entry, answer in zip(batch, answers, strict=True) if type(answer) is Delayed]
+        if late:
             self._delayed.extend((deadline, entry) for entry in late)
             self._late.set()
-        entries, settled = [entry for entry, _ in done], [answer for _, answer in done]
-        answer_threads(entries, settled)
-        self._deliver(entries, settled, hints)
+            done = [
+                (entry, answer) for entry, answer in zip(batch, answers, strict=True) if type(answer) is not Delayed
+            ]
+            batch, answers = [entry for entry, _ in done], [answer for _, answer in done]
+        self._answer(batch, answers, hints)
+
+    def _answer(self, batch: Sequence[Entry], answers: Sequence[Answer], hints: Hints) -> None:
+        answer_threads(batch, answers)
+        self._deliver(batch, answers, hints)
 
     async def _run_delayed(self) -> None:
-        """What somebody else's lock keeps waiting is tried again, each by itself and in turns."""
+        """What somebody else's lock keeps waiting is tried again, on a connection of its own."""
         while True:
             if not self._delayed:
                 self._late.clear()
                 await self._late.wait()
                 continue
-            deadline, entry = self._delayed[0]
-            answers, hints = await self._flush(self._patient, [entry[1]])
-            self._delayed.popleft()
-            if type(answers[0]) is Delayed and time.monotonic() >= deadline:
-                answers = [_locked()]
-            self._settle([entry], answers, hints, deadline)
+            late = [self._delayed.popleft() for _ in range(min(BATCH, len(self._delayed)))]
+            self._waiting = len(late)
+            answers, hints = await self._flush(self._patient, [entry[1] for _, entry in late])
+            now = time.monotonic()
+            # Turned over: those that nobody has come to yet are the first of the next round.
+            for (deadline, entry), answer in reversed(list(zip(late, answers, strict=True))):
+                if type(answer) is Delayed and now < deadline:
+                    self._delayed.append((deadline, entry))
+                else:
+                    self._answer([entry], [_locked() if type(answer) is Delayed else answer], Hints())
+            self._waiting = 0
+            self._answer([], [], hints)
             await asyncio.sleep(_AGAIN)
 
 

@@ -61,12 +61,19 @@ def url_of(settings: Settings) -> URL:
 
 
 def engine(
-    settings: Settings, *, size: int = 0, silent_seconds: float = 30.0, lock: bool = False, autocommit: bool = False
+    settings: Settings,
+    *,
+    size: int = 0,
+    silent_seconds: float = 30.0,
+    statement_seconds: float = 0.0,
+    lock: bool = False,
+    autocommit: bool = False,
 ) -> AsyncEngine:
     """An engine with at most `size` connections, or one for each `connect` (0).
 
     A session that is silent inside a transaction for `silent_seconds` is ended by the server: a process that was stopped,
-    or whose network was cut, must not hold rows for ever. With `lock`, a row that is held is waited for only shortly.
+    or whose network was cut, must not hold rows for ever. Half a lease, or `statement_seconds`, is how long an answer is
+    waited for. With `lock`, a row that is held is waited for only shortly.
     With `autocommit`, each statement is a transaction of its own.
     """
     options: dict[str, Any] = {"poolclass": NullPool}
@@ -76,7 +83,9 @@ def engine(
         options["isolation_level"] = "AUTOCOMMIT"
     if settings.database_schema is not None:
         options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}
-    return create_async_engine(url_of(settings), connect_args=_arguments(settings, silent_seconds, lock), **options)
+    answer = max(settings.lease_seconds / 2, statement_seconds, 1.0)
+    arguments = {"timeout": 5, "command_timeout": answer} | _session(settings, silent_seconds, lock)
+    return create_async_engine(url_of(settings), connect_args=arguments, **options)
 
 
 def channel(settings: Settings) -> str:
@@ -93,11 +102,10 @@ def said(error: BaseException) -> str:
     return text.split("'> : ", 1)[-1] if text.startswith("<class") else text.split(">: ", 1)[-1]
 
 
-def _arguments(settings: Settings, silent_seconds: float, lock: bool) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"timeout": 5, "command_timeout": max(settings.lease_seconds / 2, 1.0)}
+def _session(settings: Settings, silent_seconds: float, lock: bool) -> dict[str, Any]:
     if settings.transaction_pooler:
         # Sessions are another's from one transaction to the next: nothing may be left in them, or counted on.
-        return arguments | {
+        return {
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": lambda: f"stepwell_{uuid4().hex}",
@@ -117,13 +125,27 @@ def _arguments(settings: Settings, silent_seconds: float, lock: bool) -> dict[st
         # Each write finds its few hundred rows by key. A plan that reads the whole table looks cheaper as long as the
         # statistics say that the table is small, and is kept when it isn't any more.
         server |= {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
-    return arguments | {"server_settings": server}
+    return {"server_settings": server}
 
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of an error, of SQLAlchemy or the driver; None if the server didn't send it."""
     cause = cause_of(error)
     return getattr(cause, "sqlstate", None) or getattr(cause.__cause__, "sqlstate", None)
+
+
+def grant(error: BaseException, settings: Settings) -> str:
+    """What gives the right that the server says is missing; nothing if it says something else."""
+    if sqlstate(error) != "42501":
+        return ""
+    url, text = url_of(settings), said(error)
+    if "for table" in text:
+        right = f"SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {settings.database_schema or 'public'}"
+    elif "for database" in text:
+        right = f"CREATE ON DATABASE {url.database}"
+    else:
+        right = f"USAGE, CREATE ON SCHEMA {settings.database_schema or 'public'}"
+    return f"As its owner: GRANT {right} TO {url.username or 'the user'}."
 
 
 def verdict(error: BaseException) -> Verdict:
@@ -146,17 +168,27 @@ def is_broken(error: BaseException) -> bool:
     return any(isinstance(one, kinds) for one in (error, cause_of(error), cause_of(error).__cause__))
 
 
+def is_lost(error: BaseException) -> bool:
+    """True if the connection is gone, with all that was open on it: cut, or ended by the server."""
+    state = sqlstate(error)
+    return is_broken(error) if state is None else state == "25P03" or state.startswith(("08", "57P"))
+
+
 class PostgresBackend:
     """Flushes to PostgreSQL. A COMMIT in doubt is settled by doing the same again: what is there already isn't done twice."""
 
-    def __init__(self, engine: AsyncEngine, dialect: Postgres, channel: str, process_id: str) -> None:
+    def __init__(self, engine: AsyncEngine, dialect: Postgres, settings: Settings, process_id: str) -> None:
         self.engine: Engine = engine.sync_engine
         self.dialect = dialect
-        self._channel = channel
+        self._settings = settings
+        self._channel = channel(settings)
         self._process_id = process_id
 
     def verdict(self, error: BaseException) -> Verdict:
         return verdict(error)
+
+    def cure(self, error: BaseException) -> str:
+        return grant(error, self._settings)
 
     def cancelled(self, error: BaseException) -> bool:
         return isinstance(error, asyncio.CancelledError)
@@ -169,8 +201,7 @@ class PostgresBackend:
             notify(tx, self._channel, self._process_id)
 
     def in_doubt(self, error: BaseException) -> bool:
-        state = sqlstate(error)
-        return is_broken(error) if state is None else state == "25P03" or state.startswith(("08", "57P"))
+        return is_lost(error)
 
     def look_up(
         self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception, deadline: float

@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 from zlib import crc32
 
 from sqlalchemy import Connection
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from stepwell.errors import ConfigurationError, StoreUnavailable
@@ -85,16 +84,6 @@ def _exists(connection: Connection, schema: str) -> bool:
     return connection.exec_driver_sql(sql, (schema,)).first() is not None
 
 
-def _grant(said: str, url: URL, schema: str | None) -> str:
-    if "for table" in said:
-        right = f"SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema or 'public'}"
-    elif "for database" in said:
-        right = f"CREATE ON DATABASE {url.database}"
-    else:
-        right = f"USAGE, CREATE ON SCHEMA {schema or 'public'}"
-    return f"As its owner: GRANT {right} TO {url.username or 'the user'}."
-
-
 def refusal(error: BaseException, settings: Settings) -> ConfigurationError | StoreUnavailable:
     """What an error at opening means for whoever set the URL, and how to mend it."""
     url = postgres.url_of(settings)
@@ -109,8 +98,7 @@ def refusal(error: BaseException, settings: Settings) -> ConfigurationError | St
             )
         case "3F000" | "42501":
             return ConfigurationError(
-                f"{where!r}: {said}. {_grant(said, url, settings.database_schema)} Or run `stepwell db upgrade` as a user "
-                "who may."
+                f"{where!r}: {said}. {postgres.grant(error, settings)} Or run `stepwell db upgrade` as a user who may."
             )
         case "53300":
             return StoreUnavailable(f"{where!r}: {said}. Raise max_connections, or lower database_connections.")

@@ -36,6 +36,7 @@ _TRANSACTIONS: Final = 3
 """Open `self.transaction()`s at once; others wait for one of them, which lasts a few seconds at most."""
 _SINGLE: Final = 3
 """One connection each: for writes that wait for somebody's lock, for heartbeats, for listening."""
+_ANSWER: Final = 1.0
 _SAMPLES: Final = 3
 """Looks at the server's clock: the quickest says most."""
 FEWEST: Final = _FLUSHES + _TRANSACTIONS + _SINGLE + 1
@@ -61,8 +62,11 @@ class PostgresStore(Store):
         readers = settings.database_connections - FEWEST + 1
         self._reader = postgres.engine(settings, size=readers, autocommit=True)
         self._reading = asyncio.Semaphore(readers)
-        silent = settings.transaction_seconds + 5
-        self._transactions = postgres.engine(settings, size=_TRANSACTIONS, silent_seconds=silent)
+        # Who holds one open for too long is told so by Stepwell, before the driver or the server end it.
+        longest = settings.transaction_seconds + 5
+        self._transactions = postgres.engine(
+            settings, size=_TRANSACTIONS, silent_seconds=longest, statement_seconds=longest
+        )
         self._transacting = asyncio.Semaphore(_TRANSACTIONS)
         self._same: WeakKeyDictionary[Any, _Fingerprint] = WeakKeyDictionary()
 
@@ -84,7 +88,7 @@ class PostgresStore(Store):
         """With a connection of its own; `single`: for writes of one statement, which is its own transaction."""
         silent = max(1.0, min(self.settings.lease_seconds / 2, 10.0))
         engine = postgres.engine(self.settings, silent_seconds=silent, lock=True, autocommit=single)
-        backend = postgres.PostgresBackend(engine, self.dialect, self.channel, self.process_id)
+        backend = postgres.PostgresBackend(engine, self.dialect, self.settings, self.process_id)
         return Flusher(backend, self.applier, self.settings.busy_seconds)
 
     async def close(self) -> None:
@@ -153,6 +157,16 @@ class PostgresStore(Store):
 
     def unavailable(self, error: BaseException) -> bool:
         return postgres.verdict(error) is not Verdict.REFUSED
+
+    def lost(self, error: BaseException) -> bool:
+        return postgres.is_lost(error)
+
+    async def answers(self) -> bool:
+        try:
+            async with asyncio.timeout(_ANSWER):
+                return bool(await self.read(lambda tx: tx.scalar("SELECT 1")))
+        except (StoreUnavailable, TimeoutError):
+            return False
 
     async def check_same(self, given: AsyncConnection) -> None:
         known = self._same.get(given.sync_engine)

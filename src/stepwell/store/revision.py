@@ -11,7 +11,6 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from stepwell.errors import StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store import migrate, sqlite
 from stepwell.store.store import neither
@@ -50,6 +49,6 @@ def _on(path: str, settings: Settings, act: Callable[[Connection], T]) -> T:
         with engine.begin() as connection:
             return act(connection)
     except (DBAPIError, sqlite3.Error) as error:
-        raise StoreUnavailable(f"The database {path!r} can't be opened: {error}") from error
+        raise sqlite.unopened(path, error) from error
     finally:
         engine.dispose()

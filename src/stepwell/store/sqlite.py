@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from stepwell.errors import ConfigurationError
+from stepwell.errors import ConfigurationError, StoreUnavailable
 from stepwell.store import outcome
 from stepwell.store.base import Item
 from stepwell.store.flush import Answer, Flusher, Verdict, cause_of
@@ -120,6 +120,14 @@ def concerns_database(error: BaseException | None) -> bool:
     return code & 0xFF in _UNAVAILABLE
 
 
+def unopened(path: str, error: BaseException) -> StoreUnavailable:
+    """The refusal of a file that can't be opened, or is none."""
+    return StoreUnavailable(
+        f"The database {path!r} can't be opened: {cause_of(error)}. It has to be a SQLite file (or none yet) in a folder, "
+        "and this process must be allowed to write both."
+    )
+
+
 def lock(connection: Connection) -> None:
     """The transaction may write: a first read would make its later write fail as soon as somebody wrote in between."""
     connection.exec_driver_sql("UPDATE stepwell_runs SET id=id WHERE 0")
@@ -136,6 +144,9 @@ class SqliteBackend:
         if is_busy(error):
             return Verdict.WAIT
         return Verdict.GONE if concerns_database(error) else Verdict.REFUSED
+
+    def cure(self, error: BaseException) -> str:
+        return ""
 
     def cancelled(self, error: BaseException) -> bool:
         return False

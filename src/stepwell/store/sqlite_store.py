@@ -138,8 +138,4 @@ def _prepare(engine: Engine, path: str, act: Callable[[Connection], object]) -> 
         with engine.begin() as connection:
             act(connection)
     except (DBAPIError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreUnavailable(
-            f"The database {path!r} can't be opened: {cause}. It has to be a SQLite file (or none yet) in a folder, and "
-            "this process must be allowed to write both."
-        ) from error
+        raise sqlite.unopened(path, error) from error

@@ -63,6 +63,14 @@ class Store(ABC):
     def unavailable(self, error: BaseException) -> bool:
         """Whether an error of the database says that it can't be written now, whatever the statement."""
 
+    def lost(self, error: BaseException) -> bool:
+        """Whether an error inside a transaction says that its connection is gone, and not that a statement is wrong."""
+        return False
+
+    async def answers(self) -> bool:
+        """Whether the database answers now, within a second."""
+        return True
+
     @abstractmethod
     async def stored(self, commit: Commit, run: Run) -> bool:
         """Whether this commit, whose answer was lost, made the run what `run` says (semantics 35).

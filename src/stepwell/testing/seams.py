@@ -202,3 +202,9 @@ class CrashingTransaction:
 
     async def roll_back(self) -> None:
         await self._real.roll_back()
+
+    def lost(self, error: BaseException) -> bool:
+        return self._real.lost(error)
+
+    async def answers(self) -> bool:
+        return await self._real.answers()
