@@ -132,6 +132,12 @@ class PostgresDatabase(Database):
     async def abandoned(self) -> bool:
         return not self.connected()
 
+    async def blocked(self) -> bool:
+        """True while somebody waits for somebody else's lock."""
+        return bool(
+            self.read("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type='Lock'")
+        )
+
     def connected(self, name: str = "stepwell") -> int:
         """How many connections of this application there are."""
         sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = ?"
