@@ -1,0 +1,185 @@
+"""Redis forgets, dies, hangs or was never there: no run is lost, and none waits for long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bullmq import Queue
+
+from conformance.support import ME, StepwellOn, until
+from servers.proxy import TcpProxy
+from servers.valkey import ValkeyServer
+from stepwell import END, RunHandle, Stepwell, Workflow, transition
+
+calls: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    calls.clear()
+
+
+class Work(Workflow[int]):
+    @transition(target="more")
+    async def work(self) -> None:
+        calls.append(self.args)
+
+    @transition("more", END)
+    async def end(self) -> int:
+        return self.args
+
+
+async def ended(handles: Sequence[RunHandle[Any]]) -> list[Any]:
+    """Their results."""
+    return await asyncio.gather(*(handle.result(30) for handle in handles))
+
+
+def link(stepwell: Stepwell) -> Any:
+    assert stepwell.process is not None
+    return stepwell.process.queue._link  # type: ignore[attr-defined]
+
+
+def outages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "stepwell.queue"]
+
+
+async def test_starts_lost_with_redis_are_rung_for_again(stepwell_on: StepwellOn, own_redis: ValkeyServer) -> None:
+    async with stepwell_on([Work], queue_url=own_redis.url, embedded_worker=False) as web:
+        handles = [await web.runner.run(Work, n, **ME) for n in range(50)]
+        await link(web).written()
+        own_redis.flush()
+        async with stepwell_on([Work], queue_url=own_redis.url):
+            assert await ended(handles) == list(range(50))
+    assert sorted(calls) == list(range(50))
+
+
+async def test_runs_go_on_while_redis_is_emptied_again_and_again(
+    stepwell_on: StepwellOn, own_redis: ValkeyServer
+) -> None:
+    async with (
+        stepwell_on([Work], queue_url=own_redis.url, embedded_worker=False) as web,
+        stepwell_on([Work], queue_url=own_redis.url, worker_concurrency=5),
+        stepwell_on([Work], queue_url=own_redis.url, worker_concurrency=5),
+    ):
+        handles = []
+        for n in range(300):
+            handles.append(await web.runner.run(Work, n, **ME, delay=timedelta(milliseconds=n % 7) if n % 3 else None))
+            if n % 50 == 49:
+                own_redis.flush()
+        assert await ended(handles) == list(range(300))
+    assert sorted(calls) == list(range(300))
+
+
+async def test_redis_dies_and_comes_back_empty(
+    stepwell_on: StepwellOn, own_redis: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "stepwell")
+    async with (
+        stepwell_on([Work], queue_url=own_redis.url, embedded_worker=False) as web,
+        stepwell_on([Work], queue_url=own_redis.url) as worker,
+    ):
+        before = [await web.runner.run(Work, n, **ME) for n in range(20)]
+        later = await web.runner.run(Work, 20, **ME, delay=timedelta(seconds=1))
+        own_redis.kill()
+        during = [await web.runner.run(Work, n, **ME) for n in range(21, 41)]
+        assert await ended([*before, *during, later]) == [*range(20), *range(21, 41), 20]
+        own_redis.start()
+        await asyncio.wait_for(asyncio.gather(link(web).reached(), link(worker).reached()), 10)
+        after = [await web.runner.run(Work, n, **ME) for n in range(41, 61)]
+        assert await ended(after) == list(range(41, 61))
+    assert sorted(calls) == list(range(61))
+    told = outages(caplog)
+    assert sum("is away" in text for text in told) == 2, told
+    assert sum("is back" in text for text in told) == 2, told
+
+
+async def test_starts_are_accepted_and_executed_with_no_redis_at_all(
+    stepwell_on: StepwellOn, own_redis: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    own_redis.kill()
+    began = time.monotonic()
+    async with (
+        stepwell_on([Work], queue_url=own_redis.url, embedded_worker=False) as web,
+        stepwell_on([Work], queue_url=own_redis.url),
+    ):
+        handles = [await web.runner.run(Work, n, **ME) for n in range(20)]
+        assert time.monotonic() - began < 3
+        assert await ended(handles) == list(range(20))
+        assert len([text for text in outages(caplog) if "is away" in text]) == 2
+        own_redis.start()
+        await asyncio.wait_for(link(web).reached(), 10)
+        assert await (await web.runner.run(Work, 20, **ME)).result(10) == 20
+
+
+async def test_a_redis_that_hangs_holds_nothing_up_for_long(stepwell_on: StepwellOn, own_redis: ValkeyServer) -> None:
+    with TcpProxy(own_redis.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        async with (
+            stepwell_on([Work], queue_url=url, embedded_worker=False) as web,
+            stepwell_on([Work], queue_url=url) as worker,
+        ):
+            await ended([await web.runner.run(Work, 0, **ME)])
+            proxy.drop()
+            began = time.monotonic()
+            handles = [await web.runner.run(Work, n, **ME) for n in range(1, 20)]
+            assert time.monotonic() - began < 2
+            await ended(handles)
+            assert time.monotonic() - began < 15
+            proxy.passes()
+            await asyncio.wait_for(asyncio.gather(link(web).reached(), link(worker).reached()), 10)
+            await ended([await web.runner.run(Work, 20, **ME)])
+    assert sorted(calls) == list(range(21))
+
+
+async def test_delayed_jobs_are_there_again_after_redis_was_emptied(
+    stepwell_on: StepwellOn, own_redis: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue("stepwell.shop.work", {"connection": own_redis.url})
+
+    async def rebuilt() -> bool:
+        return bool(await queue.getDelayedCount() == 30)
+
+    async with stepwell_on([Work], queue_url=own_redis.url, lease_seconds=2) as stepwell:
+        for n in range(30):
+            await stepwell.runner.run(Work, n, **ME, delay=timedelta(hours=1 + n / 10))
+        await until(rebuilt, "the delayed jobs")
+        own_redis.flush()
+        await until(rebuilt, "the delayed jobs again")
+        own_redis.restart()
+        await until(rebuilt, "the delayed jobs once more")
+    await queue.close()
+
+
+async def test_what_a_database_queue_left_is_found_by_a_bullmq_worker(
+    stepwell_on: StepwellOn, own_redis: ValkeyServer
+) -> None:
+    async with stepwell_on([Work], embedded_worker=False) as web:
+        handles = [await web.runner.run(Work, n, **ME) for n in range(10)]
+        handles.append(await web.runner.run(Work, 10, **ME, delay=timedelta(seconds=2)))
+    async with stepwell_on([Work], queue_url=own_redis.url) as stepwell:
+        await ended([stepwell.runner.handle(handle.workflow_id) for handle in handles])
+    assert sorted(calls) == list(range(11))
+
+
+async def test_a_job_whose_taker_died_is_taken_by_another(stepwell_on: StepwellOn, own_redis: ValkeyServer) -> None:
+    url = own_redis.url
+    async with stepwell_on([Work], queue_url=url, embedded_worker=False, lease_seconds=2) as web:
+        run = await web.runner.run(Work, 1, **ME)
+        await link(web).written()
+        taken, _ = await link(web).bull.take([("stepwell.shop.work", 1)])
+        assert [one.data for one in taken] == [{"run": run.workflow_id}]
+        async with stepwell_on([Work], queue_url=url, lease_seconds=2):
+            assert await run.result(8) == 1
+            queue = Queue("stepwell.shop.work", {"connection": url})
+
+            async def gone() -> bool:
+                return bool(await queue.getJobCountByTypes() == 0)
+
+            await until(gone, "the end of the job that was left", 15)
+            await queue.close()
