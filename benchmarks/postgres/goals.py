@@ -29,6 +29,7 @@ def durable_rows(scale: Scale) -> Iterator[Row]:
     yield Row("durable, transitions/s", best, "plain asyncpg", Name("ceiling", RATE), at_least(5_500))
     for at_once in scale.at_once:
         yield Row(f"durable, {at_once} at once, transitions/s", Name(f"durable.{at_once}", RATE))
+    yield Row("durable through BullMQ, transitions/s", Name("through_bullmq", RATE), "database as the queue", best)
     yield Row("durable, transitions per fsync", Name("durable", "transitions_per_fsync"))
     memory = "peak_rss_mb"
     yield Row("durable, peak RSS, MB", Name("durable", memory), "DBOS", Name("dbos", memory), at_most(200))

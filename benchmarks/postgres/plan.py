@@ -45,6 +45,8 @@ def steps(scale: Scale) -> Iterator[Task]:
     yield on_postgres("ceiling", "postgres.ceiling", {"runs": scale.durable_runs})
     for at_once in scale.at_once:
         yield on_postgres(f"durable.{at_once}", "postgres.durable", {"runs": scale.durable_runs, "at_once": at_once})
+    arguments = {"runs": scale.durable_runs, "at_once": AT_ONCE}
+    yield on_postgres("through_bullmq", "postgres.durable", arguments, queue=True)
     for way in DBOS_WAYS:
         yield peer(f"dbos.{way}", "dbos_steps", {"what": "durable", "way": way, "runs": scale.dbos_runs})
     for way in LANGGRAPH_WAYS:
