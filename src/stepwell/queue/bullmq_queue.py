@@ -31,7 +31,8 @@ log = logging.getLogger("stepwell.queue")
 _PATIENCE: Final = 1_500_000
 """Microseconds for which a ready run's job may be on its way, before it is rung for again."""
 _REMINDED: Final = 1000
-"""Runs that are rung for again at once."""
+"""Runs that are rung for again at once; shared by the lanes."""
+_OF_A_LANE: Final = 20
 _HORIZON: Final = 24 * 3600 * 1_000_000
 """Microseconds: what becomes due later than this isn't in Redis yet."""
 _WALK: Final = _HORIZON // 2
@@ -93,10 +94,9 @@ class BullQueue:
         """What the process does for this queue for as long as it is open; a worker hears and takes jobs too."""
         if not worker:
             return [self._link.run]
+        if not self.lanes:
+            return [self._link.run, self._inbox.run]
         return [self._link.run, self.listen, self.ring_again, self.tend, self._inbox.run]
-
-    async def open(self) -> None:
-        pass  # starts are accepted while Redis is away; the first duty looks whether it is there
 
     # -- ringing --------------------------------------------------------------------------------------------------
 
@@ -254,14 +254,13 @@ class BullQueue:
 
     async def _ring_again(self) -> bool:
         """True if there are probably more."""
-        before = self._now() - _PATIENCE
-        bells = await self._store.read(lambda tx: runs.ready_before(tx, self.lanes, before, _REMINDED))
+        now, limit = self._now(), max(_REMINDED // len(self.lanes), _OF_A_LANE)
+        bells = await self._store.read(lambda tx: runs.ready_before(tx, self.lanes, now - _PATIENCE, limit))
         period = round(self._lease * 1_000_000)
-        jobs = [_job(bell, (self._now() - bell.at) // period) for bell in bells]
-        lost = await self._bull.missing(jobs)
+        lost = await self._bull.missing([_job(bell, (now - bell.at) // period) for bell in bells])
         self._link.add(lost)
         await self._link.written()
-        return len(lost) == _REMINDED
+        return len(lost) >= limit
 
     async def tend(self) -> None:
         """Redis has a delayed job for whatever becomes due soon, and nothing hangs there. Works until it is cancelled."""

@@ -31,6 +31,8 @@ class Verdict(Enum):
 
     WAIT = auto()
     """Nobody can write now (locked, restarting, unreachable): the same again in a moment."""
+    AGAIN = auto()
+    """Somebody was quicker with the same key: now it is there to be found."""
     CONTENDED = auto()
     """Somebody else holds a row that this transaction needs: others needn't wait for it."""
     GONE = auto()
@@ -83,6 +85,7 @@ class Backend(Protocol):
         ...
 
 
+_TRIES = 3
 _PATIENCE = 0.5
 """Seconds for which one flush waits for rows that others hold, before it leaves what is left for later."""
 
@@ -142,18 +145,21 @@ class Flusher:
 
     def attempt(self, items: Sequence[Item], deadline: float) -> list[Answer]:
         """The answers of one transaction. Raises Unavailable, Delayed, or what one of the items did."""
+        again = _TRIES
         while True:
             try:
                 return self._transaction(items, deadline)
             except Exception as error:
                 cause = cause_of(error)
                 match self.backend.verdict(cause):
+                    case Verdict.AGAIN if again:
+                        again -= 1
                     case Verdict.WAIT if time.monotonic() < deadline:
                         self.disconnect()
                         self.backend.pause(0.01)
                     case Verdict.CONTENDED:
                         raise Delayed from error
-                    case Verdict.REFUSED:
+                    case Verdict.REFUSED | Verdict.AGAIN:
                         if isinstance(error, DBAPIError):
                             self.disconnect()
                         raise

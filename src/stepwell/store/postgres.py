@@ -30,6 +30,8 @@ _LOCK_MS: Final = 100
 also breaks deadlocks."""
 _CONTENDED: Final = {"55P03", "40P01", "40001"}
 """lock_not_available, deadlock_detected, serialization_failure."""
+_TAKEN: Final = "23505"
+"""unique_violation: somebody with the same key has committed since this transaction looked for it."""
 _WAIT_CLASSES: Final = ("08", "57P", "53")
 """Connections, operator intervention (restarts, shutdowns), insufficient resources (connections, memory, disk)."""
 _WAIT: Final = {"25006", "25P03"}
@@ -65,7 +67,7 @@ def engine(
     *,
     size: int = 0,
     silent_seconds: float = 30.0,
-    statement_seconds: float = 0.0,
+    statement_seconds: float | None = 0.0,
     lock: bool = False,
     autocommit: bool = False,
 ) -> AsyncEngine:
@@ -73,7 +75,7 @@ def engine(
 
     A session that is silent inside a transaction for `silent_seconds` is ended by the server: a process that was stopped,
     or whose network was cut, must not hold rows for ever. Half a lease, or `statement_seconds`, is how long an answer is
-    waited for. With `lock`, a row that is held is waited for only shortly.
+    waited for; None: for ever. With `lock`, a row that is held is waited for only shortly.
     With `autocommit`, each statement is a transaction of its own.
     """
     options: dict[str, Any] = {"poolclass": NullPool}
@@ -83,7 +85,7 @@ def engine(
         options["isolation_level"] = "AUTOCOMMIT"
     if settings.database_schema is not None:
         options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}
-    answer = max(settings.lease_seconds / 2, statement_seconds, 1.0)
+    answer = None if statement_seconds is None else max(settings.lease_seconds / 2, statement_seconds, 1.0)
     arguments = {"timeout": 5, "command_timeout": answer} | _session(settings, silent_seconds, lock)
     return create_async_engine(url_of(settings), connect_args=arguments, **options)
 
@@ -140,12 +142,18 @@ def grant(error: BaseException, settings: Settings) -> str:
         return ""
     url, text = url_of(settings), said(error)
     if "for table" in text:
-        right = f"SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {settings.database_schema or 'public'}"
-    elif "for database" in text:
+        return grant_on_tables(settings)
+    if "for database" in text:
         right = f"CREATE ON DATABASE {url.database}"
     else:
         right = f"USAGE, CREATE ON SCHEMA {settings.database_schema or 'public'}"
     return f"As its owner: GRANT {right} TO {url.username or 'the user'}."
+
+
+def grant_on_tables(settings: Settings) -> str:
+    """What lets the user read and write Stepwell's tables."""
+    schema, user = settings.database_schema or "public", url_of(settings).username or "the user"
+    return f"As its owner: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user}."
 
 
 def verdict(error: BaseException) -> Verdict:
@@ -153,6 +161,8 @@ def verdict(error: BaseException) -> Verdict:
     state = sqlstate(error)
     if state is None:
         return Verdict.WAIT if is_broken(error) else Verdict.REFUSED
+    if state == _TAKEN:
+        return Verdict.AGAIN
     if state in _CONTENDED:
         return Verdict.CONTENDED
     if state in _GONE:

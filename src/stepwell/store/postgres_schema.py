@@ -15,6 +15,7 @@ from stepwell.store import migrate, postgres
 
 T = TypeVar("T")
 
+_RIGHTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _OLDEST: Final = 140_000
 """The oldest server, as `server_version_num` says it."""
 
@@ -22,6 +23,7 @@ _OLDEST: Final = 140_000
 async def prepare(settings: Settings) -> None:
     """The tables are those of this version. Raises ConfigurationError, StoreUnavailable."""
     await (upgrade(settings) if settings.auto_migrate else on_schema(settings, migrate.check))
+    await on_schema(settings, lambda connection: _check_rights(connection, settings))
 
 
 async def upgrade(settings: Settings) -> str:
@@ -39,7 +41,8 @@ async def on_schema(settings: Settings, act: Callable[[Connection], T]) -> T:
 
     Raises ConfigurationError or StoreUnavailable, in one line that says how to mend it.
     """
-    engine = postgres.engine(settings)
+    # A migration, or the wait for somebody else's, takes as long as it takes.
+    engine = postgres.engine(settings, statement_seconds=None)
 
     def acted(connection: Connection) -> T:
         _check_version(connection)
@@ -67,6 +70,15 @@ def _check_version(connection: Connection) -> None:
     if found < _OLDEST:
         raise ConfigurationError(
             f"The server is PostgreSQL {found // 10_000}: Stepwell needs {_OLDEST // 10_000} or newer. Upgrade the server."
+        )
+
+
+def _check_rights(connection: Connection, settings: Settings) -> None:
+    ask = " AND ".join(f"has_table_privilege('stepwell_runs', '{right}')" for right in _RIGHTS)
+    if not connection.exec_driver_sql(f"SELECT {ask}").scalar_one():
+        url = postgres.url_of(settings)
+        raise ConfigurationError(
+            f"{url.render_as_string()!r}: permission denied for table stepwell_runs. {postgres.grant_on_tables(settings)}"
         )
 
 
