@@ -6,15 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from bullmq import Queue
-from wiring import wire
 
 from servers.fixtures import valkey_server
 from servers.valkey import Valkey, ValkeyServer
 from stepwell import Stepwell
 
 __all__ = ["valkey_server"]
-
-wire()
 
 StepwellOn = Callable[..., Stepwell]
 

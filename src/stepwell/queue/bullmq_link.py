@@ -29,13 +29,16 @@ class Link:
         self.bull = bull
         self.on_back: Callable[[], None] = lambda: None
         """Called when Redis can be reached, at first and after each outage."""
+        self.on_away: Callable[[], None] = lambda: None
+        """Called when an outage begins."""
         self._thin: set[str] = set()
         self._out = Batch()
         self._some = asyncio.Event()
         self._up = asyncio.Event()
         self._written = asyncio.Event()
         self._writing = False
-        self._away = False
+        self.away = False
+        """True from when Redis could not be reached until it can be."""
 
     @property
     def up(self) -> bool:
@@ -51,16 +54,17 @@ class Link:
         self._up.clear()
         self._some.set()
         self._written.set()
-        if not self._away:
-            self._away = True
+        if not self.away:
+            self.away = True
             log.warning("Redis at %s is away (%s): runs are taken from the database meanwhile", self.bull.url, error)
+            self.on_away()
 
     # -- what is to be written ------------------------------------------------------------------------------------
 
     def add(self, jobs: Iterable[NewJob]) -> None:
         """The jobs are added soon."""
         for job in jobs:
-            if self._away or len(self._out.jobs) >= _FULL:
+            if self.away or len(self._out.jobs) >= _FULL:
                 self._drop(job)
             else:
                 self._out.jobs.append(job)
@@ -92,7 +96,7 @@ class Link:
 
     async def written(self) -> None:
         """What was to be written is written, or dropped because Redis is away."""
-        while (len(self._out) or self._writing) and not self._away:
+        while (len(self._out) or self._writing) and not self.away:
             self._written.clear()
             await self._written.wait()
 
@@ -121,9 +125,9 @@ class Link:
                 self._came_back()
 
     def _came_back(self) -> None:
-        if self._away:
+        if self.away:
             log.warning("Redis at %s is back", self.bull.url)
-        self._away = False
+        self.away = False
         self._up.set()
         self.on_back()
 

@@ -67,7 +67,7 @@ class BullQueue:
         self._bull = bull
         self._link = Link(bull)
         self._inbox = Inbox(self._link, start, self._taken_somewhere, now, lease_seconds)
-        self._link.on_back = self._reached
+        self._link.on_back, self._link.on_away = self._reached, self.ring
         self._worker_id = worker_id
         self._now = now
         self._lease = lease_seconds
@@ -107,13 +107,13 @@ class BullQueue:
         soon = self._now() + _HORIZON
         self._link.add([_job(bell) for bell in ready])
         self._link.add([_delayed(bell) for bell in due if bell.at <= soon])
-        if ready and not self._link.up:
+        if ready and self._link.away:
             self.ring()
 
     def remind(self) -> None:
         """Runs of this worker's lanes are ready and not taken: if that lasts, it is rung for them again."""
         self._reminded.set()
-        if not self._link.up:
+        if self._link.away:
             self.ring()
 
     # -- claiming -------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class BullQueue:
         except StoreUnavailable:
             if not found:
                 raise
-        if not self._link.up and len(found) < limit:
+        if self._link.away and len(found) < limit:
             found += await self._database.claim(limit - len(found))
         self._look_around(room=len(found) < limit)
         return found
