@@ -31,6 +31,8 @@ def durable_rows(scale: Scale) -> Iterator[Row]:
         yield Row(f"durable, {at_once} at once, transitions/s", Name(f"durable.{at_once}", RATE))
     yield Row("durable through BullMQ, transitions/s", Name("through_bullmq", RATE), "database as the queue", best)
     yield Row("durable, transitions per fsync", Name("durable", "transitions_per_fsync"))
+    cpu = "cpu_us_per_transition"
+    yield Row("durable, CPU of the process, µs a transition", Name("durable", cpu), "DBOS", Name("dbos", cpu))
     memory = "peak_rss_mb"
     yield Row("durable, peak RSS, MB", Name("durable", memory), "DBOS", Name("dbos", memory), at_most(200))
 
@@ -53,17 +55,17 @@ def starts_rows(scale: Scale) -> Iterator[Row]:
 def pickup_rows() -> Iterator[Row]:
     p50, p99 = "pickup_p50_ms", "pickup_p99_ms"
     for figure, title in ((p50, "p50"), (p99, "p99")):
-        words = f"idle call to first line, one process, {title}, ms"
+        words = f"idle call to first line, {title}, ms"
         yield Row(words, Name("pickup.inside", figure), "DBOS, direct", Name("dbos.pickup", figure))
     peers = (("procrastinate.pickup", "Procrastinate"), ("pgqueuer.pickup", "PgQueuer"), ("dbos.pickup_apart", "DBOS"))
     for figure, title, limit in ((p50, "p50", 10), (p99, "p99", 40)):
-        words = f"the same, worker in another process, {title}, ms"
+        words = f"to a worker in another process, {title}, ms"
         for task, name in peers:
             yield Row(words, Name("pickup.apart", figure), name, Name(task, figure), at_most(limit))
     bullmq = Name("pickup.bullmq", p50), "BullMQ alone", Name("bullmq.pickup", p50)
-    yield Row("the same, through BullMQ, p50, ms", *bullmq, at_most(15))
+    yield Row("to a worker through BullMQ, p50, ms", *bullmq, at_most(15))
     yield Row(
-        "the same, through BullMQ, p99, ms", Name("pickup.bullmq", p99), "BullMQ alone", Name("bullmq.pickup", p99)
+        "to a worker through BullMQ, p99, ms", Name("pickup.bullmq", p99), "BullMQ alone", Name("bullmq.pickup", p99)
     )
 
 
@@ -74,4 +76,4 @@ def scale_rows(scale: Scale) -> Iterator[Row]:
     with_them, without = Name(f"waiting.{waiting}", RATE), Name("waiting.0", RATE)
     yield Row(f"{waiting:,} waiting, transitions/s", with_them, "none waiting", without, ratio_at_least(0.75))
     yield Row("idle process, queries/s", Name("idle", "queries_per_second"), goal=at_most(1))
-    yield Row("idle process, with BEGIN and COMMIT, statements/s", Name("idle", "statements_per_second"))
+    yield Row("idle process, BEGIN and COMMIT too, statements/s", Name("idle", "statements_per_second"))

@@ -27,6 +27,8 @@ def durable_rows() -> Iterator[Row]:
         yield Row(f"durable, {unit}", Name("durable", figure), DBOS, Name("dbos", figure), goal)
     floor = at_least(6_000)
     yield Row("durable, transitions/s", Name("durable", rate), "plain sqlite3", Name("ceiling", rate), floor)
+    cpu = "cpu_us_per_transition"
+    yield Row("durable, CPU of the process, µs a transition", Name("durable", cpu), DBOS, Name("dbos", cpu))
     memory = Name("durable", "peak_rss_mb")
     yield Row("durable, peak RSS, MB", memory, DBOS, Name("dbos", "peak_rss_mb"), at_most(200))
 
