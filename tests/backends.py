@@ -24,11 +24,16 @@ from stepwell.store import revision
 from stepwell.store.tables import metadata
 
 Row = tuple[Any, ...]
+_TABLE = re.compile(r"\bstepwell_\w+")
 
 
-def migrate(url: str) -> None:
+SCHEMA = 'Odd "schema"; its-ünï'
+"""A name that has to be quoted wherever it stands."""
+
+
+def migrate(url: str, schema: str | None = None) -> None:
     """The database has the tables of this version."""
-    revision.upgrade(Settings(_env_file=None, database_url=url))
+    revision.upgrade(Settings(_env_file=None, database_url=url, database_schema=schema))
 
 
 class Database(ABC):
@@ -38,6 +43,8 @@ class Database(ABC):
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.settings: dict[str, Any] = {"database_url": url}
+        """Those of a Stepwell on it."""
 
     @property
     @abstractmethod
@@ -101,9 +108,13 @@ class PostgresDatabase(Database):
 
     kind = "postgres"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, schema: str | None = None) -> None:
         super().__init__(url)
+        self._schema = "" if schema is None else '"' + schema.replace('"', '""') + '".'
         self._sql = Sql(url)
+        if schema is not None:
+            self.settings["database_schema"] = schema
+            self._sql.execute(f"SET search_path TO public, {self._schema[:-1]}")
 
     @property
     def driver_url(self) -> str:
@@ -125,7 +136,7 @@ class PostgresDatabase(Database):
         """Inside, the locks that the statement takes are held by a transaction of its own, which is rolled back."""
         with closing(Sql(self.url)) as other:
             other.execute("BEGIN")
-            other.execute(_numbered(sql), *parameters)
+            other.execute(_TABLE.sub(lambda found: self._schema + found[0], _numbered(sql)), *parameters)
             yield
             other.execute("ROLLBACK")
 
@@ -156,9 +167,9 @@ def sqlite_file(migrated: Path, folder: Path) -> Iterator[SqliteFile]:
 
 
 @contextmanager
-def postgres_database(databases: Databases) -> Iterator[PostgresDatabase]:
-    """One of those that the tests of a process take in turns."""
-    database = PostgresDatabase(databases.take())
+def postgres_database(databases: Databases, schema: str | None = None) -> Iterator[PostgresDatabase]:
+    """One of those that the tests of a process take in turns; Stepwell's tables are in this schema."""
+    database = PostgresDatabase(databases.take(), schema)
     try:
         yield database
     finally:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from backends import (
+    SCHEMA,
     Database,
     PostgresDatabase,
     SqliteFile,
@@ -20,7 +22,9 @@ from backends import (
 from commits import Commits, SqliteCommits, postgres_commits
 from servers.databases import Databases
 from servers.fixtures import postgres_server, valkey_server  # noqa: F401
+from servers.pooler import TransactionPooler
 from servers.postgres import Postgres
+from servers.valkey import Valkey
 from stepwell import App, Settings, Stepwell, Workflow
 from stepwell.testing import Harness
 
@@ -75,11 +79,52 @@ def empty_database(request: pytest.FixtureRequest) -> Database:
     return found
 
 
+@pytest.fixture
+def bullmq_database(postgres_database_: PostgresDatabase, valkey_server: Valkey) -> PostgresDatabase:  # noqa: F811
+    """PostgreSQL, with BullMQ as the queue beside it."""
+    valkey_server.flush()
+    postgres_database_.settings |= {"queue_url": valkey_server.url, "queue_prefix": f"test{uuid4().hex[:8]}"}
+    return postgres_database_
+
+
+@pytest.fixture
+def pooled_database(
+    postgres_database_: PostgresDatabase,
+    postgres_server: Postgres,  # noqa: F811
+) -> Iterator[PostgresDatabase]:
+    """PostgreSQL behind a pooler in transaction mode: sessions are another's from one transaction to the next."""
+    with TransactionPooler(postgres_server.root) as pooler:
+        url = pooler.url(postgres_database_.url.rpartition("/")[2])
+        postgres_database_.settings |= {"database_url": url, "transaction_pooler": True}
+        yield postgres_database_
+
+
+@pytest.fixture(scope="session")
+def schemas(postgres_server: Postgres) -> Iterator[Databases]:  # noqa: F811
+    """Databases with the tables in a schema of their own."""
+    made = Databases(postgres_server, lambda url: migrate(url, SCHEMA), name="schema")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def schema_database(schemas: Databases) -> Iterator[PostgresDatabase]:
+    """PostgreSQL with the tables in a schema of an odd name."""
+    with postgres_database(schemas, SCHEMA) as made:
+        yield made
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest) -> Database:
+def backend(request: pytest.FixtureRequest) -> str:
+    """The database, and what stands before it or beside it. Folders and files have their own lists."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database(backend: str, request: pytest.FixtureRequest) -> Database:
     """A database of the test's own; every Stepwell of the test opens the same one."""
-    names = {"sqlite": "sqlite_database", "postgres": "postgres_database_"}
-    found: Database = request.getfixturevalue(names[request.param])
+    names = {"postgres": "postgres_database_"}
+    found: Database = request.getfixturevalue(names.get(backend, f"{backend}_database"))
     return found
 
 
@@ -100,7 +145,7 @@ def commits(database: Database) -> Iterator[Commits]:
 
 
 @pytest.fixture
-def stepwell_on(database_url: str) -> Callable[..., Stepwell]:
+def stepwell_on(database: Database) -> Callable[..., Stepwell]:
     """`stepwell_on(apps, **settings)`: a Stepwell to be opened with `async with`; classes are put into an app `shop`."""
 
     def made(
@@ -116,7 +161,7 @@ def stepwell_on(database_url: str) -> Callable[..., Stepwell]:
             given.append(App("shop", workflows=classes))
         return Stepwell(
             apps=given,
-            settings=Settings(_env_file=None, **{"database_url": database_url, **settings}),
+            settings=Settings(_env_file=None, **{**database.settings, **settings}),
             embedded_worker=embedded_worker,
             clock=clock,
         )
@@ -132,11 +177,11 @@ class _Kept(Settings):
 
 
 @pytest.fixture
-def harness_of(database_url: str) -> Callable[..., Harness]:
+def harness_of(database: Database) -> Callable[..., Harness]:
     """`harness_of(apps, **settings)`: a Stepwell on the database with a clock that only the test moves."""
 
     def made(apps: Sequence[App], **settings: Any) -> Harness:
-        return Harness(apps, settings=_Kept(_env_file=None, **{"database_url": database_url, **settings}))
+        return Harness(apps, settings=_Kept(_env_file=None, **{**database.settings, **settings}))
 
     return made
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from backends import Database
 from conformance.support import ME, StepwellOn, everything, reaches
+from everywhere import backend  # noqa: F401 - on each of them
 from servers.databases import Databases
 from stepwell import END, Event, Start, Stepwell, Workflow, transition
 from stepwell.errors import (
@@ -217,11 +218,11 @@ async def test_a_failure_midway_leaves_nothing_of_the_call_and_all_of_the_caller
 ) -> None:
     async with stepwell_on([Order], embedded_worker=False) as stepwell:
         before = await seen(stepwell)
+        for statement in REFUSE_HISTORY[database.kind]:
+            database.execute(statement)
         async with engine.connect() as connection:
             await connection.execute(text("CREATE TABLE mine (n INTEGER)"))
             await connection.execute(text("INSERT INTO mine VALUES (1)"))
-            for statement in REFUSE_HISTORY[database.kind]:
-                await connection.execute(text(statement))
             with pytest.raises((StoreUnavailable, DBAPIError), match="no history today"):
                 await stepwell.runner.run(Order, {}, **ME, connection=connection)
             await connection.commit()

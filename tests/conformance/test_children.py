@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, reaches, until
+from everywhere import backend  # noqa: F401 - on each of them
 from stepwell import END, Link, Retry, Signal, Workflow, transition
 
 gate = Gate()

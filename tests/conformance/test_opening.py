@@ -13,6 +13,11 @@ from stepwell import END, App, Settings, Stepwell, Workflow, transition
 from stepwell.errors import ConfigurationError, StoreUnavailable
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 class Quick(Workflow):
     @transition(target=END)
     async def go(self) -> None: ...

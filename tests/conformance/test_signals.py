@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, model_validator
 
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, everything, reaches
+from everywhere import backend  # noqa: F401 - on each of them
 from stepwell import END, Event, Retry, Signal, Workflow, transition
 from stepwell.errors import IdempotencyConflict
 from stepwell.execution.clock import SystemClock

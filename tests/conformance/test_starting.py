@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from conformance.support import ME, Gate, StepwellOn, counts, everything, reaches
+from everywhere import backend  # noqa: F401 - on each of them
 from stepwell import END, App, Start, StepwellError, Workflow, transition
 from stepwell.errors import IdempotencyConflict, InvalidArgs, StatelessError, TransitionTimeout, WorkspaceNotFound
 

@@ -13,6 +13,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, s
 
 from backends import Database
 from conformance.support import ME, Gate, StepwellOn, reaches
+from everywhere import backend  # noqa: F401 - on each of them
 from stepwell import END, Retry, Stepwell, Workflow, transition
 from stepwell.errors import RunFinished
 
@@ -138,11 +139,20 @@ class Writes(Workflow[Case]):
         return self.state
 
 
+def texts(database: Database) -> list[str]:
+    return [row[0] for row in database.read("SELECT text FROM invoices ORDER BY id")]
+
+
 @pytest.fixture
-def with_invoices(stepwell_on: StepwellOn) -> Callable[..., Stepwell]:
+async def with_invoices(stepwell_on: StepwellOn, database: Database) -> Callable[..., Stepwell]:
     calls.clear()
     made.clear()
     gate.clear()
+    # As an application makes its tables: by itself, and where it wants them.
+    engine = database.engine()
+    async with engine.begin() as connection:
+        await connection.run_sync(users.create_all)
+    await engine.dispose()
 
     class Opened:
         def __init__(self, **settings: Any) -> None:
@@ -151,7 +161,6 @@ def with_invoices(stepwell_on: StepwellOn) -> Callable[..., Stepwell]:
         async def __aenter__(self) -> Stepwell:
             stepwell = await self.stepwell.__aenter__()
             opened.append(stepwell)
-            await stepwell.process.store.writer.call(lambda tx: users.create_all(tx.connection))  # type: ignore[union-attr]
             return stepwell
 
         async def __aexit__(self, *given: Any) -> None:
@@ -161,16 +170,13 @@ def with_invoices(stepwell_on: StepwellOn) -> Callable[..., Stepwell]:
     return Opened  # type: ignore[return-value]
 
 
-async def texts(stepwell: Stepwell) -> list[str]:
-    query = select(invoices.c.text).order_by(invoices.c.id)
-    return await stepwell.process.store.read(lambda tx: list(tx.execute(query).scalars()))  # type: ignore[union-attr]
-
-
-async def test_what_is_written_commits_with_the_checkpoint(with_invoices: Callable[..., Any]) -> None:
+async def test_what_is_written_commits_with_the_checkpoint(
+    with_invoices: Callable[..., Any], database: Database
+) -> None:
     async with with_invoices() as stepwell:
         done = await stepwell.runner.run_sync(Writes, **ME)
         assert (done.status, done.result) == ("completed", {"seen": 2})
-        assert await texts(stepwell) == ["a", "b"]
+        assert texts(database) == ["a", "b"]
         queued = await stepwell.runner.run(Writes, **ME)
         assert await queued.result(8) == {"seen": 4}
 
@@ -194,35 +200,37 @@ async def test_what_is_written_commits_with_the_checkpoint(with_invoices: Callab
     ],
 )
 async def test_a_method_that_raises_leaves_nothing_behind(
-    with_invoices: Callable[..., Any], case: str, text: str
+    with_invoices: Callable[..., Any], database: Database, case: str, text: str
 ) -> None:
     async with with_invoices() as stepwell:
         done = await stepwell.runner.run_sync(Writes, {"name": case}, **ME, timeout=8)
         assert (done.status, done.place) == ("failed", "start"), done
         assert text in (done.error or "")
-        assert await texts(stepwell) == []
+        assert texts(database) == []
         assert len((await stepwell.runner.list()).items) == 1
         assert not calls
         after = await stepwell.runner.run_sync(Writes, **ME, timeout=8)
         assert after.status == "completed", "the write lane was given back"
 
 
-async def test_an_exception_caught_in_the_method_never_commits_half_a_block(with_invoices: Callable[..., Any]) -> None:
+async def test_an_exception_caught_in_the_method_never_commits_half_a_block(
+    with_invoices: Callable[..., Any], database: Database
+) -> None:
     async with with_invoices() as stepwell:
         done = await stepwell.runner.run_sync(Writes, {"name": "caught"}, **ME)
         assert (done.status, done.result) == ("completed", {"caught": True})
-        assert await texts(stepwell) == []
+        assert texts(database) == []
 
 
-async def test_a_step_before_it_is_journaled_by_itself(with_invoices: Callable[..., Any]) -> None:
+async def test_a_step_before_it_is_journaled_by_itself(with_invoices: Callable[..., Any], database: Database) -> None:
     async with with_invoices() as stepwell:
         done = await stepwell.runner.run_sync(Writes, {"name": "step before"}, **ME)
         assert done.status == "completed"
-        assert await texts(stepwell) == ["1"]
+        assert texts(database) == ["1"]
 
 
 async def test_a_run_started_with_the_connection_and_a_child_exist_with_the_checkpoint(
-    with_invoices: Callable[..., Any],
+    with_invoices: Callable[..., Any], database: Database
 ) -> None:
     async with with_invoices() as stepwell:
         for case in ("run with connection", "child"):
@@ -232,12 +240,14 @@ async def test_a_run_started_with_the_connection_and_a_child_exist_with_the_chec
 
 
 @pytest.mark.parametrize("case", ["too long", "too long after"])
-async def test_a_transaction_open_for_too_long_ends_with_an_error(with_invoices: Callable[..., Any], case: str) -> None:
+async def test_a_transaction_open_for_too_long_ends_with_an_error(
+    with_invoices: Callable[..., Any], database: Database, case: str
+) -> None:
     async with with_invoices(transaction_seconds=0.1) as stepwell:
         done = await stepwell.runner.run_sync(Writes, {"name": case}, **ME, timeout=8)
         assert done.status == "failed"
         assert "TransitionTimeout: self.transaction() was open for 0.1 s" in (done.error or "")
-        assert await texts(stepwell) == []
+        assert texts(database) == []
         assert gate.cancelled == 1
 
 
@@ -251,10 +261,10 @@ class Retried(Workflow):
         return self.info.attempt
 
 
-async def test_only_the_attempt_that_succeeds_writes(with_invoices: Callable[..., Any]) -> None:
+async def test_only_the_attempt_that_succeeds_writes(with_invoices: Callable[..., Any], database: Database) -> None:
     async with with_invoices() as stepwell:
         assert (await stepwell.runner.run_sync(Retried, **ME)).result == 3
-        assert await texts(stepwell) == ["try 3"]
+        assert texts(database) == ["try 3"]
 
 
 class Queues(Workflow):
@@ -266,7 +276,9 @@ class Queues(Workflow):
             await connection.execute(insert(invoices).values(text="queued"))
 
 
-async def test_who_gives_up_waiting_for_the_lane_blocks_nobody(with_invoices: Callable[..., Any]) -> None:
+async def test_who_gives_up_waiting_for_the_lane_blocks_nobody(
+    with_invoices: Callable[..., Any], database: Database
+) -> None:
     async with with_invoices() as stepwell:
         first = asyncio.ensure_future(stepwell.runner.run_sync(Writes, {"name": "too long"}, **ME))
         await gate.reached()
@@ -282,7 +294,7 @@ async def test_who_gives_up_waiting_for_the_lane_blocks_nobody(with_invoices: Ca
 
 
 async def test_a_cancel_that_comes_while_a_transaction_is_open_waits_for_its_end(
-    with_invoices: Callable[..., Any],
+    with_invoices: Callable[..., Any], database: Database
 ) -> None:
     async with with_invoices() as stepwell:
         handle = await stepwell.runner.run(Writes, {"name": "too long"}, **ME)
@@ -293,7 +305,7 @@ async def test_a_cancel_that_comes_while_a_transaction_is_open_waits_for_its_end
             assert (await cancelling).status == "canceled"
         except RunFinished:
             assert await handle.result(8) == {}
-        assert await texts(stepwell) == ["a"]
+        assert texts(database) == ["a"]
 
 
 async def test_transactions_of_many_runs_see_each_other_whole(
@@ -302,7 +314,7 @@ async def test_transactions_of_many_runs_see_each_other_whole(
     async with with_invoices() as stepwell:
         handles = await asyncio.gather(*(stepwell.runner.run(Writes, **ME) for _ in range(10)))
         seen = [(await handle.result(20))["seen"] for handle in handles]
-        assert sorted(await texts(stepwell)) == ["a"] * 10 + ["b"] * 10
+        assert sorted(texts(database)) == ["a"] * 10 + ["b"] * 10
         if database.kind == "sqlite":  # there they take turns
             assert sorted(seen) == [2 * n for n in range(1, 11)], "each saw all that was committed before it"
         assert all(n in range(2, 21, 2) for n in seen)

@@ -200,13 +200,14 @@ async def test_a_cancel_in_a_transaction_stops_what_another_process_executes(
 
 
 async def test_fault_08_calls_of_two_processes_with_one_key_make_one_run(pair: tuple[Stepwell, Stepwell]) -> None:
-    keys = [f"k{n}" for n in range(40)]
-    calls = [one.runner.run(Quick, {}, **ME, idempotency_key=key) for key in keys for one in pair]
-    handles = await asyncio.gather(*calls)
-    for first, second in zip(handles[::2], handles[1::2], strict=True):
-        assert first.workflow_id == second.workflow_id
-        assert [first.created, second.created].count(True) == 1
-    assert len((await pair[0].runner.list(limit=1000)).items) == len(keys) + 1
+    batches = [[f"{number} {n}" for n in range(size)] for number, size in enumerate([1] * 20 + [40])]
+    for keys in batches:
+        calls = [one.runner.run(Quick, {}, **ME, idempotency_key=key) for key in keys for one in pair]
+        handles = await asyncio.gather(*calls)
+        for first, second in zip(handles[::2], handles[1::2], strict=True):
+            assert first.workflow_id == second.workflow_id
+            assert [first.created, second.created].count(True) == 1
+    assert len((await pair[0].runner.list(limit=1000)).items) == 60 + 1
 
 
 async def test_fault_08_first_calls_of_two_processes_make_one_workspace(

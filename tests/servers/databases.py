@@ -69,10 +69,10 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 class Databases:
     """Gives out databases that `prepare(url)` has made ready once; each to one test at a time."""
 
-    def __init__(self, server: Postgres, prepare: Callable[[str], object]) -> None:
+    def __init__(self, server: Postgres, prepare: Callable[[str], object], *, name: str = "test") -> None:
         self._server = server
         self._numbers = count()
-        self._prefix = f"test_{os.getpid()}"
+        self._prefix = f"{name}_{os.getpid()}"
         self._template = f"{self._prefix}_template"
         prepare(server.create_database(self._template))
         self._known = self._learn(Sql(server.url(self._template)))
