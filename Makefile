@@ -29,7 +29,7 @@ demo: $(DEV) ## run the example (ARGS: its arguments)
 test: $(DEV) ## run the tests, without the long crash tests
 	@$(BIN)/python -m pytest -m "not faults" -n $(WORKERS) $(ARGS)
 
-test-faults: $(DEV) ## run the crash tests with real kills (STEPWELL_TEST_KILLS: how many)
+test-faults: $(DEV) ## run the crash tests (STEPWELL_TEST_KILLS, STEPWELL_TEST_RUNS: how long; STEPWELL_TEST_SEED: the same again)
 	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 lint: $(DEV) ## check style, types and the arrows between the rooms

@@ -29,6 +29,8 @@ class Blow(NamedTuple):
         return cls(*(chance.random() for _ in cls._fields))
 
 
+_HANGS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event='SyncRep'"
+_LET_GO = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event='SyncRep'"
 _FULL = "No space left on device"
 Strike = Callable[[Scene, Blow], None]
 
@@ -49,9 +51,10 @@ def kill(scene: Scene, blow: Blow) -> None:
 def freeze(scene: Scene, blow: Blow) -> None:
     """A worker stands still for one to three leases; then it goes on, and nobody waits for it."""
     role = chosen(scene.load.workers, blow.who)
-    scene.load.freeze(role)
-    scene.load.watch(scene.load.lease * (1.0 + 2.0 * blow.size))
-    scene.load.thaw(role)
+    scene.load.cast[role].freeze()
+    with scene.load.absent(role):
+        scene.load.watch(scene.load.lease * (1.0 + 2.0 * blow.size))
+    scene.load.cast[role].thaw()
 
 
 # -- the database ----------------------------------------------------------------------------------------------------------
@@ -140,24 +143,48 @@ def hold(scene: Scene, blow: Blow) -> None:
     scene.goes_on()
 
 
+def hush(scene: Scene, blow: Blow) -> None:
+    """Somebody's COMMIT with a NOTIFY hangs for one to four seconds, in another database: no other can be made meanwhile."""
+    hanging = LoopThread("hanging")
+    try:
+        task = asyncio.run_coroutine_threadsafe(_hang(scene.server.root), hanging.loop)
+        scene.load.wait(lambda: scene.server.sql.read(_HANGS)[0][0], 10, "a COMMIT hangs")
+        scene.load.watch(1.0 + 3.0 * blow.size)
+        scene.server.sql.read(_LET_GO)
+        task.result(10)
+    finally:
+        hanging.close()
+    scene.goes_on()
+
+
+async def _hang(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    # The server waits for a standby that there isn't, with the lock that NOTIFY takes in every COMMIT.
+    await connection.execute("SET synchronous_commit=on; BEGIN; CREATE TABLE IF NOT EXISTS hush (n int);"
+                             "INSERT INTO hush VALUES (1); NOTIFY hush; COMMIT")  # fmt: skip
+    await connection.close()
+
+
 # -- the network -----------------------------------------------------------------------------------------------------------
 
 
 def cut(scene: Scene, blow: Blow) -> None:
     """Between one process and the server nothing goes through, for up to two leases and a half; then the rest does."""
-    proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
-    proxy.drop()
-    scene.load.watch(2.5 * scene.load.lease * blow.size)
-    proxy.passes()
+    role = chosen(sorted(scene.proxies), blow.who)
+    scene.proxies[role].drop()
+    with scene.load.absent(role):
+        scene.load.watch(2.5 * scene.load.lease * blow.size)
+    scene.proxies[role].passes()
 
 
 def lose(scene: Scene, blow: Blow) -> None:
     """As `cut`, and what was under way is lost: the connections are reset when the network is back."""
-    proxy = scene.proxies[chosen(sorted(scene.proxies), blow.who)]
-    proxy.drop()
-    scene.load.watch(2.5 * scene.load.lease * blow.size)
-    proxy.reset()
-    proxy.passes()
+    role = chosen(sorted(scene.proxies), blow.who)
+    scene.proxies[role].drop()
+    with scene.load.absent(role):
+        scene.load.watch(2.5 * scene.load.lease * blow.size)
+    scene.proxies[role].reset()
+    scene.proxies[role].passes()
 
 
 def deafen(scene: Scene, blow: Blow) -> None:

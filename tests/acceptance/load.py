@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class Load:
     with_runs: int = 0
     takeovers: list[float] = field(default_factory=list)
     cast: dict[str, Child] = field(default_factory=dict)
-    frozen: set[str] = field(default_factory=set)
+    away: set[str] = field(default_factory=set)
+    """Roles whose processes live, and can do nothing."""
     _began: float = field(default_factory=time.monotonic)
     _born: dict[str, float] = field(default_factory=dict)
     _waits: list[tuple[str, str, float]] = field(default_factory=list)
@@ -55,30 +57,29 @@ class Load:
     def kill(self, role: str) -> None:
         """The process of this role was killed, and another one has its role."""
         victim = self.cast[role]
-        self._mourn(role)
+        self.deaths += 1
+        self._miss(role)
         victim.kill()
         assert victim.code == -9, f"{role} had ended by itself ({victim.code})\n{victim.tail()}"
         self.start(role)
 
-    def freeze(self, role: str) -> None:
-        """The process of this role stands still."""
-        self.cast[role].freeze()
-        self.frozen.add(role)
-        self._mourn(role)
+    @contextmanager
+    def absent(self, role: str) -> Iterator[None]:
+        """The process of this role lives, and can do nothing: its runs are others' after a while, as if it were dead."""
+        self.away.add(role)
+        self._miss(role)
+        try:
+            yield
+        finally:
+            self.away.discard(role)
+            self._born[role] = time.monotonic()
+            self._waits = [one for one in self._waits if one[0] != role]
 
-    def thaw(self, role: str) -> None:
-        """It goes on, and nobody takes anything over from it any more than from others."""
-        self.cast[role].thaw()
-        self.frozen.discard(role)
-        self._born[role] = time.monotonic()
-        self._waits = [one for one in self._waits if one[0] != role]
-
-    def _mourn(self, role: str) -> None:
-        self.deaths += 1
+    def _miss(self, role: str) -> None:
         for (owner,) in evidence.read("SELECT id FROM stepwell_workers WHERE pid=?", self.cast[role].pid):
             if _owned(owner):
                 self.with_runs += 1
-                self._waits.append((role if role in self.frozen else "", owner, time.monotonic()))
+                self._waits.append((role if role in self.away else "", owner, time.monotonic()))
 
     # -- looking on -------------------------------------------------------------------------------------------------------
 
@@ -90,20 +91,24 @@ class Load:
             for wait in [one for one in self._waits if not _owned(one[1])]:
                 self._waits.remove(wait)
                 # Without anybody who lived through it, the next ones have to see the dead one's heart stand still first.
-                if any(role not in self.frozen and born < wait[2] - WITNESS for role, born in self._born.items()):
+                if any(role not in self.away and born < wait[2] - WITNESS for role, born in self._born.items()):
                     self.takeovers.append(now - wait[2])
             left = until - time.monotonic()
             if left <= 0:
                 return
             time.sleep(min(0.02, left))
 
+    def check_alive(self) -> None:
+        """Raises AssertionError if a process has ended by itself."""
+        dead = [role for role, child in self.cast.items() if child.ended()]
+        assert not dead, f"ended by themselves: {dead}\n{self._told()}"
+
     def wait(self, look: Callable[[], object], seconds: float, what: str) -> float:
         """How many seconds it took. Raises AssertionError with all that is known."""
         began = time.monotonic()
         while not look():
-            dead = [role for role, child in self.cast.items() if child.ended()]
-            if dead or time.monotonic() - began > seconds:
-                raise AssertionError(f"not within {seconds:g} s: {what} (ended by themselves: {dead})\n{self._told()}")
+            self.check_alive()
+            assert time.monotonic() - began < seconds, f"not within {seconds:g} s: {what}\n{self._told()}"
             self.watch(0.05)
         return time.monotonic() - began
 

@@ -78,15 +78,19 @@ async def work() -> None:
     await asyncio.sleep(random.uniform(0.0, 0.15))
 
 
-def recorded(key: str, name: str) -> str:
-    """The id of this execution of a step. Notes when the journal had a value already before it began."""
+def recorded(key: str, name: str, called: int) -> str:
+    """The id of this execution of a step. Notes when the journal had a value already before the step was called.
+
+    A process that stands still between its call and this look is no such case: others have executed the step meanwhile.
+    """
     run_id, method, visit = key.split(":")
     known = evidence.read(
-        "SELECT value FROM stepwell_steps WHERE run_id=? AND visit=? AND transition=? AND name=?",
+        "SELECT 1 FROM stepwell_steps WHERE run_id=? AND visit=? AND transition=? AND name=? AND recorded_at<?",
         run_id,
         int(visit),
         method,
         name,
+        called,
     )
     execution = uuid4().hex
     if known:
@@ -95,19 +99,24 @@ def recorded(key: str, name: str) -> str:
     return execution
 
 
+def now() -> int:
+    """Microseconds since 1970, by the machine's clock."""
+    return time.time_ns() // 1000
+
+
 class Stepping(Workflow[Number, Seen, list[str]]):
     """Journaled steps, one after another and side by side."""
 
     @transition(target="half")
     async def first(self) -> None:
         key = self.info.idempotency_key
-        self.state.seen.append(await self.step("a", recorded, key, "a"))
+        self.state.seen.append(await self.step("a", recorded, key, "a", now()))
         await work()
-        self.state.seen += await asyncio.gather(*(self.step(name, recorded, key, name) for name in ("b", "c")))
+        self.state.seen += await asyncio.gather(*(self.step(name, recorded, key, name, now()) for name in ("b", "c")))
 
     @transition("half", END)
     async def second(self) -> list[str]:
-        self.state.seen.append(await self.step("d", recorded, self.info.idempotency_key, "d"))
+        self.state.seen.append(await self.step("d", recorded, self.info.idempotency_key, "d", now()))
         return self.state.seen
 
 

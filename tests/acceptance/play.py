@@ -42,6 +42,7 @@ def _play(scene: Scene, strikes: Sequence[Strike], runs: int, chance: Random) ->
         if accepted() >= runs and sum(happened.values()) >= FEW and all(happened.values()):
             break
         assert time.monotonic() < deadline, f"{accepted()} of {runs} runs were accepted within {LIMIT:g} s: {happened}"
+        scene.load.check_alive()
         blow = Blow.drawn(chance)
         scene.load.watch(0.3 + 1.7 * blow.gap)
         strike(scene, blow)

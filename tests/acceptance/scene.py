@@ -21,6 +21,8 @@ ROLES = ("worker0", "worker1", "worker2", "client")
 DATABASE = "load"
 USER = "app"
 """Who Stepwell is to the server: the owner of its database, and nothing more."""
+_DURABLE = {"fsync": "on", "synchronous_commit": "local", "synchronous_standby_names": "nobody"}
+"""Everybody's COMMIT waits for the disk, and for a standby that there isn't if somebody asks for it."""
 GOES_ON = 30.0
 """Seconds for work to go on once a fault is over."""
 
@@ -61,7 +63,7 @@ def staged(
 ) -> Iterator[Scene]:
     """A scene on which nothing plays yet. `offsets` are what the roles' clocks are wrong by, in seconds."""
     with ExitStack() as stack:
-        database = stack.enter_context(PostgresServer(server, disk_mib=disk_mib))
+        database = stack.enter_context(PostgresServer({**_DURABLE, **(server or {})}, disk_mib=disk_mib))
         database.sql.execute(f"CREATE ROLE {USER} LOGIN")
         database.sql.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
         evidence.use_server(folder, database.url(DATABASE))

@@ -11,7 +11,7 @@ import pytest
 from acceptance import evidence
 from acceptance.audit import audit
 from acceptance.load import Load, accepted
-from acceptance.mix import KINDS, TABLES
+from acceptance.mix import KINDS, TABLES, recorded
 from acceptance.nursery import Nursery
 
 _PLAIN = "(SELECT min(id) FROM stepwell_runs WHERE workflow_name='plain')"
@@ -104,3 +104,14 @@ def _plant(deed: str) -> None:
             path.write_text("\n".join(kept) + "\n")
         case _:
             evidence.write(deed)
+
+
+def test_a_step_that_is_called_after_its_journal_row_is_noted(copy: Path) -> None:
+    [(run_id, visit, method, name, at)] = evidence.read(
+        "SELECT run_id, visit, transition, name, recorded_at FROM stepwell_steps LIMIT 1"
+    )
+    key = f"{run_id}:{method}:{visit}"
+    recorded(key, name, at)
+    assert evidence.lines("again") == []
+    execution = recorded(key, name, at + 1)
+    assert evidence.lines("again") == [[key, name, execution]]

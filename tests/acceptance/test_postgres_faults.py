@@ -103,9 +103,9 @@ def test_answers_are_lost(endured: Endured) -> None:
 
 
 @pytest.mark.faults
-def test_rows_are_locked_by_somebody_else(endured: Endured) -> None:
-    """Faults 3, 14: what needs these rows waits, and nothing else does."""
-    endured(blows.hold)
+def test_somebody_else_has_the_locks(endured: Endured) -> None:
+    """Faults 3, 14: what needs these rows waits, and nothing else does; where nobody can commit, everybody waits."""
+    endured(blows.hold, blows.hush)
 
 
 @pytest.mark.faults
@@ -124,14 +124,14 @@ def test_the_disk_of_the_server_is_full(endured: Endured) -> None:
 @pytest.mark.faults
 def test_redis_is_lost(endured: Endured) -> None:
     """Faults 2, 3, 13: flushed, killed, silent: the queue is a hint, and the sweep finds what it forgot."""
-    endured(blows.forget, blows.lose_queue, blows.hang_queue, queue=True)
+    endured(blows.forget, blows.lose_queue, blows.hang_queue, blows.kill, queue=True)
 
 
 @pytest.mark.faults
 def test_everything_at_once(endured: Endured) -> None:
     """Faults 1, 3, 4, 5, 6, 7, 8, 9, 13, 17: one after another, by chance, on the same load."""
     strikes = [
-        blows.kill, blows.freeze, blows.restart, blows.crash, blows.pause, blows.hold,
+        blows.kill, blows.freeze, blows.restart, blows.crash, blows.pause, blows.hold, blows.hush,
         blows.cut, blows.lose, blows.deafen, blows.slow, blows.reset,
     ]  # fmt: skip
     endured(*strikes, network=True)
