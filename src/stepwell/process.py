@@ -144,6 +144,7 @@ class Process:
         )
         self.sweep = Sweep(store, self.operations, self.passes, self.queue, self.heart, self.settings.lease_seconds)
         self.loop = Loop(self.queue, self.passes)
+        self.watcher = watcher(store, self.hub)
         self.drain = Drain(store, self.passes)
         core = Core(
             self.shared,
@@ -176,7 +177,7 @@ class Process:
     def _start(self, worker: bool) -> None:
         self.heart.start()
         duties: list[Duty] = [
-            watcher(self.store, self.hub),
+            self.watcher.run,
             self._watch_clock,
             self.ends.run,
             self.sweep.watch_lost,
@@ -231,6 +232,7 @@ class Process:
         if hints.lost:
             self.passes.stop_lost(hints.lost)
         self._announce(hints)
+        self.watcher.tell(hints)
 
     def _announce(self, hints: Hints) -> None:
         if hints.ready or hints.due:

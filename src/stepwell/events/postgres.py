@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from stepwell.events.base import News
 from stepwell.events.local import Hub
+from stepwell.store import postgres
 from stepwell.store.postgres_store import PostgresStore
+from stepwell.store.tx import Hints
 
 log = logging.getLogger("stepwell.events")
 
@@ -29,12 +31,14 @@ _PAUSE: Final = 0.5
 
 
 class Listener:
-    """Publishes to the hub what other processes committed."""
+    """Tells other processes what was committed here, and publishes to the hub what they tell."""
 
     def __init__(self, store: PostgresStore, hub: Hub) -> None:
         self._store = store
         self._hub = hub
         self._heard = asyncio.Event()
+        self._some = asyncio.Event()
+        self._untold: set[str] = set()
         self.works = False
         """True while notifications come through."""
 
@@ -55,25 +59,46 @@ class Listener:
             self._hub.publish(News())
             await asyncio.sleep(_PAUSE)
 
+    def tell(self, hints: Hints) -> None:
+        if new := postgres.kinds(hints):
+            self._untold |= set(new)
+            self._some.set()
+
     async def _listen(self) -> None:
         async with self._store.listening() as connection:
             await connection.add_listener(self._store.channel, self._notified)
             if not await self._echoes(connection):
                 log.info("LISTEN doesn't work on this connection (a pooler?): asking every %g s instead", _POLL)
                 await connection.remove_listener(self._store.channel, self._notified)
-                return await self._poll()
-            self.works = True
-            self._hub.publish(News())
-            while True:
-                await asyncio.sleep(_PROBE)
+                await self._poll()
+            else:
+                self.works = True
+                self._hub.publish(News())
+                await self._talk(connection)
+
+    async def _talk(self, connection: Any) -> None:
+        """What is to be told is told; where there is nothing, it is tested whether the connection still carries."""
+        while True:
+            try:
+                async with asyncio.timeout(_PROBE):
+                    await self._some.wait()
+            except TimeoutError:
                 if not await self._echoes(connection):
-                    raise TimeoutError("nothing comes through any more")
+                    raise TimeoutError("nothing comes through any more") from None
+                continue
+            kinds, self._untold = self._untold, set()
+            self._some.clear()
+            # Outside of the transactions that it tells of: they would wait for each other's COMMIT, one at a time.
+            await self._notify(connection, "".join(sorted(kinds)))
+
+    async def _notify(self, connection: Any, kinds: str) -> None:
+        async with asyncio.timeout(_ECHO):
+            notice = postgres.notice(self._store.process_id, kinds)
+            await connection.execute("SELECT pg_notify($1, $2)", self._store.channel, notice)
 
     async def _echoes(self, connection: Any) -> bool:
         self._heard.clear()
-        echo = json.dumps([self._store.process_id, ""])
-        async with asyncio.timeout(_ECHO):
-            await connection.execute("SELECT pg_notify($1, $2)", self._store.channel, echo)
+        await self._notify(connection, "")
         try:
             async with asyncio.timeout(_ECHO):
                 await self._heard.wait()

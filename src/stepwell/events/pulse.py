@@ -9,6 +9,7 @@ from stepwell.errors import StoreUnavailable
 from stepwell.events.base import News
 from stepwell.events.local import Hub
 from stepwell.store.sqlite_store import SqliteStore
+from stepwell.store.tx import Hints
 
 log = logging.getLogger("stepwell.events")
 
@@ -23,6 +24,9 @@ class Pulse:
         self._store = store
         self._hub = hub
         self._seen: int | None = None
+
+    def tell(self, hints: Hints) -> None:
+        return  # a commit tells by itself
 
     async def run(self) -> None:
         """Looks until it is cancelled."""

@@ -1,24 +1,36 @@
-"""How a process hears of what others commit, by the database that they share."""
+"""How processes hear of what others commit, by the database that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Protocol
 
 from stepwell.events.local import Hub
 from stepwell.store.store import Store
+from stepwell.store.tx import Hints
 
 
-def watcher(store: Store, hub: Hub) -> Callable[[], Coroutine[Any, Any, None]]:
-    """The duty that publishes to the hub what other processes do."""
+class Watcher(Protocol):
+    """Tells others, and publishes to the hub what they tell. Both may lose something."""
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        ...
+
+    def tell(self, hints: Hints) -> None:
+        """Others hear soon of what was committed. Never waits."""
+        ...
+
+
+def watcher(store: Store, hub: Hub) -> Watcher:
+    """The one that the store's database makes possible."""
     if store.reports_commits:
         from stepwell.events.postgres import Listener
         from stepwell.store.postgres_store import PostgresStore
 
         assert isinstance(store, PostgresStore)
-        return Listener(store, hub).run
+        return Listener(store, hub)
     from stepwell.events.pulse import Pulse
     from stepwell.store.sqlite_store import SqliteStore
 
     assert isinstance(store, SqliteStore)
-    return Pulse(store, hub).run
+    return Pulse(store, hub)

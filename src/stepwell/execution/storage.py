@@ -235,7 +235,6 @@ class _Transaction:
         [answer] = self._store.applier.advance(tx, [commit])
         if isinstance(answer, LeaseLost):
             raise answer
-        self._store.announce_in(tx)
         return answer, tx.hints
 
     async def _within(self, act: Callable[[Tx], T]) -> T:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -72,20 +73,15 @@ class Taken:
     """A job in this process's hands, to be finished or put back."""
 
     queue: str
-    job: Any
-
-    @property
-    def data(self) -> Any:
-        return self.job.data
-
-    @property
-    def id(self) -> str:
-        return str(self.job.id)
+    id: str
+    data: Any
+    fields: Mapping[str, str]
+    """All that Redis has of it."""
 
     @property
     def added(self) -> int:
         """When it was added, in milliseconds."""
-        return int(self.job.timestamp)
+        return int(self.fields.get("timestamp", 0))
 
 
 @dataclass(slots=True)
@@ -107,13 +103,17 @@ class Batch:
         return part
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Queue:
     """What a Job of the library asks of its queue."""
 
     name: str
     backend: RedisBackend
     opts: dict[str, Any]
+
+    @cached_property
+    def plain(self) -> Any:
+        return Job(self, "", None, {"removeOnComplete": True})
 
     @property
     def qualifiedName(self) -> str:
@@ -170,6 +170,8 @@ class Bull:
             version = str((await self._client.info("server")).get("redis_version", "0"))
             # A full, read-only or broken Redis answers, and takes nothing.
             await self._client.set(f"{self._prefix}:{_NOTE}-check", 1, px=1000)
+            for name in _SCRIPTS:
+                await self._client.script_load(self._connection.commands[name].script)
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
             raise Away(f"it is version {version}; BullMQ needs {'.'.join(map(str, _OLDEST))}: update it")
 
@@ -195,12 +197,23 @@ class Bull:
     def _milliseconds(self) -> int:
         return self._now() // 1000
 
+    @asynccontextmanager
+    async def _pipeline(self) -> AsyncIterator[Any]:
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+            yield pipe
+
+    async def _answers(self, pipe: Any) -> list[Any]:
+        # The scripts were loaded by `check`: the client needn't ask each time.
+        pipe.scripts.clear()
+        answers: list[Any] = await pipe.execute()
+        return answers
+
     # -- writing --------------------------------------------------------------------------------------------------
 
     async def write(self, batch: Batch) -> None:
         """Jobs are added unless one of their id is there, finished ones are finished, others are next in their queues
         again, and marks are set."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for new in batch.jobs:
                 await self._add(pipe, new)
             for taken, value in batch.done:
@@ -210,9 +223,7 @@ class Bull:
             for mark in batch.marks:
                 member = "1" if mark.at else _READY
                 pipe.zadd(self._queue(mark.queue).backend.keys["marker"], {member: mark.at})
-            for answer in await pipe.execute(raise_on_error=False):
-                if isinstance(answer, Exception):
-                    raise answer
+            await self._answers(pipe)
 
     async def _add(self, pipe: Any, new: NewJob) -> None:
         now = self._milliseconds()
@@ -228,22 +239,24 @@ class Bull:
 
     async def _finish(self, pipe: Any, taken: Taken, value: Any) -> None:
         scripts = self._queue(taken.queue).backend.scripts
-        keep = taken.job.opts.get("removeOnComplete", {"count": _KEPT})
-        keys, args = scripts.moveToCompletedArgs(taken.job, value, keep, self._token, False)
+        job = self._job(taken, plain=value is None)
+        keep = job.opts.get("removeOnComplete", {"count": _KEPT})
+        keys, args = scripts.moveToCompletedArgs(job, value, keep, self._token, False)
         await scripts.commands["moveToFinished"](keys=keys, args=args, client=pipe)
 
     async def fail(self, taken: Taken, reason: str) -> None:
         """The job is failed, for good, with this reason."""
         scripts = self._queue(taken.queue).backend.scripts
-        keep = taken.job.opts.get("removeOnFail", {"count": _KEPT})
+        job = self._job(taken)
+        keep = job.opts.get("removeOnFail", {"count": _KEPT})
         fields = {"failedReason": reason, "stacktrace": json.dumps([reason])}
-        keys, args = scripts.moveToFailedArgs(taken.job, reason, keep, self._token, False, fields)
+        keys, args = scripts.moveToFailedArgs(job, reason, keep, self._token, False, fields)
         async with self._reaching():
             await scripts.commands["moveToFinished"](keys=keys, args=args)
 
     async def _put_back(self, pipe: Any, taken: Taken) -> None:
         scripts = self._queue(taken.queue).backend.scripts
-        keys, args = scripts.retryJobArgs(taken.job.id, True, self._token)
+        keys, args = scripts.retryJobArgs(taken.id, True, self._token)
         await scripts.commands["retryJob"](keys=keys, args=args, client=pipe)
 
     # -- taking ---------------------------------------------------------------------------------------------------
@@ -251,10 +264,10 @@ class Bull:
     async def take(self, wanted: Iterable[tuple[str, int]]) -> tuple[list[Taken], dict[str, int]]:
         """Up to so many jobs of each queue; and of each that has no more now, when it will have one (0: unknown)."""
         wanted = list(wanted)
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for name, count in wanted:
                 await self._move(pipe, name, count)
-            answers = await pipe.execute()
+            answers = await self._answers(pipe)
         taken: list[Taken] = []
         empty: dict[str, int] = {}
         at = iter(answers)
@@ -277,7 +290,15 @@ class Bull:
 
     def _taken(self, name: str, fields: Sequence[str], job_id: str) -> Taken:
         raw = dict(zip(fields[::2], fields[1::2], strict=True))
-        return Taken(name, Job.fromJSON(self._queue(name), raw, job_id))
+        return Taken(name, job_id, json.loads(raw.get("data", "null")), raw)
+
+    def _job(self, taken: Taken, *, plain: bool = False) -> Job:
+        """The library's view of the job; a plain one has no options but to be gone when it is finished."""
+        queue = self._queue(taken.queue)
+        if not plain:
+            return Job.fromJSON(queue, taken.fields, taken.id)
+        queue.plain.id = taken.id
+        return queue.plain
 
     async def listen(self, queues: Sequence[str], seconds: float) -> Mark | None:
         """The next mark of one of the queues; None after `seconds`."""
@@ -291,46 +312,50 @@ class Bull:
 
     async def recover(self, queues: Sequence[str], every: float, times: int) -> None:
         """Jobs whose process died with them in its hands can be taken again; each queue is looked at once per `every`."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for name in queues:
                 scripts = self._queue(name).backend.scripts
                 keys = scripts.getKeys(_STALLED)
                 args = [times, scripts.keys[""], self._milliseconds(), round(every * 1000)]
                 await scripts.commands["moveStalledJobsToWait"](keys, args, client=pipe)
-            await pipe.execute()
+            await self._answers(pipe)
 
     # -- looking --------------------------------------------------------------------------------------------------
 
     async def missing(self, jobs: Sequence[NewJob]) -> list[NewJob]:
         """Those of the jobs that aren't in Redis."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for new in jobs:
                 pipe.exists(self._queue(new.queue).backend.toKey(new.id))
-            found = await pipe.execute()
+            found = await self._answers(pipe)
         return [new for new, there in zip(jobs, found, strict=True) if not there]
 
     async def notes(self, queues: Sequence[str]) -> dict[str, int]:
         """What `note` has left in each queue's meta key; it is lost with the queue."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for name in queues:
                 pipe.hget(self._queue(name).backend.keys["meta"], _NOTE)
-            found = await pipe.execute()
+            found = await self._answers(pipe)
         return {name: int(value) for name, value in zip(queues, found, strict=True) if value is not None}
 
     async def note(self, queues: Iterable[str], value: int | None) -> None:
         """The queues have this note, or none."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for name in queues:
                 key = self._queue(name).backend.keys["meta"]
                 if value is None:
                     pipe.hdel(key, _NOTE)
                 else:
                     pipe.hset(key, _NOTE, value)
-            await pipe.execute()
+            await self._answers(pipe)
 
 
 _TO_ACTIVE: Final = [
     *("wait", "active", "prioritized", "events", "stalled", "limiter", "delayed", "paused", "meta", "pc", "marker")
+]
+_SCRIPTS: Final = [
+    *("addStandardJob", "addPrioritizedJob", "addDelayedJob", "moveToActive", "moveToFinished"),
+    *("moveStalledJobsToWait", "retryJob"),
 ]
 _STALLED: Final = ["stalled", "wait", "active", "stalled-check", "meta", "paused", "marker", "events", "repeat"]
 _NOTE: Final = "stepwell"

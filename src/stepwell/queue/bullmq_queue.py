@@ -38,7 +38,7 @@ _HORIZON: Final = 24 * 3600 * 1_000_000
 _WALK: Final = _HORIZON // 2
 """Microseconds after which what comes into reach meanwhile is put into Redis."""
 _PAGE: Final = 1000
-_FIRST: Final = 4
+_FIRST: Final = 2
 """Jobs asked of a queue at first; four times as many each time it had them all."""
 _MOST: Final = 256
 _PAUSE: Final = 0.1

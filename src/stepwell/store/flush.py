@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, RootTransaction
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.store import history, runs
@@ -68,10 +68,6 @@ class Backend(Protocol):
 
     def pause(self, seconds: float) -> None:
         """Time has passed."""
-        ...
-
-    def announce(self, tx: Tx) -> None:
-        """Once the transaction is committed, other processes hear of its hints, where the database can tell them."""
         ...
 
     def in_doubt(self, error: BaseException) -> bool:
@@ -160,7 +156,7 @@ class Flusher:
                     case Verdict.CONTENDED:
                         raise Delayed from error
                     case Verdict.REFUSED | Verdict.AGAIN:
-                        if isinstance(error, DBAPIError):
+                        if isinstance(error, SQLAlchemyError):
                             self.disconnect()
                         raise
                     case _:
@@ -183,16 +179,15 @@ class Flusher:
         tx = Tx(connection, self.backend.dialect)
         try:
             answers = apply_items(self.applier, tx, items)
-            self.backend.announce(tx)
         except BaseException:
             self._roll_back(transaction)
             raise
         try:
             transaction.commit()
         except Exception as error:
+            self.disconnect()  # SQLAlchemy takes the transaction for open as long as no COMMIT has succeeded
             if not self.backend.in_doubt(cause_of(error)):
                 raise
-            self.disconnect()
             answers = self.backend.look_up(self, items, answers, error, deadline)
         self._hints.add(tx.hints)
         return answers

@@ -23,7 +23,7 @@ from stepwell.store import outcome
 from stepwell.store.base import Advance, Begin, Item, Record
 from stepwell.store.flush import Answer, Delayed, Flusher, Unavailable, Verdict, cause_of
 from stepwell.store.postgres_dialect import Postgres
-from stepwell.store.tx import Tx
+from stepwell.store.tx import Hints
 
 _LOCK_MS: Final = 100
 """Milliseconds for a row that somebody else holds: then the item waits by itself. Below `deadlock_timeout`, so that it
@@ -187,12 +187,10 @@ def is_lost(error: BaseException) -> bool:
 class PostgresBackend:
     """Flushes to PostgreSQL. A COMMIT in doubt is settled by doing the same again: what is there already isn't done twice."""
 
-    def __init__(self, engine: AsyncEngine, dialect: Postgres, settings: Settings, process_id: str) -> None:
+    def __init__(self, engine: AsyncEngine, dialect: Postgres, settings: Settings) -> None:
         self.engine: Engine = engine.sync_engine
         self.dialect = dialect
         self._settings = settings
-        self._channel = channel(settings)
-        self._process_id = process_id
 
     def verdict(self, error: BaseException) -> Verdict:
         return verdict(error)
@@ -205,10 +203,6 @@ class PostgresBackend:
 
     def pause(self, seconds: float) -> None:
         await_only(asyncio.sleep(max(seconds, 0.1)))
-
-    def announce(self, tx: Tx) -> None:
-        if tx.hints:
-            notify(tx, self._channel, self._process_id)
 
     def in_doubt(self, error: BaseException) -> bool:
         return is_lost(error)
@@ -225,12 +219,15 @@ class PostgresBackend:
         return found
 
 
-def notify(tx: Tx, channel: str, process_id: str) -> None:
-    """Who listens hears of the hints once this transaction is committed. `process_id` says who needn't."""
-    hints = tx.hints
-    kinds = {"r": hints.ready, "d": hints.due, "e": hints.resting, "l": hints.lost, "c": hints.children}
-    letters = "".join(letter for letter, given in kinds.items() if given)
-    tx.rows("SELECT pg_notify(?, ?)", channel, json.dumps([process_id, letters]))
+def kinds(hints: Hints) -> str:
+    """What the hints are of, a letter each: ready, due, ended, lost, children."""
+    given = {"r": hints.ready, "d": hints.due, "e": hints.resting, "l": hints.lost, "c": hints.children}
+    return "".join(letter for letter, some in given.items() if some)
+
+
+def notice(process_id: str, kinds: str) -> str:
+    """What is notified; `process_id` says who needn't hear it."""
+    return json.dumps([process_id, kinds])
 
 
 @contextlib.contextmanager

@@ -88,7 +88,7 @@ class PostgresStore(Store):
         """With a connection of its own; `single`: for writes of one statement, which is its own transaction."""
         silent = max(1.0, min(self.settings.lease_seconds / 2, 10.0))
         engine = postgres.engine(self.settings, silent_seconds=silent, lock=True, autocommit=single)
-        backend = postgres.PostgresBackend(engine, self.dialect, self.settings, self.process_id)
+        backend = postgres.PostgresBackend(engine, self.dialect, self.settings)
         return Flusher(backend, self.applier, self.settings.busy_seconds)
 
     async def close(self) -> None:
@@ -190,7 +190,7 @@ class PostgresStore(Store):
 
     def announce_in(self, tx: Tx) -> None:
         if tx.hints:
-            postgres.notify(tx, self.channel, "")
+            tx.rows("SELECT pg_notify(?, ?)", self.channel, postgres.notice("", postgres.kinds(tx.hints)))
 
 
 def _fingerprint(tx: Tx) -> _Fingerprint:

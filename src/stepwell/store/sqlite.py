@@ -154,9 +154,6 @@ class SqliteBackend:
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def announce(self, tx: Tx) -> None:
-        pass  # whoever else has the file open looks at its data_version
-
     def in_doubt(self, error: BaseException) -> bool:
         return isinstance(error, sqlite3.Error) and not is_busy(error)  # busy: the transaction is still open
 

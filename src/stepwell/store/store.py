@@ -95,7 +95,7 @@ class Store(ABC):
         return Tx(connection, self.dialect)
 
     def announce_in(self, tx: Tx) -> None:
-        """Other processes hear of what was written in the caller's transaction once that commits, where they can."""
+        """Everybody hears of what was written in this transaction when it commits, where the database can tell them."""
         return
 
     def _check_open(self) -> None:

@@ -55,6 +55,7 @@ class Drain:
         def operation(tx: Tx) -> None:
             runs.take_over(tx, me, now, counts=False)
             workers.remove(tx, me)
+            self._store.announce_in(tx)  # with the commit: nobody here will tell it afterwards
 
         try:
             await self._store.writer.call(operation)
