@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -13,18 +15,29 @@ from typing import Annotated, NoReturn
 import httpx
 import typer
 from rich.console import Console
+from sqlalchemy import make_url
 
 from examples.orders.demo import ENVIRONMENT, play
 from examples.orders.server import Server
+from examples.orders.servers import postgres, valkey
 from examples.orders.settings import settings
 from examples.orders.stage import Stage
+from stepwell import Settings
+
+WORKERS = 3
 
 
 def main(
     once: Annotated[
         bool, typer.Option("--once", help="End after the demo; exit code 1 if anything went wrong.")
     ] = False,
-    database: Annotated[Path | None, typer.Option(help="An SQLite file to keep. Default: a temporary one.")] = None,
+    database: Annotated[
+        Path | None,
+        typer.Option(help="An SQLite file to keep. Default: what STEPWELL_DATABASE_URL says, or a temporary file."),
+    ] = None,
+    servers: Annotated[
+        bool, typer.Option("--servers", help=f"On a PostgreSQL and a Valkey of its own, with {WORKERS} workers.")
+    ] = False,
     port: Annotated[int, typer.Option(help="Default: a free one.")] = 0,
 ) -> None:
     """Start the shop on this machine and show every way to start a workflow."""
@@ -32,19 +45,48 @@ def main(
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120
-    with TemporaryDirectory(prefix="stepwell-demo-", ignore_cleanup_errors=True) as folder:
-        file = (database or Path(folder) / "orders.db").resolve()
-        console.print(f"Database: {file}")
-        try:
-            with Server(file, port, ENVIRONMENT) as server:
-                console.print(f"Serving:  {server.url}/docs")
-                problems = asyncio.run(show(server, console))
-                report(console, problems, server)
-                if not once:
-                    serve(console, server)
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+    try:
+        with (
+            TemporaryDirectory(prefix="stepwell-demo-", ignore_cleanup_errors=True) as folder,
+            places(Path(folder), database, servers) as found,
+            Server(Path(folder), {**ENVIRONMENT, **found}, port) as server,
+        ):
+            introduce(console, server)
+            problems = asyncio.run(show(server, console))
+            report(console, problems, server)
+            if not once:
+                serve(console, server)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except RuntimeError as error:
+        console.print(str(error), markup=False)
+        raise typer.Exit(2) from None
     raise typer.Exit(1 if problems else 0)
+
+
+@contextmanager
+def places(folder: Path, database: Path | None, servers: bool) -> Iterator[dict[str, str]]:
+    """Where database and queue are, and how many workers there are, as variables of the application's environment."""
+    given = Settings()
+    url, workers = given.database_url, settings.workers
+    with ExitStack() as running:
+        if servers:
+            url, workers = running.enter_context(postgres(folder)), workers or WORKERS
+            given = given.model_copy(update={"queue_url": running.enter_context(valkey())})
+        elif database is not None or "database_url" not in given.model_fields_set:
+            url = f"sqlite+aiosqlite:///{(database or folder / 'orders.db').resolve()}"
+        queue = {"STEPWELL_QUEUE_URL": given.queue_url} if given.queue_url else {}
+        yield {"STEPWELL_DATABASE_URL": url, "ORDERS_WORKERS": str(workers), **queue}
+
+
+def introduce(console: Console, server: Server) -> None:
+    database = make_url(server.environment["STEPWELL_DATABASE_URL"]).render_as_string()
+    console.print(f"Database: {database}")
+    if queue := server.environment.get("STEPWELL_QUEUE_URL"):
+        console.print(f"Queue:    {queue.rpartition('@')[2]}")
+    if server.workers:
+        console.print(f"Workers:  {server.workers} processes")
+    console.print(f"Serving:  {server.url}/docs")
 
 
 async def show(server: Server, console: Console) -> list[str]:

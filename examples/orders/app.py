@@ -1,4 +1,4 @@
-"""The composition root: `uvicorn examples.orders.app:app`."""
+"""The composition root: `uvicorn examples.orders.app:app`, and `stepwell worker examples.orders.app:stepwell`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from examples.orders import customers, operators, tables
+from examples.orders.settings import settings
 from examples.orders.triggers import orders
 from examples.orders.users import current_user
 from stepwell import Stepwell
 
-stepwell = Stepwell(apps=[orders])
+stepwell = Stepwell(apps=[orders], embedded_worker=settings.workers == 0)
 
 
 @asynccontextmanager

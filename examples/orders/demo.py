@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -40,7 +41,7 @@ async def play(stage: Stage, server: Server) -> None:
         await push(stage, since)
     with stage.act(f"6. A batch of {BATCH} orders"):
         await batch(stage, since)
-    with stage.act("7. kill -9 in the middle of a payment, and a new process"):
+    with stage.act("7. kill -9 in the middle of a payment"):
         await crash(stage, server)
     with stage.act("8. The clock"):
         await clock(stage, since)
@@ -129,10 +130,13 @@ async def crash(stage: Stage, server: Server) -> None:
     placed = await stage.call("POST", "/orders", user=USER, body=body)
     await stage.follow(placed["workflow_id"], USER, until="running")
     await asyncio.sleep(0.5)
-    stage.say("kill -9 while the gateway is being called")
-    await asyncio.to_thread(server.kill)
-    await asyncio.to_thread(server.start)
-    stage.say("a new process has the same file; it takes the run over when the old one's lease is over")
+    [told] = await stage.look(f"/runs/{placed['workflow_id']}/why")
+    stage.say(told)
+    process = re.search(r"pid (\d+)", told)
+    assert process is not None, told
+    stage.say(f"kill -9 {process[1]}, while the gateway is being called")
+    await asyncio.to_thread(server.kill, int(process[1]))
+    stage.say("another process takes the run over when the lease of this one is over")
     await stage.follow(placed["workflow_id"], USER)
     rows = [row for row in await stage.look("/orders") if row["id"] == placed["order_id"]]
     documents = await stage.look(f"/api/v1/runs/{placed['workflow_id']}/documents", USER)

@@ -81,6 +81,12 @@ async def list_runs(_operator: Operator, runner: Runner) -> Sequence[Run]:
     return (await runner.list(app_name="orders", limit=1000)).items
 
 
+@router.get("/runs/{workflow_id}/why")
+async def why(workflow_id: str, _operator: Operator, runner: Runner) -> Sequence[str]:
+    """Why a run is where it is: what it waits for, or which process executes it."""
+    return (await runner.explain(workflow_id)).reasons
+
+
 @router.get("/orders")
 async def list_orders(_operator: Operator) -> list[dict[str, Any]]:
     """The shop's own rows, with their receipts."""

@@ -1,36 +1,50 @@
-"""The application as a process of its own, so that the demo can kill it."""
+"""The application as processes of their own, so that the demo can kill them."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 
+ROOT = Path(__file__).parents[2]
+
 
 class Server:
-    """`uvicorn examples.orders.app:app` on loopback. Ends with the `with` block."""
+    """`uvicorn examples.orders.app:app` on loopback, and the workers beside it. Ends with the `with` block.
 
-    def __init__(self, database: Path, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
-        self.database = database
-        self.log = database.with_suffix(".log")
+    The environment says where everything is, and how many workers there are; by default it is a SQLite file in `folder`
+    and none.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, port: int = 0) -> None:
+        self.log = folder / "orders.log"
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = {
+        self.environment = {
             **os.environ,
-            "STEPWELL_DATABASE_URL": f"sqlite+aiosqlite:///{database}",
+            "STEPWELL_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/orders.db",
             **(environment or {}),
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self.workers = int(self.environment.get("ORDERS_WORKERS") or 0)
+        self._answering: subprocess.Popen[bytes] | None = None
+        self._executing: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
-        self.start()
+        try:
+            if self._run("stepwell.cli", "db", "upgrade").wait() != 0:
+                raise RuntimeError(f"the database can't be used:\n{self.log.read_text()[-4000:]}")
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -38,48 +52,69 @@ class Server:
     ) -> None:
         self.stop()
 
-    def start(self, seconds: float = 20.0) -> None:
-        """It answers. Raises RuntimeError with the end of its log if it doesn't."""
-        command = [sys.executable, "-m", "uvicorn", "examples.orders.app:app", "--log-level", "warning"]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--port", str(self.port)],
-                env=self._environment,
-                cwd=Path(__file__).parents[2],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + seconds
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"the application didn't start:\n{self.log.read_text()[-4000:]}")
-            time.sleep(0.05)
+    def start(self, seconds: float = 30.0) -> None:
+        """It answers, and its workers take runs. Raises RuntimeError with the end of its log if they don't."""
+        if self._answering is None:
+            # Idle connections are kept for longer than anybody here is idle: else some request meets their end.
+            options = ["--log-level", "warning", "--timeout-keep-alive", "120"]
+            options += ["--host", "127.0.0.1", "--port", str(self.port)]
+            self._answering = self._run("uvicorn", "examples.orders.app:app", *options)
+            _wait(self._answering, self._answers, self.log, seconds)
+        if self.workers and self._executing is None:
+            # After the server, which makes the shop's tables.
+            options = ["examples.orders.app:stepwell", "--processes", str(self.workers)]
+            self._executing = self._run("stepwell.cli", "worker", *options)
+            _wait(self._executing, lambda: self.log.read_text().count(" takes ") >= self.workers, self.log, seconds)
 
-    def kill(self) -> None:
-        """It is gone, at once and without a chance to tidy up (SIGKILL)."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def kill(self, pid: int) -> None:
+        """This process of it is gone, at once and without a chance to tidy up (SIGKILL), and another one is there.
+
+        Who supervises the workers starts a worker anew, and `start` the server.
+        """
+        os.kill(pid, signal.SIGKILL)
+        if self._answering is not None and self._answering.pid == pid:
+            self._answering.wait()
+            self._answering = None
+            self.start()
 
     def stop(self, seconds: float = 15.0) -> None:
         """It has finished what it was doing, and is gone (SIGTERM)."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._process = None
+        for process in (self._executing, self._answering):
+            if process is None:
+                continue
+            process.terminate()
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._executing = self._answering = None
+
+    def _run(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                env=self.environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the demo, which ends everything in the right order
+            )
 
     def _answers(self) -> bool:
         try:
             return httpx.get(f"{self.url}/api/v1/health", timeout=1.0).is_success
         except httpx.TransportError:
             return False
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the application didn't start:\n{log.read_text()[-4000:]}")
+        time.sleep(0.05)
 
 
 def free_port() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,6 +21,8 @@ class ShopSettings(BaseSettings):
     """How long after an order its customer is asked how it was."""
     sales_every: timedelta = timedelta(minutes=10)
     """How often the sales overview is written."""
+    workers: int = Field(default=0, ge=0)
+    """Processes that execute runs, beside the one that answers requests; 0: that one does both."""
 
 
 settings = ShopSettings()

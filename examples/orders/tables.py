@@ -7,12 +7,16 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select, update
+from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, make_url, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from stepwell import Depends, Settings
 
-engine = create_async_engine(Settings().database_url)
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+"""What a URL means that names only the database, as Stepwell reads it too."""
+
+url = make_url(Settings().database_url)
+engine = create_async_engine(url.set(drivername=DRIVERS.get(url.drivername, url.drivername)))
 metadata = MetaData()
 
 orders = Table(
@@ -28,7 +32,7 @@ orders = Table(
 receipts = Table(
     "receipts",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
     Column("order_id", String(40), nullable=False),
     Column("charge_id", String(80), nullable=False),
 )
@@ -47,12 +51,17 @@ points = Table(
     Column("points", Integer, nullable=False),
 )
 subscribers = Table("subscribers", metadata, Column("user_id", String(256), primary_key=True))
+counters = Table(
+    "counters", metadata, Column("name", String(40), primary_key=True), Column("last", Integer, nullable=False)
+)
 
 
 async def create_tables() -> None:
-    """The shop's tables exist. (Stepwell makes its own when it opens.)"""
+    """The shop's tables exist. (Stepwell's own are made by `stepwell db upgrade`, on SQLite also when it opens.)"""
     async with engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
+        if not await connection.scalar(select(func.count()).select_from(counters)):
+            await connection.execute(insert(counters).values(name="receipts", last=0))
 
 
 async def reading() -> AsyncIterator[AsyncConnection]:
@@ -92,10 +101,15 @@ async def status_of(connection: AsyncConnection, order_id: str) -> str:
 
 async def number_receipt(connection: AsyncConnection, order_id: str, charge_id: str) -> int:
     """The number of a new receipt. Numbers have no gaps: one exists only if the connection's transaction commits."""
+    # Not a sequence, which keeps what a transaction took that was rolled back: the row of the counter is locked instead.
     result = await connection.execute(
-        insert(receipts).values(order_id=order_id, charge_id=charge_id).returning(receipts.c.number)
+        update(counters)
+        .where(counters.c.name == "receipts")
+        .values(last=counters.c.last + 1)
+        .returning(counters.c.last)
     )
     number: int = result.scalar_one()
+    await connection.execute(insert(receipts).values(number=number, order_id=order_id, charge_id=charge_id))
     return number
 
 

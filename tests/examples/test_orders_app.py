@@ -4,62 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
-from contextlib import closing
 from datetime import UTC, datetime
-from sqlite3 import connect
-from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from examples.orders.server import Server
 from examples.orders.settings import settings
+from shops import OPERATOR, Customer, Shop
 
 from stepwell.testing.webhooks import sign_github, sign_stripe
-
-OPERATOR = {"X-User": settings.operator}
-
-
-class Customer:
-    """A user of the shop and their requests."""
-
-    def __init__(self, client: httpx.AsyncClient, name: str) -> None:
-        self.client = client
-        self.headers = {"X-User": name}
-        self.name = name
-
-    async def order(self, cents: int, card: str = "good") -> dict[str, str]:
-        body = {"item": "Book", "total_cents": cents, "card": card}
-        response = await self.client.post("/orders", json=body, headers=self.headers)
-        assert response.status_code == 202, response.text
-        placed: dict[str, str] = response.json()
-        return placed
-
-    async def run(self, workflow_id: str) -> dict[str, Any]:
-        response = await self.client.get(f"/api/v1/runs/{workflow_id}", headers=self.headers)
-        assert response.status_code == 200, response.text
-        run: dict[str, Any] = response.json()
-        return run
-
-    async def runs(self, workflow: str) -> list[dict[str, Any]]:
-        response = await self.client.get("/api/v1/runs", params={"workflow": workflow}, headers=self.headers)
-        items: list[dict[str, Any]] = response.json()["items"]
-        return items
-
-    async def reaches(self, workflow_id: str, status: str, seconds: float = 30) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
-        while (run := await self.run(workflow_id))["status"] != status:
-            assert time.monotonic() < deadline, run
-            await asyncio.sleep(0.02)
-        return run
-
-
-def rows(server: Server, table: str, order_id: str) -> list[Any]:
-    column = "id" if table == "orders" else "order_id"
-    with closing(connect(server.database)) as connection:
-        return connection.execute(f"SELECT * FROM {table} WHERE {column} = ?", (order_id,)).fetchall()
 
 
 def stripe_event(order_id: str, user: str) -> str:
@@ -68,8 +22,8 @@ def stripe_event(order_id: str, user: str) -> str:
 
 
 @pytest.fixture
-async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+async def client(opened: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=opened.server.url, timeout=30) as client:
         yield client
 
 
@@ -78,13 +32,13 @@ def customer(client: httpx.AsyncClient) -> Customer:
     return Customer(client, f"user-{uuid4().hex[:8]}")
 
 
-async def test_an_order_ends_with_one_receipt(server: Server, customer: Customer) -> None:
+async def test_an_order_ends_with_one_receipt(opened: Shop, customer: Customer) -> None:
     placed = await customer.order(900)
     run = await customer.reaches(placed["workflow_id"], "completed")
-    [(number, _, charge)] = rows(server, "receipts", placed["order_id"])
+    [(number, _, charge)] = opened.rows("receipts", placed["order_id"])
     assert run["result"] == {"outcome": "completed", "receipt": number}
     assert run["state"]["charge_id"] == charge
-    [(*_, status)] = rows(server, "orders", placed["order_id"])
+    [(*_, status)] = opened.rows("orders", placed["order_id"])
     assert status == "completed"
 
 
@@ -95,7 +49,7 @@ async def test_a_refused_order_leaves_nothing(customer: Customer) -> None:
     assert await customer.runs("ask_for_review") == []
 
 
-async def test_the_operator_rejects_a_large_order(server: Server, customer: Customer) -> None:
+async def test_the_operator_rejects_a_large_order(opened: Shop, customer: Customer) -> None:
     placed = await customer.order(900_000)
     await customer.reaches(placed["workflow_id"], "waiting")
     waiting = (await customer.client.get("/approvals", headers=OPERATOR)).json()
@@ -107,7 +61,7 @@ async def test_the_operator_rejects_a_large_order(server: Server, customer: Cust
     assert (await customer.client.post(path, json=answer, headers=OPERATOR)).status_code == 202
     run = await customer.reaches(placed["workflow_id"], "completed")
     assert run["result"] == {"outcome": "rejected", "receipt": None}
-    assert rows(server, "orders", placed["order_id"])[0][-1] == "rejected"
+    assert opened.rows("orders", placed["order_id"])[0][-1] == "rejected"
     late = await customer.client.post(path, json=answer, headers=OPERATOR)
     assert late.status_code == 409, late.text
 
@@ -119,7 +73,7 @@ async def test_somebody_elses_run_is_not_found(client: httpx.AsyncClient, custom
     assert (await client.get("/runs", headers=customer.headers)).status_code == 403
 
 
-async def test_a_payment_that_is_delivered_many_times_is_recorded_once(server: Server, customer: Customer) -> None:
+async def test_a_payment_that_is_delivered_many_times_is_recorded_once(opened: Shop, customer: Customer) -> None:
     placed = await customer.order(900, card="declined")
     waiting = await customer.reaches(placed["workflow_id"], "waiting")
     assert waiting["place"] == "unpaid"
@@ -138,7 +92,7 @@ async def test_a_payment_that_is_delivered_many_times_is_recorded_once(server: S
     run = await customer.reaches(placed["workflow_id"], "completed")
     assert run["state"]["charge_id"] == f"pi_{placed['order_id']}"
     assert len(await customer.runs("record_payment")) == 1
-    assert len(rows(server, "payments", placed["order_id"])) == 1
+    assert len(opened.rows("payments", placed["order_id"])) == 1
 
 
 async def test_a_push_becomes_a_changelog_once(client: httpx.AsyncClient) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from examples.orders.server import Server
-from test_orders_app import Customer, rows
-
-ENVIRONMENT = {"STEPWELL_LEASE_SECONDS": "1", "ORDERS_REVIEW_AFTER": "PT1S"}
+from shops import OPERATOR, Customer, OpenShop, Shop
 
 MOMENTS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "while the gateway is called": lambda run: run["place"] == "approved" and run["status"] == "running",
@@ -21,25 +18,34 @@ MOMENTS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-async def test_a_killed_process_changes_nothing(moment: str, tmp_path: Path) -> None:
-    with Server(tmp_path / "orders.db", environment=ENVIRONMENT) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+async def test_a_killed_process_changes_nothing(moment: str, open_shop: OpenShop) -> None:
+    with open_shop(STEPWELL_LEASE_SECONDS="1", ORDERS_REVIEW_AFTER="PT1S") as shop:
+        async with httpx.AsyncClient(base_url=shop.server.url, timeout=30) as client:
             ada = Customer(client, "ada")
             placed = await ada.order(7_500, card="slow")
             async with asyncio.timeout(30):
                 while not MOMENTS[moment](await ada.run(placed["workflow_id"])):
                     await asyncio.sleep(0.02)
-            server.kill()
-            server.start()
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
-            await ended_once(server, Customer(client, "ada"), placed)
+            pids = [await executing(client, placed["workflow_id"])] if "gateway" in moment else shop.workers()
+            for pid in pids:
+                shop.server.kill(pid)
+        async with httpx.AsyncClient(base_url=shop.server.url, timeout=30) as client:
+            await ended_once(shop, Customer(client, "ada"), placed)
 
 
-async def ended_once(server: Server, ada: Customer, placed: dict[str, str]) -> None:
+async def executing(client: httpx.AsyncClient, workflow_id: str) -> int:
+    """The process that executes the run."""
+    [told] = (await client.get(f"/runs/{workflow_id}/why", headers=OPERATOR)).json()
+    found = re.search(r"pid (\d+)", told)
+    assert found is not None, told
+    return int(found[1])
+
+
+async def ended_once(shop: Shop, ada: Customer, placed: dict[str, str]) -> None:
     run = await ada.reaches(placed["workflow_id"], "completed")
-    [(number, _, _)] = rows(server, "receipts", placed["order_id"])
+    [(number, _, _)] = shop.rows("receipts", placed["order_id"])
     assert run["result"] == {"outcome": "completed", "receipt": number}
-    assert [status for *_, status in rows(server, "orders", placed["order_id"])] == ["completed"]
+    assert [status for *_, status in shop.rows("orders", placed["order_id"])] == ["completed"]
 
     path = f"/api/v1/runs/{placed['workflow_id']}"
     documents = (await ada.client.get(f"{path}/documents", headers=ada.headers)).json()
@@ -51,4 +57,4 @@ async def ended_once(server: Server, ada: Customer, placed: dict[str, str]) -> N
     for workflow in ("ship", "book_points", "ask_for_review"):
         [other] = await ada.runs(workflow)
         await ada.reaches(other["workflow_id"], "completed")
-    assert len(rows(server, "points", placed["order_id"])) == 1
+    assert len(shop.rows("points", placed["order_id"])) == 1
