@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from backends import Database
 from stepwell.cli import main
 
 SCRIPT = Path(sys.executable).parent / "stepwell"
@@ -132,3 +133,9 @@ def stepwell(tmp_path: Path) -> Iterator[Shell]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@pytest.fixture
+def on_each_database(stepwell: Shell, database: Database) -> None:
+    """The application is on a database of either kind."""
+    stepwell.env["STEPWELL_DATABASE_URL"] = database.url

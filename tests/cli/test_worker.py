@@ -5,7 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 
+import pytest
+
 from .conftest import PATIENCE, Shell
+
+pytestmark = pytest.mark.usefixtures("on_each_database")
 
 
 def ended(process: subprocess.Popen[str]) -> int:
