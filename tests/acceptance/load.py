@@ -50,7 +50,7 @@ class Load:
         """A process plays this role."""
         log = self.folder / f"{role}.log"
         given: list[Any] = [str(self.folder), self.lease, *([self.unended] if role == "client" else [])]
-        target = "acceptance.mix:client" if role == "client" else "acceptance.mix:worker"
+        target = "acceptance.players:client" if role == "client" else "acceptance.players:worker"
         self.cast[role] = self.nursery.start(target, *given, dict(self.options.get(role, {})), log=log)
         self._born[role] = time.monotonic()
 

@@ -13,10 +13,8 @@ from graphlib import TopologicalSorter
 from itertools import count
 from typing import Any
 
-import asyncpg
-
 from servers.postgres import Postgres
-from servers.sql import Sql
+from servers.sql import FAILURES, Sql
 
 _OURS = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
 
@@ -88,7 +86,7 @@ class Databases:
     def give_back(self, url: str) -> None:
         """Whoever is connected to it still was disconnected, and another test may have it."""
         sql = self._taken.pop(url)
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*FAILURES):
             sql.read(_EVICT)
             if self._known.restore(sql):
                 self._free.append(sql)

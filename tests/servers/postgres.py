@@ -14,12 +14,11 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import psutil
 
 from servers.keeper import Keeper, identity
 from servers.ports import free_port
-from servers.sql import Sql
+from servers.sql import FAILURES, Sql
 
 _PATIENCE = 60.0
 NEWEST = 18
@@ -136,7 +135,7 @@ class PostgresServer(Postgres):
     def _refusal(self) -> Exception | None:
         try:
             self.sql.read("SELECT 1")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILURES as error:
             return error
         return None
 

@@ -8,6 +8,9 @@ import asyncpg
 
 from servers.loop import LoopThread
 
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a call raises when the server refuses it, or is away."""
+
 
 class Sql:
     """A connection of its own, so that what it reads is committed. Not for use by several threads at once."""

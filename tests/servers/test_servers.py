@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import psutil
 import pytest
 import redis
 
 from servers.databases import Databases
 from servers.keeper import NoDisk
-from servers.pooler import TransactionPooler
 from servers.postgres import Postgres, PostgresServer
-from servers.proxy import TcpProxy
-from servers.sql import Sql
+from servers.sql import FAILURES, Sql
 from servers.valkey import Valkey, ValkeyServer
-
-_GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +27,6 @@ def databases(postgres_server: Postgres) -> Iterator[Databases]:
     opened.close()
 
 
-@pytest.fixture
-def numbers(own: PostgresServer) -> Iterator[Sql]:
-    own.sql.execute("DROP TABLE IF EXISTS numbers; CREATE TABLE numbers (n int PRIMARY KEY)")
-    sql = Sql(own.root)
-    yield sql
-    sql.close()
-
-
 def test_committed_rows_outlive_a_kill(own: PostgresServer, numbers: Sql) -> None:
     numbers.execute("INSERT INTO numbers VALUES (1)")
     numbers.execute("BEGIN")
@@ -55,7 +34,7 @@ def test_committed_rows_outlive_a_kill(own: PostgresServer, numbers: Sql) -> Non
     before = own.pid
     own.kill()
     assert not own.running()
-    with pytest.raises(_GONE):
+    with pytest.raises(FAILURES):
         numbers.read("SELECT 1")
     own.start()
     assert own.pid != before
@@ -98,7 +77,7 @@ def test_a_database_is_a_copy_of_its_template(postgres_server: Postgres) -> None
     copy = Sql(postgres_server.create_database(f"{name}_copy", name))
     assert copy.read("SELECT n FROM kept") == [(7,)]
     postgres_server.drop_database(f"{name}_copy")
-    with pytest.raises(_GONE):
+    with pytest.raises(FAILURES):
         copy.read("SELECT n FROM kept")
     copy.close()
     postgres_server.drop_database(name)
@@ -134,7 +113,7 @@ def test_a_database_that_was_used_is_given_to_the_next_as_it_was(databases: Data
     left_open = Sql(url)
     left_open.execute(deed)
     databases.give_back(url)
-    with pytest.raises(_GONE):
+    with pytest.raises(FAILURES):
         left_open._thread.call(left_open._connection.fetch("SELECT 1"))  # type: ignore[union-attr]
     left_open.close()
     following = databases.take()
@@ -225,155 +204,6 @@ def test_the_valkey_of_the_run_is_there(valkey_server: Valkey) -> None:
         assert client.get("a") is None
 
 
-# -- the network -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def proxy(own: PostgresServer) -> Iterator[TcpProxy]:
-    with TcpProxy(own.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def through(proxy: TcpProxy) -> Iterator[Sql]:
-    sql = Sql(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres", connect_seconds=1, seconds=1)
-    yield sql
-    sql.close()
-
-
-def test_the_proxy_passes_much_both_ways(through: Sql) -> None:
-    text = "x" * 5_000_000
-    assert through.read("SELECT $1 || 'y'", text) == [(text + "y",)]
-
-
-def test_the_proxy_delays_each_direction(proxy: TcpProxy, through: Sql) -> None:
-    through.read("SELECT 1")
-    proxy.delay(0.1)
-    began = time.monotonic()
-    through.execute("SELECT 1")
-    assert 0.2 <= time.monotonic() - began < 0.5
-    proxy.passes()
-    began = time.monotonic()
-    through.execute("SELECT 1")
-    assert time.monotonic() - began < 0.1
-
-
-def test_the_proxy_swallows_and_keeps_connections_open(proxy: TcpProxy, through: Sql) -> None:
-    through.read("SELECT 1")
-    backend = through.read("SELECT pg_backend_pid()")
-    proxy.drop()
-    fresh = Sql(through.url, connect_seconds=0.3)
-    with pytest.raises(TimeoutError):
-        fresh.read("SELECT 1")
-    fresh.close()
-    assert proxy.connections == 1
-    proxy.passes()
-    assert through.read("SELECT pg_backend_pid()") == backend
-
-
-def test_the_proxy_loses_answers(proxy: TcpProxy, through: Sql, numbers: Sql) -> None:
-    through.read("SELECT 1")
-    proxy.deafen()
-    with pytest.raises(TimeoutError):
-        through.execute("INSERT INTO numbers VALUES (1)")
-    assert numbers.read("SELECT n FROM numbers") == [(1,)]
-    proxy.passes()
-    assert through.read("SELECT n FROM numbers") == [(1,)]
-
-
-def test_the_proxy_resets_and_refuses(proxy: TcpProxy, through: Sql) -> None:
-    through.read("SELECT 1")
-    with socket.create_connection(("127.0.0.1", proxy.port)) as plain:
-        while proxy.accepted < 2:
-            time.sleep(0.001)
-        proxy.reset()
-        with pytest.raises(ConnectionResetError):
-            plain.recv(1)
-    through.disconnect()
-    assert through.read("SELECT 1") == [(1,)]
-    proxy.reset(refuse=True)
-    through.disconnect()
-    with pytest.raises(ConnectionRefusedError):
-        through.read("SELECT 1")
-    proxy.passes()
-    assert through.read("SELECT 1") == [(1,)]
-
-
-def test_the_proxy_passes_a_servers_last_words(own: PostgresServer) -> None:
-    with TcpProxy(own.port) as proxy:
-        sql = Sql(f"postgresql://postgres@127.0.0.1:{proxy.port}/nowhere")
-        with pytest.raises(asyncpg.InvalidCatalogNameError):
-            sql.read("SELECT 1")
-        sql.close()
-
-
-# -- the pooler ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pooler(own: PostgresServer) -> Iterator[TransactionPooler]:
-    with TransactionPooler(own.root, size=2) as pooler:
-        yield pooler
-
-
-async def test_the_pooler_gives_each_transaction_a_connection(pooler: TransactionPooler) -> None:
-    clients = [await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0) for _ in range(20)]
-    seen = set()
-    for client in clients:
-        async with client.transaction():
-            first = await client.fetchval("SELECT pg_backend_pid()")
-            assert await client.fetchval("SELECT pg_backend_pid()") == first
-            seen.add(first)
-    assert len(seen) == pooler.most == 2
-    for client in clients:
-        await client.close()
-
-
-async def test_the_pooler_makes_whoever_is_too_many_wait(pooler: TransactionPooler) -> None:
-    one, two, three = [await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0) for _ in range(3)]
-    async with one.transaction(), two.transaction():
-        await one.execute("SELECT 1")
-        await two.execute("SELECT 1")
-        with pytest.raises(TimeoutError):
-            await three.fetchval("SELECT 1", timeout=0.2)
-    three.terminate()
-    four = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
-    assert await four.fetchval("SELECT 1") == 1
-    for client in (one, two, four):
-        await client.close()
-
-
-async def test_the_pooler_loses_the_session(pooler: TransactionPooler) -> None:
-    """What was SET, listened to, or prepared under a name isn't there in the next transaction."""
-    client = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
-    heard: list[str] = []
-    await client.execute("SET search_path = nowhere")
-    assert await client.fetchval("SHOW search_path") != "nowhere"
-    await client.add_listener("bell", lambda *call: heard.append(call[-1]))
-    await client.execute("NOTIFY bell, 'a'")
-    named = await client.prepare("SELECT 1", name="mine")
-    assert await named.fetchval() == 1  # asyncpg prepares and first executes in one go
-    with pytest.raises(asyncpg.InvalidSQLStatementNameError):
-        await named.fetchval()
-    client.terminate()
-    assert len(heard) < 2
-
-
-async def test_the_pooler_rolls_back_what_a_client_leaves(own: PostgresServer, pooler: TransactionPooler) -> None:
-    own.sql.execute("DROP TABLE IF EXISTS left_over; CREATE TABLE left_over (n int)")
-    client = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
-    await client.execute("BEGIN")
-    await client.execute("INSERT INTO left_over VALUES (1)")
-    client.terminate()
-    other = await asyncpg.connect(pooler.url("postgres"), statement_cache_size=0)
-    for _ in range(4):
-        await other.execute("INSERT INTO left_over VALUES (2)")
-    assert {row["n"] for row in await other.fetch("SELECT n FROM left_over")} == {2}
-    with pytest.raises(asyncpg.ProtocolViolationError, match="unsupported startup parameter"):
-        await asyncpg.connect(pooler.url("postgres"), server_settings={"search_path": "x"})
-    await other.close()
-
-
 def test_a_server_on_a_full_disk_works_again_once_there_is_room() -> None:
     """It refuses what it can't store, or breaks down; what it has acknowledged is there afterwards."""
     try:
@@ -406,6 +236,6 @@ def _insert(sql: Sql, times: int) -> int:
             sql.execute(
                 "INSERT INTO texts SELECT (SELECT coalesce(max(n), 0) + 1 FROM texts) FROM generate_series(1, 5000)"
             )
-        except _GONE:
+        except FAILURES:
             return done
     return times
