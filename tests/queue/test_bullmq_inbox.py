@@ -11,7 +11,7 @@ from bullmq import Job, Queue
 from pydantic import BaseModel
 
 from conformance.support import ME, StepwellOn, until
-from stepwell import END, App, Workflow, transition
+from stepwell import END, App, Stepwell, Workflow, transition
 
 QueueNamed = Callable[[str], Queue]
 calls: list[Any] = []
@@ -55,6 +55,12 @@ async def ends(queue: Queue, job: Job, state: str) -> Job:
     found = await queue.getJob(job.id)
     assert found is not None
     return found
+
+
+async def known(stepwell: Stepwell) -> bool:
+    """Whether the workers' queues are known in Redis."""
+    queue: Any = stepwell.process.queue  # type: ignore[union-attr]
+    return bool(await queue._bull.notes(list(queue._queues)))
 
 
 async def add(queue: Queue, data: Any, options: dict[str, Any] | None = None) -> Job:
@@ -167,9 +173,19 @@ async def test_a_delay_is_the_runs_or_the_jobs(bull_on: StepwellOn, queue_named:
 
 async def test_a_start_finds_the_workers_that_know_its_workflow(bull_on: StepwellOn, queue_named: QueueNamed) -> None:
     inbox = queue_named("stepwell")
-    async with bull_on([App("shop", workflows=[Ship])]), bull_on([App("office", workflows=[Bill])]) as office:
+    async with bull_on([App("shop", workflows=[Ship])]):
+        async with bull_on([App("office", workflows=[Bill])]) as office:
+            await until(lambda: known(office), "the office's queue")
+        # They have gone, but not for long.
         for n in range(10):
             await add(inbox, start(app="office", workflow="bill", args={"order_id": str(n)}))
+        own = queue_named("stepwell.office.bill")
+
+        async def forwarded() -> bool:
+            return bool(await own.getJobCountByTypes("waiting") == 10)
+
+        await until(forwarded, "the starts in the office's own queue")
+    async with bull_on([App("office", workflows=[Bill])]) as office:
 
         async def all_called() -> bool:
             return len(calls) >= 10

@@ -12,17 +12,21 @@ from typing import Any
 import pytest
 from bullmq import Queue
 
-from conformance.support import ME, StepwellOn, until
+from conformance.support import ME, Gate, StepwellOn, until
 from servers.proxy import TcpProxy
 from servers.valkey import ValkeyServer
 from stepwell import END, RunHandle, Stepwell, Workflow, transition
+from stepwell.queue.bullmq import Bull, NewJob
+from stepwell.queue.bullmq_link import Link
 
 calls: list[int] = []
+gate = Gate()
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
     calls.clear()
+    gate.clear()
 
 
 class Work(Workflow[int]):
@@ -32,6 +36,13 @@ class Work(Workflow[int]):
 
     @transition("more", END)
     async def end(self) -> int:
+        return self.args
+
+
+class Held(Workflow[int]):
+    @transition(target=END)
+    async def hold(self) -> int:
+        await gate.pass_through()
         return self.args
 
 
@@ -183,3 +194,43 @@ async def test_a_job_whose_taker_died_is_taken_by_another(stepwell_on: StepwellO
 
             await until(gone, "the end of the job that was left", 15)
             await queue.close()
+
+
+async def test_what_a_leaving_worker_held_goes_on_elsewhere_at_once(
+    stepwell_on: StepwellOn, own_redis: ValkeyServer
+) -> None:
+    url = own_redis.url
+    async with stepwell_on([Held], queue_url=url, embedded_worker=False) as web:
+        leaving = stepwell_on([Held], queue_url=url, drain_seconds=0)
+        await leaving.__aenter__()
+        handles = [await web.runner.run(Held, n, **ME) for n in range(5)]
+        for _ in handles:
+            await gate.reached()
+        async with stepwell_on([Held], queue_url=url) as staying:
+            await asyncio.wait_for(link(staying).reached(), 5)
+            began = time.monotonic()
+            await leaving.__aexit__()
+            for _ in handles:
+                await gate.reached()
+            assert time.monotonic() - began < 1.5
+            gate.open()
+            assert await ended(handles) == list(range(5))
+
+
+async def test_a_line_that_is_cut_at_any_moment_ends_and_loses_nothing_it_was_given(own_redis: ValkeyServer) -> None:
+    name = "stepwell.shop.work"
+    queue = Queue(name, {"connection": own_redis.url})
+    for steps in range(0, 60, 3):
+        line = Link(Bull(own_redis.url, "bull", "token", lambda: time.time_ns() // 1000, 30))
+        line.add([NewJob(name, f"{steps}-{n}", "work", {"run": "none"}) for n in range(150)])
+        duty = asyncio.ensure_future(line.run())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        duty.cancel()
+        done, _ = await asyncio.wait([duty], timeout=3)
+        assert done, f"after {steps} steps of the loop"
+        was_up = line.up
+        await line.close()
+        assert await queue.getJobCountByTypes("waiting") == (150 if was_up else 0)
+        own_redis.flush()
+    await queue.close()

@@ -96,6 +96,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.jobs) + len(self.done) + len(self.back) + len(self.marks)
 
+    def join(self, other: Batch) -> None:
+        """What is in the other is in here too."""
+        self.jobs += other.jobs
+        self.done += other.done
+        self.back += other.back
+        self.marks += other.marks
+
     def split(self, size: int) -> Batch:
         """Up to `size` of each kind, which are gone from here."""
         part = Batch(self.jobs[:size], self.done[:size], self.back[:size], self.marks[:size])

@@ -26,8 +26,8 @@ _STALLS: Final = 10
 _PAUSE: Final = 1.0
 """Seconds before the database is tried again."""
 
-LanesOfOthers = Callable[[], Awaitable[set[Lane]]]
-"""The lanes that some worker of the fleet takes now."""
+Known = Callable[[Lane], Awaitable[bool]]
+"""Whether workers somewhere have taken this lane not long ago: they may be restarting now."""
 
 
 class Inbox:
@@ -37,14 +37,14 @@ class Inbox:
         self,
         link: Link,
         start: StartForeign,
-        taken_somewhere: LanesOfOthers,
+        known: Known,
         now: Callable[[], int],
         lease_seconds: float,
     ) -> None:
         self._link = link
         self._bull = link.bull
         self._start = start
-        self._taken_somewhere = taken_somewhere
+        self._known = known
         self._lease = lease_seconds
         self._ear = Ear(link.bull, [INBOX], now)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,7 +104,7 @@ class Inbox:
     async def _forwarded(self, taken: Taken, start: ForeignStart) -> bool:
         """True if workers of another kind take this workflow: the start is in their own queue now."""
         lane = (start.app, start.workflow)
-        if taken.queue != INBOX or lane not in await self._taken_somewhere():
+        if taken.queue != INBOX or not await self._known(lane):
             return False
         # Under the same key, should the job come again.
         data = {**taken.data, "idempotencyKey": start.idempotency_key or _key(taken)}

@@ -156,6 +156,9 @@ class Link:
             for job in batch.jobs:
                 self._drop(job)
             raise
+        except asyncio.CancelledError:
+            self._out.join(batch)  # to be written by `close`; twice does no harm
+            raise
         finally:
             self._writing = False
 

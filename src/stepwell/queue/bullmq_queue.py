@@ -21,7 +21,7 @@ from stepwell.queue.bullmq_link import Link
 from stepwell.queue.bullmq_words import DOORBELL, job_id, job_priority, milliseconds, queue_of
 from stepwell.queue.database import DatabaseQueue, with_inboxes
 from stepwell.queue.foreign import StartForeign
-from stepwell.store import runs, workers
+from stepwell.store import runs
 from stepwell.store.base import Claimed
 from stepwell.store.store import Store
 from stepwell.store.tx import Bell, Lane, Tx
@@ -66,7 +66,7 @@ class BullQueue:
         self._store = store
         self._bull = bull
         self._link = Link(bull)
-        self._inbox = Inbox(self._link, start, self._taken_somewhere, now, lease_seconds)
+        self._inbox = Inbox(self._link, start, self._known, now, lease_seconds)
         self._link.on_back, self._link.on_away = self._reached, self.ring
         self._worker_id = worker_id
         self._now = now
@@ -294,9 +294,9 @@ class BullQueue:
             # More than a page at one moment: those behind ring when they are ready.
             after = max(page[-1].at, after + 1)
 
-    async def _taken_somewhere(self) -> set[Lane]:
-        found = await self._store.read(workers.all_of)
-        return {(app, workflow) for row in found for app, workflow in workers.lanes_of(row)}
+    async def _known(self, lane: Lane) -> bool:
+        name = queue_of(lane)
+        return self._now() - (await self._bull.notes([name])).get(name, 0) < 2 * _WALK
 
     async def close(self) -> None:
         """Others hear at once of what this process leaves, if Redis takes it in time."""
