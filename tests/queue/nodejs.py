@@ -32,13 +32,21 @@ def installed() -> Path:
 async def service(url: str, verb: str, *given: Any) -> Any:
     """What the service answers. What isn't a text is handed over as JSON."""
     texts = [one if isinstance(one, str) else json.dumps(one) for one in given]
+    return json.loads(await _node("service.mjs", url, verb, *texts))
+
+
+async def output(url: str, code: str) -> str:
+    """What this module prints, which finds its Redis in REDIS_URL."""
+    return await _node("--input-type=module", "--eval", code, REDIS_URL=url)
+
+
+async def _node(*arguments: str, **environment: str) -> str:
     folder = await asyncio.to_thread(installed)
     process = await asyncio.create_subprocess_exec(
         _program("node"),
-        str(folder / "service.mjs"),
-        url,
-        verb,
-        *texts,
+        *arguments,
+        cwd=folder,
+        env={**_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -49,7 +57,7 @@ async def service(url: str, verb: str, *given: Any) -> Any:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0, log.decode()
-    return json.loads(out)
+    return out.decode()
 
 
 def _program(name: str) -> str:

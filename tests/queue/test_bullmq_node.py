@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from nodejs import service
+from nodejs import output, service
+from pydantic import BaseModel
 
 from conformance.support import ME, StepwellOn, everything
 from stepwell import END, Workflow, transition
 
 LANE = "stepwell.shop.ship"
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "bullmq.md"
 
 
 class Ship(Workflow[str]):
@@ -64,3 +70,22 @@ async def test_bull_board_shows_what_waits_and_why_a_start_was_refused(bull_on: 
         assert waiting["name"] == "ship"
         assert waiting["priority"] == 2**20 - 5
         assert 0 <= 3_600_000 - waiting["delay"] < 60_000
+
+
+class Order(BaseModel):
+    order_id: str
+
+
+class ShipOrder(Workflow[Order], name="ship"):
+    @transition(target=END)
+    async def ship(self) -> str:
+        return f"{self.args.order_id} shipped"
+
+
+async def test_what_the_documentation_shows_of_node_works(bull_on: StepwellOn, redis_url: str) -> None:
+    start_one, board = re.findall(r"^```js\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    async with bull_on([ShipOrder]) as stepwell:
+        shown = await output(redis_url, f"{start_one}\n{board}\nprocess.exit(0);")
+        run_id, created = shown.split()
+        assert created == "true"
+        assert await stepwell.runner.handle(run_id).result(8) == "A1 shipped"
