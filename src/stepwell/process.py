@@ -317,6 +317,7 @@ class Process:
 
     async def _end(self, hand_over: bool) -> None:
         """What isn't finished is stopped; however often this is interrupted, nothing goes on."""
+        self.store.writer.hurry()
         self.passes.stop_all("drain")
         drained = self.drain.drained if hand_over else self.passes.drained
         try:

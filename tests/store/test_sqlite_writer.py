@@ -43,10 +43,10 @@ async def test_what_concerns_the_database_is_waited_for_once_and_not_once_per_it
 
         transact = store.writer._flusher._transaction
 
-        def then_locked(items: Sequence[Any], deadline: float) -> Any:
+        def then_locked(items: Sequence[Any]) -> Any:
             if poisoned and len(items) == 1 and not other.in_transaction:
                 other.execute("BEGIN IMMEDIATE")
-            return transact(items, deadline)
+            return transact(items)
 
         with monkeypatch.context() as patched:
             patched.setattr(store.writer._flusher, "_transaction", then_locked)

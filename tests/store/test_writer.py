@@ -39,10 +39,10 @@ async def test_what_gathers_is_one_transaction(opened: Stepwell, store: Store, m
     transactions = 0
     transact = flusher(store)._transaction
 
-    def counted(items: Sequence[Any], deadline: float) -> Any:
+    def counted(items: Sequence[Any]) -> Any:
         nonlocal transactions
         transactions += 1
-        return transact(items, deadline)
+        return transact(items)
 
     monkeypatch.setattr(flusher(store), "_transaction", counted)
     await asyncio.gather(*(opened.runner.run(Quick, **ME) for _ in range(300)))

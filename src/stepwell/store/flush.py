@@ -74,13 +74,13 @@ class Backend(Protocol):
         """True if a COMMIT that failed like this may have been made all the same."""
         ...
 
-    def look_up(
-        self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception, deadline: float
-    ) -> list[Answer]:
+    def look_up(self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception) -> list[Answer]:
         """The answers of a transaction whose COMMIT is in doubt (semantics 35). Raises `error` if it wasn't made."""
         ...
 
 
+HURRIED = 3.0
+"""Seconds for which a process that closes waits for a database that is away."""
 _TRIES = 3
 _PATIENCE = 0.5
 """Seconds for which one flush waits for rows that others hold, before it leaves what is left for later."""
@@ -108,11 +108,18 @@ class Flusher:
         self._busy_seconds = busy_seconds
         self._connection: Connection | None = None
         self._hints = Hints()
+        self._deadline = 0.0
+        self._hurried = False
+
+    def hurry(self) -> None:
+        """The process goes: a database that is away is waited for only shortly from now on. Called from any thread."""
+        self._hurried = True
+        self._deadline = min(self._deadline, time.monotonic() + HURRIED)
 
     def flush(self, items: Sequence[Item]) -> tuple[list[Answer], Hints]:
         """One answer per item, and what others should hear of. An answer may be an error, or `Delayed`."""
         self._hints = Hints()
-        deadline = time.monotonic() + self._busy_seconds
+        self._deadline = time.monotonic() + (HURRIED if self._hurried else self._busy_seconds)
         answers: list[Answer] = [None] * len(items)
         parts = [(0, len(items))]
         waited = 0.0
@@ -120,7 +127,7 @@ class Flusher:
             start, end = parts.pop()
             began = time.monotonic()
             try:
-                answers[start:end] = self.attempt(items[start:end], deadline)
+                answers[start:end] = self.attempt(items[start:end])
             except Delayed as error:
                 waited += time.monotonic() - began
                 if end - start == 1 or waited > _PATIENCE:
@@ -139,18 +146,18 @@ class Flusher:
                     parts += _halves(start, end)
         return answers, self._hints
 
-    def attempt(self, items: Sequence[Item], deadline: float) -> list[Answer]:
+    def attempt(self, items: Sequence[Item]) -> list[Answer]:
         """The answers of one transaction. Raises Unavailable, Delayed, or what one of the items did."""
         again = _TRIES
         while True:
             try:
-                return self._transaction(items, deadline)
+                return self._transaction(items)
             except Exception as error:
                 cause = cause_of(error)
                 match self.backend.verdict(cause):
                     case Verdict.AGAIN if again:
                         again -= 1
-                    case Verdict.WAIT if time.monotonic() < deadline:
+                    case Verdict.WAIT if time.monotonic() < self._deadline:
                         self.disconnect()
                         self.backend.pause(0.01)
                     case Verdict.CONTENDED:
@@ -163,17 +170,17 @@ class Flusher:
                         self.disconnect()
                         raise Unavailable(cause, self.backend.cure(cause)) from error
 
-    def insist(self, items: Sequence[Item], deadline: float) -> list[Answer]:
+    def insist(self, items: Sequence[Item]) -> list[Answer]:
         """As `attempt`; rows that somebody holds are waited for too."""
         while True:
             try:
-                return self.attempt(items, deadline)
+                return self.attempt(items)
             except Delayed:
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= self._deadline:
                     raise
             self.backend.pause(0.1)
 
-    def _transaction(self, items: Sequence[Item], deadline: float) -> list[Answer]:
+    def _transaction(self, items: Sequence[Item]) -> list[Answer]:
         connection = self._connect()
         transaction = connection.begin()
         tx = Tx(connection, self.backend.dialect)
@@ -188,7 +195,7 @@ class Flusher:
             self.disconnect()  # SQLAlchemy takes the transaction for open as long as no COMMIT has succeeded
             if not self.backend.in_doubt(cause_of(error)):
                 raise
-            answers = self.backend.look_up(self, items, answers, error, deadline)
+            answers = self.backend.look_up(self, items, answers, error)
         self._hints.add(tx.hints)
         return answers
 

@@ -13,9 +13,9 @@ from sqlalchemy.util import greenlet_spawn
 
 from stepwell.errors import StoreUnavailable
 from stepwell.store.base import Item
-from stepwell.store.flush import Answer, Delayed, Flusher
+from stepwell.store.flush import HURRIED, Answer, Delayed, Flusher
 from stepwell.store.tx import Hints
-from stepwell.store.writer import BATCH, Entry, Writer, answer_threads
+from stepwell.store.writer import BATCH, Entry, Writer, answer_threads, given_up
 
 log = logging.getLogger("stepwell.store")
 
@@ -39,6 +39,7 @@ class LoopWriter(Writer):
         self._late = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._busy = 0
+        self._gone = False
         self._waiting = 0
         """Delayed ones that are being tried."""
 
@@ -47,13 +48,22 @@ class LoopWriter(Writer):
         self._tasks = [spawn(self._run(flusher)) for flusher in self._flushers]
         self._tasks.append(spawn(self._run_delayed()))
 
+    def hurry(self) -> None:
+        for flusher in (*self._flushers, self._patient):
+            flusher.hurry()
+
     async def stop(self) -> None:
         self._stopping = True
-        while self._pending or self._delayed or self._waiting or self._busy:
+        self.hurry()
+        deadline = time.monotonic() + 2 * HURRIED
+        while (self._pending or self._delayed or self._waiting or self._busy) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
+        self._gone = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = [*self._pending, *(entry for _, entry in self._delayed)]
+        self._answer(left, [given_up()] * len(left), Hints())
         for flusher in (*self._flushers, self._patient):
             await greenlet_spawn(flusher.disconnect)
 
@@ -68,7 +78,7 @@ class LoopWriter(Writer):
         self._more.set()
 
     async def _run(self, flusher: Flusher) -> None:
-        while True:
+        while not self._gone:
             if not self._pending:
                 self._more.clear()
                 await self._more.wait()
@@ -81,6 +91,10 @@ class LoopWriter(Writer):
         self._busy += 1
         try:
             return await greenlet_spawn(flusher.flush, items)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            return [given_up()] * len(items), Hints()
         except Exception as error:
             log.exception("a flush broke")
             return [StoreUnavailable(f"A flush broke: {error!r}", outcome="unknown")] * len(items), Hints()
@@ -104,7 +118,7 @@ class LoopWriter(Writer):
 
     async def _run_delayed(self) -> None:
         """What somebody else's lock keeps waiting is tried again, on a connection of its own."""
-        while True:
+        while not self._gone:
             if not self._delayed:
                 self._late.clear()
                 await self._late.wait()
@@ -115,7 +129,7 @@ class LoopWriter(Writer):
             now = time.monotonic()
             # Turned over: those that nobody has come to yet are the first of the next round.
             for (deadline, entry), answer in reversed(list(zip(late, answers, strict=True))):
-                if type(answer) is Delayed and now < deadline:
+                if type(answer) is Delayed and now < deadline and not self._stopping:
                     self._delayed.append((deadline, entry))
                 else:
                     self._answer([entry], [_locked() if type(answer) is Delayed else answer], Hints())

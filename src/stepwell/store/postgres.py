@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
 from zlib import crc32
@@ -25,6 +26,7 @@ from stepwell.store.flush import Answer, Delayed, Flusher, Unavailable, Verdict,
 from stepwell.store.postgres_dialect import Postgres
 from stepwell.store.tx import Hints
 
+_GOODBYE: Final = 1.0
 _LOCK_MS: Final = 100
 """Milliseconds for a row that somebody else holds: then the item waits by itself. Below `deadlock_timeout`, so that it
 also breaks deadlocks."""
@@ -86,8 +88,23 @@ def engine(
     if settings.database_schema is not None:
         options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}
     answer = None if statement_seconds is None else max(settings.lease_seconds / 2, statement_seconds, 1.0)
-    arguments = {"timeout": 5, "command_timeout": answer} | _session(settings, silent_seconds, lock)
+    arguments = {"timeout": 5, "command_timeout": answer, "connection_class": _connection_class()} | _session(
+        settings, silent_seconds, lock
+    )
     return create_async_engine(url_of(settings), connect_args=arguments, **options)
+
+
+@lru_cache(maxsize=1)
+def _connection_class() -> Any:
+    from asyncpg import Connection
+
+    class Brief(Connection):  # type: ignore[misc]
+        """A connection that says goodbye to a silent server only shortly; the driver would wait as for a statement."""
+
+        async def close(self, *, timeout: float | None = None) -> None:
+            await super().close(timeout=_GOODBYE if timeout is None else timeout)
+
+    return Brief
 
 
 def channel(settings: Settings) -> str:
@@ -207,15 +224,13 @@ class PostgresBackend:
     def in_doubt(self, error: BaseException) -> bool:
         return is_lost(error)
 
-    def look_up(
-        self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception, deadline: float
-    ) -> list[Answer]:
+    def look_up(self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception) -> list[Answer]:
         # The server may still be about to commit: only doing it again, behind the locks of the first, is certain.
         found: list[Answer] = [outcome.unknown(item, cause_of(error)) for item in items]
         for index, item in enumerate(items):
             if isinstance(item, Advance | Begin | Record):
                 with contextlib.suppress(Delayed, Unavailable, DBAPIError):  # then it is unknown, as it says already
-                    [found[index]] = flusher.insist([item], deadline)
+                    [found[index]] = flusher.insist([item])
         return found
 
 

@@ -20,7 +20,7 @@ from stepwell.settings import Settings
 from stepwell.store import outcome, postgres, runs, workspaces
 from stepwell.store.apply import Applier
 from stepwell.store.base import Advance
-from stepwell.store.flush import Flusher, Verdict
+from stepwell.store.flush import HURRIED, Flusher, Verdict
 from stepwell.store.loop_writer import LoopWriter
 from stepwell.store.postgres_dialect import Postgres
 from stepwell.store.postgres_schema import prepare
@@ -77,7 +77,7 @@ class PostgresStore(Store):
             loop, busy = asyncio.get_running_loop(), self.settings.busy_seconds
             flushers = [self._flusher() for _ in range(_FLUSHES)]
             self.writer = LoopWriter(flushers, self._flusher(), loop, busy)
-            self.beats = ThreadWriter(self._flusher(single=True), loop, postgres.loop_of_its_own)
+            self.beats = ThreadWriter(self._flusher(single=True), loop, postgres.loop_of_its_own, 2 * HURRIED)
             self.writer.start()
             self.beats.start()
         except BaseException:
@@ -93,6 +93,7 @@ class PostgresStore(Store):
 
     async def close(self) -> None:
         try:
+            self.beats.hurry()
             await self.writer.stop()
             await self.beats.stop()
         finally:
@@ -100,26 +101,24 @@ class PostgresStore(Store):
 
     async def _dispose(self) -> None:
         self._closed = True
-        await self._reader.dispose()
-        await self._transactions.dispose()
+        await asyncio.gather(self._reader.dispose(), self._transactions.dispose())
 
     async def read(self, query: Callable[[Tx], T]) -> T:
-        try:
-            return await self._read(query)
-        except Exception as error:
-            if not postgres.is_broken(error):
-                raise
-        # A connection that was good when it was last used says nothing about the database now.
-        return await self._read(query)
+        again = True
+        while True:
+            try:
+                return await self._read(query)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                # A connection that was good when it was last used says nothing about the database now.
+                if not (again and postgres.is_lost(error)):
+                    raise StoreUnavailable(f"The database can't be read: {postgres.said(error)}") from error
+            again = False
 
     async def _read(self, query: Callable[[Tx], T]) -> T:
-        try:
-            async with self._reading:
-                self._check_open()
-                async with self._reader.connect() as connection:
-                    return await connection.run_sync(lambda given: query(Tx(given, self.dialect)))
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"The database can't be read: {postgres.said(error)}") from error
+        async with self._reading:
+            self._check_open()
+            async with self._reader.connect() as connection:
+                return await connection.run_sync(lambda given: query(Tx(given, self.dialect)))
 
     async def stored(self, commit: Commit, run: Run) -> bool:
         deadline = time.monotonic() + self.settings.busy_seconds

@@ -157,9 +157,7 @@ class SqliteBackend:
     def in_doubt(self, error: BaseException) -> bool:
         return isinstance(error, sqlite3.Error) and not is_busy(error)  # busy: the transaction is still open
 
-    def look_up(
-        self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception, deadline: float
-    ) -> list[Answer]:
+    def look_up(self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception) -> list[Answer]:
         try:
             with self.engine.connect() as connection:
                 # A look, and no transaction: a database that can't be written may still answer.

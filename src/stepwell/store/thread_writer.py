@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -34,8 +35,12 @@ class Lane:
 class ThreadWriter(Writer):
     """A thread with one write connection."""
 
-    def __init__(self, flusher: Flusher, loop: asyncio.AbstractEventLoop, enter: Enter) -> None:
+    def __init__(
+        self, flusher: Flusher, loop: asyncio.AbstractEventLoop, enter: Enter, patience: float | None = None
+    ) -> None:
         super().__init__(flusher.applier, loop)
+        self._patience = patience
+        """Seconds for which `stop` waits for the thread; None: as long as it takes."""
         self._flusher = flusher
         self._enter = enter
         self._queue: SimpleQueue[Entry | Lane | None] = SimpleQueue()
@@ -44,10 +49,15 @@ class ThreadWriter(Writer):
     def start(self) -> None:
         self._thread.start()
 
+    def hurry(self) -> None:
+        if self._patience is not None:
+            self._flusher.hurry()
+
     async def stop(self) -> None:
         self._stopping = True
         self._queue.put(None)
-        while self._thread.is_alive():
+        deadline = None if self._patience is None else time.monotonic() + self._patience
+        while self._thread.is_alive() and (deadline is None or time.monotonic() < deadline):
             await asyncio.sleep(0.005)
 
     def lend(self, seconds: float) -> Lane:

@@ -44,9 +44,13 @@ class Writer(ABC):
     def start(self) -> None:
         """It writes from now on."""
 
+    def hurry(self) -> None:
+        """The process goes: what can't be written within some seconds from now on is given up, where that can be."""
+        return
+
     @abstractmethod
     async def stop(self) -> None:
-        """Everything that was handed over is written, and its connections are closed."""
+        """Everything that was handed over is written or given up, and its connections are closed."""
 
     @abstractmethod
     def _put(self, entry: Entry) -> None:
@@ -90,6 +94,13 @@ class Writer(ABC):
                 _safely(then, answer)
             _safely(resolve, future, answer)
         self.on_commit(len(batch), hints)
+
+
+def given_up() -> StoreUnavailable:
+    """The answer to what a process that goes could not wait for."""
+    return StoreUnavailable(
+        "This Stepwell closed before the database answered: whether it was stored is unknown.", outcome="unknown"
+    )
 
 
 def answer_threads(batch: Sequence[Entry], answers: Sequence[Answer]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Final
@@ -15,6 +16,7 @@ from stepwell.store.tx import Tx
 
 log = logging.getLogger("stepwell.worker")
 
+_LEAVE: Final = 10.0
 _LOOK: Final = 0.2
 """Seconds between looks for runs that a closing process can hand on already."""
 
@@ -31,7 +33,10 @@ class Drain:
         """True if every pass came to its end within this time. Runs go on elsewhere while others still have time."""
         deadline = time.monotonic() + seconds
         while (tasks := self._passes.tasks) and (left := deadline - time.monotonic()) > 0:
-            await self._hand_on(set(tasks))
+            with contextlib.suppress(TimeoutError):  # the database is away
+                async with asyncio.timeout(left):
+                    await self._hand_on(set(tasks))
+            left = max(deadline - time.monotonic(), 0)
             await asyncio.wait(tasks.values(), timeout=min(left, _LOOK), return_when=asyncio.FIRST_COMPLETED)
         return not self._passes.tasks
 
@@ -58,6 +63,7 @@ class Drain:
             self._store.announce_in(tx)  # with the commit: nobody here will tell it afterwards
 
         try:
-            await self._store.writer.call(operation)
+            async with asyncio.timeout(_LEAVE):
+                await self._store.writer.call(operation)
         except Exception:
             log.exception("worker %s could not hand its runs over; they are taken over within a lease", me)
