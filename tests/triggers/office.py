@@ -1,8 +1,9 @@
-"""A program for tests with real processes: `office.py URL ROLE [PORT]`. Works until its standard input ends."""
+"""A program for tests with real processes: `office.py SETTINGS ROLE [PORT]`. Works until its standard input ends."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -22,8 +23,8 @@ class Note(Workflow[dict[str, Any], None, None]):
     async def note(self) -> None: ...
 
 
-def settings(url: str) -> Settings:
-    return Settings(_env_file=None, database_url=url, lease_seconds=1, drain_seconds=2)
+def settings(given: dict[str, Any]) -> Settings:
+    return Settings(_env_file=None, lease_seconds=1, drain_seconds=2, **given)
 
 
 def die(*_: object, **__: object) -> None:
@@ -73,7 +74,7 @@ def serve(stepwell: Stepwell, port: int) -> None:
 
 
 if __name__ == "__main__":
-    opened = Stepwell([made(sys.argv[2])], settings=settings(sys.argv[1]))
+    opened = Stepwell([made(sys.argv[2])], settings=settings(json.loads(sys.argv[1])))
     if len(sys.argv) > 3:
         serve(opened, int(sys.argv[3]))
     else:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel, Field
 
+from backends import Database
 from stepwell import (
     END,
     App,
@@ -72,12 +73,12 @@ def hourly(handler: Callable[..., Any], **options: Any) -> App:
 
 
 @pytest.fixture
-def opened(database_url: str) -> Callable[..., Any]:
+def opened(database: Database) -> Callable[..., Any]:
     """`async with opened(app, clock) as stepwell`: always on the same database."""
 
     @asynccontextmanager
     async def open_(app: App, clock: VirtualClock, **options: Any) -> AsyncIterator[Stepwell]:
-        settings = Settings(_env_file=None, database_url=database_url, drain_seconds=0)
+        settings = Settings(_env_file=None, drain_seconds=0, **database.settings)
         async with Stepwell([app], settings=settings, clock=clock, **options) as stepwell:
             yield stepwell
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backends import Database
 from stepwell import Run, Stepwell
 from stepwell.store import schedules
 from stepwell.testing.webhooks import sign_github
@@ -27,13 +29,13 @@ SECOND = 1_000_000
 
 
 @pytest.fixture
-async def spawn(database_url: str) -> AsyncIterator[Spawn]:
+async def spawn(database: Database) -> AsyncIterator[Spawn]:
     """`await spawn(role, port)`: a process of the program, killed at the latest when the test ends."""
     running: list[Child] = []
 
     async def start(role: str = "works", *port: str) -> Child:
         pipe = asyncio.subprocess.PIPE
-        arguments = (str(PROGRAM), database_url, role, *port)
+        arguments = (str(PROGRAM), json.dumps(database.settings), role, *port)
         child = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=pipe, stdout=pipe)
         running.append(child)
         if not port:
@@ -61,9 +63,9 @@ async def killed(child: Child) -> None:
         assert await child.wait() == -9
 
 
-def looking(url: str) -> Stepwell:
+def looking(database: Database) -> Stepwell:
     """A Stepwell on the same database that executes nothing."""
-    return Stepwell([office.made()], settings=office.settings(url), embedded_worker=False)
+    return Stepwell([office.made()], settings=office.settings(database.settings), embedded_worker=False)
 
 
 async def ticks(stepwell: Stepwell, name: str) -> list[schedules.TickRow]:
@@ -80,9 +82,9 @@ def assert_no_gaps(found: list[schedules.TickRow]) -> None:
     assert moments == list(range(moments[0], moments[0] + len(moments)))
 
 
-async def test_fault_13_two_processes_fire_each_tick_once(spawn: Spawn, database_url: str) -> None:
+async def test_fault_13_two_processes_fire_each_tick_once(spawn: Spawn, database: Database) -> None:
     children = await asyncio.gather(spawn(), spawn())
-    async with looking(database_url) as stepwell:
+    async with looking(database) as stepwell:
         async with asyncio.timeout(30):
             while len(await ticks(stepwell, "handled")) < 4:
                 await asyncio.sleep(0.1)
@@ -98,10 +100,10 @@ async def test_fault_13_two_processes_fire_each_tick_once(spawn: Spawn, database
 
 @pytest.mark.parametrize("role", ["dies before the handler", "dies in the handler"])
 async def test_fault_13_kill_9_loses_no_tick_and_starts_nothing_twice(
-    role: str, spawn: Spawn, database_url: str
+    role: str, spawn: Spawn, database: Database
 ) -> None:
     await killed(await spawn(role))
-    async with looking(database_url) as stepwell:
+    async with looking(database) as stepwell:
         [first] = await ticks(stepwell, "handled")
         before = await runs(stepwell, "handler")
         assert len(before) == (role == "dies in the handler")
@@ -124,7 +126,7 @@ def second_of(run: Run) -> int:
     return int(datetime.fromisoformat(run.args["at"]).timestamp())
 
 
-async def test_fault_8_kill_9_in_a_webhook_starts_nothing_twice(spawn: Spawn, database_url: str) -> None:
+async def test_fault_8_kill_9_in_a_webhook_starts_nothing_twice(spawn: Spawn, database: Database) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -142,7 +144,7 @@ async def test_fault_8_kill_9_in_a_webhook_starts_nothing_twice(spawn: Spawn, da
         await killed(dying)
         await up(client, await spawn("works", port))
         assert [await deliver(client), await deliver(client)] == [200, 200]
-    async with looking(database_url) as stepwell:
+    async with looking(database) as stepwell:
         assert sorted(run.args["name"] for run in await runs(stepwell, "webhook")) == ["a", "b"]
 
 

@@ -1,0 +1,11 @@
+"""Triggers run on both databases, and with both queues."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(params=["sqlite", "postgres", "bullmq"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The database, and what stands beside it."""
+    return str(request.param)
