@@ -74,6 +74,18 @@ def crash(scene: Scene, blow: Blow) -> None:
     scene.goes_on()
 
 
+def blackout(scene: Scene, blow: Blow) -> None:
+    """Everything is killed, the server last; then everything starts, the server last."""
+    for role in scene.load.cast:
+        scene.load.end(role)
+    scene.server.kill()
+    for role in scene.load.cast:
+        scene.load.start(role)
+    rest(2.0 * blow.size)
+    scene.server.start()
+    scene.goes_on()
+
+
 def pause(scene: Scene, blow: Blow) -> None:
     """The server stands still for up to two leases and a half, with all connections open."""
     scene.server.pause()

@@ -56,12 +56,17 @@ class Load:
 
     def kill(self, role: str) -> None:
         """The process of this role was killed, and another one has its role."""
+        self.end(role)
+        self.start(role)
+
+    def end(self, role: str) -> None:
+        """The process of this role was killed, and nobody has its role."""
         victim = self.cast[role]
         self.deaths += 1
         self._miss(role)
         victim.kill()
         assert victim.code == -9, f"{role} had ended by itself ({victim.code})\n{victim.tail()}"
-        self.start(role)
+        self._born.pop(role)
 
     @contextmanager
     def absent(self, role: str) -> Iterator[None]:

@@ -27,6 +27,9 @@ LEASE = 2.0
 DISAGREEING = {"worker0": 0.0, "worker1": 240.0, "worker2": -180.0, "client": 90.0}
 """Seconds by which the clocks are wrong."""
 
+FEW_CONNECTIONS = {"max_connections": 80, "superuser_reserved_connections": 12}
+SMALL_LOG = {"max_wal_size": "16MB", "min_wal_size": "2MB"}
+
 
 class Endured(Protocol):
     def __call__(self, *strikes: Strike, **stage: Any) -> None:
@@ -73,8 +76,8 @@ def test_the_server_is_restarted(endured: Endured) -> None:
 
 @pytest.mark.faults
 def test_the_server_is_killed(endured: Endured) -> None:
-    """Faults 1, 3, 4, 5, 7, 8: what was acknowledged outlives `kill -9` of all its processes."""
-    endured(blows.crash)
+    """Faults 1, 3, 4, 5, 7, 8: what was acknowledged outlives `kill -9` of all its processes, and of everybody's."""
+    endured(blows.crash, blows.blackout)
 
 
 @pytest.mark.faults
@@ -86,8 +89,7 @@ def test_the_server_stands_still(endured: Endured) -> None:
 @pytest.mark.faults
 def test_the_server_is_out_of_connections(endured: Endured) -> None:
     """Faults 1, 3, 7, 16: everybody has lost theirs, and gets none for a while."""
-    server = {"max_connections": 80, "superuser_reserved_connections": 12}
-    endured(blows.starve, server=server)
+    endured(blows.starve, server=FEW_CONNECTIONS)
 
 
 @pytest.mark.faults
@@ -117,8 +119,7 @@ def test_clocks_disagree_by_minutes(endured: Endured) -> None:
 @pytest.mark.faults
 def test_the_disk_of_the_server_is_full(endured: Endured) -> None:
     """Faults 1, 3, 4, 7, 16: statements are refused or the server breaks down, and there is room again."""
-    server = {"max_wal_size": "16MB", "min_wal_size": "2MB"}
-    endured(blows.fill, server=server, disk_mib=256)
+    endured(blows.fill, server=SMALL_LOG, disk_mib=256)
 
 
 @pytest.mark.faults
@@ -129,9 +130,12 @@ def test_redis_is_lost(endured: Endured) -> None:
 
 @pytest.mark.faults
 def test_everything_at_once(endured: Endured) -> None:
-    """Faults 1, 3, 4, 5, 6, 7, 8, 9, 13, 17: one after another, by chance, on the same load."""
-    strikes = [
-        blows.kill, blows.freeze, blows.restart, blows.crash, blows.pause, blows.hold, blows.hush,
-        blows.cut, blows.lose, blows.deafen, blows.slow, blows.reset,
+    """Faults 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17: one after another, by chance, on the same load."""
+    processes = [blows.kill, blows.freeze]
+    server = [
+        blows.restart, blows.crash, blows.blackout, blows.pause, blows.starve, blows.fill, blows.hold, blows.hush,
     ]  # fmt: skip
-    endured(*strikes, network=True)
+    network = [blows.cut, blows.lose, blows.deafen, blows.slow, blows.reset]
+    queue = [blows.forget, blows.lose_queue, blows.hang_queue]
+    settings = {**SMALL_LOG, **FEW_CONNECTIONS}
+    endured(*processes, *server, *network, *queue, server=settings, disk_mib=256, network=True, queue=True)
