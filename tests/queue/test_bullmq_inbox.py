@@ -212,3 +212,42 @@ async def test_starts_wait_in_redis_until_a_worker_comes(bull_on: StepwellOn, qu
         assert await inbox.getJobState(job.id) == "waiting"
         async with bull_on([Ship]):
             await ends(inbox, job, "completed")
+
+
+@pytest.mark.parametrize("name", ["stepwell", "stepwell.shop.ship"])
+async def test_a_job_that_nobody_can_read_holds_nothing_up(
+    bull_on: StepwellOn, queue_named: QueueNamed, name: str
+) -> None:
+    queue = queue_named(name)
+    broken, good = await add(queue, start()), await add(queue, start(args={"order_id": "A2"}))
+    await queue.client.hset(queue.toKey(broken.id), mapping={"data": "{no json", "opts": "[]"})
+    async with bull_on([Ship]):
+
+        async def failed() -> bool:
+            return bool(await queue.getFailedCount() == 1)
+
+        await until(failed, "the end of the broken job")
+        await ends(queue, good, "completed")
+        reason = await queue.client.hget(queue.toKey(broken.id), "failedReason")
+        assert reason == "The job's data is None: give an object with app, workflow, user and args."
+
+
+async def test_starts_that_a_closing_worker_had_taken_go_on_elsewhere_at_once(
+    bull_on: StepwellOn, queue_named: QueueNamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = queue_named("stepwell")
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def hangs(*_: Any) -> Any:
+        reached.set()
+        await never.wait()
+
+    leaving = bull_on([Ship])
+    await leaving.__aenter__()
+    monkeypatch.setattr(leaving.process.queue._inbox, "_start", hangs)  # type: ignore[union-attr]
+    jobs = [await add(inbox, start(args={"order_id": str(n)})) for n in range(3)]
+    await asyncio.wait_for(reached.wait(), 8)
+    async with bull_on([Ship]):
+        await asyncio.wait_for(leaving.__aexit__(), 8)
+        for job in jobs:
+            await ends(inbox, job, "completed")

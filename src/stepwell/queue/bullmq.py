@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -297,13 +297,14 @@ class Bull:
 
     def _taken(self, name: str, fields: Sequence[str], job_id: str) -> Taken:
         raw = dict(zip(fields[::2], fields[1::2], strict=True))
-        return Taken(name, job_id, json.loads(raw.get("data", "null")), raw)
+        return Taken(name, job_id, _data(raw), raw)
 
     def _job(self, taken: Taken, *, plain: bool = False) -> Job:
         """The library's view of the job; a plain one has no options but to be gone when it is finished."""
         queue = self._queue(taken.queue)
         if not plain:
-            return Job.fromJSON(queue, taken.fields, taken.id)
+            with suppress(ValueError, TypeError, AttributeError):  # whatever others have put there
+                return Job.fromJSON(queue, {**taken.fields, "data": "null"}, taken.id)
         queue.plain.id = taken.id
         return queue.plain
 
@@ -366,6 +367,13 @@ _SCRIPTS: Final = [
 ]
 _STALLED: Final = ["stalled", "wait", "active", "stalled-check", "meta", "paused", "marker", "events", "repeat"]
 _NOTE: Final = "stepwell"
+
+
+def _data(fields: Mapping[str, str]) -> Any:
+    try:
+        return json.loads(fields["data"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _cancelled() -> int:

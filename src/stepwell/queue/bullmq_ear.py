@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -27,7 +28,7 @@ class Ear:
         self._queues = queues
         self._now = now
         self._later: dict[str, int] = {}
-        self._looked = 0.0
+        self._looked = -math.inf
 
     async def hear(self) -> Heard:
         """What is to be looked at now; maybe nothing. Raises Away."""
@@ -64,7 +65,7 @@ class Ear:
 
     def look_again(self) -> None:
         """All queues are looked at next: what was heard before counts no more."""
-        self._looked = 0.0
+        self._looked = -math.inf
         self._later.clear()
 
     def _milliseconds(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from stepwell.errors import StepwellError, StoreUnavailable, UnknownApp, UnknownWorkflow
 from stepwell.queue.bullmq import Away, Batch, NewJob, Taken
@@ -48,6 +48,8 @@ class Inbox:
         self._lease = lease_seconds
         self._ear = Ear(link.bull, [INBOX], now)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hands: dict[tuple[str, str], Taken] = {}
+        """Jobs of which it isn't decided what they come to."""
 
     async def run(self) -> None:
         """Starts are made as they come. Works until it is cancelled."""
@@ -65,11 +67,13 @@ class Inbox:
         empty: dict[str, int] = {}
         while not empty:
             taken, empty = await self._bull.take([(INBOX, _BATCH)])
+            self._hands.update(((one.queue, one.id), one) for one in taken)
             await asyncio.gather(*(self._become_run(one) for one in taken))
         self._ear.empty(empty)
 
     def handle(self, taken: Taken) -> None:
         """The job, found in another queue, becomes a run soon."""
+        self._hands[taken.queue, taken.id] = taken
         task = asyncio.get_running_loop().create_task(self._become_run(taken))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -80,6 +84,7 @@ class Inbox:
         except StoreUnavailable as error:
             log.warning("the start of job %s has to wait: %s", taken.id, error)
             await asyncio.sleep(_PAUSE)
+            self._decided(taken)
             self._link.put_back([taken])
         except Away as error:
             self._link.lost(error)
@@ -99,7 +104,7 @@ class Inbox:
             if not await self._forwarded(taken, start):
                 raise
         else:
-            self._link.finish([taken], {"runId": begun.run_id, "created": begun.created})
+            self._finish(taken, {"runId": begun.run_id, "created": begun.created})
 
     async def _forwarded(self, taken: Taken, start: ForeignStart) -> bool:
         """True if workers of another kind take this workflow: the start is in their own queue now."""
@@ -110,14 +115,29 @@ class Inbox:
         data = {**taken.data, "idempotencyKey": start.idempotency_key or _key(taken)}
         new = NewJob(queue_of(lane), f"start-{taken.id}-{taken.added}", "start", data, kept=True)
         await self._bull.write(Batch(jobs=[new]))  # this one may not be lost: nothing else knows of it
-        self._link.finish([taken], {"forwarded": queue_of(lane)})
+        self._finish(taken, {"forwarded": queue_of(lane)})
         return True
 
+    def _finish(self, taken: Taken, value: dict[str, Any]) -> None:
+        self._decided(taken)
+        self._link.finish([taken], value)
+
+    def _decided(self, taken: Taken) -> None:
+        self._hands.pop((taken.queue, taken.id), None)
+
     async def _fail(self, taken: Taken, reason: str) -> None:
+        self._decided(taken)
         try:
             await self._bull.fail(taken, reason)
         except Away as error:
             self._link.lost(error)
+
+    async def close(self) -> list[Taken]:
+        """Nothing is started any more; the jobs that others may take again at once."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return list(self._hands.values())
 
 
 def _key(taken: Taken) -> str:

@@ -124,11 +124,11 @@ class BullQueue:
         try:
             while len(found) < limit and (self._hot or self._held):
                 found += await self._claim(await self._take(limit - len(found)))
+            if self._link.away and len(found) < limit:
+                found += await self._database.claim(limit - len(found))
         except StoreUnavailable:
             if not found:
                 raise
-        if self._link.away and len(found) < limit:
-            found += await self._database.claim(limit - len(found))
         self._look_around(room=len(found) < limit)
         return found
 
@@ -199,7 +199,7 @@ class BullQueue:
     # -- hearing --------------------------------------------------------------------------------------------------
 
     async def listen(self) -> None:
-        """This worker's loop is rung for jobs while it has room. Works until it is cancelled."""
+        """The loop of this worker is rung for jobs while it has room. Works until it is cancelled."""
         while True:
             await self._link.reached()
             await self._room.wait()
@@ -292,7 +292,8 @@ class BullQueue:
             if len(page) < _PAGE:
                 return
             # More than a page at one moment: those behind ring when they are ready.
-            after = max(page[-1].at, after + 1)
+            after = page[-1].at
+            await asyncio.sleep(_PAUSE)
 
     async def _known(self, lane: Lane) -> bool:
         name = queue_of(lane)
@@ -300,7 +301,7 @@ class BullQueue:
 
     async def close(self) -> None:
         """Others hear at once of what this process leaves, if Redis takes it in time."""
-        self._link.put_back(self._held)
+        self._link.put_back([*self._held, *await self._inbox.close()])
         self._hand_back()
         await self._link.close()
 
