@@ -215,7 +215,7 @@ class Process:
         found = ["a duty of this process has ended"] if any(task.done() for task in self._duties) else []
         now = time.monotonic()
         found += [f"the duty {name} broke off" for name, at in self._broken.items() if now - at < _TOLD]
-        found += self.heart.faults()
+        found += self.heart.faults() + self.store.writer.faults()
         try:
             async with asyncio.timeout(_READ_WITHIN):
                 await self.store.read(runs.next_due)

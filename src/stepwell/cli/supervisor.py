@@ -93,9 +93,11 @@ class Supervisor:
         self._children: set[asyncio.subprocess.Process] = set()
         self._code = COMPLETED
 
-    async def run(self) -> int:
-        """The exit code: 0 if every process has stopped cleanly, 2 if they can't begin."""
+    async def run(self, *, tied: bool) -> int:
+        """The exit code: 0 if every process has stopped cleanly, 2 if they can't begin. `tied`: to its own stdin too."""
         self._stop = Stop(self._end_at_once)
+        if tied:
+            self._stop.ask_when_stdin_closes()
         async with asyncio.TaskGroup() as group:
             for _ in range(self._count):
                 group.create_task(self._keep())
@@ -154,11 +156,11 @@ class Supervisor:
         began = time.monotonic()
         try:
             child = await self._start([*options, "--report", str(its)], its)
-            try:
-                code = await child.wait()
-            finally:
-                self._children.discard(child)
+            code = await child.wait()
+            self._children.discard(child)
             return End(child.pid, code, time.monotonic() - began, _read(mine))
+        except OSError as error:
+            return End(0, FAILED, 0.0, Told(error=f"another process can't be started here: {error}"))
         finally:
             os.close(mine)
 

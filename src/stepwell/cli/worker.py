@@ -38,7 +38,7 @@ def worker(
     if processes > 1:
         # The application is imported by those that execute it, and by nobody else: it may be large, and start threads.
         command = ["worker", target, *_options(concurrency, workflows)]
-        raise typer.Exit(asyncio.run(Supervisor(command, processes).run()))
+        raise typer.Exit(asyncio.run(Supervisor(command, processes).run(tied=tied)))
     supervisor = Report(report) if report is not None else None
     try:
         stepwell = load_stepwell(target)

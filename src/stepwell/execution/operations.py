@@ -138,8 +138,9 @@ class Operations:
 
         def operation(tx: Tx) -> Run:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
+            commit = retry(self.definition(run), run, self.shared.clock.now())
             _lose(tx, run)
-            [answer] = self.applier.advance(tx, [retry(self.definition(run), run, self.shared.clock.now())])
+            [answer] = self.applier.advance(tx, [commit])
             assert isinstance(answer, Run)  # as above
             return answer
 

@@ -186,8 +186,8 @@ class Flusher:
         tx = Tx(connection, self.backend.dialect)
         try:
             answers = apply_items(self.applier, tx, items)
-        except BaseException:
-            self._roll_back(transaction)
+        except BaseException as error:
+            self._roll_back(transaction, error)
             raise
         try:
             transaction.commit()
@@ -199,11 +199,14 @@ class Flusher:
         self._hints.add(tx.hints)
         return answers
 
-    def _roll_back(self, transaction: RootTransaction) -> None:
+    def _roll_back(self, transaction: RootTransaction, error: BaseException) -> None:
+        if self.backend.in_doubt(cause_of(error)):
+            self.disconnect()  # and with the connection the transaction is gone: nobody there would answer
+            return
         try:
             transaction.rollback()
         except (DBAPIError, OSError):
-            self.disconnect()  # and with the connection the transaction is gone
+            self.disconnect()
 
     def _connect(self) -> Connection:
         if self._connection is None:
@@ -272,10 +275,12 @@ def _record(tx: Tx, items: Sequence[Record]) -> list[LeaseLost | None]:
 
 def _in_savepoint(tx: Tx, item: Call[T]) -> T | BaseException:
     savepoint = tx.connection.begin_nested()
+    inner = Tx(tx.connection, tx.dialect)
     try:
-        answer = item.operation(tx)
+        answer = item.operation(inner)
     except StepwellError as error:
         savepoint.rollback()
         return cast("BaseException", error)
     savepoint.commit()
+    tx.hints.add(inner.hints)
     return answer

@@ -19,6 +19,8 @@ from stepwell.store.writer import BATCH, Entry, Writer, answer_threads, given_up
 
 log = logging.getLogger("stepwell.store")
 
+_LATE = 10.0
+"""Seconds beyond `busy_seconds` after which something else than a busy database keeps a flush."""
 _AGAIN = 0.05
 """Seconds between two tries of what somebody else's row lock keeps waiting."""
 
@@ -39,6 +41,7 @@ class LoopWriter(Writer):
         self._late = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._busy = 0
+        self._began: dict[Flusher, float] = {}
         self._gone = False
         self._waiting = 0
         """Delayed ones that are being tried."""
@@ -47,6 +50,10 @@ class LoopWriter(Writer):
         spawn = self._loop.create_task
         self._tasks = [spawn(self._run(flusher)) for flusher in self._flushers]
         self._tasks.append(spawn(self._run_delayed()))
+
+    def faults(self) -> list[str]:
+        late = [began for began in self._began.values() if time.monotonic() - began > self._busy_seconds + _LATE]
+        return [f"a write has been under way for {time.monotonic() - min(late):.0f} s"] if late else []
 
     def hurry(self) -> None:
         for flusher in (*self._flushers, self._patient):
@@ -89,6 +96,7 @@ class LoopWriter(Writer):
 
     async def _flush(self, flusher: Flusher, items: Sequence[Item]) -> tuple[list[Answer], Hints]:
         self._busy += 1
+        self._began[flusher] = time.monotonic()
         try:
             return await greenlet_spawn(flusher.flush, items)
         except asyncio.CancelledError:
@@ -100,6 +108,7 @@ class LoopWriter(Writer):
             return [StoreUnavailable(f"A flush broke: {error!r}", outcome="unknown")] * len(items), Hints()
         finally:
             self._busy -= 1
+            del self._began[flusher]
 
     def _settle(self, batch: Sequence[Entry], answers: Sequence[Answer], hints: Hints, deadline: float) -> None:
         late = [entry for entry, answer in zip(batch, answers, strict=True) if type(answer) is Delayed]

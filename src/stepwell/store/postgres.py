@@ -227,10 +227,11 @@ class PostgresBackend:
     def look_up(self, flusher: Flusher, items: Sequence[Item], answers: list[Answer], error: Exception) -> list[Answer]:
         # The server may still be about to commit: only doing it again, behind the locks of the first, is certain.
         found: list[Answer] = [outcome.unknown(item, cause_of(error)) for item in items]
-        for index, item in enumerate(items):
-            if isinstance(item, Advance | Begin | Record):
-                with contextlib.suppress(Delayed, Unavailable, DBAPIError):  # then it is unknown, as it says already
-                    [found[index]] = flusher.insist([item])
+        with contextlib.suppress(Delayed, Unavailable):  # then all that are left are unknown, as they say already
+            for index, item in enumerate(items):
+                if isinstance(item, Advance | Begin | Record):
+                    with contextlib.suppress(DBAPIError):
+                        [found[index]] = flusher.insist([item])
         return found
 
 

@@ -48,6 +48,18 @@ def load(tx: Tx, app_name: str, name: str) -> ScheduleRow | None:
     return found[0] if found else None
 
 
+def hold(tx: Tx, app_name: str, name: str, now: Moment) -> ScheduleRow:
+    """The schedule's row, which nobody else changes before this transaction ends; one without a rule if it is new."""
+    tx.insert(schedules, [ScheduleRow(app_name, name, "", now, None, 0, now)], unless=("app_name", "name"))
+    [found] = tx.fetch(
+        ScheduleRow._make,
+        f"SELECT {rows.columns(schedules)} FROM stepwell_schedules WHERE app_name=? AND name=?{tx.dialect.locking}",
+        app_name,
+        name,
+    )
+    return found
+
+
 def save(tx: Tx, row: ScheduleRow) -> None:
     """The schedule's row is this one."""
     tx.run(

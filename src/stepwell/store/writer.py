@@ -48,6 +48,10 @@ class Writer(ABC):
         """The process goes: what can't be written within some seconds from now on is given up, where that can be."""
         return
 
+    def faults(self) -> list[str]:
+        """What is wrong with it now, for health checks."""
+        return []
+
     @abstractmethod
     async def stop(self) -> None:
         """Everything that was handed over is written or given up, and its connections are closed."""

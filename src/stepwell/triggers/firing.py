@@ -55,9 +55,10 @@ class Firing:
     def look(self, tx: Tx) -> Looked:
         """Everything that is due now is settled."""
         now = self.shared.clock.now()
-        row = schedules.load(tx, self.app_name, self.schedule.name)
+        # One look at a time, whichever process: what is read here is decided on, and written.
+        row = schedules.hold(tx, self.app_name, self.schedule.name, now)
         due = self._due(self._since(row, now), now)
-        paused = row.paused if row else 0
+        paused = row.paused
         self._log_skipped(0 if paused else due.skipped, f"misfire={self.schedule.misfire!r}")
         fired = self._settle(tx, due.fire, now) if not paused else 0
         queue = schedules.queued(tx, self.app_name, self.schedule.name, 1)
@@ -67,9 +68,7 @@ class Firing:
         self._save(tx, row, due, paused, now)
         return Looked(fired, to_moment(due.wake), bool(queue) and not paused)
 
-    def _since(self, row: ScheduleRow | None, now: Moment) -> Moment:
-        if row is None:
-            return now
+    def _since(self, row: ScheduleRow, now: Moment) -> Moment:
         if row.rule == described(self.schedule.rule):
             return row.since
         # Another rule than the one that was settled: what it would have done before isn't caught up, and where two
@@ -88,12 +87,12 @@ class Firing:
             jitter=one.jitter,
         )
 
-    def _save(self, tx: Tx, row: ScheduleRow | None, due: Due, paused: int, now: Moment) -> None:
+    def _save(self, tx: Tx, row: ScheduleRow, due: Due, paused: int, now: Moment) -> None:
         rule = described(self.schedule.rule)
         new = ScheduleRow(
             self.app_name, self.schedule.name, rule, to_moment(due.last), to_moment(due.wake), paused, now
         )
-        if row is None or new != row._replace(updated_at=now):
+        if new != row._replace(updated_at=now):
             schedules.save(tx, new)
 
     # -- what becomes of a tick -----------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from stepwell.worker.lease import Heart, Observer
 
 log = logging.getLogger("stepwell.worker")
 
+_HELD = 0.2
+"""Seconds before a due run is looked at again that could not be made ready."""
 _LOST_EVERY = 0.25
 """Seconds between looks for runs that were cancelled elsewhere, while others commit and something executes."""
 _RETENTION_EVERY = 60.0
@@ -53,7 +55,8 @@ class Sweep:
         while True:
             due = await self._quietly(self._look)
             if due is not None and due <= self._clock.now():
-                await self._quietly(self.ripen)
+                if await self._quietly(self.ripen) == 0:
+                    await asyncio.sleep(_HELD)  # somebody else has it, or holds its row
                 continue
             await self._until(due)
 
