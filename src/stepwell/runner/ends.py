@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -71,14 +72,18 @@ class Ends:
 
     async def run(self) -> None:
         """Watches until it is cancelled."""
+        asked = time.monotonic()
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FALLBACK):
                     await self._look.wait()
-            except TimeoutError:
-                self._everything = bool(self._waiting)
             self._look.clear()
             began = time.monotonic()
+            # Whatever woke it: where new ones begin to wait all the time, those before them wait too.
+            if began - asked >= _FALLBACK:
+                self._everything = bool(self._waiting)
+            if self._everything:
+                asked = began
             await self._ask()
             # A question about thousands of runs is asked less often: at most a twentieth of the time goes into it.
             await asyncio.sleep(min((time.monotonic() - began) * 19, _FALLBACK))

@@ -196,7 +196,8 @@ class Applier:
     def _resume(self, tx: Tx, run_id: str, resume: Resume, event_id: str, now: int) -> bool:
         key = f"{EVENT_KEY}{event_id}:{resume.transition}"
         run = runs.hold(tx, run_id)
-        if run is None:
+        # It may have gone on, and listen for something else, while its row was waited for.
+        if run is None or not listeners.listens(tx, run_id, resume):
             return False
         earlier = signals.by_key(tx, run_id, key)
         if earlier is not None:

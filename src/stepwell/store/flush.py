@@ -62,6 +62,10 @@ class Backend(Protocol):
         """What mends this, as a sentence; nothing where the error says it itself."""
         ...
 
+    def begun(self, connection: Connection) -> None:
+        """The transaction has the limits that it needs."""
+        ...
+
     def cancelled(self, error: BaseException) -> bool:
         """True if the error says that the flush itself is to end."""
         ...
@@ -185,6 +189,7 @@ class Flusher:
         transaction = connection.begin()
         tx = Tx(connection, self.backend.dialect)
         try:
+            self.backend.begun(connection)
             answers = apply_items(self.applier, tx, items)
         except BaseException as error:
             self._roll_back(transaction, error)

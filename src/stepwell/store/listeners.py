@@ -11,7 +11,19 @@ from stepwell.store.tx import Tx
 
 def listen(tx: Tx, added: Sequence[Listener]) -> None:
     """The runs listen to this too."""
-    tx.insert(listeners, added)
+    tx.insert(listeners, added, unless=("run_id", "event", "transition", "matched"))
+
+
+def listens(tx: Tx, run_id: str, resume: Resume) -> bool:
+    """Whether the run still listens for this."""
+    found = tx.scalar(
+        "SELECT 1 FROM stepwell_listeners WHERE run_id=? AND event=? AND transition=? AND matched=?",
+        run_id,
+        resume.event,
+        resume.transition,
+        resume.matched,
+    )
+    return found is not None
 
 
 def stop(tx: Tx, run_ids: Iterable[str]) -> None:

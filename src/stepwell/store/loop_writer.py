@@ -52,6 +52,8 @@ class LoopWriter(Writer):
         self._tasks.append(spawn(self._run_delayed()))
 
     def faults(self) -> list[str]:
+        if any(task.done() for task in self._tasks):
+            return ["the writer has ended"]
         late = [began for began in self._began.values() if time.monotonic() - began > self._busy_seconds + _LATE]
         return [f"a write has been under way for {time.monotonic() - min(late):.0f} s"] if late else []
 

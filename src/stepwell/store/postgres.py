@@ -8,10 +8,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
-from uuid import uuid4
 from zlib import crc32
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -107,6 +106,15 @@ def _connection_class() -> Any:
     return Brief
 
 
+def limits(settings: Settings, silent_seconds: float, lock: bool) -> tuple[str, tuple[str, ...]]:
+    """The statement that begins a transaction behind a pooler: what is set for others' sessions is set for it alone."""
+    given = {"idle_in_transaction_session_timeout": str(round(silent_seconds * 1000))}
+    if lock:
+        given["lock_timeout"] = str(_LOCK_MS)
+    calls = ", ".join(f"set_config('{name}', ${n}, true)" for n, name in enumerate(given, 1))
+    return f"SELECT {calls}", tuple(given.values())
+
+
 def channel(settings: Settings) -> str:
     """The channel of this database's Stepwell: one per schema."""
     return (
@@ -127,7 +135,8 @@ def _session(settings: Settings, silent_seconds: float, lock: bool) -> dict[str,
         return {
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: f"stepwell_{uuid4().hex}",
+            # Unnamed: a name would stay in a session that nobody comes back to.
+            "prepared_statement_name_func": str,
         }
     server = {
         "application_name": "stepwell",
@@ -204,16 +213,21 @@ def is_lost(error: BaseException) -> bool:
 class PostgresBackend:
     """Flushes to PostgreSQL. A COMMIT in doubt is settled by doing the same again: what is there already isn't done twice."""
 
-    def __init__(self, engine: AsyncEngine, dialect: Postgres, settings: Settings) -> None:
+    def __init__(self, engine: AsyncEngine, dialect: Postgres, settings: Settings, silent_seconds: float) -> None:
         self.engine: Engine = engine.sync_engine
         self.dialect = dialect
         self._settings = settings
+        self._silent_seconds = silent_seconds
 
     def verdict(self, error: BaseException) -> Verdict:
         return verdict(error)
 
     def cure(self, error: BaseException) -> str:
         return grant(error, self._settings)
+
+    def begun(self, connection: Connection) -> None:
+        if self._settings.transaction_pooler:
+            connection.exec_driver_sql(*limits(self._settings, self._silent_seconds, lock=True))
 
     def cancelled(self, error: BaseException) -> bool:
         return isinstance(error, asyncio.CancelledError)

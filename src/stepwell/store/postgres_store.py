@@ -63,9 +63,9 @@ class PostgresStore(Store):
         self._reader = postgres.engine(settings, size=readers, autocommit=True)
         self._reading = asyncio.Semaphore(readers)
         # Who holds one open for too long is told so by Stepwell, before the driver or the server end it.
-        longest = settings.transaction_seconds + 5
+        self._longest = settings.transaction_seconds + 5
         self._transactions = postgres.engine(
-            settings, size=_TRANSACTIONS, silent_seconds=longest, statement_seconds=longest
+            settings, size=_TRANSACTIONS, silent_seconds=self._longest, statement_seconds=self._longest
         )
         self._transacting = asyncio.Semaphore(_TRANSACTIONS)
         self._same: WeakKeyDictionary[Any, _Fingerprint] = WeakKeyDictionary()
@@ -88,7 +88,7 @@ class PostgresStore(Store):
         """With a connection of its own; `single`: for writes of one statement, which is its own transaction."""
         silent = max(1.0, min(self.settings.lease_seconds / 2, 10.0))
         engine = postgres.engine(self.settings, silent_seconds=silent, lock=True, autocommit=single)
-        backend = postgres.PostgresBackend(engine, self.dialect, self.settings)
+        backend = postgres.PostgresBackend(engine, self.dialect, self.settings, silent)
         return Flusher(backend, self.applier, self.settings.busy_seconds)
 
     async def close(self) -> None:
@@ -145,6 +145,8 @@ class PostgresStore(Store):
         """On one of a few connections."""
         async with self._transacting, self._transactions.connect() as connection:
             await connection.begin()
+            if self.settings.transaction_pooler:
+                await connection.exec_driver_sql(*postgres.limits(self.settings, self._longest, lock=False))
             yield connection
 
     @asynccontextmanager

@@ -165,7 +165,9 @@ def take_over(tx: Tx, owner: str, now: Moment, *, counts: bool = True) -> list[s
 
     `counts` says whether it died with them; a worker that leaves hands them over.
     """
-    return _freed(tx, tx.rows(f"{_FREE} WHERE owner=? {_FREED}", int(counts), now, now, owner))
+    # A row that somebody holds is left, and found at the next look: its owner has no row among the workers then.
+    held = f"SELECT id FROM stepwell_runs WHERE owner=?{tx.dialect.skipping}"
+    return _freed(tx, tx.rows(f"{_FREE} WHERE id IN ({held}) {_FREED}", int(counts), now, now, owner))
 
 
 def release(tx: Tx, worker: str, claims: Iterable[tuple[str, int]], now: Moment, *, counts: bool = True) -> int:

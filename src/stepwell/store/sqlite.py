@@ -148,6 +148,9 @@ class SqliteBackend:
     def cure(self, error: BaseException) -> str:
         return ""
 
+    def begun(self, connection: Connection) -> None:
+        return
+
     def cancelled(self, error: BaseException) -> bool:
         return False
 

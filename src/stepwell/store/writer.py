@@ -97,7 +97,7 @@ class Writer(ABC):
             if then is not None:
                 _safely(then, answer)
             _safely(resolve, future, answer)
-        self.on_commit(len(batch), hints)
+        _safely(self.on_commit, len(batch), hints)
 
 
 def given_up() -> StoreUnavailable:
