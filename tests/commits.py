@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from cutter import Cutter, Side
 
-_WRITES = re.compile(r"INSERT INTO \S*stepwell_(history|steps)\b")
+_WRITES = r"INSERT INTO \S*stepwell_(history|steps)\b"
 
 
 class Commits(ABC):
@@ -27,11 +27,18 @@ class Commits(ABC):
         self.url = url
 
     def break_next(
-        self, engine: Engine, side: Side, *, blind: bool = False, if_: Callable[[], bool] = lambda: True
+        self,
+        engine: Engine,
+        side: Side,
+        *,
+        blind: bool = False,
+        if_: Callable[[], bool] = lambda: True,
+        writes: str = _WRITES,
     ) -> list[str]:
         """The next COMMIT of a start, a checkpoint or a journal row fails; `blind`: and then nothing can be looked up.
 
-        To be called where the engine's transactions are. What happened is in the list.
+        `writes`: what a statement of the transaction that is meant looks like. To be called where the engine's transactions
+        are. What happened is in the list.
         """
         happened: list[str] = []
         wrote = [False]
@@ -42,7 +49,7 @@ class Commits(ABC):
 
         @event.listens_for(engine, "before_cursor_execute")
         def executing(_connection: Connection, _cursor: Any, sql: str, *_: Any) -> None:
-            wrote[0] |= _WRITES.search(sql) is not None  # a heartbeat doesn't
+            wrote[0] |= re.search(writes, sql) is not None  # a heartbeat doesn't
 
         @event.listens_for(engine, "commit")
         def failing(connection: Connection) -> None:
