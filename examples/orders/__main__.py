@@ -49,9 +49,8 @@ def main(
         with (
             TemporaryDirectory(prefix="stepwell-demo-", ignore_cleanup_errors=True) as folder,
             places(Path(folder), database, servers) as found,
-            Server(Path(folder), {**ENVIRONMENT, **found}, port) as server,
+            started(console, Server(Path(folder), {**ENVIRONMENT, **found}, port)) as server,
         ):
-            introduce(console, server)
             problems = asyncio.run(show(server, console))
             report(console, problems, server)
             if not once:
@@ -79,14 +78,18 @@ def places(folder: Path, database: Path | None, servers: bool) -> Iterator[dict[
         yield {"STEPWELL_DATABASE_URL": url, "ORDERS_WORKERS": str(workers), **queue}
 
 
-def introduce(console: Console, server: Server) -> None:
+@contextmanager
+def started(console: Console, server: Server) -> Iterator[Server]:
+    """The running application, introduced."""
     database = make_url(server.environment["STEPWELL_DATABASE_URL"]).render_as_string()
     console.print(f"Database: {database}")
     if queue := server.environment.get("STEPWELL_QUEUE_URL"):
         console.print(f"Queue:    {queue.rpartition('@')[2]}")
     if server.workers:
         console.print(f"Workers:  {server.workers} processes")
-    console.print(f"Serving:  {server.url}/docs")
+    with server:
+        console.print(f"Serving:  {server.url}/docs")
+        yield server
 
 
 async def show(server: Server, console: Console) -> list[str]:

@@ -88,7 +88,7 @@ def test_two_workers_share_one_file(stepwell: Shell) -> None:
 
 
 def test_a_supervisor_starts_processes_anew_and_stops_them_together(stepwell: Shell) -> None:
-    supervisor = stepwell.start("worker", "shop:stepwell", "--processes", "2")
+    supervisor = stepwell.start("worker", "shop:stepwell", "--processes", "2", "--tied")
 
     def pids() -> list[int]:
         lines = [line for line in stepwell.log(supervisor).splitlines() if "takes" in line]

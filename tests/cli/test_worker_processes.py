@@ -67,7 +67,8 @@ class Fleet:
 
     def started(self, processes: int, *args: str, **env: str) -> subprocess.Popen[str]:
         """A supervisor, all of whose workers take runs."""
-        supervisor = self.shell.start("worker", "shop:stepwell", "--processes", str(processes), *args, **env)
+        options = ["--processes", str(processes), "--tied", *args]  # it ends with this process
+        supervisor = self.shell.start("worker", "shop:stepwell", *options, **env)
         self.until_logged(supervisor, "takes", processes)
         return supervisor
 
