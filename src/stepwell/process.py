@@ -83,7 +83,8 @@ class Process:
         self.hub = Hub()
         self.store = store_for(settings, Applier(settings.history_states, accept_event(shared)), self.worker_id)
         self.operations = Operations(shared, self.store.applier)
-        self.passes = Passes(shared, Durable(shared, self.store), self.worker_id, settings.worker_concurrency)
+        self._durable = Durable(shared, self.store)
+        self.passes = Passes(shared, self._durable, self.worker_id, settings.worker_concurrency)
         self._opening = opening
         self._apps = apps
         self._tasks: list[asyncio.Task[None]] = []
@@ -142,6 +143,7 @@ class Process:
             on_lapse=self._on_lapse,
             on_removed=self._on_removed,
         )
+        self._durable.lease = self.heart.holds
         self.sweep = Sweep(store, self.operations, self.passes, self.queue, self.heart, self.settings.lease_seconds)
         self.loop = Loop(self.queue, self.passes)
         self.watcher = watcher(store, self.hub)

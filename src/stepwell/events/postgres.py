@@ -65,16 +65,17 @@ class Listener:
             self._some.set()
 
     async def _listen(self) -> None:
+        if self._store.settings.transaction_pooler:
+            return await self._poll()
         async with self._store.listening() as connection:
             await connection.add_listener(self._store.channel, self._notified)
             if not await self._echoes(connection):
                 log.info("LISTEN doesn't work on this connection (a pooler?): asking every %g s instead", _POLL)
                 await connection.remove_listener(self._store.channel, self._notified)
-                await self._poll()
-            else:
-                self.works = True
-                self._hub.publish(News())
-                await self._talk(connection)
+                return await self._poll()
+            self.works = True
+            self._hub.publish(News())
+            return await self._talk(connection)
 
     async def _talk(self, connection: Any) -> None:
         """What is to be told is told; where there is nothing, it is tested whether the connection still carries."""
@@ -99,12 +100,15 @@ class Listener:
     async def _echoes(self, connection: Any) -> bool:
         self._heard.clear()
         await self._notify(connection, "")
-        try:
-            async with asyncio.timeout(_ECHO):
-                await self._heard.wait()
-        except TimeoutError:
-            return False
-        return True
+        for _ in range(round(_ECHO / _POLL)):
+            try:
+                async with asyncio.timeout(_POLL):
+                    await self._heard.wait()
+            except TimeoutError:
+                self._hub.publish(News())
+            else:
+                return True
+        return False
 
     async def _poll(self) -> None:
         for _ in range(round(_RETRY / _POLL)):

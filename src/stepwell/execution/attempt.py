@@ -176,6 +176,10 @@ class Attempt:
                 f"self.step({name!r}): the name is taken already in this visit; names are unique in one."
             )
         self._seen |= {name}
+        if not self._storage.holds() and self.scope is not None:
+            # The process was stopped for longer than its lease: another may have executed this step meanwhile.
+            self.scope.stop("lost")
+            await asyncio.sleep(0)
         return await self._storage.step(self._run, self._transition.name, name, self._journal, fn, args, kwargs)
 
     @asynccontextmanager

@@ -105,6 +105,8 @@ class Pass:
             self.scope = None
 
     def _scope(self, definition: Definition, transition: Transition) -> Scope:
+        if self.stopped is None and not self.storage.holds():
+            self.stopped = "lost"
         if self.stopped is not None:
             raise Interrupted(self.stopped)
         seconds = time_limit(self.shared, transition)

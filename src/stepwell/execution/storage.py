@@ -59,6 +59,10 @@ class Storage(Protocol):
 
     durable: bool
 
+    def holds(self) -> bool:
+        """Whether this process may begin something: past its lease, others may have its runs (semantics 31)."""
+        ...
+
     async def commit(self, commit: Commit) -> Run:
         """The commit is true. Raises LeaseLost, StoreUnavailable."""
         ...
@@ -97,6 +101,11 @@ class Durable:
     def __init__(self, shared: Shared, store: Store) -> None:
         self._shared = shared
         self._store = store
+        self.lease: Callable[[], bool] = lambda: True
+        """Whether the lease of the process holds."""
+
+    def holds(self) -> bool:
+        return self.lease()
 
     async def commit(self, commit: Commit) -> Run:
         answer = await self._store.writer.write(Advance(commit))
@@ -268,6 +277,9 @@ class Memory:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self.saved: list[DocumentRow] = []
+
+    def holds(self) -> bool:
+        return True
 
     async def commit(self, commit: Commit) -> Run:
         if commit.effects.documents:

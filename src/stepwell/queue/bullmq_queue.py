@@ -38,6 +38,8 @@ _HORIZON: Final = 24 * 3600 * 1_000_000
 _WALK: Final = _HORIZON // 2
 """Microseconds after which what comes into reach meanwhile is put into Redis."""
 _PAGE: Final = 1000
+_ROW: Final = 0.05
+"""Seconds before a job is put back whose run somebody's transaction held."""
 _FIRST: Final = 2
 """Jobs asked of a queue at first; four times as many each time it had them all."""
 _MOST: Final = 256
@@ -121,15 +123,17 @@ class BullQueue:
     async def claim(self, limit: int) -> list[Claimed]:
         self._unheeded = False
         found: list[Claimed] = []
-        try:
-            while len(found) < limit and (self._hot or self._held):
-                found += await self._claim(await self._take(limit - len(found)))
-            if self._link.away and len(found) < limit:
-                found += await self._database.claim(limit - len(found))
-        except StoreUnavailable:
-            if not found:
-                raise
-        self._look_around(room=len(found) < limit)
+        if self._hot or self._held:
+            found = await self._claim(await self._take(limit))
+        if self._link.away and not found:
+            found = await self._database.claim(limit)
+        # What is claimed is executed first: the next question to Redis may take its time.
+        if self._hot or self._held:
+            self.ring()
+        elif len(found) < limit:
+            self._room.set()
+        if len(found) == limit:
+            self._hand_back()
         return found
 
     async def _take(self, wanted: int) -> list[Taken]:
@@ -169,20 +173,21 @@ class BullQueue:
         ids = list(dict.fromkeys(one.data[DOORBELL] for one in taken))
         if not ids:
             return []
-        found = await self._store.writer.call(lambda tx: self._claim_ids(tx, ids))
+        found, held = await self._store.writer.call(lambda tx: self._claim_ids(tx, ids))
         self._held = self._held[len(taken) :]
-        self._link.finish(taken)
+        self._link.finish([one for one in taken if one.data[DOORBELL] not in held])
+        later = [one for one in taken if one.data[DOORBELL] in held]
+        if later:
+            asyncio.get_running_loop().call_later(_ROW, self._link.put_back, later)
         return found
 
-    def _claim_ids(self, tx: Tx, ids: Sequence[str]) -> list[Claimed]:
-        found = runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), self._now())
-        return with_inboxes(tx, found) if found else []
-
-    def _look_around(self, *, room: bool) -> None:
-        if room:
-            self._room.set()
-        else:
-            self._hand_back()
+    def _claim_ids(self, tx: Tx, ids: Sequence[str]) -> tuple[list[Claimed], set[str]]:
+        """What is this worker's now; and what would be, if somebody didn't hold its row: that bell must not be lost."""
+        now = self._now()
+        found = runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), now)
+        left = set(ids) - {run.id for run in found}
+        held = runs.claimable(tx, left, now) if left else set()
+        return (with_inboxes(tx, found) if found else []), held
 
     def _hand_back(self) -> None:
         """Others hear of what this worker has no room for."""

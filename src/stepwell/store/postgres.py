@@ -84,8 +84,6 @@ def engine(
         options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": size, "max_overflow": 0, "pool_recycle": 1800}
     if autocommit and not settings.transaction_pooler:
         options["isolation_level"] = "AUTOCOMMIT"
-    if settings.database_schema is not None:
-        options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}
     answer = None if statement_seconds is None else max(settings.lease_seconds / 2, statement_seconds, 1.0)
     arguments = {"timeout": 5, "command_timeout": answer, "connection_class": _connection_class()} | _session(
         settings, silent_seconds, lock

@@ -36,6 +36,7 @@ class Postgres:
     pairs = "(SELECT j->>0 AS app, j->>1 AS workflow FROM json_array_elements(CAST(CAST(? AS text) AS json)) AS e(j)) l"
 
     def __init__(self, schema: str | None) -> None:
+        self.options: Mapping[str, Any] = {} if schema is None else {"schema_translate_map": {None: schema}}
         self._prefix = "" if schema is None else '"' + schema.replace('"', '""') + '".'
         self.words = lru_cache(maxsize=1024)(self._words)
 

@@ -112,6 +112,11 @@ def refusal(error: BaseException, settings: Settings) -> ConfigurationError | St
             return ConfigurationError(
                 f"{where!r}: {said}. {postgres.grant(error, settings)} Or run `stepwell db upgrade` as a user who may."
             )
+        case "08P01" if "startup parameter" in said:
+            return ConfigurationError(
+                f"{where!r}: {said}. This is a pooler in transaction mode: set transaction_pooler=True "
+                "(STEPWELL_TRANSACTION_POOLER=true)."
+            )
         case "53300":
             return StoreUnavailable(f"{where!r}: {said}. Raise max_connections, or lower database_connections.")
         case _:

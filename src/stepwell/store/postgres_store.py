@@ -62,6 +62,7 @@ class PostgresStore(Store):
         readers = settings.database_connections - FEWEST + 1
         self._reader = postgres.engine(settings, size=readers, autocommit=True)
         self._reading = asyncio.Semaphore(readers)
+        self._readers = readers
         # Who holds one open for too long is told so by Stepwell, before the driver or the server end it.
         self._longest = settings.transaction_seconds + 5
         self._transactions = postgres.engine(
@@ -104,21 +105,26 @@ class PostgresStore(Store):
         await asyncio.gather(self._reader.dispose(), self._transactions.dispose())
 
     async def read(self, query: Callable[[Tx], T]) -> T:
-        again = True
+        again = self._readers
         while True:
             try:
                 return await self._read(query)
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
-                # A connection that was good when it was last used says nothing about the database now.
-                if not (again and postgres.is_lost(error)):
+            except (SQLAlchemyError, OSError) as error:
+                # A connection that was good when it was last used says nothing about the database now, nor of the others.
+                if not (again and isinstance(error, SQLAlchemyError) and postgres.is_lost(error)):
                     raise StoreUnavailable(f"The database can't be read: {postgres.said(error)}") from error
-            again = False
+            again -= 1
 
     async def _read(self, query: Callable[[Tx], T]) -> T:
         async with self._reading:
             self._check_open()
             async with self._reader.connect() as connection:
-                return await connection.run_sync(lambda given: query(Tx(given, self.dialect)))
+                try:
+                    return await connection.run_sync(lambda given: query(Tx(given, self.dialect)))
+                except Exception as error:
+                    if postgres.is_lost(error):
+                        await connection.invalidate()  # the server said goodbye; SQLAlchemy may not have heard it yet
+                    raise
 
     async def stored(self, commit: Commit, run: Run) -> bool:
         deadline = time.monotonic() + self.settings.busy_seconds

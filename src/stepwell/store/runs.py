@@ -85,6 +85,17 @@ def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, li
     return sorted(found, key=lambda run: (-run.priority, run.created_at, run.id))
 
 
+def claimable(tx: Tx, ids: Iterable[str], now: Moment) -> set[str]:
+    """Those of these runs that could be claimed now, but for somebody who holds their rows."""
+    found = tx.rows(
+        f"SELECT id FROM stepwell_runs WHERE id {tx.dialect.among} AND owner IS NULL"
+        " AND (ready_at IS NOT NULL OR due_at<=?)",
+        tx.dialect.listed(ids),
+        now,
+    )
+    return {row[0] for row in found}
+
+
 def ripen(tx: Tx, now: Moment, limit: int = 1000) -> int:
     """How many runs became ready because their moment has come; at most `limit` at a time."""
     ripe = (

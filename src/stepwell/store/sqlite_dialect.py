@@ -31,6 +31,8 @@ class Sqlite:
     skipping = ""
     pairs = "(SELECT json_extract(value, '$[0]') AS app, json_extract(value, '$[1]') AS workflow FROM json_each(?)) l"
 
+    options: Mapping[str, Any] = {}
+
     def words(self, sql: str) -> str:
         return sql
 

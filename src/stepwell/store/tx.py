@@ -89,6 +89,9 @@ class Dialect(Protocol):
     pairs: str
     """A FROM item `l(app, workflow)`: lanes, as one parameter made by `paired`."""
 
+    options: Mapping[str, Any]
+    """Execution options of SQLAlchemy's own statements."""
+
     def words(self, sql: str) -> str:
         """The statement in the database's own words."""
         ...
@@ -162,7 +165,7 @@ class Tx:
 
     def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Result[Any]:
         """What SQLAlchemy makes of a statement of its own."""
-        return self.connection.execute(statement, parameters)
+        return self.connection.execute(statement, parameters, execution_options=self.dialect.options)
 
     def insert(self, table: Table, rows: Sequence[tuple[Any, ...]], unless: Sequence[str] | None = None) -> None:
         """All rows, in the order of the table's columns, are there; with `unless`, those whose columns weren't taken."""

@@ -26,7 +26,7 @@ class WorkerRow(NamedTuple):
 
 def register(tx: Tx, worker: WorkerRow) -> None:
     """The worker's row exists."""
-    tx.insert(workers, [worker])
+    tx.insert(workers, [worker], unless=("id",))
 
 
 def beat(tx: Tx, worker: str, now: int) -> bool:

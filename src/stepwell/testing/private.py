@@ -22,5 +22,7 @@ class Hermetic(Settings):
 
 def private(settings: Settings | None, folder: Path, **changes: Any) -> Settings:
     """Settings on a file of their own in `folder`; what a test leaves executing isn't waited for when it closes."""
-    changes = {"database_url": f"sqlite+aiosqlite:///{folder / 'stepwell.db'}", "drain_seconds": 0.0, **changes}
+    file = f"sqlite+aiosqlite:///{folder / 'stepwell.db'}"
+    alone = {"database_url": file, "database_schema": None, "transaction_pooler": False, "queue_url": None}
+    changes = {**alone, "drain_seconds": 0.0, **changes}
     return Hermetic(**changes) if settings is None else settings.model_copy(update=changes)

@@ -160,6 +160,9 @@ class CrashingStorage:
         self._real = real
         self._crash = crash
 
+    def holds(self) -> bool:
+        return self._real.holds()
+
     async def commit(self, commit: Commit) -> Run:
         return await self._real.commit(commit)
 

@@ -85,6 +85,10 @@ class Heart:
         """True while the lease can't be counted on: nothing may be started."""
         return self._lapsed
 
+    def holds(self) -> bool:
+        """Whether the lease can be counted on at this moment, whatever the thread has noticed so far."""
+        return not self._lapsed and time.monotonic() - self._last_beat <= self._lease
+
     def faults(self) -> list[str]:
         """What is wrong with it now."""
         if not self._thread.is_alive():
