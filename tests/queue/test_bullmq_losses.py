@@ -234,3 +234,26 @@ async def test_a_line_that_is_cut_at_any_moment_ends_and_loses_nothing_it_was_gi
         assert await queue.getJobCountByTypes("waiting") == (150 if was_up else 0)
         own_redis.flush()
     await queue.close()
+
+
+async def test_what_is_claimed_is_executed_while_redis_hangs(
+    stepwell_on: StepwellOn, own_redis: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stepwell_on([Work], queue_url=own_redis.url, embedded_worker=False) as web:
+        handles = [await web.runner.run(Work, n, **ME) for n in range(3)]
+        await link(web).written()
+        take, hanging, goes_on = Bull.take, asyncio.Event(), asyncio.Event()
+
+        async def takes_two_and_hangs(bull: Bull, wanted: Any) -> Any:
+            if [name for name, _ in wanted] == ["stepwell.shop.work"]:
+                if calls or hanging.is_set():
+                    await goes_on.wait()
+                hanging.set()
+            return await take(bull, wanted)
+
+        monkeypatch.setattr(Bull, "take", takes_two_and_hangs)
+        async with stepwell_on([Work], queue_url=own_redis.url):
+            assert await ended(handles[:2]) == [0, 1]
+            assert sorted(calls) == [0, 1]
+            goes_on.set()
+            assert await ended(handles) == [0, 1, 2]
