@@ -99,6 +99,9 @@ class CrashingWriter(ThreadWriter):
     def start(self) -> None:
         self._real.start()
 
+    def hurry(self) -> None:
+        self._real.hurry()
+
     async def stop(self) -> None:
         await self._real.stop()
 
