@@ -98,8 +98,8 @@ async def test_an_idle_worker_picks_up_what_another_process_starts(
         waits.append(began[n] - start)
     assert max(waits) < SOON[database.kind] * 2, waits
     if database.kind == "postgres":  # told, and not found by looking
-        assert median(waits) < 0.1, waits
-        assert median(ends) < 0.15, ends
+        assert median(waits) < 0.3, waits
+        assert median(ends) < 0.5, ends
 
 
 async def test_a_result_is_heard_of_in_another_process(pair: tuple[Stepwell, Stepwell], soon: float) -> None:

@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 from sqlalchemy import Table
 
-from backends import Database, PostgresDatabase, Row, SqliteFile, empty_database_of, migrate
+from backends import SCHEMA, Database, PostgresDatabase, Row, SqliteFile, empty_database_of, migrate
 from servers.postgres import Postgres
 from stepwell.engine.commit import Listener
 from stepwell.engine.run import HistoryRow, Run, SignalRow, StepRow
@@ -77,27 +77,33 @@ async def test_migrating_makes_the_tables_that_the_code_expects(empty_database: 
     assert structure(created) == found
 
 
-@pytest.mark.parametrize("schema", [None, 'Odd "schema"; DROP TABLE x --'], ids=["public", "odd"])
-async def test_any_number_of_processes_may_migrate_at_once(
-    empty_postgres: PostgresDatabase, schema: str | None
-) -> None:
-    program = "import sys; from stepwell import Settings; from stepwell.store import revision;"
-    program += "print(revision.upgrade(Settings(_env_file=None, database_url=sys.argv[1], database_schema=sys.argv[2] or None)))"
-    arguments = ("-c", program, empty_postgres.url, schema or "")
-    pipe = asyncio.subprocess.PIPE
+async def test_any_number_of_processes_may_migrate_at_once(empty_postgres: PostgresDatabase) -> None:
+    program = "import sys; from backends import migrate; migrate(sys.argv[1])"
+    pipe, here = asyncio.subprocess.PIPE, str(Path(__file__).parent.parent)
     children = await asyncio.gather(
         *(
-            asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=pipe, stderr=pipe)
+            asyncio.create_subprocess_exec(
+                sys.executable, "-c", program, empty_postgres.url, cwd=here, stdout=pipe, stderr=pipe
+            )
             for _ in range(PROCESSES)
         )
     )
     said = await asyncio.gather(*(child.communicate() for child in children))
     assert [child.returncode for child in children] == [0] * PROCESSES, said
-    assert len({out for out, _ in said}) == 1
-    found = empty_postgres.read(
-        "SELECT schemaname::text, count(*) FROM pg_tables WHERE tablename LIKE 'stepwell%' GROUP BY 1"
-    )
-    assert found == [(schema or "public", len(tables.metadata.tables) + 1)]
+    assert placed(empty_postgres) == {"public": len(tables.metadata.tables) + 1}
+
+
+async def test_a_schema_is_made_by_whoever_comes_first(empty_postgres: PostgresDatabase) -> None:
+    settings = Settings(_env_file=None, database_url=empty_postgres.url, database_schema=SCHEMA)
+    revisions = await asyncio.gather(*(postgres_schema.upgrade(settings) for _ in range(PROCESSES)))
+    assert len(set(revisions)) == 1
+    assert placed(empty_postgres) == {SCHEMA: len(tables.metadata.tables) + 1}
+
+
+def placed(database: PostgresDatabase) -> dict[str, int]:
+    """How many tables of Stepwell's each schema has."""
+    sql = "SELECT schemaname::text, count(*) FROM pg_tables WHERE tablename LIKE 'stepwell%' GROUP BY 1"
+    return {schema: count for schema, count in database.read(sql)}
 
 
 async def test_who_migrates_waits_for_another_however_long_that_takes(empty_postgres: PostgresDatabase) -> None:

@@ -14,7 +14,7 @@ from conformance.support import ME, Gate, StepwellOn, reaches, until
 from servers.pooler import TransactionPooler
 from servers.postgres import Postgres
 from stepwell import END, Settings, Stepwell, Workflow, transition
-from stepwell.errors import RunFailed, StoreUnavailable
+from stepwell.errors import ConfigurationError, RunFailed
 
 SIZE = 3
 ASKING = 2.5
@@ -105,7 +105,7 @@ async def test_a_pooler_that_isnt_named_in_the_settings_is_told_of_in_one_line(
     database: PostgresDatabase,
 ) -> None:
     settings: Any = Settings(_env_file=None, database_url=database.settings["database_url"])
-    with pytest.raises(StoreUnavailable, match=r"unsupported startup parameter.*transaction_pooler") as caught:
+    with pytest.raises(ConfigurationError, match=r"unsupported startup parameter.*transaction_pooler") as caught:
         async with Stepwell(apps=[], settings=settings):
             pass
     assert "\n" not in str(caught.value)
