@@ -100,10 +100,10 @@ async def test_a_schema_is_made_by_whoever_comes_first(empty_postgres: PostgresD
     assert placed(empty_postgres) == {SCHEMA: len(tables.metadata.tables) + 1}
 
 
-def placed(database: PostgresDatabase) -> dict[str, int]:
+def placed(database: PostgresDatabase) -> dict[Any, Any]:
     """How many tables of Stepwell's each schema has."""
     sql = "SELECT schemaname::text, count(*) FROM pg_tables WHERE tablename LIKE 'stepwell%' GROUP BY 1"
-    return {schema: count for schema, count in database.read(sql)}
+    return dict(database.read(sql))
 
 
 async def test_who_migrates_waits_for_another_however_long_that_takes(empty_postgres: PostgresDatabase) -> None:
