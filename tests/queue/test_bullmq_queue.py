@@ -236,3 +236,34 @@ async def test_a_queue_paused_by_an_operator_gives_nothing(bull_on: StepwellOn, 
         assert calls == [2]
         await queue.resume()
         assert await paused.result(8) == 1
+
+
+async def test_all_that_is_in_redis_has_the_prefix(bull_on: StepwellOn, queue_named: QueueNamed) -> None:
+    redis = queue_named("any").client
+    async with (
+        bull_on([Work], queue_prefix="mine", embedded_worker=False) as web,
+        bull_on([Work], queue_prefix="mine"),
+    ):
+        assert await (await web.runner.run(Work, 1, **ME)).result(8) == 1
+        await web.runner.run(Work, 2, **ME, delay=timedelta(hours=1))
+        await bull(web)._link.written()
+        keys = await redis.keys("*")
+        assert keys
+        assert [key for key in keys if not key.startswith("mine:")] == []
+
+
+async def test_a_process_holds_few_connections(bull_on: StepwellOn, queue_named: QueueNamed) -> None:
+    redis = queue_named("any").client
+    async with bull_on([Work, Held, Flaky, Patient, Family]) as stepwell:
+        await asyncio.gather(*(stepwell.runner.run(Work, n, **ME) for n in range(500)))
+
+        async def executed() -> bool:
+            return len(calls) == 500
+
+        await until(executed, "the runs", 20)
+        assert len([one for one in await redis.client_list() if one["name"] == "stepwell"]) <= 6
+
+    async def closed() -> bool:
+        return not [one for one in await redis.client_list() if one["name"] == "stepwell"]
+
+    await until(closed, "the end of the connections")
