@@ -57,8 +57,6 @@ _PAUSE = 1.0
 _TOLD = 10.0
 """Seconds for which a health check tells that it did."""
 _CLOCK_EVERY = 60.0
-_LAG = 20_000
-"""Microseconds of disagreement between clocks that don't matter."""
 _WRONG = 5_000_000
 _LAST = 1.0
 _READ_WITHIN = 2.0
@@ -108,7 +106,7 @@ class Process:
 
     async def _set_clock(self) -> None:
         clock = self.shared.clock
-        if isinstance(clock, SystemClock) and abs(lag := await self.store.lag(clock.now)) >= _LAG:
+        if isinstance(clock, SystemClock) and (lag := await self.store.lag(clock.now)):
             level = logging.WARNING if abs(lag) > _WRONG else logging.DEBUG
             log.log(
                 level, "this machine's clock is %.2f s behind the database's; moments are the database's", lag / 1e6

@@ -64,6 +64,11 @@ class Listener:
             self._untold |= set(new)
             self._some.set()
 
+    def tell_all(self) -> None:
+        """Others look at everything: what was to be told meanwhile may be lost."""
+        self._untold = set(postgres.KINDS)
+        self._some.set()
+
     async def _listen(self) -> None:
         if self._store.settings.transaction_pooler:
             return await self._poll()
@@ -75,6 +80,7 @@ class Listener:
                 return await self._poll()
             self.works = True
             self._hub.publish(News())
+            self.tell_all()
             return await self._talk(connection)
 
     async def _talk(self, connection: Any) -> None:
@@ -114,6 +120,9 @@ class Listener:
         for _ in range(round(_RETRY / _POLL)):
             await asyncio.sleep(_POLL)
             self._hub.publish(News())
+            if self._untold:
+                kinds, self._untold = self._untold, set()
+                await self._store.writer.call(lambda tx: self._store.tell(tx, "".join(sorted(kinds))))  # noqa: B023
 
     def _notified(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
         self._heard.set()

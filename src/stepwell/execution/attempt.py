@@ -171,6 +171,8 @@ class Attempt:
             raise StepwellError(
                 f"self.step({name!r}): self.transaction() comes last in a transition; do the step before."
             )
+        if not is_text(name, _MAX_LABEL):
+            raise StepwellError(f"self.step({name!r}): give a name of 1 to {_MAX_LABEL} characters, without NUL.")
         if name in self._seen:
             raise StepwellError(
                 f"self.step({name!r}): the name is taken already in this visit; names are unique in one."

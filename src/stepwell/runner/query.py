@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 from uuid import UUID
 
+from stepwell.definition.inputs import is_text
 from stepwell.definition.model import Definition
 from stepwell.engine.run import Run as RunRow
 from stepwell.engine.run import Status
@@ -119,6 +120,7 @@ class Reader:
         )
 
     async def _row(self, workflow_id: str, user_id: str | None = None) -> RunRow:
+        check_id(workflow_id)
         row = await self.core.store.read(lambda given: runs.load_one(given, workflow_id))
         return visible(row, workflow_id, self._only(user_id))
 
@@ -133,6 +135,12 @@ class Reader:
 
     def _model(self, row: RunRow) -> Run:
         return run_of(row, self._definition(row))
+
+
+def check_id(workflow_id: object) -> None:
+    """Raises WorkflowNotFound for what can't be the id of a run: no database needs to be asked for that."""
+    if not is_text(workflow_id, 64):
+        raise WorkflowNotFound(f"No run {workflow_id!r}.")
 
 
 def _is_limit(limit: Any) -> bool:

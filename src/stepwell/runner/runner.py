@@ -15,7 +15,7 @@ from stepwell.runner import inline
 from stepwell.runner.core import refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Emitted, Refused, Run, RunResult
-from stepwell.runner.query import Reader
+from stepwell.runner.query import Reader, check_id
 from stepwell.runner.start import (
     Origin,
     Start,
@@ -218,6 +218,7 @@ class WorkflowRunner(Reader):
         """
         key = users_key(idempotency_key) or self._derived_key("signal", workflow_id, name, data)
         operations, checked = self.core.operations, None
+        check_id(workflow_id)
         if connection is None:
             # Validators are user code: they run here, and not in the thread that writes for everybody.
             checked = operations.payload(await self._row(workflow_id, user_id), name, data)
@@ -270,6 +271,7 @@ class WorkflowRunner(Reader):
         A cancelled run is returned unchanged. Raises WorkflowNotFound, RunFinished (completed), StoreUnavailable.
         """
         core = self.core
+        check_id(workflow_id)
         executing = core.passes.executing.get(workflow_id)
         operation = core.operations.cancel(workflow_id, self._only(user_id), checked_reason(reason), executing)
         row = await core.write(operation, connection)
@@ -278,6 +280,7 @@ class WorkflowRunner(Reader):
     async def retry(self, workflow_id: str, *, user_id: str | None = None) -> Run:
         """The failed (or retrying) run, due now, with a full retry budget. Raises WorkflowNotFound, RunFinished."""
         core = self.core
+        check_id(workflow_id)
         return self._model(await core.write(core.operations.retry(workflow_id, self._only(user_id)), None))
 
     async def fork(

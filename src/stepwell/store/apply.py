@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from stepwell.definition.codec import canonical
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.run import Run, SignalRow, unless_signalled
-from stepwell.engine.signals import Kept
+from stepwell.engine.signals import NOTHING_KEPT, Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, WorkspaceNotFound
 from stepwell.store import documents, history, listeners, outcome, runs, signals, workspaces
 from stepwell.store.base import Started, WorkspaceRow
@@ -188,29 +188,35 @@ class Applier:
         resumed = [
             run_id
             for resume in emission.resumes
-            for run_id in listeners.matching(tx, resume, emission.only_user)
-            if self._resume(tx, run_id, resume, emission.event_id, now)
+            for run_id in self._resume(tx, resume, emission.only_user, emission.event_id, now)
         ]
         return started, resumed
 
-    def _resume(self, tx: Tx, run_id: str, resume: Resume, event_id: str, now: int) -> bool:
+    def _resume(self, tx: Tx, resume: Resume, only_user: str | None, event_id: str, now: int) -> list[str]:
+        """The runs that the event resumes now, or has resumed before."""
+        held = runs.hold_all(tx, listeners.matching(tx, resume, only_user))
+        if not held:
+            return []
+        # Some may have gone on, and listen for something else, while their rows were waited for.
+        listening = [run_id for run_id in listeners.matching(tx, resume, only_user) if run_id in held]
         key = f"{EVENT_KEY}{event_id}:{resume.transition}"
-        run = runs.hold(tx, run_id)
-        # It may have gone on, and listen for something else, while its row was waited for.
-        if run is None or not listeners.listens(tx, run_id, resume):
-            return False
-        earlier = signals.by_key(tx, run_id, key)
-        if earlier is not None:
-            if not derived(key) and canonical(earlier.data) != canonical(resume.data):
+        earlier = signals.by_key_of(tx, listening, key)
+        for known in earlier.values():
+            if not derived(key) and canonical(known.data) != canonical(resume.data):
                 raise IdempotencyConflict(
-                    f"The event id {event_id!r} has resumed run {run_id} with other data: use another event_id."
+                    f"The event id {event_id!r} has resumed run {known.run_id} with other data: use another event_id."
                 )
-            return True
-        signal = self.accept_event(run, resume, signals.kept(tx, run, resume.transition), now)
-        if signal is None:
-            return False
-        signals.put(tx, [signal._replace(id=str(uuid7()), idempotency_key=key)], now)
-        return True
+        kept = signals.kept_of(tx, listening, resume.transition)
+        new = [
+            signal._replace(id=str(uuid7()), idempotency_key=key)
+            for run_id in listening
+            if run_id not in earlier
+            and (signal := self.accept_event(held[run_id], resume, kept.get(run_id, NOTHING_KEPT), now)) is not None
+        ]
+        if new:
+            signals.put(tx, new, now)
+        reached = earlier.keys() | {signal.run_id for signal in new}
+        return [run_id for run_id in listening if run_id in reached]
 
 
 def _same_start(earlier: Run, run: Run) -> Run:

@@ -35,6 +35,8 @@ class Verdict(Enum):
     """Somebody was quicker with the same key: now it is there to be found."""
     CONTENDED = auto()
     """Somebody else holds a row that this transaction needs: others needn't wait for it."""
+    SLOW = auto()
+    """No answer in time: the database is away, or one of these takes too long."""
     GONE = auto()
     """The database can't be written at all: full, read-only, broken."""
     REFUSED = auto()
@@ -56,6 +58,14 @@ class Backend(Protocol):
 
     def verdict(self, error: BaseException) -> Verdict:
         """What this error of the database or its driver says."""
+        ...
+
+    def refuses(self, error: BaseException) -> bool:
+        """True if the database won't have this statement now; False if what it was given can never be stored."""
+        ...
+
+    def said(self, error: BaseException) -> str:
+        """The error in one line."""
         ...
 
     def cure(self, error: BaseException) -> str:
@@ -97,8 +107,8 @@ class Delayed(Exception):
 class Unavailable(Exception):
     """The database can't be written: nothing of this was stored."""
 
-    def __init__(self, cause: BaseException, cure: str) -> None:
-        super().__init__(str(cause))
+    def __init__(self, cause: str, cure: str) -> None:
+        super().__init__(cause)
         self.answer = StoreUnavailable(f"The database can't be written: {cause}. Nothing was stored. {cure}".rstrip())
         """What the caller is told."""
 
@@ -164,15 +174,29 @@ class Flusher:
                     case Verdict.WAIT if time.monotonic() < self._deadline:
                         self.disconnect()
                         self.backend.pause(0.01)
+                    case Verdict.SLOW if not self._answers() and time.monotonic() < self._deadline:
+                        self.backend.pause(0.01)
                     case Verdict.CONTENDED:
                         raise Delayed from error
-                    case Verdict.REFUSED | Verdict.AGAIN:
+                    case Verdict.REFUSED | Verdict.AGAIN | Verdict.SLOW:
                         if isinstance(error, SQLAlchemyError):
                             self.disconnect()
                         raise
                     case _:
                         self.disconnect()
-                        raise Unavailable(cause, self.backend.cure(cause)) from error
+                        raise Unavailable(self.backend.said(cause), self.backend.cure(cause)) from error
+
+    def _answers(self) -> bool:
+        """Whether the database answers on a new connection: then it isn't what keeps these."""
+        self.disconnect()
+        try:
+            connection = self._connect()
+            with connection.begin():
+                connection.exec_driver_sql("SELECT 1")
+        except (SQLAlchemyError, OSError):
+            self.disconnect()
+            return False
+        return True
 
     def insist(self, items: Sequence[Item]) -> list[Answer]:
         """As `attempt`; rows that somebody holds are waited for too."""
@@ -230,9 +254,9 @@ class Flusher:
 
     def _refusal(self, error: BaseException) -> BaseException:
         cause = cause_of(error)
-        if cause is error or isinstance(error, StepwellError):
+        if isinstance(error, StepwellError) or not self.backend.refuses(cause):
             return error
-        refused = StoreUnavailable(f"The database refuses this write: {cause}. Nothing was stored.")
+        refused = StoreUnavailable(f"The database refuses this write: {self.backend.said(cause)}. Nothing was stored.")
         refused.__cause__ = error
         return refused
 

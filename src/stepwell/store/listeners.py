@@ -14,18 +14,6 @@ def listen(tx: Tx, added: Sequence[Listener]) -> None:
     tx.insert(listeners, added, unless=("run_id", "event", "transition", "matched"))
 
 
-def listens(tx: Tx, run_id: str, resume: Resume) -> bool:
-    """Whether the run still listens for this."""
-    found = tx.scalar(
-        "SELECT 1 FROM stepwell_listeners WHERE run_id=? AND event=? AND transition=? AND matched=?",
-        run_id,
-        resume.event,
-        resume.transition,
-        resume.matched,
-    )
-    return found is not None
-
-
 def stop(tx: Tx, run_ids: Iterable[str]) -> None:
     """These runs listen to nothing any more."""
     tx.run(f"DELETE FROM stepwell_listeners WHERE run_id {tx.dialect.among}", tx.dialect.listed(run_ids))

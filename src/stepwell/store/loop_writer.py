@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 from sqlalchemy.util import greenlet_spawn
 
@@ -21,8 +23,9 @@ log = logging.getLogger("stepwell.store")
 
 _LATE = 10.0
 """Seconds beyond `busy_seconds` after which something else than a busy database keeps a flush."""
-_AGAIN = 0.05
-"""Seconds between two tries of what somebody else's row lock keeps waiting."""
+_AGAIN = 0.025
+"""Seconds before the second try of what somebody else's row lock keeps waiting; doubled with each."""
+_SELDOM = 1.0
 
 
 class LoopWriter(Writer):
@@ -36,15 +39,13 @@ class LoopWriter(Writer):
         self._patient = patient
         self._busy_seconds = busy_seconds
         self._pending: deque[Entry] = deque()
-        self._delayed: deque[tuple[float, Entry]] = deque()
+        self._delayed: list[_Late] = []
         self._more = asyncio.Event()
         self._late = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._busy = 0
         self._began: dict[Flusher, float] = {}
         self._gone = False
-        self._waiting = 0
-        """Delayed ones that are being tried."""
 
     def start(self) -> None:
         spawn = self._loop.create_task
@@ -65,13 +66,13 @@ class LoopWriter(Writer):
         self._stopping = True
         self.hurry()
         deadline = time.monotonic() + 2 * HURRIED
-        while (self._pending or self._delayed or self._waiting or self._busy) and time.monotonic() < deadline:
+        while (self._pending or self._delayed or self._busy) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
         self._gone = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        left = [*self._pending, *(entry for _, entry in self._delayed)]
+        left = [*self._pending, *(one.entry for one in self._delayed)]
         self._answer(left, [given_up()] * len(left), Hints())
         for flusher in (*self._flushers, self._patient):
             await greenlet_spawn(flusher.disconnect)
@@ -115,7 +116,7 @@ class LoopWriter(Writer):
     def _settle(self, batch: Sequence[Entry], answers: Sequence[Answer], hints: Hints, deadline: float) -> None:
         late = [entry for entry, answer in zip(batch, answers, strict=True) if type(answer) is Delayed]
         if late:
-            self._delayed.extend((deadline, entry) for entry in late)
+            self._delayed.extend(_Late(deadline, entry) for entry in late)
             self._late.set()
             done = [
                 (entry, answer) for entry, answer in zip(batch, answers, strict=True) if type(answer) is not Delayed
@@ -128,25 +129,45 @@ class LoopWriter(Writer):
         self._deliver(batch, answers, hints)
 
     async def _run_delayed(self) -> None:
-        """What somebody else's lock keeps waiting is tried again, on a connection of its own."""
+        """What somebody else's lock keeps waiting is tried again by itself: who was tried least often goes first."""
         while not self._gone:
             if not self._delayed:
                 self._late.clear()
                 await self._late.wait()
                 continue
-            late = [self._delayed.popleft() for _ in range(min(BATCH, len(self._delayed)))]
-            self._waiting = len(late)
-            answers, hints = await self._flush(self._patient, [entry[1] for _, entry in late])
-            now = time.monotonic()
-            # Turned over: those that nobody has come to yet are the first of the next round.
-            for (deadline, entry), answer in reversed(list(zip(late, answers, strict=True))):
-                if type(answer) is Delayed and now < deadline and not self._stopping:
-                    self._delayed.append((deadline, entry))
-                else:
-                    self._answer([entry], [_locked() if type(answer) is Delayed else answer], Hints())
-            self._waiting = 0
-            self._answer([], [], hints)
-            await asyncio.sleep(_AGAIN)
+            one = min(self._delayed, key=_Late.turn)
+            pause = one.next - time.monotonic()
+            if pause > 0 and not self._stopping:
+                self._late.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._late.wait()
+                continue
+            answers, hints = await self._flush(self._patient, [one.entry[1]])
+            if type(answers[0]) is Delayed and time.monotonic() < one.deadline and not self._stopping:
+                one.again()
+                continue
+            self._delayed.remove(one)
+            self._answer([one.entry], [_locked() if type(answers[0]) is Delayed else answers[0]], hints)
+
+
+@dataclass(slots=True, eq=False)
+class _Late:
+    """A write that waits for somebody else's lock."""
+
+    deadline: float
+    entry: Entry
+    tries: int = 0
+    next: float = 0.0
+
+    def turn(self) -> tuple[float, int]:
+        """Whose turn is first: it is due, and was tried least often."""
+        return max(self.next - time.monotonic(), 0.0), self.tries
+
+    def again(self) -> None:
+        """It has its turn later, the later the more often it was tried."""
+        self.tries += 1
+        self.next = time.monotonic() + min(_AGAIN * 2**self.tries, _SELDOM)
 
 
 def _locked() -> StoreUnavailable:

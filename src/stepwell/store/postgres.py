@@ -26,16 +26,17 @@ from stepwell.store.postgres_dialect import Postgres
 from stepwell.store.tx import Hints
 
 _GOODBYE: Final = 1.0
-_LOCK_MS: Final = 100
-"""Milliseconds for a row that somebody else holds: then the item waits by itself. Below `deadlock_timeout`, so that it
-also breaks deadlocks."""
 _CONTENDED: Final = {"55P03", "40P01", "40001"}
 """lock_not_available, deadlock_detected, serialization_failure."""
 _TAKEN: Final = "23505"
 """unique_violation: somebody with the same key has committed since this transaction looked for it."""
 _WAIT_CLASSES: Final = ("08", "57P", "53")
 """Connections, operator intervention (restarts, shutdowns), insufficient resources (connections, memory, disk)."""
-_WAIT: Final = {"25006", "25P03"}
+_CANCELED: Final = "57014"
+"""query_canceled: by a statement_timeout of somebody's."""
+_UNSTORABLE: Final = ("22", "23", "54")
+"""Data, constraints, limits of the program: the same again will never be stored."""
+_WAIT: Final = {"25006", "25P03", "25P04"}
 """read_only_sql_transaction (a standby that isn't promoted yet), idle_in_transaction_session_timeout (a process that slept)."""
 _GONE: Final = {"28000", "28P01", "3D000", "42501"}
 """Who may not log in or write, or has no such database."""
@@ -69,14 +70,15 @@ def engine(
     size: int = 0,
     silent_seconds: float = 30.0,
     statement_seconds: float | None = 0.0,
-    lock: bool = False,
+    lock: int = 0,
     autocommit: bool = False,
 ) -> AsyncEngine:
     """An engine with at most `size` connections, or one for each `connect` (0).
 
     A session that is silent inside a transaction for `silent_seconds` is ended by the server: a process that was stopped,
     or whose network was cut, must not hold rows for ever. Half a lease, or `statement_seconds`, is how long an answer is
-    waited for; None: for ever. With `lock`, a row that is held is waited for only shortly.
+    waited for; None: for ever. A row that is held is waited for `lock` milliseconds
+    (0: as long as it takes).
     With `autocommit`, each statement is a transaction of its own.
     """
     options: dict[str, Any] = {"poolclass": NullPool}
@@ -104,11 +106,11 @@ def _connection_class() -> Any:
     return Brief
 
 
-def limits(settings: Settings, silent_seconds: float, lock: bool) -> tuple[str, tuple[str, ...]]:
+def limits(silent_seconds: float, lock: int) -> tuple[str, tuple[str, ...]]:
     """The statement that begins a transaction behind a pooler: what is set for others' sessions is set for it alone."""
     given = {"idle_in_transaction_session_timeout": str(round(silent_seconds * 1000))}
     if lock:
-        given["lock_timeout"] = str(_LOCK_MS)
+        given["lock_timeout"] = str(lock)
     calls = ", ".join(f"set_config('{name}', ${n}, true)" for n, name in enumerate(given, 1))
     return f"SELECT {calls}", tuple(given.values())
 
@@ -127,7 +129,7 @@ def said(error: BaseException) -> str:
     return text.split("'> : ", 1)[-1] if text.startswith("<class") else text.split(">: ", 1)[-1]
 
 
-def _session(settings: Settings, silent_seconds: float, lock: bool) -> dict[str, Any]:
+def _session(settings: Settings, silent_seconds: float, lock: int) -> dict[str, Any]:
     if settings.transaction_pooler:
         # Sessions are another's from one transaction to the next: nothing may be left in them, or counted on.
         return {
@@ -147,7 +149,7 @@ def _session(settings: Settings, silent_seconds: float, lock: bool) -> dict[str,
         "tcp_user_timeout": "10000",
     }
     if lock:
-        server["lock_timeout"] = str(_LOCK_MS)
+        server["lock_timeout"] = str(lock)
         # Each write finds its few hundred rows by key. A plan that reads the whole table looks cheaper as long as the
         # statistics say that the table is small, and is kept when it isn't any more.
         server |= {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
@@ -183,6 +185,8 @@ def grant_on_tables(settings: Settings) -> str:
 def verdict(error: BaseException) -> Verdict:
     """What an error says about going on."""
     state = sqlstate(error)
+    if state == _CANCELED or isinstance(cause_of(error), TimeoutError):
+        return Verdict.SLOW
     if state is None:
         return Verdict.WAIT if is_broken(error) else Verdict.REFUSED
     if state == _TAKEN:
@@ -211,21 +215,31 @@ def is_lost(error: BaseException) -> bool:
 class PostgresBackend:
     """Flushes to PostgreSQL. A COMMIT in doubt is settled by doing the same again: what is there already isn't done twice."""
 
-    def __init__(self, engine: AsyncEngine, dialect: Postgres, settings: Settings, silent_seconds: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, dialect: Postgres, settings: Settings, silent_seconds: float, lock: int
+    ) -> None:
         self.engine: Engine = engine.sync_engine
         self.dialect = dialect
         self._settings = settings
         self._silent_seconds = silent_seconds
+        self._lock = lock
 
     def verdict(self, error: BaseException) -> Verdict:
         return verdict(error)
+
+    def refuses(self, error: BaseException) -> bool:
+        state = sqlstate(error)
+        return isinstance(error, TimeoutError) or (state is not None and not state.startswith(_UNSTORABLE))
+
+    def said(self, error: BaseException) -> str:
+        return said(error)
 
     def cure(self, error: BaseException) -> str:
         return grant(error, self._settings)
 
     def begun(self, connection: Connection) -> None:
         if self._settings.transaction_pooler:
-            connection.exec_driver_sql(*limits(self._settings, self._silent_seconds, lock=True))
+            connection.exec_driver_sql(*limits(self._silent_seconds, self._lock))
 
     def cancelled(self, error: BaseException) -> bool:
         return isinstance(error, asyncio.CancelledError)
@@ -245,6 +259,10 @@ class PostgresBackend:
                     with contextlib.suppress(DBAPIError):
                         [found[index]] = flusher.insist([item])
         return found
+
+
+KINDS: Final = "rdelc"
+"""Ready, due, ended, lost, children."""
 
 
 def kinds(hints: Hints) -> str:

@@ -36,7 +36,14 @@ _TRANSACTIONS: Final = 3
 """Open `self.transaction()`s at once; others wait for one of them, which lasts a few seconds at most."""
 _SINGLE: Final = 3
 """One connection each: for writes that wait for somebody's lock, for heartbeats, for listening."""
+_LOCK_MS: Final = 100
+"""Milliseconds for a row that somebody else holds: then the item waits by itself. Below `deadlock_timeout`, so that it
+also breaks deadlocks."""
+_SHORT_MS: Final = 20
+"""The same where one after the other is tried again."""
 _ANSWER: Final = 1.0
+_EXACT: Final = 20_000
+"""Microseconds of disagreement between clocks that don't matter."""
 _SAMPLES: Final = 3
 """Looks at the server's clock: the quickest says most."""
 FEWEST: Final = _FLUSHES + _TRANSACTIONS + _SINGLE + 1
@@ -75,9 +82,12 @@ class PostgresStore(Store):
         try:
             await prepare(self.settings)
             self._mine = await self.read(_fingerprint)
+            if self.settings.database_schema is None:
+                # Where they are for us: a caller's connection may find others first.
+                self.dialect = Postgres(str(await self.read(_schema)))
             loop, busy = asyncio.get_running_loop(), self.settings.busy_seconds
             flushers = [self._flusher() for _ in range(_FLUSHES)]
-            self.writer = LoopWriter(flushers, self._flusher(), loop, busy)
+            self.writer = LoopWriter(flushers, self._flusher(lock=_SHORT_MS), loop, busy)
             self.beats = ThreadWriter(self._flusher(single=True), loop, postgres.loop_of_its_own, 2 * HURRIED)
             self.writer.start()
             self.beats.start()
@@ -85,11 +95,11 @@ class PostgresStore(Store):
             await self._dispose()
             raise
 
-    def _flusher(self, *, single: bool = False) -> Flusher:
+    def _flusher(self, *, single: bool = False, lock: int = _LOCK_MS) -> Flusher:
         """With a connection of its own; `single`: for writes of one statement, which is its own transaction."""
         silent = max(1.0, min(self.settings.lease_seconds / 2, 10.0))
-        engine = postgres.engine(self.settings, silent_seconds=silent, lock=True, autocommit=single)
-        backend = postgres.PostgresBackend(engine, self.dialect, self.settings, silent)
+        engine = postgres.engine(self.settings, silent_seconds=silent, lock=lock, autocommit=single)
+        backend = postgres.PostgresBackend(engine, self.dialect, self.settings, silent, lock)
         return Flusher(backend, self.applier, self.settings.busy_seconds)
 
     async def close(self) -> None:
@@ -111,9 +121,10 @@ class PostgresStore(Store):
                 return await self._read(query)
             except (SQLAlchemyError, OSError) as error:
                 # A connection that was good when it was last used says nothing about the database now, nor of the others.
-                if not (again and isinstance(error, SQLAlchemyError) and postgres.is_lost(error)):
+                slow = isinstance(error, TimeoutError)
+                if not again or not (slow or (isinstance(error, SQLAlchemyError) and postgres.is_lost(error))):
                     raise StoreUnavailable(f"The database can't be read: {postgres.said(error)}") from error
-            again -= 1
+            again = 0 if slow else again - 1
 
     async def _read(self, query: Callable[[Tx], T]) -> T:
         async with self._reading:
@@ -152,7 +163,7 @@ class PostgresStore(Store):
         async with self._transacting, self._transactions.connect() as connection:
             await connection.begin()
             if self.settings.transaction_pooler:
-                await connection.exec_driver_sql(*postgres.limits(self.settings, self._longest, lock=False))
+                await connection.exec_driver_sql(*postgres.limits(self._longest, 0))
             yield connection
 
     @asynccontextmanager
@@ -187,7 +198,9 @@ class PostgresStore(Store):
             )
 
     async def lag(self, now: Callable[[], Moment]) -> int:
-        return min([await self.read(lambda tx: _lag(tx, now)) for _ in range(_SAMPLES)])[1]
+        took, ahead = min([await self.read(lambda tx: _lag(tx, now)) for _ in range(_SAMPLES)])
+        # What the question itself took may be all of the difference.
+        return ahead if abs(ahead) > took // 2 + _EXACT else 0
 
     async def prepare_starts(self, commits: Sequence[Commit]) -> None:
         wanted = self.applier.unknown_workspaces(commits)
@@ -197,12 +210,23 @@ class PostgresStore(Store):
 
     def announce_in(self, tx: Tx) -> None:
         if tx.hints:
-            tx.rows("SELECT pg_notify(?, ?)", self.channel, postgres.notice("", postgres.kinds(tx.hints)))
+            self.tell(tx, postgres.kinds(tx.hints), everybody=True)
+
+    def tell(self, tx: Tx, kinds: str, *, everybody: bool = False) -> None:
+        """Who listens hears of these kinds when the transaction is committed; this process too, if `everybody` does."""
+        notice = postgres.notice("" if everybody else self.process_id, kinds)
+        tx.rows("SELECT pg_notify(?, ?)", self.channel, notice)
 
 
 def _fingerprint(tx: Tx) -> _Fingerprint:
     """Which database of which server this is, whatever the URL."""
     return tuple(tx.rows("SELECT current_database(), system_identifier FROM pg_control_system()")[0])
+
+
+def _schema(tx: Tx) -> Any:
+    return tx.scalar(
+        "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid=c.relnamespace WHERE c.oid='stepwell_runs'::regclass"
+    )
 
 
 def _lag(tx: Tx, now: Callable[[], Moment]) -> tuple[int, int]:

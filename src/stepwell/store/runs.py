@@ -21,6 +21,13 @@ _FREE: Final = (
 """Nobody owns it any more. Who owned it may have waited out the delay of a retry: that goes on to count."""
 _FREED: Final = f"RETURNING {_BELL}, ready_at, due_at, claim"
 _CLAIMED: Final = "owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
+_OWNED: Final = {
+    "history": "run_id, version",
+    "steps": "run_id, visit, transition, name",
+    "documents": "id",
+    "signals": "id",
+}
+"""What a run may own much of, by its key."""
 _READY: Final = "stepwell_runs_ready"
 
 __all__ = ["Fence", "Lane"]
@@ -43,6 +50,13 @@ def hold(tx: Tx, run_id: str) -> Run | None:
     """The run, which nobody else changes before this transaction ends; or None."""
     found = tx.fetch(Run._make, f"SELECT {_ALL} FROM stepwell_runs WHERE id=?{tx.dialect.locking}", run_id)
     return found[0] if found else None
+
+
+def hold_all(tx: Tx, ids: Iterable[str]) -> dict[str, Run]:
+    """Those of these runs that exist, which nobody else changes before this transaction ends."""
+    d = tx.dialect
+    sql = f"SELECT {_ALL} FROM stepwell_runs WHERE id {d.among} ORDER BY id{d.locking}"
+    return {run.id: run for run in tx.fetch(Run._make, sql, d.listed(ids))}
 
 
 def fence(tx: Tx, ids: Iterable[str]) -> dict[str, Fence]:
@@ -210,8 +224,7 @@ def _freed(tx: Tx, found: Sequence[Any]) -> list[str]:
 def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
     """Finished runs that ended before this moment, oldest first."""
     found = tx.rows(
-        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<? ORDER BY finished_at"
-        f" LIMIT ?{tx.dialect.skipping}",
+        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<? ORDER BY finished_at LIMIT ?",
         before,
         limit,
     )
@@ -226,11 +239,21 @@ def delete(tx: Tx, ids: Iterable[str]) -> None:
     tx.run(f"DELETE FROM stepwell_runs WHERE id {among}", gone)
 
 
+def shrink(tx: Tx, ids: Iterable[str], limit: int) -> int:
+    """How many rows that these runs own were deleted, at most `limit` of one kind; 0: all are gone."""
+    among, gone = tx.dialect.among, tx.dialect.listed(ids)
+    for table, key in _OWNED.items():
+        some = f"SELECT {key} FROM stepwell_{table} WHERE run_id {among} LIMIT ?"
+        if deleted := tx.run(f"DELETE FROM stepwell_{table} WHERE ({key}) IN ({some})", gone, limit):
+            return deleted
+    return 0
+
+
 def delete_handlers(tx: Tx, ids: Iterable[str]) -> None:
     """Those of these runs that are handlers of ticks or deliveries, and have ended, are gone."""
     found = tx.rows(
         f"SELECT id FROM stepwell_runs WHERE id {tx.dialect.among} AND internal=1"
-        " AND status IN ('completed', 'failed', 'canceled')",
+        f" AND status IN ('completed', 'failed', 'canceled'){tx.dialect.skipping}",
         tx.dialect.listed(ids),
     )
     delete(tx, [row[0] for row in found])

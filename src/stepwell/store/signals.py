@@ -47,6 +47,29 @@ def by_key(tx: Tx, run_id: str, key: str) -> SignalRow | None:
     return found[0] if found else None
 
 
+def kept_of(tx: Tx, run_ids: Sequence[str], name: str) -> dict[str, Kept]:
+    """As `kept`, for each of these runs that keeps any."""
+    found = tx.rows(
+        "SELECT s.run_id, count(*), sum(CASE WHEN s.name=? AND (s.visit IS NULL OR s.visit=r.visit) THEN 1 ELSE 0 END)"
+        " FROM stepwell_signals s JOIN stepwell_runs r ON r.id=s.run_id"
+        f" WHERE s.run_id {tx.dialect.among} AND s.state='open' GROUP BY s.run_id",
+        name,
+        tx.dialect.listed(run_ids),
+    )
+    return {run_id: Kept(int(every), int(alike)) for run_id, every, alike in found}
+
+
+def by_key_of(tx: Tx, run_ids: Sequence[str], key: str) -> dict[str, SignalRow]:
+    """For each of these runs the signal that it accepted with this idempotency key, if it did."""
+    found = tx.fetch(
+        SignalRow._make,
+        f"SELECT {_ALL} FROM stepwell_signals WHERE run_id {tx.dialect.among} AND idempotency_key=?",
+        tx.dialect.listed(run_ids),
+        key,
+    )
+    return {signal.run_id: signal for signal in found}
+
+
 def put(tx: Tx, accepted: Sequence[SignalRow], now: int) -> None:
     """The signals are in the inboxes, after all that are there; they are counted, and runs that wait become ready.
 

@@ -145,6 +145,12 @@ class SqliteBackend:
             return Verdict.WAIT
         return Verdict.GONE if concerns_database(error) else Verdict.REFUSED
 
+    def refuses(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError)
+
+    def said(self, error: BaseException) -> str:
+        return str(error)
+
     def cure(self, error: BaseException) -> str:
         return ""
 

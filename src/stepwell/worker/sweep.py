@@ -27,7 +27,9 @@ _RETENTION_EVERY = 60.0
 _RETENTION_PAUSE = 0.01
 """Seconds between two batches: other processes get the write lock in between."""
 _BATCH = 100
-"""Runs that are deleted by one transaction: each may own thousands of rows, and everybody's writes wait for it."""
+"""Runs that are deleted by one transaction."""
+_ROWS = 2_000
+"""Rows of theirs that are deleted by one transaction: everybody's writes wait for it."""
 
 
 class Sweep:
@@ -206,13 +208,15 @@ class Sweep:
         """How many finished runs were deleted with all they own; a batch at a time."""
         before = self._clock.now() - round(seconds * 1_000_000)
 
-        def operation(tx: Tx) -> int:
-            gone = runs.expired(tx, before, _BATCH)
-            if gone:
-                runs.delete(tx, gone)
-            return len(gone)
-
-        return await self._store.writer.call(operation)
+        gone: list[str] = await self._store.read(lambda tx: runs.expired(tx, before, _BATCH))
+        # What they own first, some rows at a time: others write in between. A finished run doesn't change any more.
+        deleted = 1
+        while gone and deleted:
+            deleted = await self._store.writer.call(lambda tx: runs.shrink(tx, gone, _ROWS))
+            await asyncio.sleep(_RETENTION_PAUSE)
+        if gone:
+            await self._store.writer.call(lambda tx: runs.delete(tx, gone))
+        return len(gone)
 
     async def _quietly(self, duty: Callable[[], Awaitable[int | None]]) -> int | None:
         """The duty's answer; None if the database can't be reached now: the next round tries again."""
