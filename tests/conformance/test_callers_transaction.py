@@ -25,6 +25,7 @@ from stepwell.errors import (
     RunFinished,
     StepwellError,
     StoreUnavailable,
+    WorkflowNotFound,
 )
 
 
@@ -161,6 +162,30 @@ async def test_it_is_committed_with_the_caller_and_seen_by_nobody_before(
         else:
             for handle in answer if isinstance(answer, list) else [answer]:
                 assert handle.created
+                await handle.result(8)
+
+
+@pytest.mark.parametrize("commits", [True, False], ids=["commits", "rolls back"])
+async def test_a_session_that_joined_a_transaction_is_true_only_with_it(
+    stepwell_on: StepwellOn, engine: AsyncEngine, database: Database, seen: Any, commits: bool
+) -> None:
+    """Its own commit says nothing: whoever began the transaction may roll back later (semantics 37)."""
+    database.execute("CREATE TABLE mine (n INTEGER)")
+    async with stepwell_on([Order]) as stepwell, engine.connect() as connection:
+        before = await seen(stepwell)
+        outer = await connection.begin()
+        await connection.execute(text("INSERT INTO mine VALUES (1)"))
+        async with AsyncSession(bind=connection, join_transaction_mode="create_savepoint") as session:
+            handle = await stepwell.runner.run(Order, {"n": 1}, **ME, connection=session)
+            await session.commit()
+        await asyncio.sleep(0.1)
+        assert await seen(stepwell) == before
+        await (outer.commit() if commits else outer.rollback())
+        if commits:
+            assert await handle.result(8) == {"n": 1}
+        else:
+            assert await seen(stepwell) == before
+            with pytest.raises(WorkflowNotFound):
                 await handle.result(8)
 
 
