@@ -16,7 +16,7 @@ const connection = new Redis(url, { maxRetriesPerRequest: null });
 
 async function start(...starts) {
   const queue = new Queue("stepwell", { connection });
-  const events = new QueueEvents("stepwell", { connection });
+  const events = new QueueEvents("stepwell", { connection, lastEventId: "0-0" });
   await events.waitUntilReady();
   const answers = starts.map(async (data) => {
     const job = await queue.add("start", JSON.parse(data));
