@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 
-from acceptance.scene import DATABASE, USER, Scene, rest
+from acceptance.scene import DATABASE, FULL, USER, Scene, rest
 from servers.loop import LoopThread
 from servers.sql import Sql
 
@@ -31,7 +31,6 @@ class Blow(NamedTuple):
 
 _HANGS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event='SyncRep'"
 _LET_GO = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event='SyncRep'"
-_FULL = "No space left on device"
 Strike = Callable[[Scene, Blow], None]
 
 
@@ -133,9 +132,9 @@ def _evict(scene: Scene) -> None:
 
 def fill(scene: Scene, blow: Blow) -> None:
     """The server's disk is full until it has felt it, and for up to three seconds more. It may break down over it."""
-    before = scene.server.log.read_text().count(_FULL)
+    before = scene.server.log.read_text().count(FULL)
     with scene.server.full():
-        scene.load.wait(lambda: scene.server.log.read_text().count(_FULL) > before, 30, "the disk is full")
+        scene.load.wait(lambda: scene.server.log.read_text().count(FULL) > before, 30, "the disk is full")
         rest(3.0 * blow.size)
     if not scene.server.running():
         scene.server.start()

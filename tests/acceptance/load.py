@@ -140,9 +140,9 @@ class Load:
         for child in self.cast.values():
             child.wait()
 
-    def count(self, *, inexact: float = 0.0) -> Audit:
+    def count(self, *, inexact: float = 0.0, excused: str | None = None) -> Audit:
         """What became of everything, with the figures of the processes."""
-        result = audit(inexact=inexact)
+        result = audit(inexact=inexact, excused=excused)
         result.figures |= {
             "calls refused meanwhile": len(evidence.lines("refused")),
             "take-overs timed": len(self.takeovers),

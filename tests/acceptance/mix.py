@@ -17,7 +17,7 @@ from stepwell import END, Document, Event, Retry, Workflow, transition
 
 TIMER = 0.3
 DELAY = 0.4
-SOON = Retry(retries=5, delay=timedelta(milliseconds=50), backoff="fixed")
+SOON = Retry(retries=200, delay=timedelta(milliseconds=50), backoff="fixed")
 
 
 class Number(BaseModel):

@@ -61,7 +61,7 @@ def _in_rounds(strikes: Sequence[Strike], chance: Random) -> Iterator[Strike]:
 
 def _report(scene: Scene, happened: Mapping[str, int]) -> Audit:
     """The count, with the faults that happened."""
-    result = scene.load.count(inexact=INEXACT)
+    result = scene.load.count(inexact=INEXACT, excused=scene.excused)
     faults = {f"faults: {name}": count for name, count in happened.items()}
     again = spread("seconds until work went on", scene.resumes) if scene.resumes else {}
     result.figures = {**faults, **result.figures, **again}

@@ -23,6 +23,7 @@ USER = "app"
 """Who Stepwell is to the server: the owner of its database, and nothing more."""
 _DURABLE = {"fsync": "on", "synchronous_commit": "local", "synchronous_standby_names": "nobody"}
 """Everybody's COMMIT waits for the disk, and for a standby that there isn't if somebody asks for it."""
+FULL = "No space left on device"
 GOES_ON = 30.0
 """Seconds for work to go on once a fault is over."""
 
@@ -35,6 +36,8 @@ class Scene:
     server: PostgresServer
     proxies: Mapping[str, TcpProxy]
     valkey: ValkeyServer | None
+    excused: str | None = None
+    """What an attempt's error may say: a full disk refuses the application's own statements too."""
     resumes: list[float] = field(default_factory=list)
     """Seconds from the end of each fault until something was committed."""
 
@@ -81,7 +84,8 @@ def staged(
             for role in ROLES
         }
         stack.callback(nursery.end_all)
-        yield Scene(Load(nursery, folder, lease, options=options), database, proxies, valkey)
+        excused = FULL if disk_mib else None
+        yield Scene(Load(nursery, folder, lease, options=options), database, proxies, valkey, excused)
 
 
 def _url(port: int) -> str:

@@ -87,6 +87,14 @@ def test_nothing_is_found_where_nothing_is_wrong(copy: Path) -> None:
     assert result.figures["runs accepted"] == accepted() >= 2 * len(KINDS)
 
 
+def test_only_what_is_excused_is(copy: Path) -> None:
+    evidence.write(PLANTED["runs with more or fewer failed attempts than they wanted"])
+    evidence.write("UPDATE stepwell_history SET error='the disk is full' WHERE transition='three' AND status='failed'")
+    what = "runs with more or fewer failed attempts than they wanted"
+    assert what not in audit(excused="the disk is full").broken
+    assert what in audit(excused="the moon is full").broken
+
+
 @pytest.mark.parametrize("what", PLANTED)
 def test_what_was_planted_is_found(copy: Path, what: str) -> None:
     _plant(PLANTED[what])
