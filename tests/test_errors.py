@@ -246,13 +246,14 @@ async def test_a_caller_is_told_object_value_and_cure(
         (
             "mysql://localhost",
             errors.ConfigurationError,
-            "database_url 'mysql://localhost' is neither SQLite nor PostgreSQL. "
-            "Example: 'sqlite+aiosqlite:///stepwell.db'.",
+            "database_url begins with 'mysql', which is neither SQLite nor PostgreSQL. Examples: "
+            "'sqlite+aiosqlite:///stepwell.db', 'postgresql+asyncpg://user:password@host/database'.",
         ),
         (
-            "postgresql://localhost",
-            errors.NotBuilt,
-            "PostgreSQL isn't built yet in this version of Stepwell; nothing was stored.",
+            "postgresql://127.0.0.1:1/shop",
+            errors.StoreUnavailable,
+            "'postgresql+asyncpg://127.0.0.1:1/shop' can't be opened: [Errno 111] Connect call failed ('127.0.0.1', 1). "
+            "Is the server running, and reachable from here at this host and port?",
         ),
     ],
 )

@@ -409,9 +409,14 @@ async def test_a_run_that_waits_for_a_thread_can_be_canceled(stepwell_on: Stepwe
 
     async with stepwell_on([Blocks], sync_threads=1) as stepwell:
         first = await stepwell.runner.run(Blocks, **ME)
-        second = await stepwell.runner.run(Blocks, **ME)
         process = stepwell.process
         assert process is not None
+
+        async def begun() -> bool:
+            return bool(calls)
+
+        await until(begun)
+        second = await stepwell.runner.run(Blocks, **ME)
 
         async def both() -> bool:
             return len(process.passes.executing) == 2 and bool(calls)

@@ -22,7 +22,7 @@ from servers.valkey import Valkey, ValkeyServer
 
 @pytest.fixture(scope="module")
 def databases(postgres_server: Postgres) -> Iterator[Databases]:
-    opened = Databases(postgres_server, _prepare)
+    opened = Databases(postgres_server, _prepare, name="servers")
     yield opened
     opened.close()
 

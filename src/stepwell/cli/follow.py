@@ -62,8 +62,8 @@ async def _rests(stepwell: Stepwell, run: Run) -> bool:
     if run.due_at is not None and not run.waiting_for:
         return False  # only a timer: it goes on by itself
     row = await stepwell.runner.core.store.read(lambda given: runs.load_one(given, run.workflow_id))
-    if row is not None and row.ready_at is not None:
-        return False  # its signal is there already
+    if row is None or (row.status, row.version) != (run.status, run.version) or row.ready_at is not None:
+        return False  # it has gone on since, or its signal or its moment has come already
     children = await stepwell.runner.list(parent_id=run.workflow_id, limit=1000)
     return not any(child.status in _MOVING for child in children.items)
 

@@ -155,7 +155,7 @@ class Flusher:
                 if self.backend.cancelled(error):
                     raise
                 if end - start == 1:
-                    answers[start] = self._refusal(error)
+                    answers[start] = self._refusal(items[start], error)
                 else:
                     parts += _halves(start, end)
         return answers, self._hints
@@ -252,9 +252,11 @@ class Flusher:
             except Exception:
                 log.warning("closing the write connection failed", exc_info=True)
 
-    def _refusal(self, error: BaseException) -> BaseException:
+    def _refusal(self, item: Item, error: BaseException) -> BaseException:
         cause = cause_of(error)
-        if isinstance(error, StepwellError) or not self.backend.refuses(cause):
+        # A checkpoint or a journal row that can never be stored is a failure of its attempt: waiting wouldn't mend it.
+        given = isinstance(item, Advance | Record) and not self.backend.refuses(cause)
+        if not isinstance(error, (DBAPIError, OSError)) or given:
             return error
         refused = StoreUnavailable(f"The database refuses this write: {self.backend.said(cause)}. Nothing was stored.")
         refused.__cause__ = error
