@@ -48,11 +48,11 @@ def kill(scene: Scene, blow: Blow) -> None:
 
 
 def freeze(scene: Scene, blow: Blow) -> None:
-    """A worker stands still for one to three leases; then it goes on, and nobody waits for it."""
+    """A worker stands still for one lease and a half to three; then it goes on, and nobody waits for it."""
     role = chosen(scene.load.workers, blow.who)
     scene.load.cast[role].freeze()
     with scene.load.absent(role):
-        scene.load.watch(scene.load.lease * (1.0 + 2.0 * blow.size))
+        scene.load.watch(scene.load.lease * (1.5 + 1.5 * blow.size))
     scene.load.cast[role].thaw()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -148,6 +149,7 @@ class Load:
             "take-overs timed": len(self.takeovers),
             **spread("seconds to take over", self.takeovers),
             "two leases": f"{2 * self.lease:.2f}",
+            "processes that wanted the machine, at the end": f"{os.getloadavg()[0]:.1f}",
             "seconds in all": f"{time.monotonic() - self._began:.0f}",
         }
         result.faults["processes that didn't end well"] = [
