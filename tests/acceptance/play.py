@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from random import Random
 
+from acceptance import blows
 from acceptance.audit import Audit
 from acceptance.blows import Blow, Strike
 from acceptance.load import accepted, spread
@@ -18,19 +19,25 @@ APART = 125
 """Runs that are accepted from one fault to the next."""
 LIMIT = 120.0
 """Seconds for that, whatever the machine."""
+OUTAGE = 5.0
+"""Seconds for which a server or a network is away at most, and what it takes to come back."""
 INEXACT = 0.1
 """Seconds by which clocks may differ although each follows the server's."""
 
 
 def endure(scene: Scene, strikes: Sequence[Strike], runs: int, say: Callable[[str], object]) -> None:
-    """The scenario was played, nothing was lost and nothing doubled, and take-overs came within two leases."""
+    """The scenario was played, nothing was lost and nothing doubled, and take-overs came within two leases.
+
+    Where the server is away too, that time comes on top: who can't write its own heartbeat judges nobody (semantics 31).
+    """
     number = seed()
     say(f"\nSTEPWELL_TEST_SEED={number} STEPWELL_TEST_RUNS={runs}\n")
     happened = _play(scene, strikes, runs, Random(number))
     result = _report(scene, happened)
     say(result.table() + "\n")
     assert not result.broken, f"seed {number}: {result.broken}\n{scene.load.logs()}"
-    assert max(scene.load.takeovers, default=0.0) < 2 * scene.load.lease, sorted(scene.load.takeovers)[-5:]
+    away = 0.0 if set(strikes) <= {blows.kill, blows.freeze} else OUTAGE
+    assert max(scene.load.takeovers, default=0.0) < 2 * scene.load.lease + away, sorted(scene.load.takeovers)[-5:]
 
 
 def _play(scene: Scene, strikes: Sequence[Strike], runs: int, chance: Random) -> dict[str, int]:
