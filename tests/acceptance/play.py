@@ -19,8 +19,10 @@ APART = 125
 """Runs that are accepted from one fault to the next."""
 LIMIT = 120.0
 """Seconds for that, whatever the machine."""
+AWAY = {blows.restart, blows.crash, blows.blackout, blows.pause, blows.starve, blows.fill}
+"""Faults by which nobody can write for a while."""
 OUTAGE = 5.0
-"""Seconds for which a server or a network is away at most, and what it takes to come back."""
+"""Seconds for which that lasts at most, with what it takes to come back."""
 INEXACT = 0.1
 """Seconds by which clocks may differ although each follows the server's."""
 
@@ -36,7 +38,7 @@ def endure(scene: Scene, strikes: Sequence[Strike], runs: int, say: Callable[[st
     result = _report(scene, happened)
     say(result.table() + "\n")
     assert not result.broken, f"seed {number}: {result.broken}\n{scene.load.logs()}"
-    away = 0.0 if set(strikes) <= {blows.kill, blows.freeze} else OUTAGE
+    away = OUTAGE if AWAY & set(strikes) else 0.0
     assert max(scene.load.takeovers, default=0.0) < 2 * scene.load.lease + away, sorted(scene.load.takeovers)[-5:]
 
 

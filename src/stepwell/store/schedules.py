@@ -37,17 +37,6 @@ class TickRow(NamedTuple):
     run_id: str | None
 
 
-def load(tx: Tx, app_name: str, name: str) -> ScheduleRow | None:
-    """The schedule's row; None if no process has seen the schedule yet."""
-    found = tx.fetch(
-        ScheduleRow._make,
-        f"SELECT {rows.columns(schedules)} FROM stepwell_schedules WHERE app_name=? AND name=?",
-        app_name,
-        name,
-    )
-    return found[0] if found else None
-
-
 def hold(tx: Tx, app_name: str, name: str, now: Moment) -> ScheduleRow:
     """The schedule's row, which nobody else changes before this transaction ends; one without a rule if it is new."""
     tx.insert(schedules, [ScheduleRow(app_name, name, "", now, None, 0, now)], unless=("app_name", "name"))
