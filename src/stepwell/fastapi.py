@@ -1,4 +1,4 @@
-"""For FastAPI applications: `Runner` is the WorkflowRunner of the application's Stepwell.
+"""For FastAPI applications: `Runner` is the WorkflowRunner of the application's Stepwell, `Principal` says who asks.
 
 @app.post("/orders")
 async def order(payload: OrderArgs, runner: Runner) -> ...
@@ -12,9 +12,10 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from stepwell.errors import ConfigurationError
+from stepwell.http.principal import Principal
 from stepwell.runner.runner import WorkflowRunner
 
-__all__ = ["Runner"]
+__all__ = ["Principal", "Runner"]
 
 
 async def runner_of(connection: HTTPConnection) -> WorkflowRunner:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from stepwell.app import Stepwell
 from stepwell.cli.target import load
-from stepwell.runner.runner import WorkflowRunner
+from stepwell.http.principal import Principal
 
 TARGET: Final = "STEPWELL_DEV_TARGET"
 """The variable that names the application from one process to the next."""
@@ -24,9 +23,9 @@ def application() -> Any:
     found = load(os.environ[TARGET])
     app = _application_of(found) if isinstance(found, Stepwell) else found
     if isinstance(app, FastAPI):
-        from stepwell.http.access import refuse
+        from stepwell.http.access import nobody
 
-        app.dependency_overrides[refuse] = _everybodys(app)
+        app.dependency_overrides[nobody] = developer
     # A page of another origin may reach loopback by a name that it points there; such a name is refused.
     return TrustedHostMiddleware(app, allowed_hosts=_HOSTS)
 
@@ -39,9 +38,6 @@ def _application_of(stepwell: Stepwell) -> Any:
     return app
 
 
-def _everybodys(app: Any) -> Callable[[], Awaitable[WorkflowRunner]]:
-    async def runner() -> WorkflowRunner:
-        found: WorkflowRunner = app.state.stepwell.runner
-        return found
-
-    return runner
+async def developer() -> Principal:
+    """The one user of a machine that serves for itself: they may do everything."""
+    return Principal("local", "admin", method="local")

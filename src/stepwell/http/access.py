@@ -1,4 +1,4 @@
-"""Whose runs a request may see (semantics 41): those of the user whom the application names, and without one nobody's."""
+"""Who asks (semantics 41): whom the application names, or under `stepwell dev` the developer, and without either nobody."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 
 from fastapi import Depends, params
 
-from stepwell.errors import ConfigurationError, NoAccess, NotSignedIn
+from stepwell.errors import ConfigurationError, NoAccess
+from stepwell.http.principal import Principal, permit, principal_of
 from stepwell.http.served import Served
 from stepwell.runner.runner import WorkflowRunner
+
+__all__ = ["Access", "Principal", "nobody", "permit", "runner_for"]
 
 RunnerOf = Callable[..., Awaitable[WorkflowRunner]]
 
@@ -20,21 +23,31 @@ _CURE = (
 )
 
 
-def runner_for(stepwell: Served, user: object) -> RunnerOf:
-    """A FastAPI dependency: the runner, restricted to the user of the request. Raises ConfigurationError."""
-    if user is None:
-        return refuse
-    given = user if isinstance(user, params.Depends) else _depends(user)
-
-    async def restricted(user: Any = given) -> WorkflowRunner:
-        return stepwell.runner.as_user(id_of(user))
-
-    return restricted
+async def nobody() -> object:
+    """Stands where the application names no user. `stepwell dev` puts the developer of this machine in its place."""
+    return None
 
 
-async def refuse() -> WorkflowRunner:
-    """Stands where nobody has said who asks."""
-    raise NoAccess(_CURE)
+class Access:
+    """Finds who asks. Raises ConfigurationError if `user` can't say it."""
+
+    principal: Callable[..., Awaitable[Principal]]
+    """A FastAPI dependency: the Principal of the request. Raises NotSignedIn or NoAccess."""
+
+    def __init__(self, stepwell: Served, user: object) -> None:
+        self._stepwell = stepwell
+        self._named = user is not None
+        given = Depends(nobody) if user is None else user if isinstance(user, params.Depends) else _depends(user)
+
+        async def principal(user: Any = given) -> Principal:
+            return self._found(user)
+
+        self.principal = principal
+
+    def _found(self, user: object) -> Principal:
+        if user is None and not self._named:
+            raise NoAccess(_CURE)
+        return principal_of(user)
 
 
 def _depends(user: object) -> Any:
@@ -43,11 +56,11 @@ def _depends(user: object) -> Any:
     return Depends(user)
 
 
-def id_of(user: object) -> str:
-    """The id of what the application's dependency returned. Raises NotSignedIn if that is nobody."""
-    if user is not None and not isinstance(user, str) and not hasattr(user, "id"):
-        raise ConfigurationError(f"mount(user=...): {type(user).__name__} has no id; return one, or the id itself.")
-    found = user if isinstance(user, str) else getattr(user, "id", None)
-    if found is None or str(found) == "":
-        raise NotSignedIn("Nobody is signed in: the application found no user for this request.")
-    return str(found)
+def runner_for(stepwell: Served, user: object) -> RunnerOf:
+    """A FastAPI dependency: the runner, restricted to the user of the request. Raises ConfigurationError."""
+    access = Access(stepwell, user)
+
+    async def restricted(principal: Any = Depends(access.principal)) -> WorkflowRunner:  # noqa: B008
+        return stepwell.runner if principal.everybody else stepwell.runner.as_user(principal.user_id)
+
+    return restricted
