@@ -20,6 +20,8 @@ class DocumentWrite:
     errors: str | None
     internal: int
     transition: str | None
+    ui: str | None = None
+    """The widgets of its type."""
 
 
 class Listener(NamedTuple):

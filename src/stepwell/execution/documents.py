@@ -119,6 +119,9 @@ def _write(
         errors=to_json(errors).decode() if errors else None,
         internal=int(type_.document_internal),
         transition=transition,
+        ui=to_json([widget.model_dump(mode="json") for widget in type_.document_ui]).decode()
+        if type_.document_ui
+        else None,
     )
 
 

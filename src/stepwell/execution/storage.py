@@ -291,7 +291,7 @@ class Memory:
         for n, w in enumerate(commit.effects.documents):
             row = DocumentRow(
                 f"{run.version}.{n}", run.id, run.version * 1000 + n, w.name, w.key, w.content, w.tags, w.meta, w.errors,
-                w.internal, w.transition, run.version, run.updated_at, None,
+                w.internal, w.transition, run.version, run.updated_at, None, w.ui,
             )  # fmt: skip
             same = [i for i, old in enumerate(self.saved) if w.key is not None and old.key == w.key]
             if same:

@@ -39,6 +39,8 @@ class DocumentRow(NamedTuple):
     version: int
     created_at: int
     replaced_at: int | None
+    ui: str | None
+    """The widgets of the document's type, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ def save(tx: Tx, commits: Sequence[Commit]) -> None:
                 version=run.version,
                 created_at=run.updated_at,
                 replaced_at=None,
+                ui=write.ui,
             )
             if write.key is None:
                 plain.append(row)

@@ -80,6 +80,9 @@ class Postgres:
             (to_json([list(key) for key in keys]).decode(),),
         ).fetchall()
 
+    def horizon(self, connection: Connection) -> str:
+        return str(connection.exec_driver_sql("SELECT CAST(pg_current_snapshot() AS text)").scalar())
+
     def labelled(self, column: ColumnElement[str], label: str) -> ColumnElement[bool]:
         return cast(column, JSONB).contains(cast(literal(to_json([label]).decode()), JSONB))
 

@@ -6,11 +6,13 @@ from functools import lru_cache
 
 from sqlalchemy import Table
 
+from stepwell.store.tables import BY_THE_DATABASE
+
 
 @lru_cache(maxsize=64)
 def names(table: Table) -> tuple[str, ...]:
-    """The names of the table's columns, in order."""
-    return tuple(column.name for column in table.columns)
+    """The names of the table's columns that rows hold, in order."""
+    return tuple(column.name for column in table.columns if column.info is not BY_THE_DATABASE)
 
 
 def columns(table: Table, prefix: str = "") -> str:

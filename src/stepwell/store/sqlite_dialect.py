@@ -10,9 +10,9 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import CREATED_FIELDS, Moment, Run, unless_signalled
+from stepwell.engine.run import CREATED_FIELDS, HistoryRow, Moment, Run, unless_signalled
 from stepwell.store import rows
-from stepwell.store.tables import runs
+from stepwell.store.tables import history, runs
 from stepwell.store.tx import Held, Lane
 
 _MOVING: Final = Run._fields[CREATED_FIELDS:]
@@ -45,6 +45,8 @@ class Sqlite:
     def insert(
         self, connection: Connection, table: Table, given: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
     ) -> None:
+        if table is history:
+            given = _numbered(connection, given)
         connection.exec_driver_sql(_insert(table, tuple(unless or ())), list(given))
 
     def advance(self, connection: Connection, commits: Sequence[Commit]) -> Mapping[Held, int]:
@@ -77,6 +79,10 @@ class Sqlite:
             (to_json([list(key) for key in keys]).decode(),),
         ).fetchall()
 
+    def horizon(self, connection: Connection) -> str:
+        last = connection.exec_driver_sql(_LAST).scalar() or 0
+        return f"{last + 1}:{last + 1}:"
+
     def labelled(self, column: ColumnElement[str], label: str) -> ColumnElement[bool]:
         each = func.json_each(column).table_valued("value")
         return select(each.c.value).where(each.c.value == label).exists()
@@ -103,8 +109,24 @@ def _best_of(walks: Sequence[str]) -> str:
     return " UNION ALL ".join(walks)
 
 
+_LAST: Final = "SELECT max(xact) FROM stepwell_history"
+
+
+def _numbered(connection: Connection, given: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows of the history with their numbers in the stream, which is in the order of commits: nobody else writes now.
+
+    They follow the clock, so that a number isn't given again where the newest rows were deleted.
+    """
+    last = connection.exec_driver_sql(_LAST).scalar() or 0
+    first = max(last + 1, given[0][_FINISHED_AT])
+    return [(*row, number, number) for number, row in enumerate(given, first)]
+
+
+_FINISHED_AT: Final = HistoryRow._fields.index("finished_at")
+
+
 @lru_cache(maxsize=64)
 def _insert(table: Table, unless: tuple[str, ...]) -> str:
-    marks = ", ".join("?" for _ in rows.names(table))
-    sql = f"INSERT INTO {table.name} ({rows.columns(table)}) VALUES ({marks})"
+    columns = [column.name for column in table.columns]
+    sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})"
     return f"{sql} ON CONFLICT ({', '.join(unless)}) DO NOTHING" if unless else sql

@@ -5,7 +5,7 @@ What changes at every checkpoint (state, place, version, attempts) is in no inde
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     DDL,
@@ -24,6 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 metadata = MetaData()
+
+BY_THE_DATABASE: Final = {"by": "the database"}
+"""Marks columns that no row of ours holds: the database says what is in them."""
 
 _TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 """Ids and names are compared byte by byte, whatever language the database speaks."""
@@ -149,6 +152,16 @@ Index(
     postgresql_where=text("parent_id IS NOT NULL"),
 )
 Index("stepwell_runs_workspace", runs.c.workspace_id, runs.c.id)
+# For people: a workflow's newest runs, a user's, and those that need somebody. Most runs are completed: they are walked past.
+Index("stepwell_runs_workflow", runs.c.app_name, runs.c.workflow_name, runs.c.id)
+Index("stepwell_runs_user", runs.c.user_id, runs.c.id)
+Index(
+    "stepwell_runs_status",
+    runs.c.status,
+    runs.c.id,
+    sqlite_where=text("status <> 'completed'"),
+    postgresql_where=text("status <> 'completed'"),
+)
 Index(
     "stepwell_runs_finished",
     runs.c.finished_at,
@@ -182,9 +195,19 @@ history = Table(
     _text("signal_id", null=True),
     _moment("started_at"),
     _moment("finished_at"),
+    # Where the row stands in the stream of all rows: see feed.py.
+    Column("seq", BigInteger, info=BY_THE_DATABASE),
+    Column("xact", BigInteger, info=BY_THE_DATABASE),
     PrimaryKeyConstraint("run_id", "version"),
+    Index("stepwell_history_feed", "xact", "seq"),
     sqlite_with_rowid=False,
 )
+for _statement in (
+    "CREATE SEQUENCE IF NOT EXISTS stepwell_history_seq",
+    "ALTER TABLE %(fullname)s ALTER seq SET DEFAULT nextval('stepwell_history_seq'),"
+    " ALTER xact SET DEFAULT CAST(CAST(pg_current_xact_id() AS text) AS bigint)",
+):
+    event.listen(history, "after_create", DDL(_statement).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]
 # A long run has forgotten most of its states: forgetting the next must not walk over those.
 Index(
     "stepwell_history_states",
@@ -224,6 +247,7 @@ documents = Table(
     _int("version"),
     _moment("created_at"),
     _moment("replaced_at", null=True),
+    _text("ui", null=True),
     Index("stepwell_documents_run", "run_id", "position"),
     sqlite_with_rowid=False,
 )
@@ -340,5 +364,26 @@ workers = Table(
     _text("takes"),
     _moment("started_at"),
     _moment("seen_at"),
+    sqlite_with_rowid=False,
+)
+
+tokens = Table(
+    "stepwell_tokens",
+    metadata,
+    Column("id", _TEXT, primary_key=True),
+    _text("name"),
+    _text("user_id"),
+    _text("role"),
+    Column("everybody", SmallInteger, nullable=False),
+    _text("apps", null=True),
+    _text("digest"),
+    _text("prefix"),
+    _text("created_by"),
+    _moment("created_at"),
+    _moment("expires_at", null=True),
+    _moment("last_used_at", null=True),
+    _moment("revoked_at", null=True),
+    Index("stepwell_tokens_digest", "digest", unique=True),
+    Index("stepwell_tokens_user", "user_id", "id"),
     sqlite_with_rowid=False,
 )

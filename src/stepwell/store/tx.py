@@ -127,6 +127,10 @@ class Dialect(Protocol):
         """Rows of the runs of these (app, user, idempotency key)."""
         ...
 
+    def horizon(self, connection: Connection) -> str:
+        """What is committed now, as `feed.Horizon` reads it."""
+        ...
+
     def labelled(self, column: ColumnElement[str], label: str) -> ColumnElement[bool]:
         """Whether a JSON list of labels has this one."""
         ...

@@ -1,0 +1,117 @@
+"""The stream of all rows of the history, in which nobody who comes back misses one or sees one twice.
+
+Numbers alone can't do that: a transaction that took a lower number may commit after one with a higher. So a row tells
+which transaction wrote it (`xact`) and the order of writing (`seq`), and where a reader stands is a `Horizon`: which
+transactions it has seen. PostgreSQL calls that a snapshot. SQLite has one writer, and each row's number is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from stepwell.engine.run import HistoryRow, Run
+from stepwell.store import rows
+from stepwell.store.base import DocumentRow
+from stepwell.store.tables import documents, history, runs
+from stepwell.store.tx import Tx
+
+HEAVY = ("args", "state", "result")
+"""Columns of a run that may be large, and are left out where many runs are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """The transactions that a reader has seen: all below `xmax` but those listed, as `pg_current_snapshot()` has it."""
+
+    xmin: int
+    xmax: int
+    unseen: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.unseen))}"
+
+    @classmethod
+    def parse(cls, text: str) -> Horizon:
+        """Raises ValueError for anything else."""
+        xmin, xmax, unseen = text.split(":")
+        return cls(int(xmin), int(xmax), tuple(int(one) for one in unseen.split(",") if one))
+
+
+class Entry(NamedTuple):
+    """A row of the history with the run as it was when it was read, without what is heavy."""
+
+    seq: int
+    row: HistoryRow
+    run: Run
+
+
+_RUN = ", ".join(f"'null' AS {name}" if name in HEAVY else f"r.{name}" for name in rows.names(runs))
+_ROW = ", ".join(
+    f"NULL AS h_{name}" if name in ("state", "trace") else f"h.{name} AS h_{name}" for name in rows.names(history)
+)
+_WIDTH = len(rows.names(history))
+
+
+def horizon(tx: Tx) -> Horizon:
+    """What is committed now."""
+    return Horizon.parse(tx.dialect.horizon(tx.connection))
+
+
+def between(tx: Tx, seen: Horizon, until: Horizon, after: int = 0, limit: int = 1000) -> list[Entry]:
+    """The rows that are seen from `until` and weren't from `seen`, in the order of writing, from after `seq` on.
+
+    What belongs to the handlers of ticks and deliveries is left out.
+    """
+    conditions, parameters = _newly(seen, until)
+    found = tx.rows(
+        f"SELECT h.seq, {_ROW}, {_RUN} FROM stepwell_history h JOIN stepwell_runs r ON r.id=h.run_id"
+        f" WHERE {conditions} AND h.seq>? AND r.internal=0 ORDER BY h.seq LIMIT ?",
+        *parameters,
+        after,
+        limit,
+    )
+    return [_entry(row) for row in found]
+
+
+def of_run(tx: Tx, run_id: str, after: int, limit: int) -> list[Entry]:
+    """The rows of one run after version `after`, in order."""
+    found = tx.rows(
+        f"SELECT coalesce(h.seq, 0), {_ROW}, {_RUN} FROM stepwell_history h JOIN stepwell_runs r ON r.id=h.run_id"
+        " WHERE h.run_id=? AND h.version>? ORDER BY h.version LIMIT ?",
+        run_id,
+        after,
+        limit,
+    )
+    return [_entry(row) for row in found]
+
+
+def documents_of(tx: Tx, versions: Sequence[tuple[str, int, int]]) -> list[DocumentRow]:
+    """What these runs saved between two versions each (both included), in order; nothing internal."""
+    found: list[DocumentRow] = []
+    for run_id, first, last in versions:
+        found += tx.fetch(
+            DocumentRow._make,
+            f"SELECT {rows.columns(documents)} FROM stepwell_documents WHERE run_id=? AND version>=? AND version<=?"
+            " AND internal=0 ORDER BY version, position, id",
+            run_id,
+            first,
+            last,
+        )
+    return found
+
+
+def _newly(seen: Horizon, until: Horizon) -> tuple[str, list[Any]]:
+    conditions = ["h.xact>=?", "h.xact<?"]
+    parameters: list[Any] = [seen.xmin, until.xmax]
+    for one in until.unseen:
+        conditions.append("h.xact<>?")
+        parameters.append(one)
+    late = "".join(" OR h.xact=?" for _ in seen.unseen)
+    conditions.append(f"(h.xact>=?{late})")
+    return " AND ".join(conditions), [*parameters, seen.xmax, *seen.unseen]
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    return Entry(row[0], HistoryRow._make(row[1 : _WIDTH + 1]), Run._make(row[_WIDTH + 1 :]))
