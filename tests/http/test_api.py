@@ -257,13 +257,6 @@ async def test_health(stepwell_of: StepwellOf, client_of: ClientOf, monkeypatch:
         assert (answer.status_code, answer.json()["faults"]) == (503, ["a duty of this process has ended"])
 
 
-async def test_studio_says_that_it_is_not_built(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
-    stepwell = stepwell_of(shop())
-    async with client_of(stepwell, served(stepwell)) as client:
-        for path in ("/studio", "/studio/runs/1"):
-            assert problem(await client.get(path))["detail"].startswith("Studio isn't built yet")
-
-
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 

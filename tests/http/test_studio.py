@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
+from stepwell import App, Settings, Stepwell
 from stepwell.errors import NoAccess
 from stepwell.http.studio import studio_routes
 
@@ -201,3 +203,30 @@ async def test_where_nobody_may_ask_it_is_closed_and_says_why(built: Path, path:
     assert CURE in page.text
     assert (told.status_code, told.headers["content-type"]) == (403, "application/problem+json")
     assert CURE in told.json()["detail"]
+
+
+def mounted(built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **options: Any) -> httpx.AsyncClient:
+    monkeypatch.setattr("stepwell.http.mount.studio_routes", partial(studio_routes, folder=built))
+    settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/never-opened.db")
+    app = FastAPI()
+    Stepwell([App("shop")], settings=settings).mount(app, **options)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost", headers=BROWSER)
+
+
+async def test_mounted_without_a_user_it_is_closed(
+    built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with mounted(built, monkeypatch, tmp_path) as client:
+        page = await client.get("/studio/runs")
+    assert page.status_code == 403
+    assert "stepwell.mount(app, user=Depends(current_user))" in page.text
+
+
+async def test_mounted_with_a_user_the_files_are_for_all_who_may_sign_in(
+    built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def signed_in() -> str:
+        raise AssertionError("the files hold no data, and ask nobody who they are")
+
+    async with mounted(built, monkeypatch, tmp_path, user=Depends(signed_in)) as client:
+        assert (await client.get("/studio/runs")).status_code == 200
