@@ -1,0 +1,76 @@
+import path from "node:path";
+
+/** Which rooms of src/ a room may import, besides itself. "types" means `import type` only. */
+const ROOMS = {
+  api: {},
+  stream: { api: "all" },
+  model: { api: "types", stream: "types" },
+  ui: {},
+  features: { api: "all", stream: "all", model: "all", ui: "all" },
+  app: { api: "all", stream: "all", model: "all", ui: "all", features: "all" },
+};
+
+const SRC = path.resolve(import.meta.dirname, "../src");
+
+/** @type {import("eslint").Rule.RuleModule} */
+export const arrows = {
+  meta: {
+    type: "problem",
+    docs: { description: "Imports between the rooms of src/ go one way." },
+    schema: [],
+    messages: {
+      room: "{{from}}/ may not import {{to}}/: see the rooms in studio/README.md.",
+      types: "{{from}}/ may import only types of {{to}}/: write `import type`.",
+      feature: "A feature never imports another feature ({{from}} -> {{to}}): compose them in app/, or move the shared part to model/ or ui/.",
+    },
+  },
+  create(context) {
+    const from = placeOf(context.filename);
+    if (!from) return {};
+    const check = (node) => {
+      if (node.source?.type !== "Literal") return;
+      const to = placeOf(resolve(String(node.source.value), context.filename));
+      const fault = to && faultOf(from, to, typeOnly(node));
+      if (fault) context.report({ node, ...fault });
+    };
+    return {
+      ImportDeclaration: check,
+      ImportExpression: check,
+      ExportNamedDeclaration: check,
+      ExportAllDeclaration: check,
+    };
+  },
+};
+
+function faultOf(from, to, onlyTypes) {
+  if (from.room !== to.room) {
+    const may = ROOMS[from.room]?.[to.room];
+    if (may === undefined) return { messageId: "room", data: { from: from.room, to: to.room } };
+    if (may === "types" && !onlyTypes) return { messageId: "types", data: { from: from.room, to: to.room } };
+    return null;
+  }
+  if (from.room === "features" && from.feature !== to.feature) {
+    return { messageId: "feature", data: { from: from.feature, to: to.feature } };
+  }
+  return null;
+}
+
+function typeOnly(node) {
+  if (node.importKind === "type" || node.exportKind === "type") return true;
+  const named = node.specifiers ?? [];
+  return named.length > 0 && named.every((one) => one.importKind === "type" || one.exportKind === "type");
+}
+
+function resolve(source, importer) {
+  if (source.startsWith("@/")) return path.join(SRC, source.slice(2));
+  if (source.startsWith(".")) return path.resolve(path.dirname(importer), source);
+  return null;
+}
+
+/** The room (and feature) of a file in src/; null for anything else. */
+function placeOf(file) {
+  const inside = file && path.relative(SRC, file);
+  if (!inside || inside.startsWith("..") || path.isAbsolute(inside)) return null;
+  const [room, feature] = inside.split(path.sep);
+  return room in ROOMS ? { room, feature } : null;
+}

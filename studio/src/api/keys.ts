@@ -1,0 +1,16 @@
+/** The roots of the query cache: what a stream or a mutation invalidates. Everything below a root has it as its first parts. */
+export const keys = {
+  me: ["me"],
+  apps: ["apps"],
+  workflows: ["workflows"],
+  /** Lists of runs, their counts, failures and metrics: all that a change of any run may change. */
+  runs: ["runs"],
+  run: (id: string) => ["run", id] as const,
+  waiting: ["waiting"],
+  workspaces: ["workspaces"],
+  schedules: ["schedules"],
+  deliveries: ["deliveries"],
+  workers: ["workers"],
+  queue: ["queue"],
+  tokens: ["tokens"],
+} as const;

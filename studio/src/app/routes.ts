@@ -1,0 +1,55 @@
+import { createRootRoute, createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { validateSearch as inboxSearch } from "@/features/inbox/search";
+import { validateSearch as runSearch } from "@/features/run/search";
+import { validateSearch as runsSearch } from "@/features/runs/search";
+import { validateSearch as startSearch } from "@/features/start/search";
+import { validateSearch as webhooksSearch } from "@/features/webhooks/search";
+import { validateSearch as workflowsSearch } from "@/features/workflows/search";
+import { validateSearch as workspacesSearch } from "@/features/workspaces/search";
+import { NotFound } from "./NotFound";
+import { Shell } from "./Shell";
+
+/** Every page of Studio. A page is the default export of its feature's page.tsx and loads when it is first opened. */
+
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
+const at = <const Path extends string>(path: Path) => ({ getParentRoute: () => root, path });
+
+export const routeTree = root.addChildren([
+  createRoute({ ...at("/"), component: lazyRouteComponent(() => import("@/features/home/page")) }),
+  createRoute({
+    ...at("/waiting"),
+    component: lazyRouteComponent(() => import("@/features/inbox/page")),
+    validateSearch: inboxSearch,
+  }),
+  createRoute({ ...at("/runs"), component: lazyRouteComponent(() => import("@/features/runs/page")), validateSearch: runsSearch }),
+  createRoute({
+    ...at("/runs/$workflowId"),
+    component: lazyRouteComponent(() => import("@/features/run/page")),
+    validateSearch: runSearch,
+  }),
+  createRoute({
+    ...at("/workflows"),
+    component: lazyRouteComponent(() => import("@/features/workflows/page")),
+    validateSearch: workflowsSearch,
+  }),
+  createRoute({ ...at("/workflows/$app/$name"), component: lazyRouteComponent(() => import("@/features/workflows/detail/page")) }),
+  createRoute({
+    ...at("/workflows/$app/$name/start"),
+    component: lazyRouteComponent(() => import("@/features/start/page")),
+    validateSearch: startSearch,
+  }),
+  createRoute({ ...at("/schedules"), component: lazyRouteComponent(() => import("@/features/schedules/page")) }),
+  createRoute({ ...at("/schedules/$app/$name"), component: lazyRouteComponent(() => import("@/features/schedules/detail/page")) }),
+  createRoute({
+    ...at("/webhooks"),
+    component: lazyRouteComponent(() => import("@/features/webhooks/page")),
+    validateSearch: webhooksSearch,
+  }),
+  createRoute({ ...at("/workers"), component: lazyRouteComponent(() => import("@/features/workers/page")) }),
+  createRoute({
+    ...at("/workspaces"),
+    component: lazyRouteComponent(() => import("@/features/workspaces/page")),
+    validateSearch: workspacesSearch,
+  }),
+  createRoute({ ...at("/tokens"), component: lazyRouteComponent(() => import("@/features/tokens/page")) }),
+]);

@@ -1,0 +1,4 @@
+/** Placeholder: the feature replaces this file. */
+export default function Page() {
+  return <h1>Runs</h1>;
+}
