@@ -19,6 +19,7 @@ from stepwell.engine.run import Run
 from stepwell.errors import StoreUnavailable
 from stepwell.events.base import News
 from stepwell.events.local import Hub
+from stepwell.events.tail import Tail
 from stepwell.events.watcher import watcher
 from stepwell.execution.clock import SystemClock
 from stepwell.execution.operations import Operations, accept_event
@@ -146,6 +147,7 @@ class Process:
         self.loop = Loop(self.queue, self.passes)
         self.watcher = watcher(store, self.hub)
         self.drain = Drain(store, self.passes)
+        self.tail = Tail(store, self.hub)
         core = Core(
             self.shared,
             store,
@@ -153,6 +155,7 @@ class Process:
             self.passes,
             self.queue,
             self.ends,
+            self.tail,
             self._perhaps_committed,
         )
         self.scheduler = Scheduler(core, self._apps)
@@ -178,6 +181,7 @@ class Process:
         self.heart.start()
         duties: list[Duty] = [
             self.watcher.run,
+            self.tail.run,
             self._watch_clock,
             self.ends.run,
             self.sweep.watch_lost,
@@ -227,6 +231,7 @@ class Process:
     # -- hints ----------------------------------------------------------------------------------------------------
 
     def _committed(self, _answered: int, hints: Hints) -> None:
+        self.tail.changed()
         for run in hints.resting:
             self.hub.publish(run)
         if hints.lost:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.errors import ConfigurationError, StepwellError, StoreUnavailable
+from stepwell.events.tail import Tail
 from stepwell.execution.attempt import current_attempt
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
@@ -38,6 +39,7 @@ class Core:
     passes: Passes
     queue: Queue
     ends: Ends
+    tail: Tail
     heard: Callable[[Hints], None]
     """Acts on what may be ready, due or ended by now."""
 

@@ -1,0 +1,225 @@
+"""The newest rows of the history, read once for all who watch, and only while somebody does.
+
+A watcher joins at a horizon: everything before it has to be asked of the database, everything after it is handed over.
+Nothing is kept: who doesn't take what is handed over in time is cut off, and comes back with the number it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from stepwell.errors import StoreUnavailable
+from stepwell.events.local import Hub
+from stepwell.store import feed
+from stepwell.store.base import DocumentRow
+from stepwell.store.feed import Entry, Horizon
+from stepwell.store.store import Store
+from stepwell.store.tx import Tx
+
+log = logging.getLogger("stepwell.events")
+
+_PAUSE: Final = 0.03
+"""Seconds between two looks while much goes on: what is committed meanwhile is read at once."""
+_LOOK: Final = 0.3
+"""Seconds between looks where nothing tells of commits: others tell of runs that park or end, not of each checkpoint."""
+_PAGE: Final = 500
+_ROOM: Final = 2_000
+"""Entries that a watcher may be behind before it is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An entry with where its reader stands after it."""
+
+    entry: Entry
+    documents: tuple[DocumentRow, ...]
+    at: str
+
+
+def position(seen: Horizon, until: Horizon, seq: int | None) -> str:
+    """Where a reader stands: it has seen `seen`, and of what `until` adds everything up to `seq` (None: all)."""
+    return str(until) if seq is None else f"{seen}/{until}/{seq}"
+
+
+def parse(text: str) -> tuple[Horizon, Horizon | None, int]:
+    """The parts of a position. Raises ValueError."""
+    parts = text.split("/")
+    if len(parts) == 1:
+        return Horizon.parse(parts[0]), None, 0
+    seen, until, seq = parts
+    return Horizon.parse(seen), Horizon.parse(until), int(seq)
+
+
+@dataclass(eq=False, slots=True)
+class Watcher:
+    """Somebody who watches one run, or all that `wanted` says."""
+
+    wanted: Callable[[Entry], bool]
+    run_id: str | None
+    at: Horizon
+    """The rows up to here weren't handed over."""
+    cut_off: bool = False
+    _waiting: deque[Seen] = field(default_factory=deque)
+    _some: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hand(self, seen: Sequence[Seen]) -> None:
+        """It is there to be taken, if there is room; else the watcher is cut off."""
+        if len(self._waiting) + len(seen) > _ROOM:
+            self.cut_off = True
+            self._waiting.clear()
+        elif not self.cut_off:
+            self._waiting.extend(seen)
+        self._some.set()
+
+    def moved(self, at: Horizon) -> None:
+        self.at = at
+
+    async def next(self, seconds: float) -> list[Seen]:
+        """What was handed over since; empty after `seconds` without any, or when it is cut off."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._some.wait()
+        except TimeoutError:
+            return []
+        self._some.clear()
+        found = list(self._waiting)
+        self._waiting.clear()
+        return found
+
+
+class Tail:
+    """The watchers of one process."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._watchers: set[Watcher] = set()
+        self._changed = asyncio.Event()
+        self._watched = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._at: Horizon | None = None
+
+    def changed(self) -> None:
+        """Something was committed."""
+        self._changed.set()
+
+    @property
+    def watchers(self) -> int:
+        """How many watch now."""
+        return len(self._watchers)
+
+    async def join(self, wanted: Callable[[Entry], bool], run_id: str | None = None) -> Watcher:
+        """A watcher to whom all is handed over that comes after its horizon. Raises StoreUnavailable."""
+        while True:
+            self._watched.set()
+            await self._ready.wait()
+            async with self._turn:
+                if self._at is not None:
+                    watcher = Watcher(wanted, run_id, self._at)
+                    self._watchers.add(watcher)
+                    return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        """Nothing is handed over any more."""
+        self._watchers.discard(watcher)
+
+    async def run(self) -> None:
+        """Looks while somebody watches. Works until it is cancelled."""
+        unsubscribe = self._hub.subscribe(lambda _: self.changed())
+        try:
+            while True:
+                await self._watched.wait()
+                self._watched.clear()
+                await self._follow()
+        finally:
+            unsubscribe()
+
+    async def _follow(self) -> None:
+        try:
+            self._at = await self._store.read(feed.horizon)
+            self._ready.set()
+            while self._watchers or self._watched.is_set():
+                self._watched.clear()
+                await self._wait()
+                async with self._turn:
+                    await self._look()
+        except StoreUnavailable as error:
+            # Whoever watches comes back with what it has.
+            log.warning("streams wait for the database: %s", error)
+            self._cut_all()
+            await asyncio.sleep(_LOOK)
+        finally:
+            self._at = None
+            self._ready.clear()
+
+    def _cut_all(self) -> None:
+        for watcher in self._watchers:
+            watcher.cut_off = True
+            watcher.hand(())
+        self._watchers.clear()
+
+    async def _wait(self) -> None:
+        await asyncio.sleep(_PAUSE)
+        try:
+            async with asyncio.timeout(_LOOK):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
+
+    async def _look(self) -> None:
+        seen = self._at
+        assert seen is not None  # it is set before the first look
+        until = await self._store.read(feed.horizon)
+        after = 0
+        while True:
+            found, documents = await self._store.read(lambda tx: self._page(tx, seen, until, after))  # noqa: B023
+            whole = len(found) < _PAGE
+            self._hand_over(seen, until, found, documents, whole)
+            if whole:
+                break
+            after = found[-1].seq
+        self._at = until
+        for watcher in self._watchers:
+            watcher.moved(until)
+
+    def _page(self, tx: Tx, seen: Horizon, until: Horizon, after: int) -> tuple[list[Entry], list[DocumentRow]]:
+        found = feed.between(tx, seen, until, after, _PAGE)
+        runs = {watcher.run_id for watcher in self._watchers if watcher.run_id is not None}
+        spans: dict[str, tuple[int, int]] = {}
+        for entry in found:
+            if entry.run.id in runs:
+                first, _ = spans.get(entry.run.id, (entry.row.version, 0))
+                spans[entry.run.id] = (first, entry.row.version)
+        return found, feed.documents_of(tx, [(run_id, *span) for run_id, span in spans.items()])
+
+    def _hand_over(
+        self, seen: Horizon, until: Horizon, found: list[Entry], documents: list[DocumentRow], whole: bool
+    ) -> None:
+        if not found:
+            return
+        by_row: defaultdict[tuple[str, int], list[DocumentRow]] = defaultdict(list)
+        for document in documents:
+            by_row[document.run_id, document.version].append(document)
+        last = found[-1].seq if whole else None
+        handed = [
+            Seen(
+                entry,
+                tuple(by_row[entry.run.id, entry.row.version]),
+                position(seen, until, None if entry.seq == last else entry.seq),
+            )
+            for entry in found
+        ]
+        by_run: defaultdict[str, list[Seen]] = defaultdict(list)
+        for one in handed:
+            by_run[one.entry.run.id].append(one)
+        for watcher in self._watchers:
+            mine = by_run.get(watcher.run_id, []) if watcher.run_id is not None else handed
+            if wanted := [one for one in mine if watcher.wanted(one.entry)]:
+                watcher.hand(wanted)
