@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-faults lint format bench clean
+.PHONY: help demo studio test test-faults lint format screenshots bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,8 @@ BENCH := $(VENV)/.stamp-bench
 # Peers pin versions that Stepwell's own environment must not have.
 PEERS := $(VENV)/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Does nothing while what is built is of these sources.
+STUDIO := $(BIN)/python studio/build_studio.py
 
 # Further arguments of the command behind a target: make test ARGS="-k signals -x"
 ARGS ?=
@@ -23,10 +25,16 @@ CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(DEV) ## run the example (ARGS: its arguments)
+demo: $(DEV) ## run the example, with Studio (ARGS: its arguments)
+	@$(STUDIO) --if-possible
 	@$(BIN)/python -m examples.orders $(ARGS)
 
+studio: $(DEV) ## build Studio, the web application, into the package
+	@$(STUDIO)
+
 test: $(DEV) ## run the tests, without the long crash tests
+	@$(STUDIO) --packages
+	@$(STUDIO)
 	@$(BIN)/python -m pytest -m "not faults" -n $(WORKERS) $(ARGS)
 
 test-faults: $(DEV) ## run the crash tests (STEPWELL_TEST_KILLS, STEPWELL_TEST_RUNS: how long; STEPWELL_TEST_SEED: the same again)
@@ -37,16 +45,23 @@ lint: $(DEV) ## check style, types and the arrows between the rooms
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(STUDIO) --packages
+	@cd studio && PATH="$(abspath $(BIN)):$$PATH" npm run --silent lint
 
 format: $(DEV) ## put the code into the house's format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+screenshots: $(DEV) ## picture every page of Studio into docs/pictures
+	@$(STUDIO) --packages
+	@$(STUDIO)
+	@$(BIN)/python tests/studio/screenshots.py $(ARGS)
+
 bench: $(BENCH) ## measure, side by side with peers (ARGS: its arguments)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## delete .venv, caches and builds
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist src/stepwell/http/static studio/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests examples benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:
