@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 T = TypeVar("T")
+
+
+class _Quiet(GenerateJsonSchema):
+    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}  # type: ignore[misc]
 
 
 class Codec(Generic[T]):
@@ -49,9 +54,9 @@ class Codec(Generic[T]):
         """
         return bool(self._adapter.pydantic_complete or self._adapter.rebuild(raise_errors=False))
 
-    def schema(self) -> dict[str, Any]:
-        """The JSON schema of what is accepted."""
-        return self._adapter.json_schema(by_alias=True)
+    def schema(self, *, quiet: bool = False) -> dict[str, Any]:
+        """The JSON schema of what is accepted. `quiet`: without a warning of Pydantic's for what it can't show."""
+        return self._adapter.json_schema(by_alias=True, schema_generator=_Quiet if quiet else GenerateJsonSchema)
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})

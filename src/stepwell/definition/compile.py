@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.definition.checks import graph_faults, in_order
+from stepwell.definition.fitting import schema_faults
 from stepwell.definition.generics import Namespace, namespace_of
 from stepwell.definition.keywords import Keywords, description_of, keyword_faults, name_of, title_of
 from stepwell.definition.marks import marked_methods
@@ -47,11 +48,20 @@ def compile_workflow(
     faults += graph_faults(cls.__name__, transitions, places)
     faults += [*_reserved(cls, root), *_constructor(cls), *keyword_faults(cls.__name__, keywords)]
     faults += widget_faults(cls.__name__, keywords.ui, places)
+    faults += _payload_faults(cls.__name__, transitions)
     types = resolve_types(cls, root, namespace, faults)
     faults += match_faults(cls.__name__, transitions, types) if types else ()
+    faults += schema_faults(cls.__name__, "args", types.args) if types else ()
     if faults or types is None:
         raise _error(cls, faults)
     return _definition(cls, keywords, transitions, places, types)
+
+
+def _payload_faults(owner: str, transitions: Sequence[Transition]) -> Iterator[str]:
+    """What is wrong with the widgets of payloads' fields."""
+    for t in transitions:
+        if t.payload is not None:
+            yield from schema_faults(f"{owner}.{t.method}", "payload", t.payload.codec)
 
 
 def _error(cls: type, faults: Sequence[str]) -> DefinitionError:
@@ -135,12 +145,16 @@ def resolve_payloads(definition: Definition, localns: Mapping[str, Any] | None =
         return definition
     namespace = namespace_of(definition.workflow, localns)
     transitions = [_resolved(definition.workflow, t, namespace, faults) for t in definition.transitions]
+    places = _places(transitions)
+    if not faults:
+        faults += _payload_faults(definition.workflow.__name__, transitions)
+        faults += widget_faults(definition.workflow.__name__, definition.ui, places)
     if faults:
         raise _error(definition.workflow, faults)
     return replace(
         definition,
         transitions=tuple(transitions),
-        places=_places(transitions),
+        places=places,
         listening=_listening(transitions),
     )
 

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
+from stepwell.definition.codec import codec_for
+from stepwell.definition.fitting import schema_faults
 from stepwell.definition.names import document_name
 from stepwell.definition.ui import Widget, not_a_widget
 from stepwell.errors import DefinitionError
@@ -43,6 +45,12 @@ class Document(BaseModel):
         cls.document_tags = cls.document_tags if tags is None else _tags(tags)
         cls.document_internal = cls.document_internal if internal is None else internal
         cls.document_ui = cls.document_ui if ui is None else _widgets(cls, ui)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.__pydantic_complete__ and (wrong := [*schema_faults(cls.__name__, "fields", codec_for(cls))]):
+            raise DefinitionError(f"Document {cls.__name__}", wrong)
 
 
 def _own_title(cls: type[Document]) -> str | None:
