@@ -21,8 +21,11 @@
     ├── LeaseLost                 this process no longer owns the run it executes
     ├── StoreUnavailable          the database can't be reached or refuses to write
     ├── BadSignature              a webhook isn't provably from its sender, or not from now
-    ├── NotSignedIn               the application found no user for a request
-    ├── NoAccess                  nobody has said who may see this
+    ├── NotSignedIn               a request doesn't say who asks, or proves it wrongly
+    ├── NoAccess                  who asks may not do this, or nobody has said who may ask
+    ├── TooManyAttempts           too many failed logins of late from there
+    ├── TokenNotFound             no such API token, or somebody else's
+    ├── IssuerUnavailable         the keys of the OIDC issuer can't be fetched
     ├── NonRetryable              raised by authors: no retry can help
     └── RetryAfter                raised by authors: try again after this long
 
@@ -42,6 +45,7 @@ __all__ = [
     "IdempotencyConflict",
     "InvalidArgs",
     "InvalidPayload",
+    "IssuerUnavailable",
     "LeaseLost",
     "NoAccess",
     "NonRetryable",
@@ -54,6 +58,8 @@ __all__ = [
     "StatelessError",
     "StepwellError",
     "StoreUnavailable",
+    "TokenNotFound",
+    "TooManyAttempts",
     "TransitionFailed",
     "TransitionTimeout",
     "UnknownApp",
@@ -216,15 +222,37 @@ class BadSignature(StepwellError):
 
 
 class NotSignedIn(StepwellError):
-    """The application's own dependency found no user."""
+    """The request names nobody, or a token that isn't valid (any more)."""
 
     http_status = 401
 
 
 class NoAccess(StepwellError):
-    """Nobody has said who may see this."""
+    """Who asks lacks a right, which the text names; or nobody has said who may ask at all."""
 
     http_status = 403
+
+
+class TooManyAttempts(StepwellError):
+    """Too many failed logins of late: nothing was looked at. Worth another try after `retry_after` seconds."""
+
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class TokenNotFound(StepwellError):
+    """No such API token, or it belongs to somebody else."""
+
+    http_status = 404
+
+
+class IssuerUnavailable(StepwellError):
+    """The OIDC issuer's keys aren't known here, and can't be fetched now: nobody's JWT can be verified."""
+
+    http_status = 503
 
 
 class NonRetryable(StepwellError):

@@ -12,7 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
-from stepwell.errors import BadSignature, StepwellError, StoreUnavailable
+from stepwell.errors import (
+    BadSignature,
+    IssuerUnavailable,
+    NotSignedIn,
+    StepwellError,
+    StoreUnavailable,
+    TooManyAttempts,
+)
 from stepwell.triggers.webhooks import UNSIGNED
 
 log = logging.getLogger("stepwell.http")
@@ -50,9 +57,20 @@ def problem_of(error: StepwellError) -> Response:
         words.capitalize(),
         str(error),
         kind=f"urn:stepwell:{words.replace(' ', '-').lower()}",
-        headers={"Retry-After": str(_RETRY_AFTER)} if isinstance(error, StoreUnavailable) else None,
+        headers=_headers(error),
         **_members(error),
     )
+
+
+def _headers(error: StepwellError) -> dict[str, str]:
+    match error:
+        case StoreUnavailable() | IssuerUnavailable():
+            return {"Retry-After": str(_RETRY_AFTER)}
+        case TooManyAttempts():
+            return {"Retry-After": str(error.retry_after)}
+        case NotSignedIn():
+            return {"WWW-Authenticate": 'Bearer realm="stepwell"'}
+    return {}
 
 
 def _members(error: StepwellError) -> dict[str, object]:
