@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
 from pydantic import BaseModel
 
@@ -11,6 +12,7 @@ from examples.orders.tables import number_receipt, set_status
 from examples.orders.workflows.record_payment import Payment
 from examples.orders.workflows.ship import Delivery, Parcel, Ship
 from stepwell import END, Document, Event, Markdown, Retry, Workflow, transition
+from stepwell.ui import Form, Number, TextArea
 
 LARGE_ORDER_CENTS = 100_000
 
@@ -18,7 +20,7 @@ LARGE_ORDER_CENTS = 100_000
 class OrderArgs(BaseModel):
     order_id: str
     item: str
-    total_cents: int
+    total_cents: Annotated[int, Number(min=1)]
     card: str
 
 
@@ -36,7 +38,7 @@ class Decision(BaseModel):
     """What the operator answers."""
 
     by: str
-    note: str = ""
+    note: Annotated[str, TextArea(rows=3, placeholder="Why")] = ""
 
 
 class Receipt(Document, tags=["receipt"]):
@@ -47,7 +49,14 @@ class Receipt(Document, tags=["receipt"]):
     tracking: str
 
 
-class ProcessOrder(Workflow[OrderArgs, OrderState, OrderResult], title="Process an order"):
+class ProcessOrder(
+    Workflow[OrderArgs, OrderState, OrderResult],
+    title="Process an order",
+    ui=[
+        Form(transition="approve", enabled_at=["review"], label="Approve"),
+        Form(transition="reject", enabled_at=["review"], label="Reject"),
+    ],
+):
     """Ask a person about large orders, charge the card, ship, and write the receipt."""
 
     def is_large(self) -> bool:
