@@ -1,11 +1,12 @@
 import path from "node:path";
 
-/** Which rooms of src/ a room may import, besides itself. "types" means `import type` only. */
+/** Which rooms of src/ a room may import, besides itself. "types" means `import type` only; a list names the modules. */
 const ROOMS = {
   api: {},
   stream: { api: "all" },
   model: { api: "types", stream: "types" },
-  ui: {},
+  // How moments and durations are worded is no domain, and is said once.
+  ui: { model: ["time"] },
   features: { api: "all", stream: "all", model: "all", ui: "all" },
   app: { api: "all", stream: "all", model: "all", ui: "all", features: "all" },
 };
@@ -46,11 +47,12 @@ function faultOf(from, to, onlyTypes) {
   if (from.room !== to.room) {
     const may = ROOMS[from.room]?.[to.room];
     if (may === undefined) return { messageId: "room", data: { from: from.room, to: to.room } };
+    if (Array.isArray(may) && !may.includes(to.part)) return { messageId: "room", data: { from: from.room, to: `${to.room}/${to.part}` } };
     if (may === "types" && !onlyTypes) return { messageId: "types", data: { from: from.room, to: to.room } };
     return null;
   }
-  if (from.room === "features" && from.feature !== to.feature) {
-    return { messageId: "feature", data: { from: from.feature, to: to.feature } };
+  if (from.room === "features" && from.part !== to.part) {
+    return { messageId: "feature", data: { from: from.part, to: to.part } };
   }
   return null;
 }
@@ -67,10 +69,10 @@ function resolve(source, importer) {
   return null;
 }
 
-/** The room (and feature) of a file in src/; null for anything else. */
+/** The room of a file in src/ and the part of it (of features/, the feature); null for anything else. */
 function placeOf(file) {
   const inside = file && path.relative(SRC, file);
   if (!inside || inside.startsWith("..") || path.isAbsolute(inside)) return null;
-  const [room, feature] = inside.split(path.sep);
-  return room in ROOMS ? { room, feature } : null;
+  const [room, part = ""] = inside.split(path.sep);
+  return room in ROOMS ? { room, part: part.replace(/\.tsx?$/, "") } : null;
 }

@@ -72,7 +72,7 @@ export interface WorkflowSummary {
   name: string;
   title: string;
   description: string;
-  version: string;
+  version: number;
   takes_args: boolean;
   counts: Partial<Record<RunStatus, number>>;
   /** Newest first, at most 30. */
@@ -91,11 +91,11 @@ export interface Place {
 }
 
 export interface Retry {
-  retries: number | null;
+  retries: number;
   delay: number;
-  backoff: number | string;
-  max_delay: number | null;
-  jitter: boolean | number;
+  backoff: "exponential" | "fixed";
+  max_delay: number;
+  jitter: number;
   on: string[];
   give_up_on: string[];
 }
@@ -110,14 +110,14 @@ export interface Payload {
 export interface Transition {
   name: string;
   method: string;
-  source: string | null;
+  source: string;
   target: string;
-  kind: string;
+  kind: "automatic" | "signal" | "timer" | "event";
   keep: boolean;
   after: number | null;
   event: EventMatch | null;
   guard: string | null;
-  priority: number;
+  priority: number | null;
   retry: Retry | null;
   retry_target: string | null;
   error_place: string | null;
@@ -174,7 +174,7 @@ export interface WorkflowDetail {
   name: string;
   title: string;
   description: string;
-  version: string;
+  version: number;
   run_timeout: number | null;
   priority: number;
   on: EventMatch[];
@@ -209,10 +209,10 @@ export interface Started {
 export interface Run {
   workflow_id: string;
   workflow_name: string;
-  workflow_version: string;
+  workflow_version: number;
   app_name: string;
   workspace_id: string;
-  user_id: string | null;
+  user_id: string;
   status: RunStatus;
   place: string;
   /** The number of its newest history row. */
@@ -226,7 +226,8 @@ export interface Run {
   priority: number;
   idempotency_key: string | null;
   parent_id: string | null;
-  waiting_for: string | null;
+  /** The transitions that it waits for. */
+  waiting_for: string[];
   due_at: string | null;
   created_at: string;
   updated_at: string;
@@ -246,7 +247,7 @@ export interface Checkpoint {
   state: Json;
   signal_id: string | null;
   answered_by: string | null;
-  started_at: string | null;
+  started_at: string;
   finished_at: string;
 }
 
@@ -255,10 +256,10 @@ export interface StoredDocument {
   workflow_id: string;
   name: string;
   key: string | null;
-  content: Json;
+  content: JsonObject;
   tags: string[];
   meta: JsonObject | null;
-  errors: Json;
+  errors: JsonObject[];
   transition: string | null;
   version: number;
   created_at: string;
@@ -388,7 +389,7 @@ export interface Metrics {
 export interface Workspace {
   id: string;
   app_name: string;
-  user_id: string | null;
+  user_id: string;
   created_at: string;
 }
 

@@ -1,0 +1,39 @@
+import type { ReactNode } from "react";
+import { Component } from "react";
+import { ErrorState } from "./States";
+
+interface PaneProps {
+  children: ReactNode;
+  /** Another value begins anew after an error: the id of what is shown. */
+  resetKey?: string | number | undefined;
+  /** What can't be shown: "The graph". */
+  name?: string | undefined;
+}
+
+/** An error of its children stays inside: one broken document never kills a page. */
+export class Pane extends Component<PaneProps, { error: unknown; resetKey: PaneProps["resetKey"] }> {
+  override state = { error: null as unknown, resetKey: this.props.resetKey };
+
+  static getDerivedStateFromError(error: unknown) {
+    return { error };
+  }
+
+  static getDerivedStateFromProps(props: PaneProps, state: { error: unknown; resetKey: PaneProps["resetKey"] }) {
+    return props.resetKey === state.resetKey ? null : { error: null, resetKey: props.resetKey };
+  }
+
+  override componentDidCatch(error: unknown) {
+    console.error(error);
+  }
+
+  override render() {
+    if (this.state.error === null) return this.props.children;
+    return (
+      <ErrorState
+        error={this.state.error}
+        title={this.props.name && `${this.props.name} can't be shown`}
+        onRetry={() => { this.setState({ error: null }); }}
+      />
+    );
+  }
+}

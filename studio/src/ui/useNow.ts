@@ -1,0 +1,35 @@
+import { useSyncExternalStore } from "react";
+
+/** One clock for the whole page: a hundred ticking times cost one timer, and none while the page is hidden. */
+const listeners = new Set<() => void>();
+let now = Date.now();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function tick() {
+  now = Date.now();
+  for (const listener of listeners) listener();
+}
+
+function wake() {
+  if (document.visibilityState === "visible") tick();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  if (listeners.size === 1) {
+    now = Date.now();
+    timer = setInterval(wake, 1000);
+    document.addEventListener("visibilitychange", wake);
+  }
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", wake);
+  };
+}
+
+/** The present in milliseconds, floored to `step`: the component renders again once per step. */
+export function useNow(step = 1000): number {
+  return useSyncExternalStore(subscribe, () => (listeners.size === 0 ? Math.floor(Date.now() / step) : Math.floor(now / step)) * step);
+}
