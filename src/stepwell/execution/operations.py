@@ -62,6 +62,7 @@ class Operations:
         user_id: str | None,
         key: str | None,
         checked: Payload | None = None,
+        answered_by: str | None = None,
     ) -> Callable[[Tx], Run]:
         """The run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before."""
 
@@ -72,7 +73,7 @@ class Operations:
             if key is not None and (earlier := signals.by_key(tx, run.id, key)):
                 return _same_signal(run, earlier, name, text, key)
             now = self.shared.clock.now()
-            arrival = Arrival(new_id(), name, text, "signal", user_id, key)
+            arrival = Arrival(new_id(), name, text, "signal", answered_by or user_id, key)
             kept = signals.kept(tx, run, name) if run.inbox else NOTHING_KEPT
             signals.put(tx, [accept(definition, run, arrival, kept, now, self.shared.rules)], now)
             return visible(runs.load_one(tx, workflow_id), workflow_id, user_id)

@@ -69,6 +69,8 @@ class StoredDocument(_Frozen):
     internal: bool
     created_at: datetime
     replaced_at: datetime | None
+    ui: tuple[dict[str, Any], ...]
+    """The widgets of its type."""
 
 
 class RunResult(_Frozen, Generic[T]):
@@ -97,6 +99,8 @@ class Checkpoint(_Frozen):
     state: Any
     """None also where it is no longer kept (Settings.history_states)."""
     signal_id: str | None
+    answered_by: str | None
+    """The user who sent the signal, where that is known."""
     started_at: datetime
     finished_at: datetime
 
@@ -180,10 +184,11 @@ def document_of(row: DocumentRow) -> StoredDocument:
         internal=bool(row.internal),
         created_at=to_datetime(row.created_at),
         replaced_at=_moment(row.replaced_at),
+        ui=tuple(_json(row.ui) or ()),
     )
 
 
-def checkpoint_of(entry: History, *, traces: bool = True) -> Checkpoint:
+def checkpoint_of(entry: History, answered_by: str | None = None, *, traces: bool = True) -> Checkpoint:
     """The model of a row and the state as it was then; without `traces` they stay inside: they show code."""
     row = entry.row
     return Checkpoint(
@@ -197,6 +202,7 @@ def checkpoint_of(entry: History, *, traces: bool = True) -> Checkpoint:
         trace=row.trace if traces else None,
         state=_json(entry.state),
         signal_id=row.signal_id,
+        answered_by=answered_by,
         started_at=to_datetime(row.started_at),
         finished_at=to_datetime(row.finished_at),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, get_args
 from uuid import UUID
 
 from stepwell.definition.inputs import is_text
@@ -11,17 +13,25 @@ from stepwell.definition.model import Definition
 from stepwell.engine.run import Run as RunRow
 from stepwell.engine.run import Status
 from stepwell.errors import InvalidArgs, WorkflowNotFound
+from stepwell.execution.clock import SystemClock
 from stepwell.execution.operations import visible
 from stepwell.runner.core import Core
 from stepwell.runner.explain import Explanation, explain
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument, checkpoint_of, document_of, run_of
 from stepwell.store import documents, history, queries, runs, signals, workers
+from stepwell.store.base import History
 from stepwell.store.tx import Tx
 
 if TYPE_CHECKING:
     from stepwell.definition.workflow import Workflow
     from stepwell.runner.opening import Opening
 
+_BEGINNING: Final = re.compile(r"[0-9a-f]{8}-?[0-9a-f-]{0,27}")
+"""What may be the beginning of an id."""
+_AFTER_ALL: Final = "g"
+"""Comes after every character of an id."""
+_SKEW: Final = 3_600_000_000
+"""Microseconds by which the clocks of machines may differ."""
 MOST_ROWS = 10_000
 """Rows of the history, and documents, that one call returns at most."""
 
@@ -39,13 +49,18 @@ class Reader:
         return self._opening.core
 
     @property
+    def only(self) -> str | None:
+        """The user for whom this runner acts; None: for all."""
+        return self._user_id
+
+    @property
     def restricted(self) -> bool:
         """True if this runner acts for one user only."""
         return self._user_id is not None
 
     async def get(self, workflow_id: str, *, user_id: str | None = None) -> Run:
         """The run as it stands. Raises WorkflowNotFound."""
-        return self._model(await self._row(workflow_id, user_id))
+        return self._model(await self.row(workflow_id, user_id))
 
     async def list(
         self,
@@ -61,8 +76,7 @@ class Reader:
         cursor: str | None = None,
     ) -> Page[Run]:
         """A page of runs, newest first. `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the page before."""
-        if not _is_limit(limit):
-            raise InvalidArgs(f"limit={limit!r}: it is 1 to 1,000.")
+        check_limit(limit)
         wanted = queries.Filter(
             app_name=app_name,
             workflow_name=_workflow_name(workflow),
@@ -72,24 +86,72 @@ class Reader:
             workspace_id=workspace_id,
             parent_id=parent_id,
         )
-        before = _cursor(cursor)
-        found = await self.core.store.read(lambda given: queries.list_runs(given, wanted, limit + 1, before))
-        more = found[limit - 1].id if len(found) > limit else None
-        return Page(items=tuple(self._model(row) for row in found[:limit]), next_cursor=more)
+        return await self.find(wanted, limit=limit, cursor=cursor)
+
+    async def find(
+        self, wanted: queries.Filter, *, limit: int = 50, cursor: str | None = None, brief: bool = False
+    ) -> Page[Run]:
+        """A page of the runs that are wanted, newest first; with `brief` their args, state and result are left out.
+
+        A page may hold fewer runs than `limit` and yet have a `next_cursor`: what no index leads to is looked for among
+        a bounded number of runs at a time.
+        """
+        check_limit(limit)
+        before, wanted = cursor_of(cursor), self._within(wanted)
+        if wanted.text and _BEGINNING.fullmatch(wanted.text.lower()):
+            start = wanted.text.lower()
+            by_id = replace(wanted, text=None, oldest_id=start, newest_id=start + _AFTER_ALL)
+            found = await self._page(by_id, limit, before, brief)
+            if found.items:
+                return found
+        return await self._page(wanted, limit, before, brief)
+
+    async def _page(self, wanted: queries.Filter, limit: int, before: str | None, brief: bool) -> Page[Run]:
+        runs, cursor = await self.core.store.read(
+            lambda given: queries.list_runs(given, wanted, limit, before, brief=brief)
+        )
+        return Page(items=tuple(self._model(row) for row in runs), next_cursor=cursor)
+
+    def _within(self, wanted: queries.Filter) -> queries.Filter:
+        """Bounded by the ids of its time: they carry it, as the machines' clocks have it."""
+        if not isinstance(self.core.shared.clock, SystemClock):
+            return wanted
+        oldest, newest = wanted.created_after, wanted.created_before
+        return replace(
+            wanted,
+            oldest_id=None if oldest is None else _id_at(oldest - _SKEW),
+            newest_id=None if newest is None else _id_at(newest + _SKEW),
+        )
 
     async def history(
-        self, workflow_id: str, *, user_id: str | None = None, after: int = -1, limit: int = MOST_ROWS
+        self,
+        workflow_id: str,
+        *,
+        user_id: str | None = None,
+        after: int = -1,
+        limit: int = MOST_ROWS,
+        newest: bool = False,
+        before: int | None = None,
     ) -> Sequence[Checkpoint]:
         """The history after version `after`, oldest first; row 0 is the creation. `limit` is 1 to 10,000.
 
-        A runner that acts for one user shows no tracebacks. Raises WorkflowNotFound.
+        With `newest` the last `limit` rows, those before version `before` if it is given; also oldest first. A runner that
+        acts for one user shows no tracebacks. Raises WorkflowNotFound.
         """
         _check_rows(limit)
         if not isinstance(after, int):
             raise InvalidArgs(f"after={after!r}: give the version of a row of the history.")
-        await self._row(workflow_id, user_id)
-        found = await self.core.store.read(lambda given: history.of_run(given, workflow_id, after, limit))
-        return [checkpoint_of(entry, traces=not self.restricted) for entry in found]
+        await self.row(workflow_id, user_id)
+
+        def query(given: Tx) -> tuple[list[History], dict[str, str | None]]:
+            start = history.newest(given, workflow_id, before, limit) if newest else after
+            rows = history.of_run(given, workflow_id, start, limit)
+            return rows, signals.answerers(given, [row.row.signal_id for row in rows if row.row.signal_id])
+
+        found, people = await self.core.store.read(query)
+        return [
+            checkpoint_of(entry, people.get(entry.row.signal_id or ""), traces=not self.restricted) for entry in found
+        ]
 
     async def documents(
         self, workflow_id: str, *, user_id: str | None = None, replaced: bool = False, limit: int = MOST_ROWS
@@ -99,7 +161,7 @@ class Reader:
         `limit` is 1 to 10,000: the first ones. Raises WorkflowNotFound.
         """
         _check_rows(limit)
-        await self._row(workflow_id, user_id)
+        await self.row(workflow_id, user_id)
         found = await self.core.store.read(
             lambda given: documents.of_run(given, workflow_id, current=not replaced, limit=limit)
         )
@@ -107,7 +169,7 @@ class Reader:
 
     async def explain(self, workflow_id: str, *, user_id: str | None = None) -> Explanation:
         """Why the run is where it is, in plain words. Raises WorkflowNotFound."""
-        row = await self._row(workflow_id, user_id)
+        row = await self.row(workflow_id, user_id)
 
         def query(given: Tx) -> tuple[Any, Any]:
             return signals.inboxes(given, [workflow_id]), workers.all_of(given)
@@ -119,7 +181,8 @@ class Reader:
             row, self._definition(row), inboxes.get(workflow_id, ()), alive, takers, machines=not self.restricted
         )
 
-    async def _row(self, workflow_id: str, user_id: str | None = None) -> RunRow:
+    async def row(self, workflow_id: str, user_id: str | None = None) -> RunRow:
+        """The stored row of a run. Raises WorkflowNotFound."""
         check_id(workflow_id)
         row = await self.core.store.read(lambda given: runs.load_one(given, workflow_id))
         return visible(row, workflow_id, self._only(user_id))
@@ -143,8 +206,10 @@ def check_id(workflow_id: object) -> None:
         raise WorkflowNotFound(f"No run {workflow_id!r}.")
 
 
-def _is_limit(limit: Any) -> bool:
-    return isinstance(limit, int) and 1 <= limit <= 1000
+def check_limit(limit: Any) -> None:
+    """Raises InvalidArgs for what can't be the size of a page."""
+    if not isinstance(limit, int) or not 1 <= limit <= 1000:
+        raise InvalidArgs(f"limit={limit!r}: it is 1 to 1,000.")
 
 
 def _check_rows(limit: Any) -> None:
@@ -163,11 +228,18 @@ def _statuses(status: Any) -> tuple[str, ...] | None:
     return wanted
 
 
-def _cursor(cursor: Any) -> str | None:
+def cursor_of(cursor: Any) -> str | None:
+    """The id after which a page goes on. Raises InvalidArgs."""
     try:
         return None if cursor is None else str(UUID(cursor))
     except (ValueError, AttributeError, TypeError):
         raise InvalidArgs(f"cursor={cursor!r}: give the next_cursor of the page before, or leave it out.") from None
+
+
+def _id_at(moment: int) -> str:
+    """The first id of a millisecond: the first 48 bits are the time (RFC 9562, UUIDv7)."""
+    text = f"{min(max(moment // 1000, 0), 2**48 - 1):012x}"
+    return f"{text[:8]}-{text[8:]}"
 
 
 def _workflow_name(workflow: Any) -> str | None:

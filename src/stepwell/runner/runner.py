@@ -209,9 +209,12 @@ class WorkflowRunner(Reader):
         *,
         user_id: str | None = None,
         idempotency_key: str | None = None,
+        answered_by: str | None = None,
         connection: AsyncConnection | AsyncSession | None = None,
     ) -> Run:
         """The run, with the signal stored: taken by its place, or kept until the run comes there.
+
+        `answered_by` is who answered, where that isn't the user to whom the call is restricted.
 
         Raises WorkflowNotFound, RunFinished, UnknownTransition, InvalidPayload, PayloadTooLarge, IdempotencyConflict,
         StoreUnavailable; the run is untouched then.
@@ -221,8 +224,8 @@ class WorkflowRunner(Reader):
         check_id(workflow_id)
         if connection is None:
             # Validators are user code: they run here, and not in the thread that writes for everybody.
-            checked = operations.payload(await self._row(workflow_id, user_id), name, data)
-        operation = operations.signal(workflow_id, name, data, self._only(user_id), key, checked)
+            checked = operations.payload(await self.row(workflow_id, user_id), name, data)
+        operation = operations.signal(workflow_id, name, data, self._only(user_id), key, checked, answered_by)
         return self._model(await self.core.write(operation, connection))
 
     async def emit(

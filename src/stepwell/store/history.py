@@ -11,6 +11,7 @@ from stepwell.store.tables import history, steps
 from stepwell.store.tx import Tx
 
 _ALL = rows.columns(history)
+_EVERY = 2**31 - 1
 
 
 def append(tx: Tx, added: Sequence[HistoryRow], keep_states: int) -> None:
@@ -53,6 +54,18 @@ def of_run(tx: Tx, run_id: str, after: int = -1, limit: int = 100_000) -> list[H
         state = row.state if row.state is not None else state
         result.append(History(row, state))
     return result
+
+
+def newest(tx: Tx, run_id: str, before: int | None, limit: int) -> int:
+    """The version after which the last `limit` rows (before version `before`) begin."""
+    found = tx.scalar(
+        "SELECT min(version) FROM (SELECT version FROM stepwell_history WHERE run_id=? AND version<?"
+        " ORDER BY version DESC LIMIT ?) AS last",
+        run_id,
+        _EVERY if before is None else before,
+        limit,
+    )
+    return -1 if found is None else int(found) - 1
 
 
 def at(tx: Tx, run_id: str, version: int) -> HistoryRow | None:

@@ -59,6 +59,14 @@ def kept_of(tx: Tx, run_ids: Sequence[str], name: str) -> dict[str, Kept]:
     return {run_id: Kept(int(every), int(alike)) for run_id, every, alike in found}
 
 
+def answerers(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
+    """Who sent these signals, by the signal's id."""
+    if not ids:
+        return {}
+    found = tx.rows(f"SELECT id, user_id FROM stepwell_signals WHERE id {tx.dialect.among}", tx.dialect.listed(ids))
+    return {row[0]: row[1] for row in found}
+
+
 def by_key_of(tx: Tx, run_ids: Sequence[str], key: str) -> dict[str, SignalRow]:
     """For each of these runs the signal that it accepted with this idempotency key, if it did."""
     found = tx.fetch(
