@@ -1,0 +1,32 @@
+import { cn } from "./cn";
+import { CopyButton } from "./Copy";
+
+export interface CodeBlockProps {
+  code: string;
+  /** What it is: "Error trace", "curl command". */
+  label: string;
+  language?: string | undefined;
+  wrap?: boolean;
+  className?: string;
+}
+
+/** Code to read and to copy, as it is. */
+export function CodeBlock({ code, label, language, wrap = false, className }: CodeBlockProps) {
+  return (
+    <div className={cn("relative rounded-md border bg-subtle", className)}>
+      <div className="absolute top-1 right-1 flex items-center gap-1">
+        {language && <span className="text-xs text-muted">{language}</span>}
+        <CopyButton text={code} label={`Copy: ${label}`} />
+      </div>
+      <pre
+        tabIndex={0}
+        role="region"
+        aria-label={label}
+        data-inset-focus
+        className={cn("max-h-[60vh] overflow-auto p-3 pr-16", wrap && "wrap-anywhere whitespace-pre-wrap")}
+      >
+        <code>{code}</code>
+      </pre>
+    </div>
+  );
+}
