@@ -1,0 +1,85 @@
+"""Studio in a real browser, on a real server. The browser is one per process, and its loop is the session's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from chromium import chromium
+from playwright.async_api import Browser, Page, async_playwright
+from shop import Till
+from sites import Site, open_site
+from watching import Watch
+
+OpenPage = Callable[..., Awaitable[Page]]
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uses the browser runs in the browser's loop."""
+    for item in items:
+        if HERE in item.path.parents and iscoroutinefunction(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, without a window."""
+    found = chromium()
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(
+            executable_path=found.path, args=[*found.arguments], env={**found.environment}
+        )
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+def database(tmp_path: Path, migrated: Path) -> Path:
+    """An empty database of this test."""
+    path = tmp_path / "studio.db"
+    shutil.copyfile(migrated, path)
+    return path
+
+
+@pytest.fixture
+def site(database: Path) -> Iterator[Site]:
+    """A server with the shop; its bank is broken until somebody says otherwise."""
+    Till.broken = True
+    with open_site(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """What goes wrong on the pages of the test; ask it to expect what belongs there."""
+    return Watch()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, site: Site, watch: Watch) -> AsyncIterator[OpenPage]:
+    """`open_page("/runs", who="ada", ...)`: a page of Studio in a context of its own; options are the context's.
+
+    After the test, anything unexpected that a page said is an error.
+    """
+    contexts = []
+
+    async def opened(path: str = "", *, who: str = "ada", base: str | None = None, **options: Any) -> Page:
+        given = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", "locale": "en-GB"}
+        context = await browser.new_context(extra_http_headers={"x-user": who}, **(given | options))
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        await watch.over(context)
+        page = await context.new_page()
+        await page.goto(f"{base or site.url}/studio{path}")
+        return page
+
+    yield opened
+    for context in contexts:
+        await context.close()
+    watch.check()

@@ -1,0 +1,67 @@
+"""Runs in every state, as a shop has them on an ordinary day."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import shop
+
+from stepwell import Workflow, WorkflowRunner
+
+LARGE: Final = {
+    "customer": {"name": "Grace Hopper", "email": "grace@example.org"},
+    "lines": [{"sku": "COBOL-60", "quantity": 3}, {"sku": "NS-1", "quantity": 12, "gift": True}],
+    "payment": {"kind": "invoice", "reference": "PO-1959"},
+    "priority": "high",
+    "total_cents": 250_000,
+    "note": "Leave it with the admiral.",
+}
+SMALL: Final = LARGE | {"customer": {"name": "Ada Lovelace"}, "total_cents": 4_200, "priority": "normal"}
+
+_RESTS: Final = {
+    "review": (shop.FulfilOrder, LARGE, "waiting"),
+    "sent": (shop.FulfilOrder, SMALL, "completed"),
+    "stolen": (shop.ChargeCard, {"order_id": "A-7"}, "failed"),
+    "stolen-too": (shop.ChargeCard, {"order_id": "A-8"}, "failed"),
+    "retrying": (shop.SyncStock, None, "retrying"),
+    "timer": (shop.RemindCustomer, None, "waiting"),
+    "chat": (shop.SupportChat, None, "waiting"),
+    "children": (shop.Restock, None, "waiting"),
+    "many": (shop.ImportCatalogue, {"documents": 400}, "waiting"),
+    "running": (shop.CountStock, None, "running"),
+    "canceled": (shop.RemindCustomer, None, "waiting"),
+}
+"""What is started, by the name that tests call it, and where it comes to rest."""
+
+
+async def fill(runner: WorkflowRunner) -> Mapping[str, str]:
+    """The ids of the runs by those names; all have come to rest, and one is only due tomorrow (`later`)."""
+    runs = {
+        name: await start(runner, workflow, args, labels=[f"team:{'north' if index % 2 else 'south'}"])
+        for index, (name, (workflow, args, _)) in enumerate(_RESTS.items())
+    }
+    await asyncio.gather(*(until(runner, runs[name], status) for name, (_, _, status) in _RESTS.items()))
+    await runner.cancel(runs["canceled"], reason="The customer wrote by themselves.")
+    for text in ("Where is my parcel?", "It is **late**.\n\n```python\nprint('late')\n```"):
+        await runner.signal(runs["chat"], "say", {"text": text}, user_id=None)
+        await until(runner, runs["chat"], "waiting")
+    runs["later"] = await start(runner, shop.TakePayment, {"order_id": "A-9"}, delay=timedelta(days=1))
+    return runs
+
+
+async def start(
+    runner: WorkflowRunner, workflow: type[Workflow[Any, Any, Any]], args: Any = None, **options: Any
+) -> str:
+    """The id of a new run of ada's."""
+    run = await runner.run(workflow, args, app_name=shop.APP, user_id="ada", **options)
+    return run.workflow_id
+
+
+async def until(runner: WorkflowRunner, workflow_id: str, status: str, seconds: float = 20.0) -> None:
+    """The run is in this state. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while (await runner.get(workflow_id)).status != status:
+            await asyncio.sleep(0.02)
