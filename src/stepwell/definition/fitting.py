@@ -9,9 +9,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from stepwell.definition.codec import Codec
 from stepwell.definition.fields import type_name
+from stepwell.definition.schemas import Schema, choices, is_anything, leaves
 from stepwell.definition.widgets import GROUPS, ORDER, WIDGET, in_json
-
-Schema = Mapping[str, Any]
 
 
 class Rule(NamedTuple):
@@ -75,14 +74,14 @@ def widget_misfits(path: str, widget: Schema, schema: Schema, root: Schema) -> I
     if rule is None:
         yield f"{path} has an {WIDGET} of type {widget.get('type')!r}, which is none; use one of stepwell.ui."
         return
-    leaves = _leaves(schema, root)
-    if not any(_is_anything(leaf) or rule.fits(leaf, root) for leaf in leaves):
-        yield f"{path} has a {rule.name}, and is {_shown(leaves)}; {rule.name} is for {rule.purpose}."
+    found = leaves(schema, root)
+    if not any(is_anything(leaf) or rule.fits(leaf, root) for leaf in found):
+        yield f"{path} has a {rule.name}, and is {_shown(found)}; {rule.name} is for {rule.purpose}."
         return
-    yield from (f"{path} has a {rule.name} {fault}" for fault in _option_faults(widget, leaves, root))
+    yield from (f"{path} has a {rule.name} {fault}" for fault in _option_faults(widget, found, root))
 
 
-def _option_faults(widget: Schema, leaves: Sequence[Schema], root: Schema) -> Iterator[str]:
+def _option_faults(widget: Schema, found: Sequence[Schema], root: Schema) -> Iterator[str]:
     low, high = widget.get("min"), widget.get("max")
     if low is not None and high is not None and low >= high:
         yield f"from {low:g} to {high:g}; give a min that is below max."
@@ -90,15 +89,15 @@ def _option_faults(widget: Schema, leaves: Sequence[Schema], root: Schema) -> It
         if widget.get(option) is not None and widget[option] <= 0:
             yield f"with {option}={widget[option]:g}; give more than zero."
     if widget["type"] == "slider":
-        yield from _slider_faults(widget, leaves)
-    if unknown := sorted(widget.get("labels", {}).keys() - _choices(leaves, root)):
-        known = ", ".join(sorted(_choices(leaves, root)))
+        yield from _slider_faults(widget, found)
+    if unknown := sorted(widget.get("labels", {}).keys() - _choices(found, root)):
+        known = ", ".join(sorted(_choices(found, root)))
         yield f"with labels for {', '.join(map(repr, unknown))}, which it can't be; its choices are {known or 'open'}."
 
 
-def _slider_faults(widget: Schema, leaves: Sequence[Schema]) -> Iterator[str]:
+def _slider_faults(widget: Schema, found: Sequence[Schema]) -> Iterator[str]:
     for option, words in (("min", ("minimum", "exclusiveMinimum")), ("max", ("maximum", "exclusiveMaximum"))):
-        if option not in widget and not any(word in leaf for leaf in leaves for word in words):
+        if option not in widget and not any(word in leaf for leaf in found for word in words):
             yield f"without a {option}; give {option}=, or a bound to the field as in Field({_BOUNDS[option]}=...)."
 
 
@@ -120,52 +119,10 @@ def no_field(name: str, unknown: Sequence[str], properties: Mapping[str, Any]) -
     return f"{name} has no field {' or '.join(map(repr, unknown))}: as in JSON, its fields are {there}."
 
 
-def properties_of(schema: Schema) -> Mapping[str, Any] | None:
-    """The properties of an object's schema, through a reference; None for what isn't an object with known fields."""
-    found: Mapping[str, Any] | None = _resolved(schema, schema).get("properties")
-    return found
-
-
-def takes_text(schema: Schema) -> bool:
-    """Whether the schema takes a text."""
-    return any(_is_anything(leaf) or leaf.get("type") == "string" for leaf in _leaves(schema, schema))
-
-
-def _leaves(schema: Schema, root: Schema) -> list[Schema]:
-    """What the field may be, without null: references followed, alternatives side by side."""
-    found: list[Schema] = []
-    waiting, seen = [schema], 0
-    while waiting and (seen := seen + 1) < _DEEP:
-        one = _resolved(waiting.pop(0), root)
-        parts = [part for key in ("anyOf", "oneOf", "allOf") for part in one.get(key, ())]
-        waiting += parts
-        if not parts and one.get("type") != "null":
-            found.append(one)
-    return found
-
-
-def _resolved(schema: Schema, root: Schema) -> Schema:
-    name = schema.get("$ref", "").removeprefix("#/$defs/")
-    found: Schema = root.get("$defs", {}).get(name, {}) if name else schema
-    return found
-
-
-def _is_anything(leaf: Schema) -> bool:
-    return not leaf.keys() & {"type", "enum", "const"}
-
-
-def _choices(leaves: Sequence[Schema], root: Schema) -> set[str]:
-    found: set[str] = set()
-    for leaf in leaves:
-        if leaf.get("type") == "array":
-            found |= _choices(_leaves(leaf.get("items", {}), root), root)
-        elif leaf.get("type") == "boolean":
-            found |= {"true", "false"}
-        else:
-            found |= {
-                in_json(value) for value in (*leaf.get("enum", ()), *([leaf["const"]] if "const" in leaf else ()))
-            }
-    return found
+def _choices(found: Sequence[Schema], root: Schema) -> set[str]:
+    """The choices as keys in JSON, those of a list's items too."""
+    items = [leaf for one in found if one.get("type") == "array" for leaf in leaves(one.get("items", {}), root)]
+    return {in_json(value) for value in choices([*found, *items])}
 
 
 def _of_type(*types: str) -> Callable[[Schema, Schema], bool]:
@@ -184,13 +141,11 @@ def _is_date(leaf: Schema, _: Schema) -> bool:
     return leaf.get("format") in ("date", "date-time")
 
 
-def _shown(leaves: Sequence[Schema]) -> str:
-    kinds = dict.fromkeys(_KINDS.get(str(leaf.get("type")), "a constant") for leaf in leaves)
+def _shown(found: Sequence[Schema]) -> str:
+    kinds = dict.fromkeys(_KINDS.get(str(leaf.get("type")), "a constant") for leaf in found)
     return " or ".join(kinds) or "always null"
 
 
-_DEEP = 200
-"""Alternatives that are looked at: a type that refers to itself has no end of them."""
 _BOUNDS = {"min": "ge", "max": "le"}
 _KINDS = {
     "string": "a text",

@@ -8,15 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, SerializerFunctionWrapHandler, model_serializer
 
 from stepwell.definition.fields import type_name
-from stepwell.definition.fitting import (
-    layout_faults,
-    no_field,
-    properties_of,
-    schema_of,
-    takes_text,
-    widget_misfits,
-)
+from stepwell.definition.fitting import layout_faults, no_field, schema_of, widget_misfits
 from stepwell.definition.model import Place, Transition
+from stepwell.definition.schemas import properties_of, takes_text
 from stepwell.definition.widgets import FieldWidget, Group
 
 
