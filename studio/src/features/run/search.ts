@@ -1,13 +1,34 @@
 import type { RawSearch } from "@/model/search";
-import { number, text } from "@/model/search";
+import { flag, number, oneOf } from "@/model/search";
+
+export type RunTab = "feed" | "timeline" | "graph" | "state" | "history" | "details";
+export const RUN_TABS: readonly RunTab[] = ["feed", "timeline", "graph", "state", "history", "details"];
+
+export type StateMode = "value" | "changes" | "compare";
+export const STATE_MODES: readonly StateMode[] = ["value", "changes", "compare"];
 
 /** What the address of a run's page says. */
 export interface RunSearch {
-  tab?: string | undefined;
+  /** Left out: the page chooses by what the run has. */
+  tab?: RunTab | undefined;
   /** The history row that all tabs show. */
   at?: number | undefined;
+  /** The history row it is compared with. */
+  with?: number | undefined;
+  mode?: StateMode | undefined;
+  /** The timeline without folds. */
+  real?: boolean | undefined;
+  /** The timeline as a table. */
+  table?: boolean | undefined;
 }
 
 export function validateSearch(search: RawSearch): RunSearch {
-  return { tab: text(search.tab), at: number(search.at) };
+  return {
+    tab: oneOf(RUN_TABS, search.tab),
+    at: number(search.at),
+    with: number(search.with),
+    mode: oneOf(STATE_MODES, search.mode),
+    real: flag(search.real),
+    table: flag(search.table),
+  };
 }

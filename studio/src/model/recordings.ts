@@ -1,0 +1,34 @@
+/** The recorded runs of ../../fixtures, for tests. */
+import { readFileSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Checkpoint, CheckpointEvent, Child, Run, Step, StoredDocument, WorkflowDetail } from "@/api/types";
+
+export interface Recording {
+  name: string;
+  now: number;
+  definition: WorkflowDetail;
+  run: Run;
+  history: Checkpoint[];
+  documents: StoredDocument[];
+  steps: Step[];
+  children: Child[];
+  explain: { reasons: string[] };
+  /** What `GET /runs/{id}` said each time somebody looked, and how many events had been sent by then. */
+  moments: { now: string; run: Run; events: number }[];
+  events: CheckpointEvent[];
+}
+
+const FOLDER = fileURLToPath(new URL("../../fixtures/", import.meta.url));
+
+export function recording(name: string): Recording {
+  const stored = JSON.parse(readFileSync(`${FOLDER}${name}.json`, "utf8")) as Omit<Recording, "name" | "events" | "now"> & { now: string };
+  const lines = readFileSync(`${FOLDER}${name}.ndjson`, "utf8").trim().split("\n");
+  const events = lines.map((line) => JSON.parse(line) as CheckpointEvent);
+  return { ...stored, name, now: Date.parse(stored.now), events };
+}
+
+export function recordings(): Recording[] {
+  return readdirSync(FOLDER)
+    .filter((file) => file.endsWith(".ndjson"))
+    .map((file) => recording(file.replace(".ndjson", "")));
+}

@@ -1,0 +1,309 @@
+/**
+ * A run's history as rows of bars. One row per visit of a place; in it what time was spent on. Under it the steps of its
+ * methods and the runs that it started.
+ */
+import type { Checkpoint, Child, Run, Step, StoredDocument } from "@/api/types";
+import { type Definition, transitionOf, transitionsFrom, words } from "./definition";
+import { type Look, lookOf } from "./status";
+import { type Millis, moment } from "./time";
+import { type Visit, visitsOf } from "./visits";
+
+/** `stopped`: it had failed and waited for somebody to retry it. */
+export type SegmentKind = "queued" | "work" | "failed" | "canceled" | "backoff" | "stopped" | "person" | "sleep";
+
+export interface Segment {
+  kind: SegmentKind;
+  from: Millis;
+  to: Millis;
+  /** It goes on: `to` is now. */
+  open: boolean;
+  /** The history row that ended it. */
+  version: number | null;
+  attempt: number | null;
+  error: string | null;
+}
+
+export interface TimelineRow {
+  key: string;
+  kind: "visit" | "step" | "child" | "children";
+  depth: 0 | 1;
+  label: string;
+  /** Second to the label: from where to where, which workflow. */
+  note: string;
+  segments: readonly Segment[];
+  from: Millis;
+  to: Millis;
+  open: boolean;
+  /** The history row that it leads to; null: none yet. */
+  version: number | null;
+  attempts: number;
+  child: Child | null;
+  /** Of `children`: how many have which status. */
+  counts: Readonly<Partial<Record<Look, number>>> | null;
+}
+
+export interface TimelineSource {
+  run: Run;
+  rows: readonly Checkpoint[];
+  steps?: readonly Step[] | undefined;
+  children?: readonly Child[] | undefined;
+  /** Their links say which row started which child. */
+  documents?: readonly StoredDocument[] | undefined;
+  definition?: Definition | null | undefined;
+  /** Transitions that a person may answer now; by default all that the run waits for. */
+  answerable?: readonly string[] | undefined;
+}
+
+export interface Timeline {
+  rows: readonly TimelineRow[];
+  from: Millis;
+  to: Millis;
+  /** There are rows of the history before the first one here. */
+  earlier: boolean;
+}
+
+/** More children than this of one visit are one row with counts. */
+export const MOST_CHILDREN = 20;
+
+export function timelineOf(source: TimelineSource, now: Millis): Timeline {
+  const visits = visitsOf(source.run, source.rows);
+  const steps = stepsByVisit(source.steps ?? [], visits);
+  const children = childrenByVisit(source, visits);
+  const rows = visits.flatMap((visit) => [
+    visitRow(visit, source, now),
+    ...stepRows(visit, steps.get(visit) ?? []),
+    ...childRows(visit, children.get(visit) ?? [], now),
+  ]);
+  const from = Math.min(...rows.map((row) => row.from), visits[0]?.from ?? moment(source.run.created_at));
+  const to = rows.reduce((latest, row) => Math.max(latest, row.to), from);
+  return { rows, from, to, earlier: (source.rows[0]?.version ?? 0) > 0 };
+}
+
+// -- one visit -----------------------------------------------------------------------------------------------------
+
+function visitRow(visit: Visit, source: TimelineSource, now: Millis): TimelineRow {
+  const segments = segmentsOf(visit, source, now);
+  const last = visit.left ?? visit.rows.at(-1) ?? null;
+  const open = segments.at(-1)?.open ?? false;
+  return {
+    key: `visit-${visit.entered}`,
+    kind: "visit",
+    depth: 0,
+    label: words(last?.transition ?? visit.place),
+    note: last?.target ? `${visit.place} → ${last.target}` : `in ${visit.place}`,
+    segments,
+    from: visit.from,
+    to: segments.at(-1)?.to ?? visit.from,
+    open,
+    version: last?.version ?? null,
+    attempts: visit.rows.length,
+    child: null,
+    counts: null,
+  };
+}
+
+function segmentsOf(visit: Visit, source: TimelineSource, now: Millis): Segment[] {
+  const segments: Segment[] = [];
+  let at = visit.from;
+  let before: Checkpoint | null = null;
+  for (const row of visit.rows) {
+    const [started, finished] = [moment(row.started_at), moment(row.finished_at)];
+    push(segments, idleKind(visit, row, before, source), at, started, row);
+    push(segments, workKind(row), Math.max(started, at), finished, row, true);
+    at = Math.max(at, finished);
+    before = row;
+  }
+  if (visit.until !== null && visit.until > at) segments.push(segment("backoff", at, visit.until));
+  const here = visit.left === null && visit.until === null;
+  return here ? [...segments, ...openSegments(visit, source, at, before, now)] : segments;
+}
+
+function segment(kind: SegmentKind, from: Millis, to: Millis, version: number | null = null): Segment {
+  return { kind, from, to: Math.max(from, to), open: false, version, attempt: null, error: null };
+}
+
+function push(segments: Segment[], kind: SegmentKind, from: Millis, to: Millis, row: Checkpoint, always = false): void {
+  if (to <= from && !always) return;
+  const worked = kind === "work" || kind === "failed" || kind === "canceled";
+  const attempt = worked ? row.attempt : null;
+  segments.push({ ...segment(kind, from, to, row.version), attempt, error: worked ? row.error : null });
+}
+
+function workKind(row: Checkpoint): SegmentKind {
+  return row.status === "committed" ? "work" : row.status;
+}
+
+/** What the time before an attempt was spent on. */
+function idleKind(visit: Visit, row: Checkpoint, before: Checkpoint | null, source: TimelineSource): SegmentKind {
+  if (before?.status === "failed") return hasBudget(before, source.definition) ? "backoff" : "stopped";
+  return waitKind(visit.place, row.transition, source);
+}
+
+function hasBudget(row: Checkpoint, definition: Definition | null | undefined): boolean {
+  if (!definition) return true;
+  const retries = transitionOf(definition, row.transition, row.source)?.retry?.retries ?? 0;
+  return row.attempt <= retries;
+}
+
+function waitKind(place: string, transition: string | null, source: TimelineSource): SegmentKind {
+  const taken = transitionOf(source.definition, transition, place);
+  const kinds = taken ? [taken] : transitionsFrom(source.definition, place);
+  const callbacks = new Set((source.children ?? []).map((child) => child.callback));
+  if (kinds.some((one) => one.kind === "signal" && !callbacks.has(one.name))) return "person";
+  return kinds.length > 0 && kinds.every((one) => one.kind !== "automatic") ? "sleep" : "queued";
+}
+
+/** What a visit that nothing has left yet is doing. */
+function openSegments(
+  visit: Visit,
+  { run, ...rest }: TimelineSource,
+  at: Millis,
+  before: Checkpoint | null,
+  now: Millis,
+): Segment[] {
+  const goesOn = (kind: SegmentKind, from: Millis): Segment => ({
+    ...segment(kind, from, now),
+    open: true,
+    attempt: run.attempt + 1,
+  });
+  switch (run.status) {
+    case "pending":
+      return [goesOn("queued", at)];
+    case "retrying":
+      return [goesOn("backoff", at)];
+    case "waiting":
+      return [goesOn(lookOf(run, rest.answerable) === "waiting" ? "person" : "sleep", at)];
+    case "running": {
+      const since = Math.max(at, Math.min(moment(run.updated_at), now));
+      const idle = before?.status === "failed" ? "backoff" : waitKind(visit.place, null, { run, ...rest });
+      return [...(since > at ? [segment(idle, at, since)] : []), goesOn("work", since)];
+    }
+    default:
+      return [];
+  }
+}
+
+// -- steps ---------------------------------------------------------------------------------------------------------
+
+function stepsByVisit(steps: readonly Step[], visits: readonly Visit[]): Map<Visit, Step[]> {
+  const found = new Map<Visit, Step[]>();
+  for (const step of steps) {
+    const at = moment(step.recorded_at);
+    // Back from a detour the origin's visit goes on, with its number: then the time tells.
+    const visit =
+      visits.find((one) => one.entered === step.visit && (one.left === null || moment(one.left.finished_at) >= at)) ??
+      visits.findLast((one) => one.from <= at && one.rows.some((row) => row.transition === step.transition));
+    if (visit) found.set(visit, [...(found.get(visit) ?? []), step]);
+  }
+  return found;
+}
+
+function stepRows(visit: Visit, steps: readonly Step[]): TimelineRow[] {
+  let before = visit.from;
+  const inTime = [...steps].sort((a, b) => moment(a.recorded_at) - moment(b.recorded_at));
+  return inTime.map((step) => {
+    const to = moment(step.recorded_at);
+    const row = visit.rows.find((one) => moment(one.finished_at) >= to) ?? null;
+    const from = Math.min(to, Math.max(before, row ? moment(row.started_at) : before));
+    before = to;
+    return {
+      key: `step-${step.visit}-${step.transition}-${step.name}`,
+      kind: "step",
+      depth: 1,
+      label: step.name,
+      note: "step",
+      segments: [segment("work", from, to, row?.version)],
+      from,
+      to,
+      open: false,
+      version: row?.version ?? null,
+      attempts: 1,
+      child: null,
+      counts: null,
+    };
+  });
+}
+
+// -- children ------------------------------------------------------------------------------------------------------
+
+/** A child is made in the commit of the transition that started it; its link, if it has one, names that row. */
+function childrenByVisit({ children = [], documents = [] }: TimelineSource, visits: readonly Visit[]): Map<Visit, Child[]> {
+  const links = new Map(documents.filter((one) => one.name === "link").map((one) => [one.content.workflow_id, one.version]));
+  const found = new Map<Visit, Child[]>();
+  for (const child of children) {
+    const version = links.get(child.run.workflow_id);
+    const at = moment(child.run.created_at);
+    const ended = (which: (row: Checkpoint) => boolean) => visits.findLast((one) => one.rows.some(which));
+    const visit =
+      ended((row) => row.version === version) ??
+      ended((row) => moment(row.finished_at) === at) ??
+      visits.findLast((one) => one.from <= at) ??
+      visits[0];
+    if (visit) found.set(visit, [...(found.get(visit) ?? []), child]);
+  }
+  return found;
+}
+
+function childRows(visit: Visit, children: readonly Child[], now: Millis): TimelineRow[] {
+  const version = visit.left?.version ?? null;
+  if (children.length <= MOST_CHILDREN) return children.map((child) => childRow(child, version, now));
+  const rows = children.map((child) => childRow(child, version, now));
+  const counts: Partial<Record<Look, number>> = {};
+  for (const { run } of children) counts[lookOf(run)] = (counts[lookOf(run)] ?? 0) + 1;
+  const from = Math.min(...rows.map((row) => row.from));
+  const to = Math.max(...rows.map((row) => row.to));
+  const open = rows.some((row) => row.open);
+  const kind = children.some(({ run }) => run.status === "failed") ? "failed" : "work";
+  return [
+    {
+      key: `children-${visit.entered}`,
+      kind: "children",
+      depth: 1,
+      label: `${children.length} runs`,
+      note: "started here",
+      segments: [{ ...segment(kind, from, to), open }],
+      from,
+      to,
+      open,
+      version,
+      attempts: children.length,
+      child: null,
+      counts,
+    },
+  ];
+}
+
+const CHILD_KINDS: Record<Look, SegmentKind> = {
+  pending: "queued",
+  running: "work",
+  waiting: "person",
+  sleeping: "sleep",
+  retrying: "backoff",
+  completed: "work",
+  failed: "failed",
+  canceled: "canceled",
+};
+
+function childRow(child: Child, version: number | null, now: Millis): TimelineRow {
+  const { run } = child;
+  const from = moment(run.created_at);
+  const ended = moment(run.finished_at) ?? (run.status === "failed" ? moment(run.updated_at) : null);
+  const to = Math.max(from, ended ?? now);
+  const open = ended === null;
+  const kind = CHILD_KINDS[lookOf(run)];
+  return {
+    key: `child-${run.workflow_id}`,
+    kind: "child",
+    depth: 1,
+    label: child.label ?? words(run.workflow_name),
+    note: run.workflow_name,
+    segments: [{ ...segment(kind, from, to), open, error: run.error }],
+    from,
+    to,
+    open,
+    version,
+    attempts: 1,
+    child,
+    counts: null,
+  };
+}

@@ -1,0 +1,94 @@
+/** One sentence that says where a run stands, why, and when that will change. */
+import type { Run } from "@/api/types";
+import { END, START, words } from "./definition";
+import { type Millis, type Zone, clock, moment, relative, short } from "./time";
+
+export interface WhySource {
+  run: Pick<
+    Run,
+    "status" | "place" | "waiting_for" | "due_at" | "error" | "attempt" | "created_at" | "updated_at" | "finished_at"
+  >;
+  /** Transitions that a person may answer now; by default all that it waits for. */
+  answerable?: readonly string[] | undefined;
+  /** Children that have not ended. */
+  openChildren?: number | undefined;
+  /** When the place was entered; by default when the run was written last. */
+  since?: Millis | undefined;
+  zone?: Zone | undefined;
+}
+
+/** "Waiting for approve or reject in 'review' for 3 h, the next timer is due at 17:00." */
+export function statusSentence(source: WhySource, now: Millis): string {
+  const { run, zone } = source;
+  const due = moment(run.due_at);
+  switch (run.status) {
+    case "pending":
+      return due !== null && due > now
+        ? `Starts ${relative(due, now)}, at ${clock(due, now, zone)}.`
+        : `Queued for ${short(now - moment(run.created_at))}: the next free worker takes it.`;
+    case "running":
+      return `Running ${at(run.place)} for ${passed(source, now)}.`;
+    case "waiting":
+      return waiting(source, due, now);
+    case "retrying":
+      return retrying(run, due, now, zone);
+    case "failed":
+      return `Failed ${at(run.place)} ${ago(run.updated_at, now)}: ${brief(run.error)}`;
+    case "canceled":
+      return `Cancelled ${at(run.place)} ${ago(run.finished_at ?? run.updated_at, now)}${run.error ? `: ${brief(run.error)}` : "."}`;
+    case "completed":
+      return `Completed ${ago(run.finished_at ?? run.updated_at, now)}, after ${took(run)}.`;
+  }
+}
+
+function waiting(source: WhySource, due: Millis | null, now: Millis): string {
+  const { run, zone } = source;
+  const names = source.answerable ?? run.waiting_for;
+  const later = due === null ? "" : due > now ? `, its timer is due at ${clock(due, now, zone)}` : ", its timer is due";
+  const long = passed(source, now);
+  if (names.length > 0) return `Waiting for ${either(names)} ${at(run.place)} for ${long}${later}.`;
+  const open = source.openChildren ?? 0;
+  if (open > 0) return `Waiting for ${open === 1 ? "a run" : `${open} runs`} that it started, ${at(run.place)} for ${long}${later}.`;
+  if (due === null) return `Waiting for an event or another run ${at(run.place)} for ${long}.`;
+  return due > now
+    ? `Sleeping ${at(run.place)} for ${long}, until ${clock(due, now, zone)} (${relative(due, now)}).`
+    : `Sleeping ${at(run.place)}; its time has come: the next free worker takes it.`;
+}
+
+function retrying(run: WhySource["run"], due: Millis | null, now: Millis, zone?: Zone): string {
+  const tries = `${run.attempt} failed ${run.attempt === 1 ? "attempt" : "attempts"}`;
+  const next = due === null || due <= now ? "now" : `at ${clock(due, now, zone)} (${relative(due, now)})`;
+  return `Tries again ${next}, after ${tries} ${at(run.place)}: ${brief(run.error)}`;
+}
+
+function passed({ run, since }: WhySource, now: Millis): string {
+  return short(Math.max(0, now - (since ?? moment(run.updated_at))));
+}
+
+function at(place: string): string {
+  if (place === START) return "at the start";
+  return place === END ? "at the end" : `in '${place}'`;
+}
+
+function ago(text: string, now: Millis): string {
+  const told = relative(moment(text), now);
+  return told === "now" ? "just now" : told;
+}
+
+function took(run: WhySource["run"]): string {
+  return short(moment(run.finished_at ?? run.updated_at) - moment(run.created_at));
+}
+
+/** "approve", "approve or reject", "approve, reject or ask". */
+export function either(names: readonly string[]): string {
+  const said = names.map((name) => words(name).toLowerCase());
+  return said.length < 2 ? (said[0] ?? "nothing") : `${said.slice(0, -1).join(", ")} or ${said.at(-1)}`;
+}
+
+const MOST = 160;
+
+/** The first line of an error, without the class in front of the method, cut if it is long. */
+export function brief(error: string | null): string {
+  const line = (error ?? "no reason was given").split("\n", 1)[0] ?? "";
+  return line.length > MOST ? `${line.slice(0, MOST - 1).trimEnd()}…` : line;
+}
