@@ -13,7 +13,7 @@ from stepwell.definition.model import Definition
 from stepwell.definition.registry import Registry
 from stepwell.definition.workflow import Workflow, definition_of
 from stepwell.engine.outcome import Rules
-from stepwell.errors import ConfigurationError, DefinitionError, NotBuilt
+from stepwell.errors import ConfigurationError, DefinitionError
 from stepwell.execution.clock import Clock, SystemClock
 from stepwell.execution.shared import Limits, Shared
 from stepwell.execution.threads import Threads
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stepwell.process import Process
     from stepwell.runner.runner import WorkflowRunner
     from stepwell.store.runs import Lane
+    from stepwell.triggers.scheduler import Scheduler
 
 # What opens, executes or serves is imported where that happens: a module that only lists its workflows in an App loads
 # neither the database layer nor the web framework.
@@ -162,7 +163,7 @@ class Stepwell:
         self.embedded_worker = embedded_worker
         self.lanes: Sequence[Lane] | None = None
         """The (app, workflow) pairs that the worker of this process takes, from when it is opened; None: all of them."""
-        _refuse_unbuilt(self.settings)
+        _check_queue(self.settings)
         self._shared = self._make_shared(clock or SystemClock())
         self.opening = Opening(self._shared)
         self._declare()
@@ -175,6 +176,13 @@ class Stepwell:
         from stepwell.runner.runner import WorkflowRunner
 
         return WorkflowRunner(self.opening)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What fires the schedules of this process. Raises StepwellError while it isn't open."""
+        self.opening.core  # noqa: B018 - says that it isn't open
+        assert self.process is not None
+        return self.process.scheduler
 
     async def faults(self) -> list[str]:
         """What keeps this process from its work now, for health checks; empty if it is ready."""
@@ -285,10 +293,8 @@ def _by_name(apps: Sequence[App]) -> dict[str, App]:
     return {app.name: app for app in apps}
 
 
-def _refuse_unbuilt(settings: Settings) -> None:
+def _check_queue(settings: Settings) -> None:
     if settings.queue_url is not None:
         from stepwell.queue.chosen import check_queue
 
         check_queue(settings)
-    if settings.auth is not None:
-        raise NotBuilt("auth (access to the API)")

@@ -450,11 +450,6 @@ def test_secrets_in_args_or_state_are_refused_when_the_class_is_made(where: str)
             async def go(self) -> None: ...
 
 
-def test_settings_that_arent_built_are_refused(stepwell_on: StepwellOn) -> None:
-    with pytest.raises(NotBuilt, match="auth"):
-        stepwell_on([Ticket], auth={"user": "x"})
-
-
 def test_two_apps_of_one_name_are_refused(stepwell_on: StepwellOn) -> None:
     with pytest.raises(DefinitionError, match="two apps are named 'shop'"):
         stepwell_on([App("shop"), App("shop")])
