@@ -1,4 +1,117 @@
-/** Placeholder: the feature replaces this file. */
+import { useQuery } from "@tanstack/react-query";
+import { Link, getRouteApi } from "@tanstack/react-router";
+import { meQuery, scheduleQuery } from "@/api/queries";
+import type { ScheduleDetail, Tick } from "@/api/types";
+import { moment, relative } from "@/model/time";
+import { Facts, PageHeader, Section } from "@/ui/Page";
+import { QueryView } from "@/ui/QueryView";
+import type { Column } from "@/ui/Table";
+import { DataTable } from "@/ui/Table";
+import { EmptyState } from "@/ui/States";
+import { RelativeTime } from "@/ui/Time";
+import { useNow } from "@/ui/useNow";
+import { InZones } from "../NextTick";
+import { Rule } from "../Rule";
+import { ScheduleActions } from "../ScheduleActions";
+import { ScheduleState } from "../ScheduleState";
+import { OUTCOMES, TickOutcome } from "../TickOutcome";
+
+const route = getRouteApi("/schedules/$app/$name");
+const EVERY = 5_000;
+
 export default function Page() {
-  return <h1>Schedule</h1>;
+  const { app, name } = route.useParams();
+  const schedule = useQuery({ ...scheduleQuery(app, name), refetchInterval: EVERY });
+  const me = useQuery(meQuery()).data;
+  return (
+    <>
+      <PageHeader
+        title={name}
+        trail={
+          <>
+            <Link to="/schedules" className="prose-link">
+              Schedules
+            </Link>{" "}
+            / {app}
+          </>
+        }
+        actions={schedule.data && <ScheduleActions schedule={schedule.data} me={me} />}
+      />
+      <QueryView query={schedule} errorTitle="The schedule couldn't be loaded">
+        {(found) => <Detail schedule={found} />}
+      </QueryView>
+    </>
+  );
+}
+
+function Detail({ schedule }: { schedule: ScheduleDetail }) {
+  return (
+    <>
+      <Section title="What it does">
+        <Facts
+          facts={[
+            ["Rule", <Rule key="rule" schedule={schedule} />],
+            ["Starts", schedule.workflow ? <WorkflowLink key="workflow" app={schedule.app_name} name={schedule.workflow} /> : "its own handler, as a durable run"],
+            ["While one runs", OVERLAPS[schedule.overlap] ?? schedule.overlap],
+            ["Missed ticks", MISFIRES[schedule.misfire] ?? schedule.misfire],
+            ["State", <ScheduleState key="state" schedule={schedule} />],
+          ]}
+        />
+      </Section>
+      <div className="grid gap-x-8 lg:grid-cols-2">
+        <Section title="Next">
+          <NextTicks schedule={schedule} />
+        </Section>
+        <Section title="Ticks so far">
+          <Ticks schedule={schedule} />
+        </Section>
+      </div>
+    </>
+  );
+}
+
+const OVERLAPS: Record<string, string> = {
+  skip: "a tick is skipped while the run of the one before goes on",
+  queue: "a tick waits for the run of the one before",
+  allow: "ticks fire although runs of earlier ones go on",
+};
+const MISFIRES: Record<string, string> = {
+  latest: "only the latest is made up for",
+  all: "all are made up for",
+  skip: "they are left out",
+};
+
+function WorkflowLink({ app, name }: { app: string; name: string }) {
+  return (
+    <Link to="/workflows/$app/$name" params={{ app, name }} className="prose-link">
+      {name}
+    </Link>
+  );
+}
+
+function NextTicks({ schedule }: { schedule: ScheduleDetail }) {
+  const now = useNow();
+  if (schedule.paused) return <p className="text-muted">It is paused: no tick comes until somebody resumes it.</p>;
+  if (schedule.next.length === 0) return <p className="text-muted">No further tick.</p>;
+  return (
+    <ol className="flex flex-col gap-1">
+      {schedule.next.map((at) => (
+        <li key={at} className="flex flex-wrap gap-x-3">
+          <span className="w-16 text-muted">{relative(moment(at), now)}</span>
+          <InZones at={at} zone={schedule.timezone} />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Ticks({ schedule }: { schedule: ScheduleDetail }) {
+  if (schedule.ticks.length === 0) return <EmptyState title="It hasn't ticked yet">Its first tick is at the top of the list beside this one.</EmptyState>;
+  const columns: Column<Tick>[] = [
+    { id: "scheduled", header: "Scheduled", cell: (tick) => <InZones at={tick.scheduled_at} zone={schedule.timezone} /> },
+    { id: "fired", header: "Fired", cell: (tick) => <RelativeTime at={tick.fired_at} none="not" /> },
+    { id: "outcome", header: "Outcome", cell: (tick) => <TickOutcome tick={tick} /> },
+    { id: "why", header: "Why", className: "text-muted", cell: (tick) => (tick.outcome === "fired" ? "" : OUTCOMES[tick.outcome].meaning) },
+  ];
+  return <DataTable label="Ticks" columns={columns} rows={schedule.ticks} rowId={(tick) => tick.scheduled_at} />;
 }

@@ -1,0 +1,16 @@
+import type { Schedule } from "@/api/types";
+import { cronWords } from "@/model/cron";
+
+/** The rule in words where there are any, as it is written, and the zone that it is read in. */
+export function Rule({ schedule }: { schedule: Pick<Schedule, "rule" | "timezone"> }) {
+  const words = cronWords(schedule.rule);
+  return (
+    <div>
+      <div>{words ?? <code>{schedule.rule}</code>}</div>
+      <div className="text-xs text-muted">
+        {words && <code className="mr-1">{schedule.rule}</code>}
+        {schedule.timezone}
+      </div>
+    </div>
+  );
+}

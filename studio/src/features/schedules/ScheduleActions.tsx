@@ -1,0 +1,58 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { Pause, Play, Zap } from "lucide-react";
+import { keys } from "@/api/keys";
+import { fireSchedule, pauseSchedule, resumeSchedule } from "@/api/mutations";
+import type { Me, Schedule } from "@/api/types";
+import { operateOff } from "@/model/rights";
+import type { ButtonSize } from "@/ui/Button";
+import { Button } from "@/ui/Button";
+import { toast, toastError } from "@/ui/Toast";
+
+/** Pause or resume, and fire now. What the reader may not do stays, and says why. */
+export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Schedule; me: Me | undefined; size?: ButtonSize }) {
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const { app_name: app, name, paused } = schedule;
+  const refresh = () => client.invalidateQueries({ queryKey: keys.schedules });
+  const toggle = useMutation({
+    mutationFn: () => (paused ? resumeSchedule(app, name) : pauseSchedule(app, name)),
+    onSuccess: () => {
+      toast({ title: paused ? `${name} ticks again` : `${name} is paused`, tone: "done" });
+    },
+    onError: (error) => {
+      toastError(`${name} couldn't be ${paused ? "resumed" : "paused"}`, error);
+    },
+    onSettled: refresh,
+  });
+  const fire = useMutation({
+    mutationFn: () => fireSchedule(app, name),
+    onSuccess: (tick) => {
+      const id = tick.workflow_id;
+      const action = id === null ? undefined : { label: "Open its run", run: () => void navigate({ to: "/runs/$workflowId", params: { workflowId: id } }) };
+      toast({ title: `${name} was fired`, tone: "done", action });
+    },
+    onError: (error) => {
+      toastError(`${name} couldn't be fired`, error);
+    },
+    onSettled: refresh,
+  });
+  const off = operateOff(me);
+  return (
+    <span className="inline-flex flex-wrap justify-end gap-1">
+      <Button size={size} icon={paused ? <Play size={14} aria-hidden /> : <Pause size={14} aria-hidden />} off={off} pending={toggle.isPending} onClick={() => { toggle.mutate(); }} aria-label={`${paused ? "Resume" : "Pause"} ${name}`}>
+        {paused ? "Resume" : "Pause"}
+      </Button>
+      <Button
+        size={size}
+        icon={<Zap size={14} aria-hidden />}
+        off={off ?? (schedule.here ? null : "The process that answers doesn't declare it, and has nothing to start.")}
+        pending={fire.isPending}
+        onClick={() => { fire.mutate(); }}
+        aria-label={`Fire ${name} now`}
+      >
+        Fire now
+      </Button>
+    </span>
+  );
+}

@@ -1,0 +1,39 @@
+import { Link } from "@tanstack/react-router";
+import type { Tick } from "@/api/types";
+import { STATUSES } from "@/model/status";
+import { Badge, StatusBadge } from "@/ui/Badge";
+import { RelativeTime } from "@/ui/Time";
+
+const OUTCOMES: Record<Tick["outcome"], { word: string; meaning: string }> = {
+  fired: { word: "Fired", meaning: "It started its run." },
+  queued: { word: "Queued", meaning: "The run of the tick before goes on: this one fires after it." },
+  refused: { word: "Skipped", meaning: "The run of the tick before was still going on." },
+  missed: { word: "Missed", meaning: "Nobody could fire it in time: no process ran, or the schedule was paused." },
+};
+
+/** What became of a tick: its run's status where it started one, else why there is none. */
+export function TickOutcome({ tick }: { tick: Tick }) {
+  const outcome = OUTCOMES[tick.outcome];
+  if (tick.status === null) return <Badge title={outcome.meaning}>{outcome.word}</Badge>;
+  const badge = <StatusBadge {...STATUSES[tick.status]} filled={false} />;
+  if (tick.workflow_id === null) return badge;
+  return (
+    <Link to="/runs/$workflowId" params={{ workflowId: tick.workflow_id }} className="hover:underline">
+      {badge}
+    </Link>
+  );
+}
+
+export function LastTick({ tick }: { tick: Tick | null }) {
+  if (tick === null) return <span className="text-muted">none yet</span>;
+  return (
+    <div>
+      <TickOutcome tick={tick} />
+      <div className="text-xs text-muted">
+        <RelativeTime at={tick.scheduled_at} />
+      </div>
+    </div>
+  );
+}
+
+export { OUTCOMES };

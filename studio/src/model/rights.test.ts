@@ -1,0 +1,20 @@
+import { describe, expect, it } from "vitest";
+import { actOff, operateOff } from "./rights";
+
+describe("what a person may do", () => {
+  it("lets operators who see everybody's runs act on what belongs to all", () => {
+    expect(operateOff({ role: "operator", everybody: true })).toBeNull();
+    expect(operateOff({ role: "admin", everybody: true })).toBeNull();
+  });
+
+  it("says what is missing", () => {
+    expect(operateOff({ role: "viewer", everybody: true })).toMatch(/role operator/);
+    expect(operateOff({ role: "operator", everybody: false })).toMatch(/only your own/);
+    expect(operateOff(undefined)).toMatch(/who you are/);
+  });
+
+  it("lets operators act on their own runs", () => {
+    expect(actOff({ role: "operator", everybody: false })).toBeNull();
+    expect(actOff({ role: "viewer", everybody: false })).toMatch(/role operator/);
+  });
+});
