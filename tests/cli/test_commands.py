@@ -130,7 +130,7 @@ def test_users_see_their_own(stepwell: Shell) -> None:
         (["run", "pack", "--arg", "number=@nothing"], "can't be read"),
         (["runs", "nobody"], "No run 'nobody'"),
         (["worker", "shop:stepwell", "--workflows", "pakc"], "no workflow 'pakc'"),
-        (["tokens"], "isn't built yet"),
+        (["tokens", "revoke", "nobody"], "No token 'nobody'"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_exit_code_2(stepwell: Shell, args: list[str], said: str) -> None:

@@ -29,8 +29,8 @@ program.command("retry")(retry.retry)
 program.command("watch")(watch.watch)
 program.command("check")(check.check)
 program.command("new")(new.new)
-program.command("tokens")(tokens.tokens)
 program.add_typer(db.program, name="db")
+program.add_typer(tokens.program, name="tokens")
 
 
 def main() -> None:
