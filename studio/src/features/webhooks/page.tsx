@@ -25,7 +25,7 @@ export default function Page() {
   const deliveries = useInfiniteQuery({ ...deliveriesQuery(filter), refetchInterval: EVERY });
   const all = deliveries.data?.pages.flatMap((page) => page.items) ?? [];
   const inspected = all.find((one) => one.delivery_id === open);
-  const go = (next: WebhooksSearch) => void navigate({ search: next, replace: true });
+  const go = (next: WebhooksSearch) => void navigate({ to: "/webhooks", search: next, replace: true });
   return (
     <>
       <PageHeader title="Webhooks" description="What other systems delivered, signed, and what became of it. Each delivery counts once." />

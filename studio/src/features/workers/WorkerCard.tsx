@@ -31,16 +31,22 @@ export function WorkerCard({ worker }: { worker: Worker }) {
 
 function Takes({ worker }: { worker: Worker }) {
   if (worker.takes.length === 0) return <span className="text-muted">no runs: it only serves</span>;
-  const apps = Map.groupBy(worker.takes, (one) => one.app_name);
+  const apps = Object.entries(byApp(worker));
   return (
     <ul>
-      {[...apps].map(([app, lanes]) => (
+      {apps.map(([app, names]) => (
         <li key={app}>
-          <span className="text-muted">{app}:</span> {lanes.map((lane) => lane.workflow_name).join(", ")}
+          <span className="text-muted">{app}:</span> {names.join(", ")}
         </li>
       ))}
     </ul>
   );
+}
+
+function byApp(worker: Worker): Record<string, string[]> {
+  const found: Record<string, string[]> = {};
+  for (const { app_name, workflow_name } of worker.takes) (found[app_name] ??= []).push(workflow_name);
+  return found;
 }
 
 function Holds({ worker }: { worker: Worker }) {

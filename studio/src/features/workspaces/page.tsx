@@ -20,7 +20,7 @@ export default function Page() {
   const navigate = route.useNavigate();
   const workspaces = useInfiniteQuery({ ...workspacesQuery(search), refetchInterval: 30_000 });
   const all = workspaces.data?.pages.flatMap((page) => page.items) ?? [];
-  const go = (next: WorkspacesSearch) => void navigate({ search: next, replace: true });
+  const go = (next: WorkspacesSearch) => void navigate({ to: "/workspaces", search: next, replace: true });
   return (
     <>
       <PageHeader title="Workspaces" description="Where a user's runs of an app live. One is made when a user's first run starts." />
