@@ -1,4 +1,83 @@
-/** Placeholder: the feature replaces this file. */
+import { useQuery } from "@tanstack/react-query";
+import { Plus } from "lucide-react";
+import { useState } from "react";
+import { meQuery, tokensQuery } from "@/api/queries";
+import type { Token } from "@/api/types";
+import { Badge } from "@/ui/Badge";
+import { Button } from "@/ui/Button";
+import { PageHeader } from "@/ui/Page";
+import { QueryView } from "@/ui/QueryView";
+import { EmptyState } from "@/ui/States";
+import type { Column } from "@/ui/Table";
+import { DataTable } from "@/ui/Table";
+import { RelativeTime } from "@/ui/Time";
+import { useNow } from "@/ui/useNow";
+import { NewTokenDialog } from "./NewTokenDialog";
+import { RevokeButton } from "./RevokeButton";
+import { stateOf } from "./state";
+
+/** More than a page of tokens is older than anybody looks. */
+const LIMIT = 200;
+
 export default function Page() {
-  return <h1>Tokens</h1>;
+  const tokens = useQuery({ ...tokensQuery({ limit: LIMIT }), refetchInterval: 30_000 });
+  const me = useQuery(meQuery()).data;
+  const [creating, setCreating] = useState(false);
+  const create = (
+    <Button variant="primary" icon={<Plus size={14} aria-hidden />} off={me ? null : "Still asking who you are."} onClick={() => { setCreating(true); }}>
+      New token
+    </Button>
+  );
+  return (
+    <>
+      <PageHeader title="Tokens" description="For programs, and for browsers that sign in without an application: each asks the API with the rights that it was given." actions={create} />
+      <QueryView query={tokens} errorTitle="The tokens couldn't be loaded">
+        {(page) => (page.items.length === 0 ? <NoTokens /> : <DataTable label="Tokens" columns={COLUMNS} rows={page.items} rowId={(one) => one.id} />)}
+      </QueryView>
+      {creating && me && <NewTokenDialog me={me} onClose={() => { setCreating(false); }} />}
+    </>
+  );
+}
+
+const COLUMNS: readonly Column<Token>[] = [
+  { id: "name", header: "Name", cell: (token) => <Name token={token} /> },
+  { id: "user", header: "User", cell: (token) => token.user_id },
+  { id: "rights", header: "Rights", cell: (token) => <Rights token={token} /> },
+  { id: "used", header: "Last used", cell: (token) => <RelativeTime at={token.last_used_at} none="never" /> },
+  { id: "expires", header: "Expires", cell: (token) => <RelativeTime at={token.expires_at} none="never" /> },
+  { id: "state", header: "State", cell: (token) => <State token={token} /> },
+  { id: "actions", header: "Actions", className: "text-right", cell: (token) => <RevokeButton token={token} /> },
+];
+
+function Name({ token }: { token: Token }) {
+  return (
+    <>
+      <span className="font-medium">{token.name}</span> <code className="text-muted">{token.prefix}…</code>
+    </>
+  );
+}
+
+function Rights({ token }: { token: Token }) {
+  const whose = token.everybody ? "everybody's runs" : "own runs";
+  return (
+    <>
+      {token.role}, {whose}
+      {token.apps && <span className="text-muted"> of {token.apps.join(", ")}</span>}
+    </>
+  );
+}
+
+const TONES = { Active: "border-completed text-completed", Expired: "", Revoked: "border-failed text-failed" } as const;
+
+function State({ token }: { token: Token }) {
+  const state = stateOf(token, useNow(60_000));
+  return <Badge className={TONES[state]}>{state}</Badge>;
+}
+
+function NoTokens() {
+  return (
+    <EmptyState title="No tokens yet">
+      Make one here, or with <code>stepwell tokens create NAME</code>. A program sends it as <code>Authorization: Bearer sw_…</code>.
+    </EmptyState>
+  );
 }
