@@ -1,0 +1,60 @@
+/** Gathers what comes and hands it on once per frame: fifty events a second are not fifty renders. */
+
+export interface Frames {
+  request: (then: () => void) => () => void;
+}
+
+/** Hidden pages get no frames: there a timer does. */
+export const BROWSER_FRAMES: Frames = {
+  request: (then) => {
+    const done = { is: false };
+    const once = () => {
+      if (done.is) return;
+      done.is = true;
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+      then();
+    };
+    const frame = requestAnimationFrame(once);
+    const timer = setTimeout(once, 250);
+    return () => {
+      done.is = true;
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
+  },
+};
+
+export class Batch<Item> {
+  #items: Item[] = [];
+  #cancel: (() => void) | null = null;
+  readonly #hand: (items: Item[]) => void;
+  readonly #frames: Frames;
+
+  constructor(hand: (items: Item[]) => void, frames: Frames = BROWSER_FRAMES) {
+    this.#hand = hand;
+    this.#frames = frames;
+  }
+
+  add(...items: Item[]): void {
+    this.#items.push(...items);
+    this.#cancel ??= this.#frames.request(() => {
+      this.flush();
+    });
+  }
+
+  flush(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    const items = this.#items;
+    this.#items = [];
+    if (items.length > 0) this.#hand(items);
+  }
+
+  /** What was gathered is dropped. */
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#items = [];
+  }
+}
