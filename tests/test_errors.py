@@ -48,6 +48,8 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.NotSignedIn("sign in first"), 401, "sign in first"),
     (errors.NoAccess("say who asks"), 403, "say who asks"),
     (errors.TooManyAttempts("wait a minute", retry_after=60), 429, "wait a minute"),
+    (errors.ScheduleNotFound("no schedule 's'"), 404, "no schedule 's'"),
+    (errors.DeliveryNotFound("no delivery 'd'"), 404, "no delivery 'd'"),
     (errors.TokenNotFound("no token 't1'"), 404, "no token 't1'"),
     (errors.IssuerUnavailable("https://login.example can't be reached"), 503, "https://login.example can't be reached"),
     (errors.NonRetryable("the card was stolen"), 500, "the card was stolen"),

@@ -9,6 +9,8 @@
     ├── UnknownTransition         no transition of the workflow could ever take it
     ├── WorkflowNotFound          no such run, or somebody else's
     ├── WorkspaceNotFound         no such workspace, or somebody else's
+    ├── ScheduleNotFound          no such schedule
+    ├── DeliveryNotFound          no such delivery of a webhook
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
     ├── InvalidPayload            a signal's data doesn't validate (errors() attached)
     ├── PayloadTooLarge           args, state, payload, document or body over its limit
@@ -42,6 +44,7 @@ __all__ = [
     "BadSignature",
     "ConfigurationError",
     "DefinitionError",
+    "DeliveryNotFound",
     "IdempotencyConflict",
     "InvalidArgs",
     "InvalidPayload",
@@ -55,6 +58,7 @@ __all__ = [
     "RetryAfter",
     "RunFailed",
     "RunFinished",
+    "ScheduleNotFound",
     "StatelessError",
     "StepwellError",
     "StoreUnavailable",
@@ -125,6 +129,18 @@ class WorkflowNotFound(StepwellError):
 
 class WorkspaceNotFound(StepwellError):
     """No such workspace, or it belongs to somebody else."""
+
+    http_status = 404
+
+
+class ScheduleNotFound(StepwellError):
+    """No such schedule in this process."""
+
+    http_status = 404
+
+
+class DeliveryNotFound(StepwellError):
+    """No such delivery of a webhook, or it is older than deliveries are kept."""
 
     http_status = 404
 

@@ -27,6 +27,7 @@ _PAUSE: Final = 0.03
 """Seconds between two looks while much goes on: what is committed meanwhile is read at once."""
 _LOOK: Final = 0.3
 """Seconds between looks where nothing tells of commits: others tell of runs that park or end, not of each checkpoint."""
+_OPEN_WITHIN: Final = 10.0
 _PAGE: Final = 500
 _ROOM: Final = 2_000
 """Entries that a watcher may be behind before it is cut off."""
@@ -103,6 +104,7 @@ class Tail:
         self._watched = asyncio.Event()
         self._ready = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._joining = 0
         self._at: Horizon | None = None
 
     def changed(self) -> None:
@@ -116,14 +118,25 @@ class Tail:
 
     async def join(self, wanted: Callable[[Entry], bool], run_id: str | None = None) -> Watcher:
         """A watcher to whom all is handed over that comes after its horizon. Raises StoreUnavailable."""
-        while True:
-            self._watched.set()
-            await self._ready.wait()
-            async with self._turn:
-                if self._at is not None:
-                    watcher = Watcher(wanted, run_id, self._at)
-                    self._watchers.add(watcher)
-                    return watcher
+        self._joining += 1
+        try:
+            while True:
+                self._watched.set()
+                await self._opened()
+                async with self._turn:
+                    if self._at is not None:
+                        watcher = Watcher(wanted, run_id, self._at)
+                        self._watchers.add(watcher)
+                        return watcher
+        finally:
+            self._joining -= 1
+
+    async def _opened(self) -> None:
+        try:
+            async with asyncio.timeout(_OPEN_WITHIN):
+                await self._ready.wait()
+        except TimeoutError:
+            raise StoreUnavailable("The database can't be read: the stream can't begin. Come back later.") from None
 
     def leave(self, watcher: Watcher) -> None:
         """Nothing is handed over any more."""
@@ -144,8 +157,7 @@ class Tail:
         try:
             self._at = await self._store.read(feed.horizon)
             self._ready.set()
-            while self._watchers or self._watched.is_set():
-                self._watched.clear()
+            while self._watchers or self._joining:
                 await self._wait()
                 async with self._turn:
                     await self._look()
@@ -154,6 +166,8 @@ class Tail:
             log.warning("streams wait for the database: %s", error)
             self._cut_all()
             await asyncio.sleep(_LOOK)
+            if self._joining:
+                self._watched.set()
         finally:
             self._at = None
             self._ready.clear()

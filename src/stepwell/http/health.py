@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 
+from stepwell.http.schemas import Health, Live
 from stepwell.http.served import Served
 
 
@@ -13,15 +12,15 @@ def add_health(router: APIRouter, stepwell: Served) -> None:
     """`/health` (503 unless ready), `/health/live` and `/health/ready` are served."""
 
     @router.get("/health/live")
-    async def live() -> dict[str, Any]:
+    async def live() -> Live:
         """200 while the event loop answers."""
-        return {"live": True}
+        return Live(live=True)
 
     @router.get("/health")
     @router.get("/health/ready")
-    async def ready(response: Response) -> dict[str, Any]:
+    async def ready(response: Response) -> Health:
         """200 if the database is reachable and what this process has to do goes on; else 503 with what is wrong."""
         faults = await stepwell.faults()
         if faults:
             response.status_code = 503
-        return {"live": True, "ready": not faults, "faults": faults}
+        return Health(live=True, ready=not faults, faults=tuple(faults))

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute, Route
 
 from stepwell.errors import ConfigurationError, StepwellError
-from stepwell.http.access import Access, runner_for
+from stepwell.http.access import Access
+from stepwell.http.acting import add_acting
+from stepwell.http.asking import asking_for
+from stepwell.http.document import add_document
+from stepwell.http.guard import add_guard
 from stepwell.http.health import add_health
+from stepwell.http.looking import add_looking
 from stepwell.http.problems import ProblemRoute, answer_problem
 from stepwell.http.runs import add_runs
 from stepwell.http.served import Served
+from stepwell.http.session import add_session
+from stepwell.http.stream import add_streams
 from stepwell.http.studio import studio_routes
+from stepwell.http.triggers import add_triggers
 from stepwell.http.webhooks import WebhookRoutes
+from stepwell.http.workflows import add_workflows
 
 PREFIX = "/api/v1"
 
@@ -24,15 +34,30 @@ def mount(stepwell: Served, app: FastAPI, *, user: object = None) -> None:
     """
     if getattr(app.state, "stepwell_mounted", False):
         raise ConfigurationError("mount(app): a Stepwell is mounted on this application already; call it once per app.")
-    runner_of = runner_for(stepwell, user)
+    access = Access(stepwell, user)
+    asking = asking_for(stepwell, access)
     app.state.stepwell_mounted = True
     app.state.stepwell = stepwell
     router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["stepwell"])
     add_health(router, stepwell)
-    add_runs(router, runner_of)
+    add_session(router, stepwell, access)
+    add_streams(router, access, asking)
+    add_acting(router, asking)
+    add_runs(router, asking)
+    add_workflows(router, stepwell, asking)
+    add_looking(router, stepwell, asking)
+    add_triggers(router, stepwell, asking)
+    add_document(router, access)
     app.include_router(router)
     app.router.routes.append(WebhookRoutes(stepwell))
     # Studio's files hold no data: they are closed only where nobody could sign in.
-    closed = Access(stepwell, user).principal if user is None and stepwell.settings.auth is None else None
-    app.include_router(studio_routes(closed, api_path=PREFIX))
+    closed = access.principal if user is None and stepwell.settings.auth is None else None
+    studio = studio_routes(closed, api_path=PREFIX)
+    app.include_router(studio)
+    add_guard(app, stepwell.settings, lambda: [_pattern(route) for route in (*router.routes, *studio.routes)])
     app.exception_handlers.setdefault(StepwellError, answer_problem)
+
+
+def _pattern(route: BaseRoute) -> str:
+    assert isinstance(route, Route)
+    return route.path_regex.pattern

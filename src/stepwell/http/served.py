@@ -9,6 +9,7 @@ from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
 from stepwell.triggers.handlers import Triggers
+from stepwell.triggers.scheduler import Scheduler
 
 
 class Served(Protocol):
@@ -22,6 +23,10 @@ class Served(Protocol):
     def opening(self) -> Opening: ...
     @property
     def runner(self) -> WorkflowRunner: ...
+    @property
+    def scheduler(self) -> Scheduler:
+        """Raises StepwellError while it isn't open."""
+        ...
 
     async def faults(self) -> list[str]:
         """Why nothing should be sent here now; empty if it is ready."""

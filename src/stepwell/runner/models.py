@@ -46,6 +46,8 @@ class Run(_Frozen):
     parent_id: str | None
     waiting_for: tuple[str, ...]
     """Names of the transitions that may be signalled now."""
+    ready_at: datetime | None
+    """Since when it waits for a worker with a free slot; None if it doesn't."""
     due_at: datetime | None
     """When the next timer, retry or delayed start is due; None if nothing is."""
     created_at: datetime
@@ -153,6 +155,7 @@ def run_of(row: RunRow, definition: Definition | None) -> Run:
         idempotency_key=row.idempotency_key,
         parent_id=row.parent_id,
         waiting_for=waiting_for(row, definition),
+        ready_at=_moment(row.ready_at),
         due_at=_moment(row.due_at),
         created_at=to_datetime(row.created_at),
         updated_at=to_datetime(row.updated_at),

@@ -91,7 +91,7 @@ class Overview:
 
     async def by_workflow(
         self, app_name: str | None = None
-    ) -> dict[tuple[str, str], tuple[dict[str, int], list[Recent]]]:
+    ) -> dict[tuple[str, str], tuple[dict[Status, int], list[Recent]]]:
         """For each workflow how many runs it has of each status, and how its newest ones went."""
         shown = [(app, one.name) for app, one in self.definitions() if app_name in (None, app)]
 
@@ -102,7 +102,7 @@ class Overview:
         counts, newest = await self._core.store.read(query)
         return {
             lane: (
-                {status: n for (app, name, status), n in counts.items() if (app, name) == lane},
+                {status: counts[*lane, status] for status in get_args(Status)},
                 [_recent(run) for run in runs],
             )
             for lane, runs in zip(shown, newest, strict=True)

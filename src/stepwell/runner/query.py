@@ -154,18 +154,36 @@ class Reader:
         ]
 
     async def documents(
-        self, workflow_id: str, *, user_id: str | None = None, replaced: bool = False, limit: int = MOST_ROWS
+        self,
+        workflow_id: str,
+        *,
+        user_id: str | None = None,
+        replaced: bool = False,
+        limit: int = MOST_ROWS,
+        after: int = -1,
+        newest: bool = False,
+        internal: bool = True,
     ) -> Sequence[StoredDocument]:
         """The current documents, in order; with `replaced` their older versions too. Internal ones only without a user.
 
-        `limit` is 1 to 10,000: the first ones. Raises WorkflowNotFound.
+        `limit` is 1 to 10,000: the first ones, or with `newest` the last ones. `after`: those saved after this version.
+        Raises WorkflowNotFound.
         """
         _check_rows(limit)
         await self.row(workflow_id, user_id)
+        shown = internal and self._only(user_id) is None
         found = await self.core.store.read(
-            lambda given: documents.of_run(given, workflow_id, current=not replaced, limit=limit)
+            lambda given: documents.of_run(
+                given,
+                workflow_id,
+                current=not replaced,
+                limit=limit,
+                after=after,
+                newest=newest,
+                internal=shown,
+            )
         )
-        return [document_of(row) for row in found if not row.internal or self._only(user_id) is None]
+        return [document_of(row) for row in found]
 
     async def explain(self, workflow_id: str, *, user_id: str | None = None) -> Explanation:
         """Why the run is where it is, in plain words. Raises WorkflowNotFound."""

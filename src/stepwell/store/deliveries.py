@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from stepwell.engine.run import Moment
+from stepwell.engine.run import Moment, Status
 from stepwell.store import rows, runs
 from stepwell.store.tables import deliveries
 from stepwell.store.tx import Tx
+
+WALKED: Final = 20_000
+"""Deliveries on which a filter is tried, for one page."""
 
 
 class DeliveryRow(NamedTuple):
@@ -35,6 +39,53 @@ def find(tx: Tx, app_name: str, route: str, delivery_id: str) -> DeliveryRow | N
 def add(tx: Tx, delivery: DeliveryRow) -> None:
     """The delivery has arrived; its id is taken on its route."""
     tx.insert(deliveries, [delivery])
+
+
+class Handled(NamedTuple):
+    """A delivery with what became of it; without a status its run has ended and is deleted."""
+
+    app_name: str
+    route: str
+    delivery_id: str
+    run_id: str
+    received_at: Moment
+    status: Status | None
+    attempt: int | None
+    error: str | None
+
+
+Mark = tuple[Moment, str, str, str]
+"""Where a page of deliveries ends: when it was received, app, route, id."""
+
+
+def newest(
+    tx: Tx,
+    limit: int,
+    before: Mark | None = None,
+    *,
+    apps: Sequence[str] | None = None,
+    route: str | None = None,
+    status: str | None = None,
+) -> list[Handled]:
+    """The newest deliveries, of the newest `WALKED` before `before`."""
+    mark = "" if before is None else " WHERE (received_at, app_name, route, delivery_id) < (?, ?, ?, ?)"
+    conditions, parameters = ["1=1"], list(before or ())
+    if apps is not None:
+        conditions.append(f"d.app_name {tx.dialect.among}")
+        parameters.append(tx.dialect.listed(apps))
+    for condition, value in (("d.route=?", route), ("r.status=?", status)):
+        if value is not None:
+            conditions.append(condition)
+            parameters.append(value)
+    return tx.fetch(
+        Handled._make,
+        "SELECT d.app_name, d.route, d.delivery_id, d.run_id, d.received_at, r.status, r.attempt, r.error FROM"
+        f" (SELECT * FROM stepwell_deliveries{mark} ORDER BY received_at DESC, app_name DESC, route DESC, delivery_id DESC"
+        f" LIMIT {WALKED}) AS d LEFT JOIN stepwell_runs r ON r.id=d.run_id WHERE {' AND '.join(conditions)}"
+        " ORDER BY d.received_at DESC, d.app_name DESC, d.route DESC, d.delivery_id DESC LIMIT ?",
+        *parameters,
+        limit,
+    )
 
 
 def expire(tx: Tx, before: Moment, limit: int) -> int:

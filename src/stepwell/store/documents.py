@@ -58,15 +58,28 @@ def _replacing(tx: Tx, row: DocumentRow) -> DocumentRow:
     return row._replace(position=older[0][0]) if older else row
 
 
-def of_run(tx: Tx, run_id: str, *, current: bool = True, limit: int = _ALL_OF_THEM) -> list[DocumentRow]:
+def of_run(
+    tx: Tx,
+    run_id: str,
+    *,
+    current: bool = True,
+    limit: int = _ALL_OF_THEM,
+    after: int = -1,
+    newest: bool = False,
+    internal: bool = True,
+) -> list[DocumentRow]:
     """The documents of a run in order; with `current=False` the replaced ones too, each before its successor.
 
-    `limit`: the first ones only.
+    `limit`: the first ones only, or with `newest` the last ones. `after`: those saved after this version.
     """
     only = " AND replaced_at IS NULL" if current else ""
-    return tx.fetch(
+    only += "" if internal else " AND internal=0"
+    order = "position DESC, id DESC" if newest else "position, id"
+    found = tx.fetch(
         DocumentRow._make,
-        f"SELECT {_ALL} FROM stepwell_documents WHERE run_id=?{only} ORDER BY position, id LIMIT ?",
+        f"SELECT {_ALL} FROM stepwell_documents WHERE run_id=? AND version>?{only} ORDER BY {order} LIMIT ?",
         run_id,
+        after,
         limit,
     )
+    return found[::-1] if newest else found

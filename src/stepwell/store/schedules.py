@@ -95,6 +95,22 @@ def change_tick(tx: Tx, tick: TickRow) -> None:
     )
 
 
+def every(tx: Tx) -> list[ScheduleRow]:
+    """All schedules that any process has declared."""
+    sql = f"SELECT {rows.columns(schedules)} FROM stepwell_schedules ORDER BY app_name, name"
+    return tx.fetch(ScheduleRow._make, sql)
+
+
+def tick(tx: Tx, wanted: TickRow) -> TickRow | None:
+    """The tick of the same moment as it is recorded."""
+    found = tx.fetch(
+        TickRow._make,
+        f"SELECT {rows.columns(ticks)} FROM stepwell_ticks WHERE app_name=? AND schedule=? AND scheduled_at=?",
+        *wanted[:3],
+    )
+    return found[0] if found else None
+
+
 def ticks_of(tx: Tx, app_name: str, schedule: str, limit: int = 1000) -> list[TickRow]:
     """The newest ticks of a schedule, newest first."""
     return tx.fetch(

@@ -61,7 +61,7 @@ def due_ticks(
     A tick that is on time is never too old, however small `catch_up`. A clock that was set back settles nothing.
     """
     since, now = last.astimezone(UTC), now.astimezone(UTC)
-    due = _newest(rule, since, now, limit + 1)
+    due = newest(rule, since, now, limit + 1)
     if due and fires_at(rule, schedule, due[-1], jitter) > now:
         due = due[:-1]
     due = due[-limit:]
@@ -92,15 +92,15 @@ def _share(schedule: str, tick: datetime) -> float:
     return int.from_bytes(digest[:4], "big") / 2**32
 
 
-def _newest(rule: Rule, since: datetime, until: datetime, count: int) -> tuple[datetime, ...]:
+def newest(rule: Rule, since: datetime, until: datetime, count: int) -> tuple[datetime, ...]:
     """The newest `count` ticks in (since, until], oldest first, by bisection from the newer end."""
     if count <= 0 or rule.after(since) > until:
         return ()
     if until - since <= _WALK:
         return tuple(_walk(rule, since, until))[-count:]
     middle = since + (until - since) / 2
-    newer = _newest(rule, middle, until, count)
-    return _newest(rule, since, middle, count - len(newer)) + newer
+    newer = newest(rule, middle, until, count)
+    return newest(rule, since, middle, count - len(newer)) + newer
 
 
 def _walk(rule: Rule, since: datetime, until: datetime) -> Iterator[datetime]:

@@ -95,6 +95,14 @@ class Firing:
         if new != row._replace(updated_at=now):
             schedules.save(tx, new)
 
+    def fire_now(self, tx: Tx) -> TickRow:
+        """A tick of this moment has fired, whatever the rule says and whether the schedule is paused or not."""
+        now = self.shared.clock.now()
+        schedules.hold(tx, self.app_name, self.schedule.name, now)
+        tick = self._tick(to_datetime(now), now)
+        self._fire(tx, tick, now)
+        return schedules.tick(tx, tick) or tick
+
     # -- what becomes of a tick -----------------------------------------------------------------------------------
 
     def _settle(self, tx: Tx, due: Sequence[datetime], now: Moment) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
 from stepwell.engine.run import Moment
-from stepwell.errors import StepwellError, StoreUnavailable
+from stepwell.errors import ScheduleNotFound, StoreUnavailable
 from stepwell.execution.clock import microseconds
 from stepwell.runner.core import Core
 from stepwell.store import deliveries, schedules
+from stepwell.store.schedules import TickRow
 from stepwell.store.tx import Tx
 from stepwell.triggers.firing import Firing, Looked
 from stepwell.triggers.handlers import Triggers
@@ -101,12 +102,27 @@ class Scheduler:
         return looked
 
     async def pause(self, app_name: str, schedule: str, paused: bool = True) -> None:
-        """The schedule fires nothing until it is resumed, and nothing of that time is caught up. Raises StepwellError."""
-        if (app_name, schedule) not in self._firings:
-            raise StepwellError(f"No schedule {schedule!r} in app {app_name!r} of this process.")
+        """The schedule fires nothing until it is resumed, and nothing of that time is caught up. Raises ScheduleNotFound."""
+        self._firing(app_name, schedule)
         await self._look((app_name, schedule))
         now = self._clock.now()
         await self._core.write(lambda given: schedules.pause(given, app_name, schedule, paused, now), None)
+
+    async def fire(self, app_name: str, schedule: str) -> TickRow:
+        """A tick of now, fired (or refused by its workflow): durable on return. Raises ScheduleNotFound."""
+        firing = self._firing(app_name, schedule)
+        return await self._core.write(firing.fire_now, None)
+
+    def _firing(self, app_name: str, schedule: str) -> Firing:
+        found = self._firings.get((app_name, schedule))
+        if found is None:
+            raise ScheduleNotFound(f"No schedule {schedule!r} in app {app_name!r} of this process.")
+        return found
+
+    @property
+    def declared(self) -> Mapping[_Name, Firing]:
+        """The schedules of this process."""
+        return self._firings
 
     # -- what is old ----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,90 @@
+"""Who asks, with what exists for them: every route reads and acts through this, and through nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastapi import Depends
+
+from stepwell.definition.model import Definition
+from stepwell.errors import UnknownWorkflow, WorkflowNotFound
+from stepwell.http.access import Access, Asked
+from stepwell.http.principal import Principal, permit
+from stepwell.http.served import Served
+from stepwell.runner.models import Run
+from stepwell.runner.overview import Overview
+from stepwell.runner.runner import WorkflowRunner
+from stepwell.store.queries import Filter
+
+AskingOf = Callable[..., Awaitable["Asking"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The principal of a request, and a runner that reaches nothing that isn't there for them."""
+
+    principal: Principal
+    runner: WorkflowRunner
+    asked: Asked
+
+    @property
+    def overview(self) -> Overview:
+        """What they may see beyond single runs."""
+        return Overview(self.runner, self.principal.apps)
+
+    def may_act(self) -> None:
+        """They may change something. Raises NoAccess."""
+        permit(self.principal, act=True)
+
+    def sees_everybody(self, *, act: bool = False) -> None:
+        """They may see (or change) what belongs to no single user. Raises NoAccess."""
+        permit(self.principal, act=act, everybody=True)
+
+    async def run(self, workflow_id: str) -> Run:
+        """The run, if it is there for them. Raises WorkflowNotFound."""
+        run = await self.runner.get(workflow_id)
+        if not self.principal.sees(run.app_name):
+            raise WorkflowNotFound(f"No run {workflow_id!r}.")
+        return run
+
+    def definition(self, app_name: str, workflow_name: str) -> Definition:
+        """The workflow, if its app is there for them. Raises UnknownApp or UnknownWorkflow."""
+        self.app(app_name)
+        if ":" in workflow_name:
+            raise UnknownWorkflow(f"The app {app_name!r} doesn't list the workflow {workflow_name!r}.")
+        return self.runner.core.shared.registry.get(app_name, workflow_name)
+
+    def app(self, app_name: str) -> None:
+        """The app is there for them. Raises UnknownWorkflow as for one that isn't there at all."""
+        if not self.principal.sees(app_name):
+            raise UnknownWorkflow(f"No app {app_name!r}.")
+
+    def within(self, wanted: Filter) -> Filter:
+        """The filter, restricted to what is there for them."""
+        apps = self.principal.apps
+        if apps is None:
+            return replace(wanted, user_id=self._user(wanted.user_id))
+        named = wanted.app_name
+        only = tuple(sorted(apps)) if named is None or named in apps else ()
+        return replace(wanted, user_id=self._user(wanted.user_id), apps=only, app_name=named if named in apps else None)
+
+    def _user(self, wanted: str | None) -> str | None:
+        only = self.runner.only
+        if only is None or wanted in (None, only):
+            return only or wanted
+        raise WorkflowNotFound(f"There are no runs of user {wanted!r} for {only!r}.")
+
+
+def asking_for(stepwell: Served, access: Access) -> AskingOf:
+    """A FastAPI dependency: who asks. Raises what `access` raises."""
+
+    async def asking(asked: Any = Depends(access.asked)) -> Asking:  # noqa: B008
+        found: Asked = asked
+        runner = stepwell.runner
+        if not found.principal.everybody:
+            runner = runner.as_user(found.principal.user_id)
+        return Asking(found.principal, runner, found)
+
+    return asking
