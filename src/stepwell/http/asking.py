@@ -63,18 +63,15 @@ class Asking:
 
     def within(self, wanted: Filter) -> Filter:
         """The filter, restricted to what is there for them."""
-        apps = self.principal.apps
-        if apps is None:
-            return replace(wanted, user_id=self._user(wanted.user_id))
-        named = wanted.app_name
-        only = tuple(sorted(apps)) if named is None or named in apps else ()
-        return replace(wanted, user_id=self._user(wanted.user_id), apps=only, app_name=named if named in apps else None)
-
-    def _user(self, wanted: str | None) -> str | None:
-        only = self.runner.only
-        if only is None or wanted in (None, only):
-            return only or wanted
-        raise WorkflowNotFound(f"There are no runs of user {wanted!r} for {only!r}.")
+        apps, only = self.principal.apps, self.runner.only
+        if apps is not None:
+            named = wanted.app_name
+            shown = tuple(sorted(apps)) if named is None else tuple({named} & apps)
+            wanted = replace(wanted, app_name=shown[0] if named in apps else None, apps=shown)
+        if only is not None:
+            # Somebody else's runs aren't there: the filter finds none.
+            wanted = replace(wanted, user_id=only, apps=wanted.apps if wanted.user_id in (None, only) else ())
+        return wanted
 
 
 def asking_for(stepwell: Served, access: Access) -> AskingOf:

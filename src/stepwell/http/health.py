@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from stepwell.http.schemas import Health, Live
@@ -16,8 +18,14 @@ def add_health(router: APIRouter, stepwell: Served) -> None:
         """200 while the event loop answers."""
         return Live(live=True)
 
-    @router.get("/health")
-    @router.get("/health/ready")
+    not_ready: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Send no work here now"}}
+
+    @router.get("/health", responses=not_ready)
+    async def health(response: Response) -> Health:
+        """As `/health/ready`."""
+        return await ready(response)
+
+    @router.get("/health/ready", responses=not_ready)
     async def ready(response: Response) -> Health:
         """200 if the database is reachable and what this process has to do goes on; else 503 with what is wrong."""
         faults = await stepwell.faults()

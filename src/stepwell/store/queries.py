@@ -159,7 +159,7 @@ def _conditions(tx: Tx, wanted: Filter, lead: str | None) -> list[_Where]:
     ]
     if wanted.status is not None and lead != "status":
         found.append(_Where(lambda c: c.status.in_(wanted.status)))
-    if wanted.apps is not None and wanted.app_name is None:
+    if wanted.apps is not None:
         found.append(_Where(lambda c: c.app_name.in_(wanted.apps)))
     if wanted.label is not None:
         found.append(_Where(lambda c: tx.dialect.labelled(c.labels, wanted.label or "")))
