@@ -7,8 +7,10 @@ const ROOMS = {
   model: { api: "types", stream: "types" },
   // How moments and durations are worded is no domain, and is said once.
   ui: { model: ["time"] },
-  features: { api: "all", stream: "all", model: "all", ui: "all" },
-  app: { api: "all", stream: "all", model: "all", ui: "all", features: "all" },
+  // Parts of pages that know the domain and that several features use.
+  blocks: { api: "all", stream: "all", model: "all", ui: "all" },
+  features: { api: "all", stream: "all", model: "all", ui: "all", blocks: "all" },
+  app: { api: "all", stream: "all", model: "all", ui: "all", blocks: "all", features: "all" },
 };
 
 const SRC = path.resolve(import.meta.dirname, "../src");

@@ -1,0 +1,120 @@
+import { useState } from "react";
+import type { Ask, Checkpoint, Me, Run, Widget } from "@/api/types";
+import { type Control, type Wait, controlsOf, labelOf, lockOf, waitId, waitOf } from "@/model/answer";
+import { Button } from "@/ui/Button";
+import { useNow } from "@/ui/useNow";
+import { AskButton } from "./AskButton";
+import { AskForm } from "./AskForm";
+import { AskPrompt } from "./AskPrompt";
+
+export interface AnswerPanelProps {
+  run: Run;
+  /** As much of the history as is known: it tells who answered meanwhile. */
+  rows: readonly Checkpoint[];
+  asks: readonly Ask[];
+  /** Of the workflow. */
+  widgets: readonly Widget[];
+  me: Me | null;
+  onSent: (run: Run) => void;
+}
+
+interface Held {
+  wait: Wait;
+  control: Extract<Control, { kind: "form" }>;
+}
+
+/**
+ * All that can be answered now. A form that somebody has typed into and that was answered elsewhere stays, locked, and
+ * says by whom; one that nobody has touched goes away.
+ */
+export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPanelProps) {
+  const wait = waitOf(run, rows);
+  const { shown, others } = controlsOf(asks, widgets, run.place);
+  const [dirty, setDirty] = useState<readonly Held[]>([]);
+  const [chosen, setChosen] = useState<string | null>(null);
+  const off = me?.role === "viewer" ? "You may look, but not answer: it needs the role operator." : null;
+  const idOf = (one: Held) => waitId(one.wait, one.control.ask.transition);
+  const forms = shown.filter((one) => one.kind === "form").map((control): Held => ({ wait, control }));
+  const now = new Set(forms.map(idOf));
+  const over = dirty.filter((one) => !now.has(idOf(one)));
+  const current = forms.find((one) => one.control.ask.transition === chosen) ?? forms[0];
+  const mark = (held: Held) => (is: boolean) => {
+    setDirty((known) => [...known.filter((one) => idOf(one) !== idOf(held)), ...(is ? [held] : [])]);
+  };
+  const sent = (result: Run) => {
+    setChosen(null);
+    onSent(result);
+  };
+  if (shown.length + others.length + over.length === 0) return null;
+  return (
+    <div className="flex min-w-0 flex-col gap-3">
+      {forms.length > 1 && <Choice forms={forms} current={current} onChoose={setChosen} />}
+      {[...over, ...forms].map((held) => {
+        const gone = over.includes(held);
+        return (
+          <section key={idOf(held)} hidden={!gone && held !== current} aria-label={labelOf(held.control)}>
+            {(gone || forms.length === 1) && <h2>{held.control.widget?.title ?? labelOf(held.control)}</h2>}
+            <Locking held={held} rows={rows} gone={gone}>
+              {(lock) => <AskForm wait={held.wait} control={held.control} lock={lock} off={off} onDirty={mark(held)} onSent={sent} />}
+            </Locking>
+          </section>
+        );
+      })}
+      <Small controls={shown} wait={wait} off={off} onSent={sent} />
+      {others.length > 0 && (
+        <details>
+          <summary className="min-h-6 text-muted">More answers</summary>
+          <div className="flex flex-col gap-3 pt-2">
+            {others.map((control) =>
+              control.kind === "form" ? (
+                <AskForm key={control.ask.transition} wait={wait} control={control} lock={null} off={off} onDirty={mark({ wait, control })} onSent={sent} />
+              ) : null,
+            )}
+            <Small controls={others} wait={wait} off={off} onSent={sent} />
+          </div>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Locking({ held, rows, gone, children }: { held: Held; rows: readonly Checkpoint[]; gone: boolean; children: (lock: string | null) => React.ReactNode }) {
+  const now = useNow(60_000);
+  return children(gone ? (lockOf(held.wait, rows, now) ?? "It isn't asked any more.") : null);
+}
+
+/** Of several questions with forms, one is open. */
+function Choice({ forms, current, onChoose }: { forms: readonly Held[]; current: Held | undefined; onChoose: (transition: string) => void }) {
+  return (
+    <div role="group" aria-label="Which answer" className="flex flex-wrap gap-1">
+      {forms.map((held) => (
+        <Button
+          key={held.control.ask.transition}
+          size="sm"
+          variant={held === current ? "secondary" : "ghost"}
+          aria-pressed={held === current}
+          onClick={() => { onChoose(held.control.ask.transition); }}
+        >
+          {held.control.widget?.title ?? labelOf(held.control)}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
+/** Lines to write in, and buttons, in the order in which they were declared. */
+function Small({ controls, wait, off, onSent }: { controls: readonly Control[]; wait: Wait; off: string | null; onSent: (run: Run) => void }) {
+  const small = controls.filter((one) => one.kind !== "form");
+  if (small.length === 0) return null;
+  return (
+    <div className="flex flex-wrap items-start gap-2">
+      {small.map((control, at) =>
+        control.kind === "prompt" ? (
+          <AskPrompt key={`${control.ask.transition}-${String(at)}`} wait={wait} control={control} off={off} onSent={onSent} />
+        ) : (
+          <AskButton key={`${control.ask.transition}-${String(at)}`} wait={wait} control={control} off={off} onSent={onSent} />
+        ),
+      )}
+    </div>
+  );
+}

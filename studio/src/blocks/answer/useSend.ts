@@ -1,0 +1,54 @@
+import { useMutation } from "@tanstack/react-query";
+import { useRef, useState } from "react";
+import { signalRun } from "@/api/mutations";
+import { ApiError } from "@/api/problem";
+import type { Json, ProblemField, Run } from "@/api/types";
+import { type Wait, waitId } from "@/model/answer";
+import { dropDraft } from "./drafts";
+
+export interface Sending {
+  send: (data: Json) => void;
+  pending: boolean;
+  /** Faults of single fields, as the server found them. */
+  fields: readonly ProblemField[];
+  /** Anything else that went wrong. */
+  problem: string | null;
+  /** How often something was sent: another number is a fresh form. */
+  sent: number;
+}
+
+/**
+ * Sends answers to one wait. The same answer, sent again because no word came back, arrives once: its idempotency key
+ * changes only after a success.
+ */
+export function useSend(wait: Wait, transition: string, onSent: (run: Run) => void): Sending {
+  const [sent, setSent] = useState(0);
+  const nonce = useRef<string | null>(null);
+  const mutation = useMutation({
+    mutationFn: (data: Json) => {
+      nonce.current ??= randomText();
+      return signalRun(wait.workflowId, transition, data, `studio-${String(wait.entered)}-${nonce.current}-${String(sent)}`);
+    },
+    onSuccess: (run) => {
+      dropDraft(waitId(wait, transition));
+      setSent((before) => before + 1);
+      onSent(run);
+    },
+  });
+  const { error } = mutation;
+  const fields = error instanceof ApiError ? error.fields : NO_FIELDS;
+  return {
+    send: (data) => { mutation.mutate(data); },
+    pending: mutation.isPending,
+    fields,
+    problem: error && fields.length === 0 ? error.message : null,
+    sent,
+  };
+}
+
+const NO_FIELDS: readonly ProblemField[] = [];
+
+/** `crypto.randomUUID` is for secure contexts only; this works on plain http. */
+function randomText(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
