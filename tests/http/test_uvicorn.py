@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from serving import serving
 from stepwell import END, App, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
 from stepwell.fastapi import Runner
 from stepwell.testing.webhooks import sign_stripe
@@ -44,22 +44,6 @@ def orders() -> App:
         await runner.run(ProcessOrder, args, app_name="orders", user_id=data["metadata"]["user_id"])
 
     return app
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[int]:
-    """The port of a server that has opened the application."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:
-            assert not task.done(), "the server ended at once"
-            await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
 
 
 @pytest.mark.parametrize("mounted", [True, False])

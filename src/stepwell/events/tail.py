@@ -62,6 +62,9 @@ class Watcher:
 
     wanted: Callable[[Entry], bool]
     run_id: str | None
+    """Of this run only: what it saved is handed over too."""
+    user_id: str | None
+    """Of this user's runs only."""
     at: Horizon
     """The rows up to here weren't handed over."""
     cut_off: bool = False
@@ -116,7 +119,9 @@ class Tail:
         """How many watch now."""
         return len(self._watchers)
 
-    async def join(self, wanted: Callable[[Entry], bool], run_id: str | None = None) -> Watcher:
+    async def join(
+        self, wanted: Callable[[Entry], bool], *, run_id: str | None = None, user_id: str | None = None
+    ) -> Watcher:
         """A watcher to whom all is handed over that comes after its horizon. Raises StoreUnavailable."""
         self._joining += 1
         try:
@@ -125,7 +130,7 @@ class Tail:
                 await self._opened()
                 async with self._turn:
                     if self._at is not None:
-                        watcher = Watcher(wanted, run_id, self._at)
+                        watcher = Watcher(wanted, run_id, user_id, self._at)
                         self._watchers.add(watcher)
                         return watcher
         finally:
@@ -171,6 +176,10 @@ class Tail:
         finally:
             self._at = None
             self._ready.clear()
+
+    def end(self) -> None:
+        """Nobody watches any more; who comes back does so elsewhere, or later."""
+        self._cut_all()
 
     def _cut_all(self) -> None:
         for watcher in self._watchers:
@@ -231,9 +240,14 @@ class Tail:
             for entry in found
         ]
         by_run: defaultdict[str, list[Seen]] = defaultdict(list)
+        by_user: defaultdict[str, list[Seen]] = defaultdict(list)
         for one in handed:
             by_run[one.entry.run.id].append(one)
+            by_user[one.entry.run.user_id].append(one)
         for watcher in self._watchers:
-            mine = by_run.get(watcher.run_id, []) if watcher.run_id is not None else handed
+            if watcher.run_id is not None:
+                mine: Sequence[Seen] = by_run.get(watcher.run_id, ())
+            else:
+                mine = handed if watcher.user_id is None else by_user.get(watcher.user_id, ())
             if wanted := [one for one in mine if watcher.wanted(one.entry)]:
                 watcher.hand(wanted)

@@ -23,6 +23,7 @@ from stepwell.events.tail import Seen, Watcher
 from stepwell.http.access import Access
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
+from stepwell.http.leaving import when_told_to_stop
 from stepwell.http.runs import Version, WorkflowId
 from stepwell.http.schemas import CheckpointEvent, Id, Name, problems
 from stepwell.runner.core import Core
@@ -120,6 +121,7 @@ def add_streams(router: APIRouter, access: Access, asking: AskingOf) -> None:
 
 def _open(asking: Asks) -> Core:
     core = asking.runner.core
+    when_told_to_stop(core.tail)
     if core.tail.watchers >= _MOST:
         raise StoreUnavailable(f"{_MOST:,} streams are open here: this process takes no more. Come back later.")
     return core
@@ -155,7 +157,7 @@ class _Stream:
     # -- one run --------------------------------------------------------------------------------------------------
 
     async def of_run(self, run_id: str, version: int) -> AsyncIterator[bytes]:
-        watcher = await self.core.tail.join(lambda _: True, run_id)
+        watcher = await self.core.tail.join(lambda _: True, run_id=run_id)
         try:
             async for chunk in self._follow_run(watcher, run_id, version):
                 yield chunk
@@ -207,7 +209,7 @@ class _Stream:
     # -- many runs ------------------------------------------------------------------------------------------------
 
     async def of_many(self, position: tuple[Horizon, Horizon | None, int] | None) -> AsyncIterator[bytes]:
-        watcher = await self.core.tail.join(self._sees)
+        watcher = await self.core.tail.join(self._sees, user_id=self.asking.runner.only)
         at = watcher.at
         try:
             if position is None:
