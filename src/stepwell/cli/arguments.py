@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stepwell.definition.codec import Codec
+from stepwell.definition.schemas import Schema, leaves, resolved
 from stepwell.errors import ConfigurationError
 
 
-def mapping(pairs: Sequence[str], codec: Codec[Any] | None) -> dict[str, Any]:
+def mapping(pairs: Sequence[str], schema: Schema) -> dict[str, Any]:
     """The values by name. Raises ConfigurationError for what isn't k=v or can't be read."""
-    schema = codec.schema() if codec is not None else {}
-    properties = schema.get("properties", {})
+    properties = resolved(schema, schema).get("properties", {})
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -35,9 +34,9 @@ def read(text: str) -> str:
         raise ConfigurationError(f"{text!r} can't be read: {error}") from error
 
 
-def coerced(text: str, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+def coerced(text: str, schema: Schema, root: Schema) -> Any:
     """The JSON value of a text; the text itself where the schema takes texts, or where it isn't JSON."""
-    if _takes_text(schema, root):
+    if takes_texts(schema, root):
         return text
     try:
         return json.loads(text)
@@ -45,15 +44,12 @@ def coerced(text: str, schema: dict[str, Any], root: dict[str, Any]) -> Any:
         return text
 
 
-def _takes_text(schema: dict[str, Any], root: dict[str, Any]) -> bool:
-    if "$ref" in schema:
-        return _takes_text(root.get("$defs", {}).get(schema["$ref"].rsplit("/", 1)[-1], {}), root)
-    kinds = schema.get("type", [])
-    if kinds == "string" or "string" in kinds or any(isinstance(one, str) for one in schema.get("enum", ())):
-        return True
-    if isinstance(schema.get("const"), str):
-        return True
-    return any(_takes_text(one, root) for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ()))
+def takes_texts(schema: Schema, root: Schema) -> bool:
+    """Whether a text is what the schema is for; nothing said isn't that."""
+    return any(
+        leaf.get("type") == "string" or any(isinstance(one, str) for one in (*leaf.get("enum", ()), leaf.get("const")))
+        for leaf in leaves(schema, root)
+    )
 
 
 def whole(text: str) -> Any:

@@ -6,23 +6,26 @@ from typing import Annotated
 
 import typer
 
-from stepwell.cli.output import put, put_json, run_line
-from stepwell.cli.target import Application, Json, RunId, User, execute, load_stepwell, opened
+from stepwell.cli.output import put_run
+from stepwell.cli.target import Application, Json, RunId, User, execute
+from stepwell.cli.where import Token, Url, backend_of
 
 
 def cancel(
+    ctx: typer.Context,
     run_id: RunId,
     reason: Annotated[str | None, typer.Option("--reason", help="Why; it is kept with the run.")] = None,
     app: Application = None,
+    url: Url = None,
+    token: Token = None,
     user: User = None,
     json: Json = False,
 ) -> None:
     """Cancel a run and its children, and stop what is executing."""
-    stepwell = load_stepwell(app)
+    backend = backend_of(ctx, app, url, token, user)
 
     async def act() -> None:
-        async with opened(stepwell):
-            run = await stepwell.runner.cancel(run_id, user_id=user, reason=reason)
-            put_json(run.model_dump(mode="json")) if json else put(run_line(run))
+        async with backend.open():
+            put_run(await backend.cancel(run_id, reason), json)
 
     execute(act)

@@ -39,6 +39,6 @@ def definitions_of(target: str, found: Any) -> list[tuple[str | None, Definition
 
 def _draw(app: str | None, one: Definition) -> None:
     put(f"%% {app + '/' if app else ''}{one.name}: {one.title}")
-    if arguments := arguments_of(one.args):
+    if arguments := arguments_of(one.args.schema() if one.args else {}):
         put(f"%% arguments: {arguments}")
     put(to_mermaid(one))

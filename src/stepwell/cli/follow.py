@@ -1,84 +1,174 @@
-"""Following a run until it rests."""
+"""Following a run until it rests: what happens is told on stderr, and what it waits for is asked in the terminal."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
 
-from stepwell.app import Stepwell
+from stepwell.cli.ask import Answer, ask_payload, ask_which
+from stepwell.cli.backend import Backend, News
 from stepwell.cli.output import say, step_line
-from stepwell.runner.models import Run, checkpoint_of
-from stepwell.store import history, runs, workers
+from stepwell.cli.show import show_document
+from stepwell.errors import InvalidPayload, RunFinished, UnknownTransition
+from stepwell.runner.models import Checkpoint, Run
+from stepwell.runner.views import Ask
 
-_LOOK = 0.5
-"""Seconds between looks where no hint comes."""
-_MOVING = ("pending", "running", "retrying")
+_AWAY: Final = "Answered elsewhere meanwhile"
 
 
-async def followed(stepwell: Stepwell, run_id: str, *, seconds: float | None = None, quiet: bool = False) -> Run:
-    """The run where it rests: ended, or waiting for somebody. Its checkpoints are told on stderr meanwhile.
+async def followed(
+    backend: Backend, run_id: str, *, seconds: float | None = None, quiet: bool = False, asking: bool = False
+) -> Run:
+    """The run where it rests: ended, or waiting for somebody.
 
-    After `seconds` the run as it stands; it goes on.
+    With `asking`, what waits for an answer is asked here until somebody leaves it waiting. After `seconds` the run as it
+    stands; it goes on.
     """
-    told = -1
     deadline = None if seconds is None else time.monotonic() + seconds
-    changed = asyncio.Event()
-    assert stepwell.process is not None  # it is open
-    unsubscribe = stepwell.process.hub.subscribe(lambda _: changed.set())
-    try:
-        while True:
-            changed.clear()
-            run = await stepwell.runner.get(run_id)
-            if not quiet:
-                told = await _tell(stepwell, run_id, told)
-            if await _rests(stepwell, run) or (deadline is not None and time.monotonic() >= deadline):
-                return run
-            await _wait(changed, deadline)
-    finally:
-        unsubscribe()
+    async with aclosing(_Ahead(backend.follow(run_id), deadline)) as ahead:
+        await _Following(backend, run_id, ahead, quiet, asking).rest()
+    return await backend.get(run_id)
 
 
-async def _wait(changed: asyncio.Event, deadline: float | None) -> None:
-    left = _LOOK if deadline is None else min(_LOOK, max(deadline - time.monotonic(), 0))
-    try:
-        async with asyncio.timeout(left):
-            await changed.wait()
-    except TimeoutError:
-        pass
+class _Ahead:
+    """The next news of a run, awaited before anybody asks for it: so that something else can be awaited with it."""
+
+    def __init__(self, news: AsyncIterator[News], deadline: float | None) -> None:
+        self._news = news
+        self._deadline = deadline
+        self.coming: asyncio.Task[News | None] = asyncio.create_task(self._one())
+
+    async def _one(self) -> News | None:
+        return await anext(self._news, None)
+
+    async def next(self) -> News | None:
+        """The news; None at the end of them, or at the deadline."""
+        await self.wait()
+        if not self.coming.done():
+            return None
+        news = self.coming.result()
+        self.coming = asyncio.create_task(self._one())
+        return news
+
+    async def wait(self, *more: asyncio.Task[Answer | None]) -> None:
+        """There are news, or one of `more` is done, or the deadline is over."""
+        left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0)
+        await asyncio.wait({self.coming, *more}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    async def aclose(self) -> None:
+        """Nothing is awaited any more."""
+        self.coming.cancel()
+        await asyncio.wait({self.coming})
+        if isinstance(self._news, AsyncGenerator):
+            await self._news.aclose()
 
 
-async def _tell(stepwell: Stepwell, run_id: str, told: int) -> int:
-    rows = await stepwell.runner.core.store.read(lambda given: history.of_run(given, run_id, told))
-    for row in rows:
-        say(step_line(checkpoint_of(row)))
-    return rows[-1].row.version if rows else told
+class _Following:
+    def __init__(self, backend: Backend, run_id: str, ahead: _Ahead, quiet: bool, asking: bool) -> None:
+        self._backend = backend
+        self._run_id = run_id
+        self._ahead = ahead
+        self._quiet = quiet
+        self._asking = asking
+        self._answered = -1
+        self._entered: datetime | None = None
 
+    async def rest(self) -> None:
+        """The run rests, or the deadline is over."""
+        while (news := await self._ahead.next()) is not None:
+            self._tell(news)
+            if not news.rests or news.run.version == self._answered:
+                continue
+            if not (self._asking and news.run.status == "waiting" and await self._answer(news.run)):
+                return
 
-async def _rests(stepwell: Stepwell, run: Run) -> bool:
-    if run.status in ("completed", "canceled", "failed"):
-        return True
-    if run.status in _MOVING:
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    def _tell(self, news: News) -> None:
+        if self._quiet:
+            return
+        for row in news.rows:
+            say(step_line(row, self._seconds(row)))
+            failed = row.status != "committed"
+            for document in news.documents:
+                if document.version == row.version and not (failed and document.name == "error"):
+                    show_document(document)
+
+    def _seconds(self, row: Checkpoint) -> float | None:
+        """How long the run was at the place that it left; of an attempt that failed, how long that took."""
+        if row.status != "committed":
+            return (row.finished_at - row.started_at).total_seconds()
+        entered, self._entered = self._entered, row.finished_at
+        return None if entered is None else (row.finished_at - entered).total_seconds()
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    async def _answer(self, run: Run) -> bool:
+        """Whether the run goes on: its question was answered, here or elsewhere. False: it is left waiting."""
+        asks = await self._backend.asks(self._run_id)
+        which, before = None, None
+        while asks:
+            asked = asyncio.create_task(_asked(run.place, asks, which, before))
+            try:
+                went_on = await self._went_on(run, asked)
+            finally:
+                asked.cancel()
+                await asyncio.wait({asked})
+            if went_on is not None:
+                say(f"{went_on}. Your answer isn't needed any more.")
+                return True
+            answer = None if asked.cancelled() else asked.result()
+            if answer is None:
+                return False
+            if await self._sent(run, answer):
+                return True
+            which, before = next(ask for ask in asks if ask.transition == answer.transition), answer.data
         return False
-    if run.due_at is not None and not run.waiting_for:
-        return False  # only a timer: it goes on by itself
-    row = await stepwell.runner.core.store.read(lambda given: runs.load_one(given, run.workflow_id))
-    if row is None or (row.status, row.version) != (run.status, run.version) or row.ready_at is not None:
-        return False  # it has gone on since, or its signal or its moment has come already
-    children = await stepwell.runner.list(parent_id=run.workflow_id, limit=1000)
-    return not any(child.status in _MOVING for child in children.items)
+
+    async def _went_on(self, run: Run, asked: asyncio.Task[Answer | None]) -> str | None:
+        """Why nobody needs the answer any more, as soon as that is so; None once it is given, or at the deadline."""
+        while True:
+            await self._ahead.wait(asked)
+            if asked.done() or not self._ahead.coming.done():
+                return None
+            news = self._ahead.coming.result()
+            if news is None or news.run.version != run.version or not news.rests:
+                return _reason(news)
+            await self._ahead.next()  # it still waits, and that is all
+
+    async def _sent(self, run: Run, answer: Answer) -> bool:
+        """Whether that is settled. False: the payload was refused."""
+        now = await self._backend.get(self._run_id)
+        if now.version != run.version or now.ready_at is not None:
+            say(f"{_AWAY}: yours isn't sent.")
+            return True
+        try:
+            await self._backend.signal(self._run_id, answer.transition, answer.data, str(uuid4()))
+        except InvalidPayload as error:
+            say(f"Refused: {error}")
+            return False
+        except (RunFinished, UnknownTransition) as error:
+            say(str(error))
+            return True
+        self._answered = run.version
+        return True
 
 
-async def workers_alive(stepwell: Stepwell, app_name: str, workflow_name: str) -> int:
-    """How many other processes take this workflow, as far as their heartbeats tell."""
-    process = stepwell.process
-    assert process is not None  # it is open
-    rows = await process.store.read(workers.all_of)
-    since = process.shared.clock.now() - round(process.settings.lease_seconds * 1_000_000)
-    alive = [row for row in rows if row.id != process.worker_id and row.seen_at >= since]
-    return sum([app_name, workflow_name] in workers.lanes_of(row) for row in alive)
+async def _asked(place: str, asks: Sequence[Ask], which: Ask | None, before: Any) -> Answer | None:
+    try:
+        which = which or await ask_which(place, asks)
+        return None if which is None else await ask_payload(which, before)
+    except EOFError:
+        return None
 
 
-async def hint_without_workers(stepwell: Stepwell, run: Run) -> None:
-    """Says so on stderr if nobody is there to take the run on."""
-    if run.finished_at is None and not await workers_alive(stepwell, run.app_name, run.workflow_name):
-        say(f"No worker takes {run.app_name}/{run.workflow_name} now: start one with `stepwell worker`.")
+def _reason(news: News | None) -> str:
+    row = news.rows[0] if news is not None and news.rows else None
+    if row is None or row.signal_id is not None:
+        return _AWAY + (f" by {row.answered_by}" if row is not None and row.answered_by else "")
+    return "It was cancelled meanwhile" if row.status == "canceled" else "It went on by itself meanwhile"

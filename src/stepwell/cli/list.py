@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
+import typer
+
+from stepwell.cli.backend import Listed
 from stepwell.cli.output import put_json, put_table
-from stepwell.cli.target import Application, AppName, Json, load_stepwell
-from stepwell.definition.codec import Codec
-from stepwell.definition.export import to_json
+from stepwell.cli.target import Application, AppName, Json, execute
+from stepwell.cli.where import Token, Url, backend_of
+from stepwell.definition.schemas import Schema, resolved
 
 
-def list_workflows(app: Application = None, app_name: AppName = None, json: Json = False) -> None:
+def list_workflows(
+    ctx: typer.Context,
+    app: Application = None,
+    url: Url = None,
+    token: Token = None,
+    app_name: AppName = None,
+    json: Json = False,
+) -> None:
     """The workflows with their arguments. Opens no database."""
-    stepwell = load_stepwell(app)
-    found = [
-        (name, definition)
-        for name, one in stepwell.apps.items()
-        for definition in one.definitions.values()
-        if app_name in (None, name)
-    ]
+    backend = backend_of(ctx, app, url, token)
+
+    async def act() -> Sequence[Listed]:
+        async with backend.open(runs=False):
+            return await backend.workflows(app_name)
+
+    found = execute(act)
     if json:
-        put_json([{"app_name": name, **to_json(definition)} for name, definition in found])
+        put_json([one.as_json() for one in found])
         return
-    rows = [(name, d.name, arguments_of(d.args), d.title) for name, d in found]
+    rows = [(one.app_name, one.name, arguments_of(one.args), one.told["title"]) for one in found]
     put_table(["APP", "WORKFLOW", "ARGUMENTS", "TITLE"], rows)
 
 
-def arguments_of(codec: Codec[Any] | None) -> str:
+def arguments_of(schema: Schema) -> str:
     """The arguments in one line; optional ones in brackets."""
-    if codec is None:
-        return ""
-    schema = codec.schema()
-    required = schema.get("required", ())
+    model = resolved(schema, schema)
+    required = model.get("required", ())
     return " ".join(
         f"{name}={_type(one)}" if name in required else f"[{name}={_type(one)}]"
-        for name, one in schema.get("properties", {}).items()
+        for name, one in model.get("properties", {}).items()
     )
 
 
-def _type(schema: dict[str, Any]) -> str:
+def _type(schema: Schema) -> str:
     if "anyOf" in schema:
         return "|".join(_type(one) for one in schema["anyOf"])
     if "$ref" in schema:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from stepwell.cli.follow import hint_without_workers
-from stepwell.cli.output import put, put_json, run_line
-from stepwell.cli.target import Application, Json, RunId, User, execute, load_stepwell, opened
+import typer
+
+from stepwell.cli.output import put_run
+from stepwell.cli.target import Application, Json, RunId, User, execute
+from stepwell.cli.where import Token, Url, backend_of, hint_without_workers
 
 
-def retry(run_id: RunId, app: Application = None, user: User = None, json: Json = False) -> None:
+def retry(
+    ctx: typer.Context,
+    run_id: RunId,
+    app: Application = None,
+    url: Url = None,
+    token: Token = None,
+    user: User = None,
+    json: Json = False,
+) -> None:
     """Run a failed transition again now, with a full budget of retries. A worker takes it on."""
-    stepwell = load_stepwell(app)
+    backend = backend_of(ctx, app, url, token, user)
 
     async def act() -> None:
-        async with opened(stepwell):
-            run = await stepwell.runner.retry(run_id, user_id=user)
-            put_json(run.model_dump(mode="json")) if json else put(run_line(run))
-            await hint_without_workers(stepwell, run)
+        async with backend.open():
+            run = await backend.retry(run_id)
+            put_run(run, json)
+            await hint_without_workers(backend, run)
 
     execute(act)

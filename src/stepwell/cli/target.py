@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Annotated, Any, TypeVar
@@ -13,8 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from stepwell.app import App, Stepwell
-from stepwell.definition.model import Definition
-from stepwell.errors import ConfigurationError, StepwellError, UnknownApp, UnknownWorkflow
+from stepwell.errors import ConfigurationError, StepwellError
 from stepwell.settings import Settings
 
 T = TypeVar("T")
@@ -122,18 +121,3 @@ def execute(act: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     return asyncio.run(act())
-
-
-def find_workflow(stepwell: Stepwell, name: str, app_name: str | None) -> tuple[str, Definition]:
-    """(app, definition) of a workflow. Raises UnknownApp, UnknownWorkflow, ConfigurationError with what there is."""
-    if app_name is not None and app_name not in stepwell.apps:
-        raise UnknownApp(f"No app {app_name!r}. There is: {', '.join(sorted(stepwell.apps)) or 'none'}.")
-    apps: Sequence[App] = [stepwell.apps[app_name]] if app_name is not None else list(stepwell.apps.values())
-    found = [(app.name, app.definitions[name]) for app in apps if name in app.definitions]
-    if not found:
-        listed = sorted({known for app in apps for known in app.definitions})
-        raise UnknownWorkflow(f"No workflow {name!r}. There is: {', '.join(listed) or 'none'}.")
-    if len(found) > 1:
-        names = ", ".join(app for app, _ in found)
-        raise ConfigurationError(f"Several apps list {name!r} ({names}): say which by --app-name.")
-    return found[0]

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from stepwell.app import Stepwell
+from stepwell.cli.backend import Wanted
 from stepwell.cli.output import put, run_line, table_of
 from stepwell.cli.runs import COLUMNS
-from stepwell.cli.target import Application, AppName, Json, User, execute, load_stepwell, opened
+from stepwell.cli.target import Application, AppName, Json, User, execute
+from stepwell.cli.where import Token, Url, backend_of
 from stepwell.runner.models import Run
 
 _LOOK = 0.5
@@ -21,21 +22,25 @@ _Look = Callable[[], Awaitable[Sequence[Run]]]
 
 
 def watch(
+    ctx: typer.Context,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many of the newest runs.")] = 20,
     app: Application = None,
+    url: Url = None,
+    token: Token = None,
     app_name: AppName = None,
     user: User = None,
     json: Json = False,
 ) -> None:
     """The newest runs, live, until Ctrl-C. Where stdout isn't a terminal: a line for each change."""
-    stepwell = load_stepwell(app)
+    backend = backend_of(ctx, app, url, token, user)
+    wanted = Wanted(app_name=app_name, limit=limit)
 
     async def look() -> Sequence[Run]:
-        return (await stepwell.runner.list(limit=limit, app_name=app_name, user_id=user)).items
+        return (await backend.page(wanted)).items
 
     async def act() -> None:
-        async with opened(stepwell):
-            await (_lines(look, json) if json or not sys.stdout.isatty() else _table(stepwell, look))
+        async with backend.open():
+            await (_lines(look, json) if json or not sys.stdout.isatty() else _table(look))
 
     execute(act)
 
@@ -51,7 +56,7 @@ async def _lines(look: _Look, json: bool) -> None:
         await asyncio.sleep(_LOOK)
 
 
-async def _table(stepwell: Stepwell, look: _Look) -> None:
+async def _table(look: _Look) -> None:
     from rich.live import Live
 
     with Live(auto_refresh=False, screen=False) as live:

@@ -1,0 +1,99 @@
+"""What a server answered: JSON, or a problem (RFC 9457) that becomes the error that it was on the other side."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httpx
+
+from stepwell.errors import (
+    ConfigurationError,
+    IdempotencyConflict,
+    InvalidArgs,
+    InvalidPayload,
+    NoAccess,
+    NotSignedIn,
+    PayloadTooLarge,
+    RunFinished,
+    StepwellError,
+    StoreUnavailable,
+    UnknownApp,
+    UnknownTransition,
+    UnknownWorkflow,
+    WorkflowNotFound,
+    WorkspaceNotFound,
+)
+
+_KINDS: Final[dict[str, type[StepwellError]]] = {
+    "urn:stepwell:idempotency-conflict": IdempotencyConflict,
+    "urn:stepwell:invalid-args": InvalidArgs,
+    "urn:stepwell:invalid-payload": InvalidPayload,
+    "urn:stepwell:run-finished": RunFinished,
+    "urn:stepwell:unknown-app": UnknownApp,
+    "urn:stepwell:unknown-transition": UnknownTransition,
+    "urn:stepwell:unknown-workflow": UnknownWorkflow,
+    "urn:stepwell:workflow-not-found": WorkflowNotFound,
+    "urn:stepwell:workspace-not-found": WorkspaceNotFound,
+}
+_STATUSES: Final[dict[int, type[StepwellError]]] = {
+    401: NotSignedIn,
+    403: NoAccess,
+    404: WorkflowNotFound,
+    409: RunFinished,
+    413: PayloadTooLarge,
+    422: InvalidArgs,
+    429: StoreUnavailable,
+    503: StoreUnavailable,
+}
+_CURES: Final = {
+    401: "Give a token: STEPWELL_TOKEN, or --token @FILE.",
+    429: "Try again later.",
+}
+
+
+def json_of(response: httpx.Response) -> Any:
+    """The JSON of an answer; null where it has no body. Raises the StepwellError that a problem stands for."""
+    if not response.is_success:
+        raise error_of(response)
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return None
+    if "json" not in response.headers.get("content-type", ""):
+        raise _stranger(response)
+    return response.json()
+
+
+def error_of(response: httpx.Response) -> StepwellError:
+    """The error of an answer that isn't a success."""
+    problem = _problem(response)
+    if problem is None:
+        return _stranger(response)
+    status = response.status_code
+    kind = _KINDS.get(str(problem.get("type"))) or _STATUSES.get(status, StepwellError)
+    said = str(problem.get("detail") or problem.get("title") or "")
+    text = " ".join(part for part in (said, _CURES.get(status, "")) if part)
+    if issubclass(kind, (InvalidArgs, InvalidPayload)):
+        return kind(text, problem.get("errors") or [])
+    return kind(text)
+
+
+def unreachable(url: str, error: httpx.TransportError) -> StepwellError:
+    """The error of a server that didn't answer at all."""
+    why = str(error) or type(error).__name__
+    return StoreUnavailable(f"{url} can't be reached: {why}. Is the server running, and is --url right?")
+
+
+def _problem(response: httpx.Response) -> dict[str, Any] | None:
+    if "json" not in response.headers.get("content-type", ""):
+        return None
+    try:
+        found = response.json()
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "status" in found else None
+
+
+def _stranger(response: httpx.Response) -> StepwellError:
+    return ConfigurationError(
+        f"{response.request.method} {response.request.url} answered {response.status_code} {response.reason_phrase}, "
+        "and not as Stepwell's API: is --url right?"
+    )
