@@ -37,9 +37,8 @@ class ApplicationUser:
     def __init__(self, user: object) -> None:
         given = user if isinstance(user, params.Depends) else _depends(user)
 
-        async def told(request: Request, user: Any = given) -> Response:
+        async def told(request: Request, user: Any = given) -> None:
             request.scope[_TOLD] = principal_of(user)
-            return Response()
 
         self._overrides = _Overrides()
         self._route = APIRoute("/", told, dependency_overrides_provider=self._overrides)
