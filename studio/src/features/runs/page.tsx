@@ -1,4 +1,130 @@
-/** Placeholder: the feature replaces this file. */
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { useMemo, useRef, useState } from "react";
+import { meQuery } from "@/api/queries";
+import type { BulkAction, BulkRequest, RunFilter } from "@/api/types";
+import { counted } from "@/model/actions";
+import { chipsOf, filterText, parseFilter, withChip } from "@/model/filter";
+import { Button } from "@/ui/Button";
+import { PageHeader } from "@/ui/Page";
+import { QueryView } from "@/ui/QueryView";
+import { DataTable } from "@/ui/Table";
+import { BulkBar } from "./BulkBar";
+import { BulkDialog } from "./BulkDialog";
+import { FilterBar } from "./FilterBar";
+import { NoRuns } from "./NoRuns";
+import { Peek } from "./Peek";
+import { StatusToggles } from "./StatusToggles";
+import { TableMenu } from "./TableMenu";
+import { columnsOf } from "./columns";
+import { usePreferences } from "./preferences";
+import { useCursor } from "./useCursor";
+import { useKeys } from "./useKeys";
+import { useRuns } from "./useRuns";
+
+const route = getRouteApi("/runs");
+const NONE: ReadonlySet<string> = new Set();
+
 export default function Page() {
-  return <h1>Runs</h1>;
+  const filter = route.useSearch();
+  const navigate = route.useNavigate();
+  const me = useQuery(meQuery()).data;
+  const { query, rows, fresh, showNew } = useRuns(filter);
+  const [preferences, setPreferences] = usePreferences();
+  const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
+  const [all, setAll] = useState(false);
+  const [asked, setAsked] = useState<BulkRequest | null>(null);
+  const input = useRef<HTMLInputElement>(null);
+  const clear = () => {
+    setSelected(NONE);
+    setAll(false);
+  };
+  const apply = (next: RunFilter) => {
+    clear();
+    void navigate({ to: "/runs", search: next });
+  };
+  const columns = useMemo(() => columnsOf((chip) => void navigate({ to: "/runs", search: (now: RunFilter) => parseFilter(filterText(withChip(chipsOf(now), chip))).filter })), [navigate]);
+  const select = (ids: ReadonlySet<string>) => {
+    setAll(false);
+    setSelected(ids);
+  };
+  const open = (id: string) => void navigate({ to: "/runs/$workflowId", params: { workflowId: id } });
+  const cursor = useCursor(rows, { open, select: (id) => { select(toggledIn(selected, id)); } });
+  useKeys({ ...cursor.keys, "/": () => { input.current?.focus(); } });
+  const act = (action: BulkAction) => { setAsked(all ? { action, runs: null, filter: bulkFilter(filter) } : { action, runs: [...selected], filter: null }); };
+  const filtered = Object.values(filter).some((value) => value !== undefined);
+  return (
+    <>
+      <PageHeader title="Runs" actions={<TableMenu columns={columns} preferences={preferences} onChange={setPreferences} />} />
+      <StatusToggles filter={filter} onChange={apply} />
+      <FilterBar filter={filter} onChange={apply} busy={query.isPlaceholderData && query.isFetching} input={input} />
+      <Fresh count={fresh} onShow={showNew} />
+      <QueryView query={query} errorTitle="The runs couldn't be loaded">
+        {() =>
+          rows.length === 0 ? (
+            <NoRuns filtered={filtered} onClear={() => { apply({}); }} />
+          ) : (
+            <DataTable
+              label="Runs"
+              columns={columns}
+              rows={rows}
+              rowId={(run) => run.workflow_id}
+              hidden={preferences.hidden}
+              comfortable={preferences.comfortable}
+              selected={all ? new Set(rows.map((run) => run.workflow_id)) : selected}
+              onSelect={select}
+              selectLabel={(run) => `Select ${run.workflow_name} ${run.workflow_id}`}
+              onOpen={(run) => { open(run.workflow_id); }}
+              current={cursor.current}
+            />
+          )
+        }
+      </QueryView>
+      <div className="mt-3 flex flex-wrap items-center gap-3 text-muted">
+        {rows.length > 0 && <span>{counted(rows.length, "run", query.hasNextPage)}</span>}
+        {query.hasNextPage && (
+          <Button pending={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+            Older runs
+          </Button>
+        )}
+      </div>
+      {(selected.size > 0 || all) && (
+        <BulkBar me={me} rows={rows} selected={selected} all={all} more={query.hasNextPage} allOff={filter.parent_id ? "A filter by parent can't be acted on as a whole: select its rows." : null} onAll={() => { setAll(true); }} onClear={clear} onAct={act} />
+      )}
+      {asked && (
+        <BulkDialog
+          request={asked}
+          onClose={() => { setAsked(null); }}
+          onDone={() => {
+            setAsked(null);
+            clear();
+          }}
+        />
+      )}
+      {cursor.peeked && <Peek run={cursor.peeked} onClose={cursor.close} />}
+    </>
+  );
+}
+
+/** New runs wait here, so that nothing moves under the pointer. */
+function Fresh({ count, onShow }: { count: number; onShow: () => void }) {
+  return (
+    <div role="status" className="flex min-h-0 justify-center">
+      {count > 0 && (
+        <Button size="sm" className="mb-2 rounded-full" onClick={onShow}>
+          {count === 1 ? "1 new run" : `${String(count)} new runs`}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+function toggledIn(selected: ReadonlySet<string>, id: string): Set<string> {
+  const next = new Set(selected);
+  if (!next.delete(id)) next.add(id);
+  return next;
+}
+
+function bulkFilter({ parent_id: _, ...filter }: RunFilter): Omit<RunFilter, "parent_id"> {
+  return filter;
 }

@@ -1,19 +1,9 @@
-import type { RunStatus } from "@/api/types";
+import type { RunFilter, RunStatus } from "@/api/types";
 import type { RawSearch } from "@/model/search";
 import { someOf, text } from "@/model/search";
 
-export interface RunsSearch {
-  status?: RunStatus[] | undefined;
-  app_name?: string | undefined;
-  workflow?: string | undefined;
-  label?: string | undefined;
-  workspace_id?: string | undefined;
-  user_id?: string | undefined;
-  place?: string | undefined;
-  q?: string | undefined;
-  created_after?: string | undefined;
-  created_before?: string | undefined;
-}
+/** The filter itself is what the address says: a link shows the same runs to everybody. */
+export type RunsSearch = RunFilter;
 
 const STATUSES: readonly RunStatus[] = ["pending", "running", "waiting", "retrying", "completed", "failed", "canceled"];
 
@@ -25,6 +15,7 @@ export function validateSearch(search: RawSearch): RunsSearch {
     label: text(search.label),
     workspace_id: text(search.workspace_id),
     user_id: text(search.user_id),
+    parent_id: text(search.parent_id),
     place: text(search.place),
     q: text(search.q),
     created_after: text(search.created_after),

@@ -1,0 +1,29 @@
+import { useState } from "react";
+import type { Run } from "@/api/types";
+import type { Keys } from "./useKeys";
+
+interface Acts {
+  open: (id: string) => void;
+  select: (id: string) => void;
+}
+
+/** The row that the keyboard stands on: j and k move it, Enter opens, x selects, Space looks at it beside the list. */
+export function useCursor(rows: readonly Run[], { open, select }: Acts) {
+  const [current, setCurrent] = useState<string | null>(null);
+  const [peeking, setPeeking] = useState(false);
+  const at = rows.findIndex((run) => run.workflow_id === current);
+  const move = (by: number) => {
+    const next = rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))];
+    if (!next) return;
+    setCurrent(next.workflow_id);
+    document.querySelector(`[data-row="${CSS.escape(next.workflow_id)}"]`)?.scrollIntoView({ block: "nearest" });
+  };
+  const keys: Keys = {
+    j: () => { move(1); },
+    k: () => { move(-1); },
+    Enter: () => { if (current !== null) open(current); },
+    x: () => { if (current !== null) select(current); },
+    " ": () => { if (current !== null) setPeeking(true); },
+  };
+  return { current, keys, peeked: peeking ? rows[at] : undefined, close: () => { setPeeking(false); } };
+}
