@@ -405,7 +405,8 @@ export interface Schedule {
   app_name: string;
   name: string;
   rule: string;
-  timezone: string;
+  /** Null: an interval, which knows no zones. */
+  timezone: string | null;
   workflow: string | null;
   overlap: string;
   misfire: string;
@@ -427,7 +428,6 @@ export interface Delivery {
   status: string;
   attempt: number;
   error: string | null;
-  started: string[];
 }
 
 export interface Worker {

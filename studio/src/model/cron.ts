@@ -1,6 +1,6 @@
 /**
- * Cron expressions in words, where that is shorter than the expression: "Weekdays at 09:00". The server evaluates them;
- * what isn't said here plainly is shown as it is written.
+ * Rules of schedules in words, where that is shorter than the rule: "Weekdays at 09:00". The server evaluates them; what
+ * isn't said here plainly is shown as it is written.
  */
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -15,8 +15,30 @@ const ALIASES: Record<string, string> = {
   "@annually": "0 0 1 1 *",
 };
 
+/** "30 2 * * * (Europe/Berlin)" without what the zone says anyway, "every 6:00:00 from ..." without its anchor. */
+export function ruleText(rule: string): string {
+  return rule.replace(/ \([^()]*\)$/, "").replace(/^(every .+?) from 1970-01-01T00:00:00\+00:00$/, "$1");
+}
+
 /** The rule of a schedule in words; null if words would be longer or wrong. */
-export function cronWords(rule: string): string | null {
+export function ruleWords(rule: string): string | null {
+  const text = ruleText(rule);
+  return text.startsWith("every ") ? intervalWords(text) : cronWords(text);
+}
+
+function intervalWords(text: string): string | null {
+  const found = /^every (?:(\d+) days?(?:, |$))?(?:(\d+):(\d\d):(\d\d))?$/.exec(text);
+  if (!found) return null;
+  const [days = 0, hours = 0, minutes = 0, seconds = 0] = found.slice(1).map((one) => Number(one ?? 0));
+  const parts = [counted(days, "day"), counted(hours, "hour"), counted(minutes, "minute"), counted(seconds, "second")].filter((one) => one !== null);
+  const [only] = parts;
+  if (parts.length !== 1 || only === undefined) return parts.length === 0 ? null : `Every ${parts.join(" ")}`;
+  return `Every ${only.replace(/^1 /, "")}`;
+}
+
+const counted = (count: number, unit: string) => (count === 0 ? null : `${String(count)} ${unit}${count === 1 ? "" : "s"}`);
+
+function cronWords(rule: string): string | null {
   const fields = (ALIASES[rule.trim().toLowerCase()] ?? rule).trim().split(/\s+/);
   if (fields.length !== 5) return null;
   const [minute, hour, day, month, weekday] = fields as [string, string, string, string, string];

@@ -19,10 +19,10 @@ export function NextTick({ schedule }: { schedule: Schedule }) {
 }
 
 /** "02:30 Europe/Berlin (01:30 for you)". */
-export function InZones({ at, zone }: { at: string; zone: string }) {
+export function InZones({ at, zone }: { at: string; zone: string | null }) {
   const now = useNow(60_000);
-  const there = clock(moment(at), now, { timeZone: zone });
   const here = clock(moment(at), now);
+  const there = zone === null ? here : clock(moment(at), now, { timeZone: zone });
   return (
     <time dateTime={at}>
       {there} {zone}

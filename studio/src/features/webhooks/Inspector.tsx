@@ -1,5 +1,4 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { RotateCcw } from "lucide-react";
 import { keys } from "@/api/keys";
 import { redrive } from "@/api/mutations";
@@ -7,7 +6,7 @@ import { meQuery } from "@/api/queries";
 import type { Delivery } from "@/api/types";
 import { operateOff } from "@/model/rights";
 import { Button } from "@/ui/Button";
-import { CopyId, shortId } from "@/ui/Copy";
+import { CopyId } from "@/ui/Copy";
 import { Dialog } from "@/ui/Dialog";
 import { Facts } from "@/ui/Page";
 import { AbsoluteTime } from "@/ui/Time";
@@ -32,7 +31,6 @@ export function Inspector({ delivery, onClose }: { delivery: Delivery; onClose: 
           ["Path", <code key="path">{delivery.path}</code>],
           ["Received", <AbsoluteTime key="received" at={delivery.received_at} />],
           ["Attempts", delivery.attempt],
-          ["Started", <StartedRuns key="started" ids={delivery.started} />],
         ]}
       />
       {delivery.error && (
@@ -44,23 +42,6 @@ export function Inspector({ delivery, onClose }: { delivery: Delivery; onClose: 
         </>
       )}
     </Dialog>
-  );
-}
-
-function StartedRuns({ ids }: { ids: readonly string[] }) {
-  if (ids.length === 0) return <span className="text-muted">no run</span>;
-  return (
-    <ul>
-      {ids.map((id) => (
-        <li key={id}>
-          <CopyId id={id}>
-            <Link to="/runs/$workflowId" params={{ workflowId: id }} className="prose-link">
-              <code title={id}>{shortId(id)}</code>
-            </Link>
-          </CopyId>
-        </li>
-      ))}
-    </ul>
   );
 }
 
