@@ -32,7 +32,11 @@ export class Bridge {
   events(events: readonly CheckpointEvent[]): void {
     const newest = newestOf(events);
     this.#client.setQueriesData<unknown>({ queryKey: keys.runs }, (data: unknown) => withRuns(data, newest));
-    for (const id of newest.keys()) this.#moved.add(id);
+    for (const run of newest.values()) {
+      this.#moved.add(run.workflow_id);
+      // A parent's page shows its children.
+      if (run.parent_id) this.#moved.add(run.parent_id);
+    }
     this.#soon.wish();
     this.#later.wish();
   }

@@ -20,14 +20,14 @@ export function AskPrompt({ wait, control, off, onSent }: AskPromptProps) {
   const draftId = waitId({ ...wait, entered: 0 }, ask.transition); // what is being written outlives a turn of the chat
   const id = useId();
   const [text, setText] = useState(() => { const draft = draftOf(draftId); return typeof draft === "string" ? draft : ""; });
-  const sending = useSend(wait, ask.transition, (run) => {
-    write("");
-    onSent(run);
-  });
   const write = (next: string) => {
     setText(next);
     keepDraft(draftId, next);
   };
+  const sending = useSend(wait, ask.transition, (run) => {
+    write("");
+    onSent(run);
+  });
   const send = () => { if (text.trim() !== "" && !off && !sending.pending) sending.send(promptData(widget, text)); };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;

@@ -1,4 +1,92 @@
-/** Placeholder: the feature replaces this file. */
+import { Link } from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
+import { ApiError } from "@/api/problem";
+import type { RunView } from "@/model/fold";
+import { buttonClass } from "@/ui/Button";
+import { Pane } from "@/ui/Pane";
+import { EmptyState, ErrorState, LoadingRows } from "@/ui/States";
+import { TabPanel, Tabs } from "@/ui/Tabs";
+import { RunContext, route, useRunData, useRunStore } from "./data";
+import { DetailsTab } from "./details/DetailsTab";
+import { FeedTab } from "./feed/FeedTab";
+import { RunHeader } from "./Header";
+import { HistoryTab } from "./history/HistoryTab";
+import type { RunTab } from "./search";
+import { Selected } from "./Selected";
+import { StateTab } from "./state/StateTab";
+import type { Known, RunStore } from "./store";
+import { TimelineTab } from "./timeline/TimelineTab";
+
+const GraphTab = lazy(() => import("./graph/GraphTab"));
+
 export default function Page() {
-  return <h1>Run</h1>;
+  const { workflowId } = route.useParams();
+  return <RunPage key={workflowId} id={workflowId} />;
+}
+
+function RunPage({ id }: { id: string }) {
+  const [store, known] = useRunStore(id);
+  if (known.view) return <Opened store={store} known={known} view={known.view} />;
+  if (known.error === null) return <LoadingRows rows={8} label="Loading the run" />;
+  if (known.error instanceof ApiError && known.error.status === 404) {
+    return (
+      <EmptyState title="There is no such run" action={<Link to="/runs" className={buttonClass()}>All runs</Link>}>
+        No run <code>{id}</code> is there for you: the id may be mistyped, the run may have been deleted, or it is somebody else's.
+      </EmptyState>
+    );
+  }
+  return <ErrorState error={known.error} title="The run couldn't be loaded" onRetry={() => void store.load()} />;
+}
+
+const TABS: readonly { value: RunTab; label: string }[] = [
+  { value: "feed", label: "Feed" },
+  { value: "timeline", label: "Timeline" },
+  { value: "graph", label: "Graph" },
+  { value: "state", label: "State" },
+  { value: "history", label: "History" },
+  { value: "details", label: "Details" },
+];
+
+function Opened({ store, known, view }: { store: RunStore; known: Known; view: RunView }) {
+  const data = useRunData(store, known, view);
+  const { search, setSearch, documents, asks } = data;
+  const tab = search.tab ?? (documents.length > 0 || asks.length > 0 ? "feed" : "timeline");
+  const tabs = TABS.map((one) => (one.value === "feed" ? { ...one, count: documents.length || undefined } : one));
+  return (
+    <RunContext value={data}>
+      <RunHeader />
+      {known.error !== null && <ErrorState error={known.error} title="Something of this run couldn't be loaded" onRetry={() => void store.load()} />}
+      <Tabs value={tab} onChange={(chosen) => { setSearch({ tab: chosen }); }} tabs={tabs} label="Views of the run">
+        <Selected />
+        {TABS.map(({ value, label }) => (
+          <TabPanel key={value} value={value} className="pt-3">
+            {value === tab && (
+              <Pane name={`The tab ${label}`} resetKey={`${tab}-${String(search.at)}`}>
+                <Suspense fallback={<LoadingRows />}>
+                  <Tab tab={value} />
+                </Suspense>
+              </Pane>
+            )}
+          </TabPanel>
+        ))}
+      </Tabs>
+    </RunContext>
+  );
+}
+
+function Tab({ tab }: { tab: RunTab }) {
+  switch (tab) {
+    case "feed":
+      return <FeedTab />;
+    case "timeline":
+      return <TimelineTab />;
+    case "graph":
+      return <GraphTab />;
+    case "state":
+      return <StateTab />;
+    case "history":
+      return <HistoryTab />;
+    case "details":
+      return <DetailsTab />;
+  }
 }

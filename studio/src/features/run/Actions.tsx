@@ -1,0 +1,88 @@
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { MoreHorizontal } from "lucide-react";
+import { useState } from "react";
+import { cancelRun, retryRun } from "@/api/mutations";
+import { type Action, actionsOf } from "@/model/actions";
+import { Button, IconButton } from "@/ui/Button";
+import { Dialog } from "@/ui/Dialog";
+import { Field, TextArea } from "@/ui/fields";
+import { Menu, MenuItem } from "@/ui/Menu";
+import { toast, toastError } from "@/ui/Toast";
+import { useRunPage } from "./data";
+
+/** One primary action by status, the rest in a menu. What can't be done now stays visible and says why. */
+export function Actions() {
+  const { run, me, store } = useRunPage();
+  const [asking, setAsking] = useState(false);
+  const navigate = useNavigate();
+  const retry = useMutation({
+    mutationFn: () => retryRun(run.workflow_id),
+    onSuccess: () => {
+      toast({ title: "It runs again", tone: "done" });
+      return store.look();
+    },
+    onError: (error) => { toastError("The run couldn't be retried", error); },
+  });
+  if (!me) return null;
+  const act = (verb: Action["verb"]) => {
+    if (verb === "retry") retry.mutate();
+    else if (verb === "cancel") setAsking(true);
+    else void navigate({ to: "/workflows/$app/$name/start", params: { app: run.app_name, name: run.workflow_name }, search: { from: run.workflow_id } });
+  };
+  const actions = actionsOf(run, me);
+  const primary = actions.find((one) => one.primary);
+  const rest = actions.filter((one) => one !== primary);
+  return (
+    <div className="flex items-center gap-2">
+      {primary && (
+        <Button variant={primary.verb === "cancel" ? "danger" : "primary"} off={primary.off} pending={primary.verb === "retry" && retry.isPending} onClick={() => { act(primary.verb); }}>
+          {primary.label}
+        </Button>
+      )}
+      <Menu trigger={<IconButton label="More actions" variant="secondary"><MoreHorizontal size={16} aria-hidden /></IconButton>}>
+        {rest.map((one) => (
+          <MenuItem key={one.verb} danger={one.verb === "cancel"} off={one.off} onSelect={() => { act(one.verb); }}>
+            {one.label}
+          </MenuItem>
+        ))}
+      </Menu>
+      <CancelDialog open={asking} onOpenChange={setAsking} />
+    </div>
+  );
+}
+
+function CancelDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
+  const { run, children, store } = useRunPage();
+  const [reason, setReason] = useState("");
+  const cancel = useMutation({
+    mutationFn: () => cancelRun(run.workflow_id, reason.trim() || undefined),
+    onSuccess: () => {
+      onOpenChange(false);
+      toast({ title: "The run was cancelled", tone: "done" });
+      return store.look();
+    },
+    onError: (error) => { toastError("The run couldn't be cancelled", error); },
+  });
+  const open_ = children.filter((child) => child.run.finished_at === null && child.on_parent_end === "cancel").length;
+  return (
+    <Dialog
+      open={open}
+      onOpenChange={onOpenChange}
+      title="Cancel this run?"
+      description={open_ > 0 ? `It stops for good, and ${open_ === 1 ? "the run" : `the ${String(open_)} runs`} that it started with it.` : "It stops for good. What it has done so far stays done."}
+      footer={
+        <>
+          <Button onClick={() => { onOpenChange(false); }}>Keep it</Button>
+          <Button variant="danger" pending={cancel.isPending} onClick={() => { cancel.mutate(); }}>
+            Cancel the run
+          </Button>
+        </>
+      }
+    >
+      <Field label="Reason" help="Kept in the history.">
+        {(props) => <TextArea {...props} rows={3} maxLength={10_000} value={reason} onChange={(event) => { setReason(event.target.value); }} />}
+      </Field>
+    </Dialog>
+  );
+}

@@ -1,0 +1,100 @@
+import { Link } from "@tanstack/react-router";
+import { useEffect } from "react";
+import { waitOf } from "@/model/answer";
+import { words } from "@/model/definition";
+import { LOOKS, isFinished, lookOf } from "@/model/status";
+import { moment } from "@/model/time";
+import { statusSentence } from "@/model/why";
+import { statusText } from "@/stream/status";
+import { Badge, StatusBadge } from "@/ui/Badge";
+import { CopyId, shortId } from "@/ui/Copy";
+import { Duration, RelativeTime } from "@/ui/Time";
+import { useNow } from "@/ui/useNow";
+import { Actions } from "./Actions";
+import { useRunPage } from "./data";
+
+/** Stays in view: where the run stands, what it is, and what can be done to it. */
+export function RunHeader() {
+  const { run, definition } = useRunPage();
+  const title = definition?.title ?? words(run.workflow_name);
+  useTabTitle(title, run.status);
+  return (
+    <header className="sticky top-0 z-20 -mx-4 mb-3 border-b bg-surface px-4 pt-2 pb-2">
+      <div className="flex flex-wrap items-start gap-x-4 gap-y-2">
+        <div className="min-w-0 grow basis-72">
+          <h1 className="text-lg leading-6 font-semibold wrap-anywhere">
+            <Link to="/workflows/$app/$name" params={{ app: run.app_name, name: run.workflow_name }} className="hover:underline">
+              {title}
+            </Link>
+          </h1>
+          <Sentence />
+        </div>
+        <Actions />
+      </div>
+      <Facts />
+    </header>
+  );
+}
+
+function Sentence() {
+  const { run, rows, asks, children } = useRunPage();
+  const now = useNow();
+  const answerable = asks.map((ask) => ask.transition);
+  const look = LOOKS[lookOf(run, run.waiting_for.length > 0 ? answerable : [])];
+  const openChildren = children.filter((child) => !isFinished(child.run.status) && child.run.status !== "failed").length;
+  const entered = rows.find((row) => row.version === waitOf(run, rows).entered);
+  const since = run.status === "waiting" && entered ? moment(entered.finished_at) : undefined;
+  return (
+    <p className="mt-0.5 flex flex-wrap items-baseline gap-x-2">
+      <span className="self-center">
+        <StatusBadge word={look.word} shape={look.shape} token={look.token} />
+      </span>
+      <span className="wrap-anywhere">{statusSentence({ run, answerable, openChildren, since }, now)}</span>
+    </p>
+  );
+}
+
+function Facts() {
+  const { run, definition } = useRunPage();
+  return (
+    <div className="mt-1.5 flex flex-wrap items-center gap-x-4 gap-y-1 text-xs text-muted">
+      <CopyId id={run.workflow_id} />
+      <span>
+        v{run.workflow_version}
+        {definition && definition.version !== run.workflow_version && ` (the code here is v${String(definition.version)})`}
+      </span>
+      <span>
+        started <RelativeTime at={run.created_at} />
+      </span>
+      <span>
+        took <Duration from={run.created_at} to={run.finished_at ?? (run.status === "failed" ? run.updated_at : null)} />
+      </span>
+      <span>by {run.user_id}</span>
+      {run.parent_id && (
+        <span>
+          part of{" "}
+          <Link to="/runs/$workflowId" params={{ workflowId: run.parent_id }} className="prose-link">
+            {shortId(run.parent_id)}
+          </Link>
+        </span>
+      )}
+      {run.labels.map((label) => (
+        <Badge key={label}>{label}</Badge>
+      ))}
+      <Live />
+    </div>
+  );
+}
+
+function Live() {
+  const { known, run } = useRunPage();
+  const now = useNow();
+  if (isFinished(run.status) || known.live.state === "live" || known.live.state === "ended") return null;
+  return <span role="status">{statusText(known.live, now)}</span>;
+}
+
+function useTabTitle(title: string, status: keyof typeof LOOKS): void {
+  useEffect(() => {
+    document.title = `${LOOKS[status].word}: ${title} · Stepwell`;
+  }, [title, status]);
+}

@@ -1,0 +1,78 @@
+import { ChevronLeft, ChevronRight, X } from "lucide-react";
+import type { Checkpoint } from "@/api/types";
+import { END, words } from "@/model/definition";
+import { LOOKS } from "@/model/status";
+import { brief } from "@/model/why";
+import { StatusShape } from "@/ui/StatusShape";
+import { IconButton } from "@/ui/Button";
+import { RelativeTime } from "@/ui/Time";
+import { useRunPage } from "./data";
+
+/** The row of the history that is selected, on whatever tab; with the way to the ones beside it. */
+export function Selected() {
+  const { selected, rows, select, search } = useRunPage();
+  if (!selected) return search.at === undefined ? null : <NotKnown at={search.at} />;
+  const at = rows.indexOf(selected);
+  const [before, after] = [rows[at - 1], rows[at + 1]];
+  return (
+    <aside aria-label="Selected checkpoint" className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 rounded-md border bg-subtle px-2 py-1">
+      <span className="inline-flex items-center">
+        <IconButton size="sm" label="Checkpoint before" off={!before && "It is the first one that is loaded"} onClick={() => { select(before?.version); }}>
+          <ChevronLeft size={16} aria-hidden />
+        </IconButton>
+        <IconButton size="sm" label="Checkpoint after" off={!after && "It is the last one"} onClick={() => { select(after?.version); }}>
+          <ChevronRight size={16} aria-hidden />
+        </IconButton>
+      </span>
+      <span className="inline-flex min-w-0 items-center gap-1.5 font-medium">
+        <RowShape row={selected} /> {selected.version}: {rowTitle(selected)}
+      </span>
+      <span className="text-muted">
+        <RelativeTime at={selected.finished_at} />
+        {selected.answered_by && ` by ${selected.answered_by}`}
+      </span>
+      {selected.error && <span className="min-w-0 grow basis-48 truncate text-failed">{brief(selected.error)}</span>}
+      <IconButton size="sm" label="Select nothing" className="ml-auto" off={search.at === undefined && "It is selected because the run failed here"} onClick={() => { select(undefined); }}>
+        <X size={14} aria-hidden />
+      </IconButton>
+    </aside>
+  );
+}
+
+function NotKnown({ at }: { at: number }) {
+  const { select, rows, store, known } = useRunPage();
+  const older = at < (rows[0]?.version ?? 0);
+  return (
+    <aside aria-label="Selected checkpoint" className="mt-2 flex flex-wrap items-center gap-x-3 rounded-md border bg-subtle px-2 py-1 text-muted">
+      <span>{older ? `Checkpoint ${String(at)} is older than those loaded.` : `There is no checkpoint ${String(at)} (yet).`}</span>
+      {older && (
+        <button type="button" className="prose-link min-h-6" disabled={known.loadingOlder} onClick={() => void store.olderRows()}>
+          Load older ones
+        </button>
+      )}
+      <button type="button" className="prose-link min-h-6" onClick={() => { select(undefined); }}>
+        Select nothing
+      </button>
+    </aside>
+  );
+}
+
+/** "Charge: approved → paid", "Started", "Cancelled". */
+export function rowTitle(row: Checkpoint): string {
+  if (row.version === 0) return "Started";
+  if (row.status === "canceled") return row.transition ? `Cancelled during ${words(row.transition)}` : "Cancelled";
+  const name = row.transition ? words(row.transition) : "No transition";
+  if (row.target === null) return `${name} failed in ${row.source ?? "?"}`;
+  return `${name}: ${row.source ?? "?"} → ${row.target}`;
+}
+
+export function RowShape({ row }: { row: Checkpoint }) {
+  const look = lookOfRow(row);
+  return <StatusShape shape={look.shape} token={look.token} label={look.word} />;
+}
+
+export function lookOfRow(row: Checkpoint): { word: string; shape: (typeof LOOKS)["failed" | "completed" | "canceled"]["shape"]; token: (typeof LOOKS)["failed" | "completed" | "canceled"]["token"] } {
+  if (row.status === "failed") return LOOKS.failed;
+  if (row.status === "canceled") return LOOKS.canceled;
+  return row.target === END ? LOOKS.completed : { ...LOOKS.completed, word: "Committed" };
+}

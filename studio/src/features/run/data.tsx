@@ -1,0 +1,113 @@
+/** What all parts of a run's page share: the view, the definition, what is asked, the children, and the selection. */
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { createContext, useCallback, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { keys } from "@/api/keys";
+import { asksQuery, childrenQuery, meQuery, workflowQuery } from "@/api/queries";
+import type { Ask, Checkpoint, Child, Me, Run, StoredDocument, WorkflowDetail } from "@/api/types";
+import type { RunView } from "@/model/fold";
+import { isFinished } from "@/model/status";
+import type { RunSearch, RunTab } from "./search";
+import { type Known, RunStore } from "./store";
+
+export const route = getRouteApi("/runs/$workflowId");
+
+export interface RunPageData {
+  store: RunStore;
+  known: Known;
+  view: RunView;
+  run: Run;
+  rows: readonly Checkpoint[];
+  documents: readonly StoredDocument[];
+  /** null while it isn't there, and for runs whose code is gone. */
+  definition: WorkflowDetail | null;
+  asks: readonly Ask[];
+  children: readonly Child[];
+  moreChildren: (() => void) | null;
+  me: Me | null;
+  /** The row that all tabs show: from the address, else the failing one of a failed run. */
+  selected: Checkpoint | null;
+  select: (version: number | undefined, tab?: RunTab) => void;
+  search: RunSearch;
+  setSearch: (change: Partial<RunSearch>) => void;
+}
+
+export const RunContext = createContext<RunPageData | null>(null);
+
+export function useRunPage(): RunPageData {
+  const data = useContext(RunContext);
+  if (!data) throw new Error("Only for parts of a run's page.");
+  return data;
+}
+
+/** The store of one run, open while the page is. */
+export function useRunStore(id: string): [RunStore, Known] {
+  const client = useQueryClient();
+  const [store] = useState(() => new RunStore(id, client));
+  useEffect(() => store.open(), [store]);
+  return [store, useSyncExternalStore(store.subscribe, store.get)];
+}
+
+export function useRunData(store: RunStore, known: Known, view: RunView): RunPageData {
+  const { run, rows, documents } = view;
+  const workflowId = run.workflow_id;
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const definition = useQuery({ ...workflowQuery(run.app_name, run.workflow_name), staleTime: 60_000 });
+  const me = useQuery(meQuery());
+  const asks = useAsks(run);
+  const children = useInfiniteQuery(childrenQuery(run.workflow_id));
+  const { fetchNextPage, hasNextPage } = children;
+  const list = useMemo(() => (children.data?.pages ?? []).flatMap((page) => page.items), [children.data]);
+  const at = search.at ?? (run.status === "failed" ? lastFailure(rows) : undefined);
+  const setSearch = useCallback(
+    (change: Partial<RunSearch>) =>
+      void navigate({
+        to: "/runs/$workflowId",
+        params: { workflowId },
+        search: (before: RunSearch) => ({ ...before, ...change }),
+        replace: true,
+        resetScroll: false,
+      }),
+    [navigate, workflowId],
+  );
+  const select = useCallback(
+    (version: number | undefined, tab?: RunTab) => { setSearch({ at: version, ...(tab ? { tab } : {}) }); },
+    [setSearch],
+  );
+  return {
+    store,
+    known,
+    view,
+    run,
+    rows,
+    documents,
+    definition: definition.data ?? null,
+    asks,
+    children: list,
+    moreChildren: hasNextPage ? () => void fetchNextPage() : null,
+    me: me.data ?? null,
+    selected: at === undefined ? null : (rows.find((row) => row.version === at) ?? null),
+    select,
+    search,
+    setSearch,
+  };
+}
+
+function lastFailure(rows: readonly Checkpoint[]): number | undefined {
+  return rows.findLast((row) => row.status === "failed")?.version;
+}
+
+const NOTHING: readonly Ask[] = [];
+
+/** Asked anew whenever the run moves; while the answer is on its way, what was asked at the same place before. */
+function useAsks(run: Run): readonly Ask[] {
+  const may = run.waiting_for.length > 0 && !isFinished(run.status) && run.status !== "failed";
+  const asks = useQuery({
+    ...asksQuery(run.workflow_id),
+    queryKey: [...keys.run(run.workflow_id), "asks", run.place, run.version],
+    enabled: may,
+    placeholderData: (before: Ask[] | undefined, query) => (query?.queryKey[3] === run.place ? before : undefined),
+  });
+  return may ? (asks.data ?? NOTHING) : NOTHING;
+}

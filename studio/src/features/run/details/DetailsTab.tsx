@@ -1,0 +1,116 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { keys } from "@/api/keys";
+import { explainQuery } from "@/api/queries";
+import { words } from "@/model/definition";
+import { LOOKS, lookOf } from "@/model/status";
+import { Badge, StatusBadge } from "@/ui/Badge";
+import { CodeBlock } from "@/ui/CodeBlock";
+import { CopyId, shortId } from "@/ui/Copy";
+import { JsonTree } from "@/ui/JsonTree";
+import { Facts, Section } from "@/ui/Page";
+import { QueryView } from "@/ui/QueryView";
+import { AbsoluteTime } from "@/ui/Time";
+import { useRunPage } from "../data";
+
+/** What it was started with, what came of it, why it is where it is, and all its names and times. */
+export function DetailsTab() {
+  const { run } = useRunPage();
+  return (
+    <div className="grid min-w-0 gap-x-8 lg:grid-cols-2">
+      <div className="min-w-0">
+        <Why />
+        {run.error !== null && (
+          <Section title="Error">
+            <CodeBlock code={run.error} label="Error" wrap />
+          </Section>
+        )}
+        <Value title="Args" value={run.args} none="It takes no args." />
+        <Value title="Result" value={run.result} none={run.status === "completed" ? "It returned nothing." : "None yet."} />
+        <ChildrenList />
+      </div>
+      <div className="min-w-0">
+        <Section title="Names and times">
+          <AllFacts />
+        </Section>
+      </div>
+    </div>
+  );
+}
+
+function Why() {
+  const { run } = useRunPage();
+  const explain = useQuery({ ...explainQuery(run.workflow_id), queryKey: [...keys.run(run.workflow_id), "explain", run.version, run.status], placeholderData: (before) => before });
+  return (
+    <Section title="Why it is where it is">
+      <QueryView query={explain} errorTitle="The explanation couldn't be loaded">
+        {({ reasons }) => (
+          <ul className="list-disc pl-5">
+            {reasons.map((reason) => (
+              <li key={reason} className="wrap-anywhere">
+                {reason}
+              </li>
+            ))}
+          </ul>
+        )}
+      </QueryView>
+    </Section>
+  );
+}
+
+function Value({ title, value, none }: { title: string; value: unknown; none: string }) {
+  return <Section title={title}>{value === null ? <p className="text-muted">{none}</p> : <JsonTree value={value} label={title} depth={3} />}</Section>;
+}
+
+function ChildrenList() {
+  const { children, moreChildren } = useRunPage();
+  if (children.length === 0) return null;
+  return (
+    <Section title="Runs that it started">
+      <ul className="flex flex-col gap-1">
+        {children.map(({ run, label, callback }) => {
+          const look = LOOKS[lookOf(run)];
+          return (
+            <li key={run.workflow_id} className="flex flex-wrap items-center gap-x-3">
+              <StatusBadge word={look.word} shape={look.shape} token={look.token} />
+              <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className="prose-link">
+                {label ?? words(run.workflow_name)}
+              </Link>
+              {callback && <span className="text-xs text-muted">then {words(callback)}</span>}
+            </li>
+          );
+        })}
+      </ul>
+      {moreChildren && (
+        <button type="button" className="prose-link min-h-6" onClick={moreChildren}>
+          More
+        </button>
+      )}
+    </Section>
+  );
+}
+
+function AllFacts() {
+  const { run } = useRunPage();
+  const facts: (readonly [string, ReactNode] | null)[] = [
+    ["Run", <CopyId key="id" id={run.workflow_id} length={36} />],
+    ["App", run.app_name],
+    ["Workflow", `${run.workflow_name}, version ${String(run.workflow_version)}`],
+    ["Place", <code key="place">{run.place}</code>],
+    ["Checkpoints", String(run.version + 1)],
+    ["Failed attempts here", String(run.attempt)],
+    ["User", run.user_id],
+    ["Workspace", <CopyId key="workspace" id={run.workspace_id} length={36} />],
+    ["Labels", run.labels.length === 0 ? "none" : <span key="labels" className="flex flex-wrap gap-1">{run.labels.map((label) => <Badge key={label}>{label}</Badge>)}</span>],
+    ["Priority", String(run.priority)],
+    ["Idempotency key", run.idempotency_key === null ? "none" : <code key="key">{run.idempotency_key}</code>],
+    ["Parent", run.parent_id === null ? "none" : <Link key="parent" to="/runs/$workflowId" params={{ workflowId: run.parent_id }} className="prose-link">{shortId(run.parent_id)}</Link>],
+    ["Waits for", run.waiting_for.length === 0 ? "nobody" : run.waiting_for.map(words).join(", ")],
+    ["Due", <AbsoluteTime key="due" at={run.due_at} />],
+    ["Created", <AbsoluteTime key="created" at={run.created_at} />],
+    ["Changed", <AbsoluteTime key="updated" at={run.updated_at} />],
+    ["Finished", <AbsoluteTime key="finished" at={run.finished_at} />],
+  ];
+  return <Facts facts={facts} />;
+}

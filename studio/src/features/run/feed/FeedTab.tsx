@@ -1,0 +1,64 @@
+import { FileText } from "lucide-react";
+import { useCallback, useMemo } from "react";
+import { AnswerPanel } from "@/blocks/answer/AnswerPanel";
+import { feedOf } from "@/model/fold";
+import { isFinished } from "@/model/status";
+import { toast } from "@/ui/Toast";
+import { Button } from "@/ui/Button";
+import { EmptyState } from "@/ui/States";
+import { useRunPage } from "../data";
+import { Item } from "./Item";
+import { Scroller } from "./Scroller";
+
+/** What the run has saved, live, and below it whatever it asks. */
+export function FeedTab() {
+  const { documents, run, selected, select, known, store } = useRunPage();
+  const items = useMemo(() => feedOf(documents), [documents]);
+  const at = selected?.version;
+  const onSelect = useCallback((version: number) => { select(version); }, [select]);
+  return (
+    <div className="flex min-w-0 flex-col gap-3">
+      {items.length === 0 ? (
+        <EmptyState title="No documents" icon={<FileText size={28} strokeWidth={1.5} aria-hidden />}>
+          {isFinished(run.status) ? "This run saved none." : "None yet: they appear here as soon as the run saves them."}
+        </EmptyState>
+      ) : (
+        <Scroller
+          label="Documents of the run"
+          items={items}
+          itemKey={keyOf}
+          className="max-h-[max(20rem,calc(100dvh-20rem))]"
+          head={
+            !known.allDocuments && (
+              <p className="py-2 text-center">
+                <Button size="sm" pending={known.loadingOlder} onClick={() => void store.olderDocuments()}>
+                  Load older documents
+                </Button>
+              </p>
+            )
+          }
+          render={(item) => <Item item={item} selected={item.current.version === at} onSelect={onSelect} />}
+        />
+      )}
+      <Dock />
+    </div>
+  );
+}
+
+function keyOf({ current, older }: ReturnType<typeof feedOf>[number]): string {
+  return older[0]?.id ?? current.id;
+}
+
+/** Stays at the bottom of the window, so that an answer is always at hand. */
+function Dock() {
+  const { run, rows, asks, definition, me, store } = useRunPage();
+  const sent = () => {
+    toast({ title: "Sent", tone: "done" });
+    void store.look();
+  };
+  return (
+    <div className="sticky bottom-0 z-10 -mx-4 max-h-[60dvh] overflow-y-auto border-t bg-surface px-4 py-3 empty:hidden">
+      <AnswerPanel run={run} rows={rows} asks={asks} widgets={definition?.ui ?? []} me={me} onSent={sent} />
+    </div>
+  );
+}

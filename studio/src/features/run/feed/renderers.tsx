@@ -1,0 +1,95 @@
+import { CircleX, User } from "lucide-react";
+import { memo } from "react";
+import type { StoredDocument } from "@/api/types";
+import { words } from "@/model/definition";
+import { cn } from "@/ui/cn";
+import { CodeBlock } from "@/ui/CodeBlock";
+import { JsonTree } from "@/ui/JsonTree";
+import { Markdown } from "@/ui/Markdown";
+import { ChildCard } from "./ChildCard";
+import { type Shape, cellText, shapeOf } from "./shape";
+
+/** What a document holds, by its type; what Studio doesn't know is a tree. */
+export const Content = memo(function Content({ document, nested = false }: { document: StoredDocument; nested?: boolean }) {
+  const shape = shapeOf(document);
+  switch (shape.kind) {
+    case "message":
+      return <MessageText role={shape.role} text={shape.text} />;
+    case "markdown":
+      return <Markdown text={shape.text} />;
+    case "plain":
+      return <p className="max-w-prose wrap-anywhere whitespace-pre-wrap">{shape.text}</p>;
+    case "code":
+      return <CodeBlock code={shape.code} label={words(document.name)} language={shape.language} />;
+    case "table":
+      return <Rows shape={shape} label={words(document.name)} />;
+    case "link":
+      return <ChildCard workflowId={shape.workflowId} label={shape.label} inline={shape.inline && !nested} />;
+    case "error":
+      return <Failure shape={shape} />;
+    case "json":
+      return <JsonTree value={document.content} label={words(document.name)} />;
+  }
+});
+
+const PEOPLE = new Set(["user", "human", "customer"]);
+
+function MessageText({ role, text }: { role: string; text: string }) {
+  const person = PEOPLE.has(role.toLowerCase());
+  return (
+    <div className={cn("max-w-prose rounded-md border px-3 py-2", person ? "tint-running" : "bg-subtle")}>
+      <p className="mb-0.5 flex items-center gap-1 text-xs font-semibold">
+        {person && <User size={12} aria-hidden />}
+        {role || "message"}
+      </p>
+      <Markdown text={text} />
+    </div>
+  );
+}
+
+function Failure({ shape }: { shape: Extract<Shape, { kind: "error" }> }) {
+  const where = [shape.transition && words(shape.transition), shape.attempt !== null && `attempt ${String(shape.attempt)}`].filter(Boolean).join(", ");
+  return (
+    <div className="rounded-md border border-failed/50 px-3 py-2">
+      <p className="flex flex-wrap items-center gap-x-2 font-semibold text-failed">
+        <CircleX size={14} aria-hidden /> {shape.type}
+        {where && <span className="font-normal">{where}</span>}
+      </p>
+      <p className="wrap-anywhere whitespace-pre-wrap">{shape.message}</p>
+    </div>
+  );
+}
+
+/** Rows that are shown at first: the rest of a long table is in its raw view. */
+const MOST_ROWS = 200;
+
+function Rows({ shape, label }: { shape: Extract<Shape, { kind: "table" }>; label: string }) {
+  const { columns, rows } = shape;
+  return (
+    <div role="region" aria-label={label} tabIndex={0} className="max-h-96 max-w-full overflow-auto rounded-md border">
+      <table className="border-collapse text-left">
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th key={column} scope="col" className="border-b bg-subtle px-2 py-1 text-xs font-medium whitespace-nowrap text-muted">
+                {column}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.slice(0, MOST_ROWS).map((row, at) => (
+            <tr key={at} className="border-b last:border-b-0">
+              {columns.map((column) => (
+                <td key={column} className={cn("px-2 py-1 align-top", typeof row[column] === "number" && "text-right tabular-nums")}>
+                  {cellText(row[column])}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {rows.length > MOST_ROWS && <p className="px-2 py-1 text-muted">{rows.length - MOST_ROWS} more rows are in the raw view.</p>}
+    </div>
+  );
+}

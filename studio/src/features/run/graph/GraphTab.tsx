@@ -1,0 +1,86 @@
+import { useMemo, useState } from "react";
+import { MOST_PLACES, drawingOf } from "@/model/drawing";
+import { Button } from "@/ui/Button";
+import StateGraph from "@/ui/graph/StateGraph";
+import { EmptyState } from "@/ui/States";
+import { useRunPage } from "../data";
+import { OlderRows } from "../OlderRows";
+import { rowTitle } from "../Selected";
+import { Outline } from "./Outline";
+
+/** The workflow's places and ways, with where the run is and where it went; a slider goes back through the checkpoints. */
+export default function GraphTab() {
+  const { definition, run, rows, selected, search, select } = useRunPage();
+  const [large, setLarge] = useState(false);
+  const at = search.at === undefined ? undefined : selected?.version;
+  const drawing = useMemo(() => definition && drawingOf(definition, { run, rows, at }), [definition, run, rows, at]);
+  if (!drawing) {
+    return (
+      <EmptyState title="The graph isn't known here">
+        No app of this process registers the workflow <code>{run.workflow_name}</code>: its places and transitions are in its code.
+      </EmptyState>
+    );
+  }
+  const here = drawing.nodes.find((node) => node.here)?.id;
+  const drawn = drawing.nodes.length <= MOST_PLACES || large;
+  const leftBy = (place: string) => rows.findLast((row) => row.source === place || row.target === place)?.version;
+  return (
+    <div className="flex min-w-0 flex-col gap-3">
+      {definition && definition.version !== run.workflow_version && (
+        <p className="text-muted">
+          This is version {definition.version} of the workflow; the run was started with version {run.workflow_version}.
+        </p>
+      )}
+      {drawn ? (
+        <StateGraph
+          label={`The graph of ${definition?.title ?? run.workflow_name}`}
+          nodes={drawing.nodes}
+          edges={drawing.edges}
+          width={drawing.width}
+          height={drawing.height}
+          follow={here}
+          onSelect={(place) => { select(leftBy(place)); }}
+        />
+      ) : (
+        <p>
+          It has {drawing.nodes.length} places: that is a lot to draw.{" "}
+          <Button size="sm" onClick={() => { setLarge(true); }}>
+            Draw it anyway
+          </Button>
+        </p>
+      )}
+      <Slider />
+      <OlderRows />
+      <details open={!drawn}>
+        <summary className="min-h-6 text-muted">The graph as a list</summary>
+        <Outline drawing={drawing} />
+      </details>
+    </div>
+  );
+}
+
+function Slider() {
+  const { rows, selected, search, select } = useRunPage();
+  if (rows.length < 2) return null;
+  const at = search.at === undefined || !selected ? rows.length - 1 : rows.indexOf(selected);
+  const row = rows[at];
+  return (
+    <label className="flex flex-wrap items-center gap-x-3">
+      <span className="text-muted">Checkpoint</span>
+      <input
+        type="range"
+        min={0}
+        max={rows.length - 1}
+        value={at}
+        aria-valuetext={row ? `${String(row.version)}: ${rowTitle(row)}` : undefined}
+        className="min-h-6 min-w-40 grow accent-accent"
+        onChange={(event) => {
+          const next = Number(event.target.value);
+          // At the end it follows the run again.
+          select(next === rows.length - 1 ? undefined : rows[next]?.version);
+        }}
+      />
+      <span className="w-full sm:w-64">{row && `${String(row.version)}: ${rowTitle(row)}`}</span>
+    </label>
+  );
+}

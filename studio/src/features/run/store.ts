@@ -1,0 +1,200 @@
+/**
+ * What is known of the run on screen: a view that the stream's events are folded into, once per frame. Opens with the run
+ * and the end of its history, never with all of it.
+ */
+import type { QueryClient } from "@tanstack/react-query";
+import { path } from "@/api/client";
+import { documentsQuery, historyQuery, runQuery } from "@/api/queries";
+import type { CheckpointEvent } from "@/api/types";
+import { type RunView, fill, foldAll, refresh, snapshot } from "@/model/fold";
+import { isFinished, isMoving } from "@/model/status";
+import { Batch } from "@/stream/batch";
+import { Connection } from "@/stream/connection";
+import type { Frame } from "@/stream/frames";
+import { type LiveStatus, NOT_YET, statusOf } from "@/stream/status";
+
+/** Rows of the history that a page opens with, and that each "older" adds. */
+export const WINDOW = 200;
+/** Documents that a page opens with, and then with each "older". */
+const DOCUMENTS = [500, 2_000, 10_000] as const;
+/** A claim has no event: a moving run is read again so often. */
+const LOOK_AGAIN = 2_000;
+
+export interface Known {
+  view: RunView | null;
+  live: LiveStatus;
+  /** Why there is no view; or why what is older didn't come. */
+  error: unknown;
+  /** All documents are there. */
+  allDocuments: boolean;
+  loadingOlder: boolean;
+}
+
+export class RunStore {
+  #known: Known = { view: null, live: NOT_YET, error: null, allDocuments: false, loadingOlder: false };
+  #listeners = new Set<() => void>();
+  #connection: Connection | null = null;
+  #batch = new Batch<CheckpointEvent>((events) => { this.#fold(events); });
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #documents = 0;
+  #filling = false;
+  #closed = false;
+  readonly #client: QueryClient;
+  readonly id: string;
+
+  constructor(id: string, client: QueryClient) {
+    this.id = id;
+    this.#client = client;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  readonly get = (): Known => this.#known;
+
+  /** Opens it; the returned function closes it. */
+  open(): () => void {
+    this.#closed = false;
+    void this.load();
+    const shown = () => { this.#visibility(); };
+    document.addEventListener("visibilitychange", shown);
+    window.addEventListener("online", shown);
+    this.#timer = setInterval(() => { this.#lookAgain(); }, LOOK_AGAIN);
+    return () => {
+      this.#closed = true;
+      document.removeEventListener("visibilitychange", shown);
+      window.removeEventListener("online", shown);
+      if (this.#timer) clearInterval(this.#timer);
+      this.#connection?.stop();
+      this.#connection = null;
+      this.#batch.stop();
+    };
+  }
+
+  /** The run, then what it had done and saved by then; the stream goes on from there, so that nothing is missed between. */
+  async load(): Promise<void> {
+    try {
+      const run = await this.#client.fetchQuery({ ...runQuery(this.id), staleTime: 0 });
+      const [rows, documents] = await Promise.all([
+        this.#client.fetchQuery({ ...historyQuery(this.id, { before: run.version + 1, limit: WINDOW, newest: true }), staleTime: 0 }),
+        this.#fetchDocuments(DOCUMENTS[0]),
+      ]);
+      if (this.#closed) return;
+      this.#set({ view: snapshot(run, rows, documents), error: null, allDocuments: documents.length < DOCUMENTS[0] });
+      this.#listen();
+    } catch (error) {
+      if (!this.#closed) this.#set({ error });
+    }
+  }
+
+  /** `WINDOW` more rows in front of those that are known. */
+  async olderRows(): Promise<void> {
+    const first = this.#known.view?.rows[0]?.version ?? 0;
+    if (first === 0) return;
+    await this.#older(async (view) => {
+      const rows = await this.#client.fetchQuery(historyQuery(this.id, { before: first, limit: WINDOW, newest: true }));
+      return { view: fill(this.#known.view ?? view, rows) };
+    });
+  }
+
+  async olderDocuments(): Promise<void> {
+    const next = DOCUMENTS.find((count) => count > this.#documents);
+    if (next === undefined || this.#known.allDocuments) return;
+    await this.#older(async (view) => {
+      const documents = await this.#fetchDocuments(next);
+      return { view: fill(this.#known.view ?? view, [], documents), allDocuments: documents.length < next };
+    });
+  }
+
+  /** What somebody just did to the run is shown without waiting for the stream. */
+  async look(): Promise<void> {
+    const run = await this.#client.fetchQuery({ ...runQuery(this.id), staleTime: 0 });
+    const { view } = this.#known;
+    if (view && !this.#closed) this.#set({ view: refresh(view, run) });
+  }
+
+  // -- inside --------------------------------------------------------------------------------------------------------
+
+  async #fetchDocuments(limit: number) {
+    const documents = await this.#client.fetchQuery({ ...documentsQuery(this.id, { replaced: true, newest: true, limit }), staleTime: 0 });
+    this.#documents = limit;
+    return documents;
+  }
+
+  async #older(fetch: (view: RunView) => Promise<Partial<Known>>): Promise<void> {
+    const { view, loadingOlder } = this.#known;
+    if (!view || loadingOlder) return;
+    this.#set({ loadingOlder: true });
+    try {
+      this.#set({ ...(await fetch(view)), loadingOlder: false, error: null });
+    } catch (error) {
+      this.#set({ error, loadingOlder: false });
+    }
+  }
+
+  #listen(): void {
+    if (this.#connection) return;
+    const told = {
+      frame: (frame: Frame) => { if (frame.kind === "checkpoint") this.#batch.add(frame.event); },
+      state: () => {
+        const { state } = this.#connection ?? {};
+        if (state) this.#set({ live: statusOf(state) });
+      },
+    };
+    this.#connection = new Connection(path`/runs/${this.id}/events`, told, { query: () => ({ after: this.#known.view?.version ?? -1 }) });
+    this.#connection.start();
+  }
+
+  #fold(events: CheckpointEvent[]): void {
+    const { view } = this.#known;
+    if (!view) return;
+    const next = foldAll(view, events);
+    if (next === view) return;
+    this.#set({ view: next });
+    if (next.missing) void this.#fillHole(next.missing);
+    if (isFinished(next.run.status) && next.run.result === null) void this.look().catch(report);
+  }
+
+  async #fillHole({ after, before }: { after: number; before: number }): Promise<void> {
+    if (this.#filling) return;
+    this.#filling = true;
+    try {
+      const [rows, documents] = await Promise.all([
+        this.#client.fetchQuery({ ...historyQuery(this.id, { after, before }), staleTime: 0 }),
+        this.#client.fetchQuery({ ...documentsQuery(this.id, { replaced: true, after }), staleTime: 0 }),
+      ]);
+      const { view } = this.#known;
+      if (view) this.#set({ view: fill(view, rows, documents) });
+    } catch (error) {
+      this.#set({ error });
+    } finally {
+      this.#filling = false;
+    }
+  }
+
+  #lookAgain(): void {
+    const { view } = this.#known;
+    if (!view || document.hidden || !isMoving(view.run.status)) return;
+    void this.look().catch(report);
+  }
+
+  #hideTimer: ReturnType<typeof setTimeout> | null = null;
+
+  #visibility(): void {
+    if (this.#hideTimer) clearTimeout(this.#hideTimer);
+    this.#hideTimer = document.hidden ? setTimeout(() => { this.#connection?.pause(); }, 60_000) : null;
+    if (!document.hidden) this.#connection?.resume();
+  }
+
+  #set(change: Partial<Known>): void {
+    this.#known = { ...this.#known, ...change };
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** A look that fails is made again by itself; the stream's status tells that the server is away. */
+function report(error: unknown): void {
+  console.error(error);
+}

@@ -1,0 +1,188 @@
+import "./timeline.css";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { Link } from "@tanstack/react-router";
+import { type KeyboardEvent, type ReactNode, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { type Axis, axisOf, marksOf, xOf } from "@/model/axis";
+import { duration } from "@/model/time";
+import type { Segment, SegmentKind, Timeline, TimelineRow } from "@/model/timeline";
+import { cn } from "@/ui/cn";
+import { type StatusToken, statusColor } from "@/ui/StatusShape";
+import { useRunPage } from "../data";
+
+const ROW = 28;
+const VIRTUAL_FROM = 200;
+
+export const KINDS: Record<SegmentKind, { word: string; token: StatusToken; pattern: string }> = {
+  work: { word: "working", token: "running", pattern: "timeline-solid" },
+  queued: { word: "queued", token: "queued", pattern: "timeline-outline" },
+  failed: { word: "failed attempt", token: "failed", pattern: "timeline-cross" },
+  canceled: { word: "cancelled", token: "canceled", pattern: "timeline-cross" },
+  backoff: { word: "backing off", token: "backoff", pattern: "timeline-hatch" },
+  stopped: { word: "stopped until it was retried", token: "failed", pattern: "timeline-line" },
+  person: { word: "waiting for a person", token: "human", pattern: "timeline-dots" },
+  sleep: { word: "sleeping", token: "sleeping", pattern: "timeline-line" },
+};
+
+/** The rows of a timeline as bars on a folded axis. Arrow keys go from row to row, Enter selects its checkpoint. */
+export function Bars({ timeline, real }: { timeline: Timeline; real: boolean }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const track = useRef<HTMLDivElement>(null);
+  const width = useWidth(track);
+  const axis = useMemo(() => axisOf(timeline, width, real), [timeline, width, real]);
+  const { rows } = timeline;
+  const virtual = rows.length > VIRTUAL_FROM;
+  const virtualizer = useVirtualizer({
+    count: rows.length,
+    enabled: virtual,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    overscan: 12,
+  });
+  const shown = virtual ? virtualizer.getVirtualItems().map((one) => one.index) : rows.map((_, at) => at);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const at = Number((event.target as HTMLElement).closest("[data-at]")?.getAttribute("data-at") ?? Number.NaN);
+    if (step === undefined || Number.isNaN(at)) return;
+    event.preventDefault();
+    const next = Math.min(rows.length - 1, Math.max(0, at + step));
+    if (virtual) virtualizer.scrollToIndex(next);
+    requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-at="${String(next)}"] button`)?.focus());
+  };
+  return (
+    <>
+      <div ref={scroller} role="region" aria-label="Timeline" tabIndex={0} data-inset-focus className="relative max-h-[max(20rem,calc(100dvh-18rem))] overflow-y-auto rounded-md border">
+        <div className="sticky top-0 z-10 flex border-b bg-surface">
+          <div className="w-32 shrink-0 border-r sm:w-64" />
+          <div ref={track} className="relative h-6 min-w-0 grow">
+            <Marks axis={axis} />
+          </div>
+        </div>
+        <div role="list" onKeyDown={onKeyDown} className="relative" style={{ height: rows.length * ROW }}>
+          {shown.map((at) => {
+            const row = rows[at] as TimelineRow;
+            return <Row key={row.key} row={row} at={at} count={rows.length} axis={axis} />;
+          })}
+        </div>
+      </div>
+      <Legend timeline={timeline} />
+    </>
+  );
+}
+
+function Row({ row, at, count, axis }: { row: TimelineRow; at: number; count: number; axis: Axis }) {
+  const { selected, select } = useRunPage();
+  const current = row.version !== null && row.version === selected?.version && row.kind === "visit";
+  const { version, child } = row;
+  const words = (
+    <>
+      <span className="truncate">{row.label}</span>
+      {row.attempts > 1 && row.kind === "visit" && <span className="shrink-0 text-xs text-backoff">×{row.attempts}</span>}
+      <span className="hidden min-w-0 truncate text-xs text-muted sm:inline">{row.note}</span>
+    </>
+  );
+  const className = cn("flex h-full w-full min-w-0 items-center gap-1.5 px-2 text-left", row.depth === 1 && "pl-5");
+  return (
+    <div
+      role="listitem"
+      aria-setsize={count}
+      aria-posinset={at + 1}
+      data-at={at}
+      className={cn("absolute inset-x-0 flex border-b border-line/60 hover:bg-hover", current && "bg-hover")}
+      style={{ top: at * ROW, height: ROW }}
+    >
+      <div className="w-32 shrink-0 border-r sm:w-64">
+        {child ? (
+          <Link to="/runs/$workflowId" params={{ workflowId: child.run.workflow_id }} data-inset-focus className={cn(className, "prose-link")} title={title(row)}>
+            {words}
+          </Link>
+        ) : (
+          <button type="button" data-inset-focus aria-pressed={current} disabled={version === null} className={className} title={title(row)} onClick={() => { select(version ?? undefined); }}>
+            {words}
+            <span className="sr-only">: {spoken(row)}</span>
+          </button>
+        )}
+      </div>
+      <div aria-hidden className="relative min-w-0 grow overflow-hidden">
+        {axis.pieces.filter((piece) => piece.folded).map((piece) => (
+          <div key={piece.x} className="absolute inset-y-0 bg-subtle" style={{ left: piece.x, width: piece.width }} />
+        ))}
+        {row.segments.map((segment, n) => (
+          <Bar key={n} segment={segment} axis={axis} onClick={segment.version === null ? undefined : () => { select(segment.version ?? undefined); }} />
+        ))}
+      </div>
+    </div>
+  );
+}
+
+function Bar({ segment, axis, onClick }: { segment: Segment; axis: Axis; onClick: (() => void) | undefined }) {
+  const [from, to] = [xOf(axis, segment.from), xOf(axis, segment.to)];
+  const { token, pattern } = KINDS[segment.kind];
+  return (
+    <div
+      title={segmentText(segment)}
+      onClick={onClick}
+      className={cn("absolute top-1.5 h-4 rounded-sm", pattern, segment.open && segment.kind === "work" && "timeline-live")}
+      style={{ left: from, width: Math.max(3, to - from), color: statusColor(token) }}
+    />
+  );
+}
+
+function Marks({ axis }: { axis: Axis }): ReactNode {
+  return (
+    <>
+      {axis.pieces.filter((piece) => piece.folded).map((piece) => (
+        <span key={piece.x} className="timeline-fold absolute inset-y-0 overflow-hidden text-center text-xs leading-6 text-muted" style={{ left: piece.x, width: piece.width }} title={`${duration(piece.to - piece.from)} in which nothing worked`}>
+          {duration(piece.to - piece.from).split(" ").slice(0, 2).join(" ")}
+        </span>
+      ))}
+      {marksOf(axis).map((mark) => (
+        <span key={mark.at} className="absolute inset-y-0 border-l pl-1 text-xs leading-6 whitespace-nowrap text-muted" style={{ left: mark.x }}>
+          {mark.text}
+        </span>
+      ))}
+    </>
+  );
+}
+
+function Legend({ timeline }: { timeline: Timeline }) {
+  const used = new Set(timeline.rows.flatMap((row) => row.segments.map((segment) => segment.kind)));
+  return (
+    <ul aria-label="What the patterns mean" className="flex flex-wrap gap-x-4 gap-y-1 text-xs text-muted">
+      {(Object.keys(KINDS) as SegmentKind[])
+        .filter((kind) => used.has(kind))
+        .map((kind) => (
+          <li key={kind} className="inline-flex items-center gap-1.5">
+            <span aria-hidden className={cn("inline-block h-3 w-6 rounded-sm", KINDS[kind].pattern)} style={{ color: statusColor(KINDS[kind].token) }} />
+            {KINDS[kind].word}
+          </li>
+        ))}
+    </ul>
+  );
+}
+
+export function segmentText(segment: Segment): string {
+  const attempt = segment.attempt === null ? "" : `, attempt ${String(segment.attempt)}`;
+  return `${KINDS[segment.kind].word} for ${duration(segment.to - segment.from)}${attempt}${segment.open ? " so far" : ""}${segment.error ? `: ${segment.error}` : ""}`;
+}
+
+function title(row: TimelineRow): string {
+  return `${row.label}, ${row.note}: ${spoken(row)}`;
+}
+
+function spoken(row: TimelineRow): string {
+  return row.segments.map(segmentText).join("; ") || "no time";
+}
+
+function useWidth(box: React.RefObject<HTMLDivElement | null>): number {
+  const [width, setWidth] = useState(600);
+  useLayoutEffect(() => {
+    const { current } = box;
+    if (!current) return;
+    const measure = () => { setWidth(Math.max(120, current.clientWidth)); };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(current);
+    return () => { observer.disconnect(); };
+  }, [box]);
+  return width;
+}

@@ -1,0 +1,109 @@
+/** A workflow's graph, laid out and overlaid with what a run has seen: all that is needed to draw it, in words and numbers. */
+import type { Checkpoint, Run } from "@/api/types";
+import type { Definition } from "./definition";
+import { type Graph, type GraphEdge, type GraphNode, edgeOverlayOf, graphOf, nodeOverlay, outlineOf, overlayOf } from "./graph";
+import { type Box, type Direction, type Layout, type Point, layoutOf, pathOf } from "./layout";
+
+export interface DrawnNode {
+  id: string;
+  label: string;
+  kind: GraphNode["kind"];
+  box: Box;
+  here: boolean;
+  failed: boolean;
+  /** null: no run is shown. */
+  visits: number | null;
+  /** What a screen reader says. */
+  spoken: string;
+}
+
+export interface DrawnEdge {
+  id: string;
+  source: string;
+  target: string;
+  label: string;
+  route: GraphEdge["route"];
+  human: boolean;
+  path: string;
+  labelBox: Box;
+  /** Where the line ends, and where it came from: the arrow's head. */
+  end: Point;
+  before: Point;
+  /** null: no run is shown. */
+  taken: number | null;
+  failures: number;
+  last: boolean;
+}
+
+export interface Drawing {
+  width: number;
+  height: number;
+  nodes: readonly DrawnNode[];
+  edges: readonly DrawnEdge[];
+  outline: readonly { node: DrawnNode; ways: readonly { edge: DrawnEdge; target: string }[] }[];
+}
+
+/** What of a run is shown on it; `at`: until this row of the history. */
+export interface Seen {
+  run: Pick<Run, "place" | "status">;
+  rows: readonly Checkpoint[];
+  at?: number | undefined;
+}
+
+/** More places than this are a list first, and a drawing on demand. */
+export const MOST_PLACES = 150;
+
+const LAYOUTS = new WeakMap<object, Map<Direction, { graph: Graph; layout: Layout }>>();
+
+/** The layout depends on the definition only: it is made once for each. */
+function laidOut(definition: Definition, direction: Direction): { graph: Graph; layout: Layout } {
+  const known = LAYOUTS.get(definition.transitions) ?? new Map<Direction, { graph: Graph; layout: Layout }>();
+  LAYOUTS.set(definition.transitions, known);
+  const found = known.get(direction);
+  if (found) return found;
+  const graph = graphOf(definition);
+  const made = { graph, layout: layoutOf(graph, direction) };
+  known.set(direction, made);
+  return made;
+}
+
+export function drawingOf(definition: Definition, seen: Seen | null = null, direction: Direction = "LR"): Drawing {
+  const { graph, layout } = laidOut(definition, direction);
+  const overlay = seen && overlayOf(graph, seen.run, seen.rows, seen.at);
+  const nodes = graph.nodes.map((node): DrawnNode => {
+    const { here, visits, failed } = nodeOverlay(overlay, node.id);
+    const box = layout.nodes.get(node.id) as Box;
+    return { ...node, box, here, failed, visits: seen ? visits : null, spoken: spokenOf(node, here, failed, seen ? visits : null) };
+  });
+  const edges = graph.edges.map((edge): DrawnEdge => {
+    const { taken, failures, last } = edgeOverlayOf(overlay, edge.id);
+    const line = layout.edges.get(edge.id);
+    const points = line?.points ?? [];
+    return {
+      ...edge,
+      path: pathOf(points),
+      labelBox: line?.label ?? { x: 0, y: 0, width: 0, height: 0 },
+      end: points.at(-1) ?? { x: 0, y: 0 },
+      before: points.at(-2) ?? { x: 0, y: 0 },
+      taken: seen ? taken : null,
+      failures,
+      last,
+    };
+  });
+  const nodeById = new Map(nodes.map((node) => [node.id, node]));
+  const edgeById = new Map(edges.map((edge) => [edge.id, edge]));
+  const outline = outlineOf(graph).map(({ node, ways }) => ({
+    node: nodeById.get(node.id) as DrawnNode,
+    ways: ways.map(({ edge, target }) => ({ edge: edgeById.get(edge.id) as DrawnEdge, target: target.label })),
+  }));
+  return { width: layout.width, height: layout.height, nodes, edges, outline };
+}
+
+function spokenOf(node: GraphNode, here: boolean, failed: boolean, visits: number | null): string {
+  const parts = [node.label];
+  if (here) parts.push("the run is here");
+  if (failed) parts.push("failed here");
+  if (visits === 0) parts.push("never reached");
+  else if (visits !== null) parts.push(visits === 1 ? "visited once" : `visited ${String(visits)} times`);
+  return parts.join(", ");
+}
