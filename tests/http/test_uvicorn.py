@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +12,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
-
 from serving import serving
+
 from stepwell import END, App, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
 from stepwell.fastapi import Runner
 from stepwell.testing.webhooks import sign_stripe

@@ -3,7 +3,7 @@
 # Without `from __future__ import annotations`: FastAPI couldn't see the dependency that is made here.
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Response
 
@@ -11,7 +11,7 @@ from stepwell.errors import NoAccess
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
 from stepwell.http.bulk import Bulk
-from stepwell.http.runs import WorkflowId
+from stepwell.http.runs import WorkflowId, text_of
 from stepwell.http.schemas import (
     BulkChoice,
     BulkPreview,
@@ -26,6 +26,15 @@ from stepwell.http.schemas import (
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Run
 
+_OPERATIONS: Final = (
+    *("get_run", "get_history", "get_documents", "get_steps", "get_children", "explain_run", "get_asks"),
+    *("signal_run", "cancel_run", "retry_run"),
+)
+_LINKS: Final = {
+    name: {"operationId": name, "parameters": {"workflow_id": "$response.body#/workflow_id"}} for name in _OPERATIONS
+}
+"""What may be done with a run that was started, for who reads the document."""
+
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=512)]
 
 
@@ -37,7 +46,11 @@ def add_acting(router: APIRouter, asking: AskingOf) -> None:
     @router.post(
         "/runs",
         status_code=202,
-        responses={200: {"model": Started, "description": "The idempotency key's run was there before"}, **acting},
+        responses={
+            200: {"model": Started, "description": "The idempotency key's run was there before", "links": _LINKS},
+            202: {"links": _LINKS},
+            **acting,
+        },
     )
     async def start_run(request: StartRequest, asking: Asking, response: Response, key: Key = None) -> Started:
         """The run is queued, durably. With an `Idempotency-Key`, once per app, user and key."""
@@ -68,7 +81,7 @@ def add_acting(router: APIRouter, asking: AskingOf) -> None:
     async def do_bulk(request: BulkRequest, asking: Asking) -> BulkResult:
         """The action is done for a page of the runs; go on with `next_cursor` until there is none."""
         asking.may_act()
-        return await Bulk(asking, request).do(request.reason, request.cursor)
+        return await Bulk(asking, request).do(request.reason, text_of(request.cursor))
 
     @router.post("/runs/{workflow_id}/signals", status_code=202, responses=acting)
     async def signal_run(workflow_id: WorkflowId, request: SignalRequest, asking: Asking, key: Key = None) -> Run:

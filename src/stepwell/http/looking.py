@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
-from stepwell.http.runs import Cursor, Limit
+from stepwell.http.runs import Cursor, Limit, text_of
 from stepwell.http.schemas import Name, problems
 from stepwell.http.served import Served
 from stepwell.runner.models import Page
@@ -26,7 +26,7 @@ def add_looking(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         asking: Asking, app_name: Name | None = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[Waiting]:
         """The runs that wait for a person, with what is asked, newest first."""
-        return await asking.overview.waiting(app_name=app_name, limit=limit, cursor=cursor)
+        return await asking.overview.waiting(app_name=app_name, limit=limit, cursor=text_of(cursor))
 
     @router.get("/counts", responses=problems())
     async def get_counts(asking: Asking, app_name: Name | None = None) -> Counts:
@@ -52,7 +52,7 @@ def add_looking(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         cursor: Cursor = None,
     ) -> Page[Workspace]:
         """The workspaces, in the order of their ids."""
-        return await asking.overview.workspaces(app_name=app_name, user_id=user_id, limit=limit, cursor=cursor)
+        return await asking.overview.workspaces(app_name=app_name, user_id=user_id, limit=limit, cursor=text_of(cursor))
 
     @router.get("/workers", responses=problems())
     async def list_workers(asking: Asking) -> Sequence[Worker]:

@@ -13,7 +13,7 @@ from stepwell.http.document import add_document
 from stepwell.http.guard import add_guard
 from stepwell.http.health import add_health
 from stepwell.http.looking import add_looking
-from stepwell.http.problems import ProblemRoute, answer_problem
+from stepwell.http.problems import answer_problem, problem_route
 from stepwell.http.runs import add_runs
 from stepwell.http.served import Served
 from stepwell.http.session import add_session
@@ -38,7 +38,7 @@ def mount(stepwell: Served, app: FastAPI, *, user: object = None) -> None:
     asking = asking_for(stepwell, access)
     app.state.stepwell_mounted = True
     app.state.stepwell = stepwell
-    router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["stepwell"])
+    router = APIRouter(prefix=PREFIX, route_class=problem_route(), tags=["stepwell"])
     add_health(router, stepwell)
     add_session(router, stepwell, access)
     add_streams(router, access, asking)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from stepwell.errors import (
     BadSignature,
@@ -25,6 +28,8 @@ from stepwell.triggers.webhooks import UNSIGNED
 log = logging.getLogger("stepwell.http")
 
 MEDIA_TYPE = "application/problem+json"
+_UNREADABLE = "There was an error parsing the body"
+"""FastAPI's own words, where a body isn't even text."""
 _RETRY_AFTER = 1
 """Seconds after which a database that couldn't be reached is worth another try."""
 
@@ -99,6 +104,21 @@ async def answer_problem(request: Request, error: Exception) -> Response:
 class ProblemRoute(APIRoute):
     """A route of Stepwell's own: its errors are problems, whatever handlers the application has."""
 
+    together: ClassVar[defaultdict[str, set[str]]]
+    """What all routes of one path take: each of them knows its own methods only."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.together[self.path_format] |= self.methods or set()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.methods and scope["method"] not in self.methods:
+            allowed = ", ".join(sorted(self.together[self.path_format]))
+            refused = problem(405, "Method not allowed", f"This path takes {allowed}.", headers={"Allow": allowed})
+            await refused(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
@@ -110,5 +130,14 @@ class ProblemRoute(APIRoute):
             except RequestValidationError as error:
                 detail = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
                 return problem(422, "Invalid request", detail, errors=_without_input(error.errors()))
+            except HTTPException as error:
+                if error.detail != _UNREADABLE:
+                    raise  # the application's own, from its dependency: it answers that in its own way
+                return problem(400, "No JSON", "The body can't be read: send JSON, in UTF-8.")
 
         return guarded
+
+
+def problem_route() -> type[ProblemRoute]:
+    """The class of one router's routes."""
+    return type("ProblemRoute", (ProblemRoute,), {"together": defaultdict(set)})

@@ -4,15 +4,15 @@
 
 from collections.abc import Sequence
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime
 
 from stepwell.engine.run import Status
 from stepwell.execution.clock import to_moment
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
-from stepwell.http.schemas import Id, Name, problems
+from stepwell.http.schemas import Id, Instant, Name, problems
 from stepwell.runner.explain import Explanation
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument
 from stepwell.runner.views import Ask, Child, Step
@@ -22,7 +22,12 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 Rows = Annotated[int, Query(ge=1, le=10_000)]
 Version = Annotated[int, Query(ge=-1, lt=2**31)]
 WorkflowId = Annotated[str, Path(min_length=1, max_length=64)]
-Cursor = Annotated[str | None, Query(max_length=64)]
+Cursor = Annotated[UUID | None, Query()]
+
+
+def text_of(cursor: UUID | None) -> str | None:
+    """The cursor as the runner takes it."""
+    return None if cursor is None else str(cursor)
 
 
 def add_runs(router: APIRouter, asking: AskingOf) -> None:
@@ -42,8 +47,8 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
         parent_id: Id | None = None,
         place: Name | None = None,
         q: Annotated[str | None, Query(max_length=200)] = None,
-        created_after: AwareDatetime | None = None,
-        created_before: AwareDatetime | None = None,
+        created_after: Instant | None = None,
+        created_before: Instant | None = None,
         limit: Limit = 50,
         cursor: Cursor = None,
         brief: bool = False,
@@ -66,7 +71,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
             created_after=None if created_after is None else to_moment(created_after),
             created_before=None if created_before is None else to_moment(created_before),
         )
-        return await asking.runner.find(asking.within(wanted), limit=limit, cursor=cursor, brief=brief)
+        return await asking.runner.find(asking.within(wanted), limit=limit, cursor=text_of(cursor), brief=brief)
 
     @router.get("/runs/{workflow_id}", responses=there)
     async def get_run(workflow_id: WorkflowId, asking: Asking) -> Run:
@@ -119,7 +124,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
     ) -> Page[Child]:
         """The runs that it started, newest first."""
         await asking.run(workflow_id)
-        return await asking.overview.children(workflow_id, limit=limit, cursor=cursor)
+        return await asking.overview.children(workflow_id, limit=limit, cursor=text_of(cursor))
 
     @router.get("/runs/{workflow_id}/explain", responses=there)
     async def explain_run(workflow_id: WorkflowId, asking: Asking) -> Explanation:

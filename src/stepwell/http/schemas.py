@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from stepwell.engine.run import Status
 from stepwell.runner.models import Checkpoint, Run, StoredDocument
@@ -14,6 +15,17 @@ from stepwell.runner.views import Recent
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Id = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _no_number(given: object) -> object:
+    # Pydantic would take it for seconds since 1970.
+    if isinstance(given, int | float) or (isinstance(given, str) and _NUMBER.fullmatch(given.strip())):
+        raise ValueError("give a date and time with its offset, as in 2026-01-05T09:00:00Z")
+    return given
+
+
+_NUMBER: Final = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?", re.IGNORECASE)
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 Labels = Annotated[list[Name], Field(max_length=50)]
 
 
@@ -47,11 +59,13 @@ class Problem(_Told):
 
 
 _WORDS: Final[Mapping[int, str]] = {
+    400: "No JSON",
     401: "Nobody is signed in",
     403: "No right to this",
     404: "Not there, or not there for you",
     409: "Not possible as it stands",
     413: "Too large",
+    415: "Not application/json",
     422: "Not valid",
     429: "Too many failed attempts",
     503: "The database can't be reached",
@@ -61,7 +75,7 @@ _WORDS: Final[Mapping[int, str]] = {
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer with, for its documentation; those of every route are among them."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    wanted = sorted({401, 403, 413, 422, 429, 503, *statuses})
+    wanted = sorted({400, 401, 403, 413, 415, 422, 429, 503, *statuses})
     return {one: {"model": Problem, "description": _WORDS[one], "content": content} for one in wanted}
 
 
@@ -74,7 +88,7 @@ class StartRequest(_Given):
     labels: Labels = []
     delay_seconds: Annotated[float, Field(ge=0, le=31_622_400_000)] | None = None
     """Excludes `at`."""
-    at: AwareDatetime | None = None
+    at: Instant | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     workspace_id: Id | None = None
     user_id: Name | None = None
@@ -113,8 +127,8 @@ class RunFilter(_Given):
     user_id: Name | None = None
     place: Name | None = None
     q: Annotated[str, Field(max_length=200)] | None = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Instant | None = None
+    created_before: Instant | None = None
 
 
 class BulkChoice(_Given):
@@ -129,7 +143,7 @@ class BulkRequest(BulkChoice):
     """The same, to be done."""
 
     reason: Annotated[str, Field(max_length=10_000)] | None = None
-    cursor: str | None = None
+    cursor: UUID | None = None
     """The `next_cursor` of the answer before."""
 
 
@@ -236,6 +250,3 @@ class Live(_Told):
     """The event loop answers."""
 
     live: bool
-
-
-Moment = datetime

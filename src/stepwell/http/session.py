@@ -3,6 +3,7 @@
 # Without `from __future__ import annotations`: FastAPI couldn't see the dependency that is made here.
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -12,6 +13,7 @@ from stepwell.definition.inputs import is_text
 from stepwell.errors import NoAccess, TokenNotFound
 from stepwell.http.access import COOKIE, Access, Asked, client_address
 from stepwell.http.principal import Method, Principal, Role
+from stepwell.http.schemas import problems
 from stepwell.http.served import Served
 from stepwell.http.tokens import (
     CreatedToken,
@@ -58,12 +60,12 @@ def add_session(router: APIRouter, stepwell: Served, access: Access) -> None:
     Asking = Annotated[Asked, Depends(access.asked)]
     add_tokens(router, stepwell, access)
 
-    @router.get("/me", operation_id="get_me")
+    @router.get("/me", operation_id="get_me", responses=problems())
     async def get_me(asked: Asking) -> Me:
         """Who asks, and what they may do."""
         return me(stepwell, asked.principal, sign_out=asked.in_cookie)
 
-    @router.post("/session", operation_id="sign_in")
+    @router.post("/session", operation_id="sign_in", responses=problems())
     async def sign_in(given: Annotated[SignIn, Body()], request: Request, response: Response) -> Me:
         """This browser is signed in: it has the token in a cookie that no script can read."""
         row = await access.check_tokens().find(given.token, client_address(request))
@@ -72,7 +74,7 @@ def add_session(router: APIRouter, stepwell: Served, access: Access) -> None:
         response.set_cookie(COOKIE, given.token, max_age=min(left, _SESSION_SECONDS), **_cookie(request))
         return me(stepwell, principal_of_token(row), sign_out=True)
 
-    @router.delete("/session", operation_id="sign_out", status_code=204)
+    @router.delete("/session", operation_id="sign_out", responses=problems(), status_code=204)
     async def sign_out(request: Request, response: Response) -> None:
         """This browser has no token any more. The token itself stays valid."""
         access.check_tokens()
@@ -83,19 +85,19 @@ def add_tokens(router: APIRouter, stepwell: Served, access: Access) -> None:
     """`/tokens` is served."""
     Asking = Annotated[Asked, Depends(access.asked)]
 
-    @router.get("/tokens", operation_id="list_tokens")
+    @router.get("/tokens", operation_id="list_tokens", responses=problems())
     async def list_tokens(
-        asked: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 50, cursor: str | None = None
+        asked: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 50, cursor: UUID | None = None
     ) -> Page[Token]:
         """The tokens that one holds or has made, the newest first, valid or not; everybody's for an admin of all apps."""
-        if cursor is not None and not is_text(cursor, 64):
-            raise invalid("cursor", "give the next_cursor of the page before, or leave it out")
         only = None if _sees_all(asked.principal) else asked.principal.user_id
-        found = await stepwell.opening.core.store.read(lambda tx: tokens.page(tx, only, cursor, limit + 1))
+        found = await stepwell.opening.core.store.read(
+            lambda tx: tokens.page(tx, only, None if cursor is None else str(cursor), limit + 1)
+        )
         more = found[limit - 1].id if len(found) > limit else None
         return Page(items=tuple(token_of(row) for row in found[:limit]), next_cursor=more)
 
-    @router.post("/tokens", operation_id="create_token", status_code=201)
+    @router.post("/tokens", operation_id="create_token", responses=problems(404, 409), status_code=201)
     async def create_token(wanted: NewToken, asked: Asking) -> CreatedToken:
         """A new token, durable. Its secret is in this answer and nowhere else."""
         access.check_tokens()
@@ -106,7 +108,7 @@ def add_tokens(router: APIRouter, stepwell: Served, access: Access) -> None:
         await stepwell.opening.core.store.writer.call(lambda tx: tokens.add(tx, row))
         return created_token(row, secret)
 
-    @router.delete("/tokens/{token_id}", operation_id="revoke_token", status_code=204)
+    @router.delete("/tokens/{token_id}", operation_id="revoke_token", responses=problems(404), status_code=204)
     async def revoke_token(token_id: str, asked: Asking) -> None:
         """The token opens nothing any more: here at once, in other processes within seconds."""
         row = await _mine(stepwell, token_id, asked.principal)
