@@ -1,4 +1,81 @@
-/** Placeholder: the feature replaces this file. */
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { useState } from "react";
+import { waitingQuery } from "@/api/queries";
+import type { Waiting } from "@/api/types";
+import { Button } from "@/ui/Button";
+import { PageHeader } from "@/ui/Page";
+import { Pane } from "@/ui/Pane";
+import { QueryView } from "@/ui/QueryView";
+import { EmptyState } from "@/ui/States";
+import { cn } from "@/ui/cn";
+import { useShortcuts } from "@/ui/shortcuts";
+import { Decision } from "./Decision";
+import { Questions } from "./Questions";
+import { neighbour, nextAfter } from "./order";
+
+const route = getRouteApi("/waiting");
+
 export default function Page() {
-  return <h1>Waiting for you</h1>;
+  const { run: chosen, app_name: app } = route.useSearch();
+  const navigate = route.useNavigate();
+  const waiting = useInfiniteQuery(waitingQuery(app));
+  const items = waiting.data?.pages.flatMap((page) => page.items) ?? [];
+  const open = useOpen(chosen, items);
+  const go = (run: string | undefined, replace = false) => void navigate({ to: "/waiting", search: { app_name: app, run }, replace });
+  useShortcuts([
+    { key: "j", label: "Next question", run: () => { go(neighbour(items, open, 1)); } },
+    { key: "k", label: "Previous question", run: () => { go(neighbour(items, open, -1)); } },
+    { key: "u", label: "Back to the list", run: () => { go(undefined); } },
+  ]);
+  const count = `${String(items.length)}${waiting.hasNextPage ? "+" : ""}`;
+  return (
+    <>
+      <PageHeader title="Waiting for you" tabTitle={items.length > 0 ? `(${count}) Waiting for you` : "Waiting for you"} description="What runs ask people now. A question goes away by itself when it is settled, wherever that happens." />
+      <QueryView query={waiting} errorTitle="What waits couldn't be loaded">
+        {() =>
+          items.length === 0 && open === undefined ? (
+            <NothingWaits />
+          ) : (
+            <div className="grid gap-6 lg:grid-cols-[minmax(16rem,22rem)_minmax(0,1fr)]">
+              <div className={cn(chosen !== undefined && "max-lg:hidden")}>
+                <Questions items={items} open={open} onOpen={go} />
+                {waiting.hasNextPage && (
+                  <Button className="mt-2" pending={waiting.isFetchingNextPage} onClick={() => void waiting.fetchNextPage()}>
+                    Older questions
+                  </Button>
+                )}
+              </div>
+              {open !== undefined && (
+                <section aria-label="Decision" className={cn("min-w-0", chosen === undefined && "max-lg:hidden")}>
+                  <Button size="sm" className="mb-3 lg:hidden" onClick={() => { go(undefined); }}>
+                    Back to the list
+                  </Button>
+                  <Pane resetKey={open} name="The question">
+                    <Decision key={open} id={open} waits={items.some((one) => one.run.workflow_id === open)} onNext={() => { go(nextAfter(items, open), true); }} />
+                  </Pane>
+                </section>
+              )}
+            </div>
+          )
+        }
+      </QueryView>
+    </>
+  );
+}
+
+/** The question that is open: the chosen one, else the first. It stays, whatever comes above it or takes it away. */
+function useOpen(chosen: string | undefined, items: readonly Waiting[]): string | undefined {
+  const [pinned, setPinned] = useState<string | undefined>(chosen);
+  const wanted = chosen ?? pinned ?? items[0]?.run.workflow_id;
+  if (wanted !== pinned) setPinned(wanted);
+  return wanted;
+}
+
+function NothingWaits() {
+  return (
+    <EmptyState title="Nothing waits for you">
+      A run asks here when it comes to a transition with <code>wait=True</code>. Its payload becomes a form.
+    </EmptyState>
+  );
 }

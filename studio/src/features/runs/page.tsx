@@ -9,6 +9,7 @@ import { Button } from "@/ui/Button";
 import { PageHeader } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
 import { DataTable } from "@/ui/Table";
+import { useShortcuts } from "@/ui/shortcuts";
 import { BulkBar } from "./BulkBar";
 import { BulkDialog } from "./BulkDialog";
 import { FilterBar } from "./FilterBar";
@@ -19,7 +20,6 @@ import { TableMenu } from "./TableMenu";
 import { columnsOf } from "./columns";
 import { usePreferences } from "./preferences";
 import { useCursor } from "./useCursor";
-import { useKeys } from "./useKeys";
 import { useRuns } from "./useRuns";
 
 const route = getRouteApi("/runs");
@@ -50,7 +50,7 @@ export default function Page() {
   };
   const open = (id: string) => void navigate({ to: "/runs/$workflowId", params: { workflowId: id } });
   const cursor = useCursor(rows, { open, select: (id) => { select(toggledIn(selected, id)); } });
-  useKeys({ ...cursor.keys, "/": () => { input.current?.focus(); } });
+  useShortcuts([...cursor.keys, { key: "/", label: "Filter", run: () => { input.current?.focus(); } }]);
   const act = (action: BulkAction) => { setAsked(all ? { action, runs: null, filter: bulkFilter(filter) } : { action, runs: [...selected], filter: null }); };
   const filtered = Object.values(filter).some((value) => value !== undefined);
   return (

@@ -1,6 +1,6 @@
 import { useState } from "react";
 import type { Run } from "@/api/types";
-import type { Keys } from "./useKeys";
+import type { Shortcut } from "@/ui/shortcuts";
 
 interface Acts {
   open: (id: string) => void;
@@ -18,12 +18,12 @@ export function useCursor(rows: readonly Run[], { open, select }: Acts) {
     setCurrent(next.workflow_id);
     document.querySelector(`[data-row="${CSS.escape(next.workflow_id)}"]`)?.scrollIntoView({ block: "nearest" });
   };
-  const keys: Keys = {
-    j: () => { move(1); },
-    k: () => { move(-1); },
-    Enter: () => { if (current !== null) open(current); },
-    x: () => { if (current !== null) select(current); },
-    " ": () => { if (current !== null) setPeeking(true); },
-  };
+  const keys: Shortcut[] = [
+    { key: "j", label: "Next run", run: () => { move(1); } },
+    { key: "k", label: "Previous run", run: () => { move(-1); } },
+    { key: "Enter", label: "Open the run", run: () => { if (current !== null) open(current); } },
+    { key: "x", label: "Select the run", run: () => { if (current !== null) select(current); } },
+    { key: " ", label: "Look at the run beside the list", run: () => { if (current !== null) setPeeking(true); } },
+  ];
   return { current, keys, peeked: peeking ? rows[at] : undefined, close: () => { setPeeking(false); } };
 }
