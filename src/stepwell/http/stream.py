@@ -260,9 +260,14 @@ class _Stream:
     async def _handed(self, watcher: Watcher) -> AsyncIterator[list[Seen]]:
         """What comes, or nothing where a while has passed; ends when the client should come back."""
         last = time.monotonic() + _LONGEST
-        while time.monotonic() < last:
+        asked = time.monotonic()
+        while (now := time.monotonic()) < last:
+            if now - asked >= _PING:
+                if not await self.access.holds(self.asking.asked):
+                    return
+                asked = now
             seen = await watcher.next(_PING)
-            if watcher.cut_off or (not seen and not await self.access.holds(self.asking.asked)):
+            if watcher.cut_off:
                 return
             yield seen
 
