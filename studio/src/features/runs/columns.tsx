@@ -40,7 +40,7 @@ function Narrowing({ chip, narrow, children }: { chip: Chip; narrow: Narrow; chi
   const label = `Only ${chip.qualifier ?? ""}:${chip.value}`;
   return (
     <span className="group/cell inline-flex max-w-full items-center gap-1">
-      <span className="truncate">{children}</span>
+      <span className="inline-flex min-w-0 items-center truncate">{children}</span>
       <button
         type="button"
         aria-label={label}

@@ -40,7 +40,7 @@ export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Sched
   const off = operateOff(me);
   return (
     <span className="inline-flex flex-wrap justify-end gap-1">
-      <Button size={size} icon={paused ? <Play size={14} aria-hidden /> : <Pause size={14} aria-hidden />} off={off} pending={toggle.isPending} onClick={() => { toggle.mutate(); }} aria-label={`${paused ? "Resume" : "Pause"} ${name}`}>
+      <Button size={size} icon={paused ? <Play size={14} aria-hidden /> : <Pause size={14} aria-hidden />} off={off} pending={toggle.isPending} onClick={() => { toggle.mutate(); }} aria-label={`${paused ? "Resume" : "Pause"}: ${name}`}>
         {paused ? "Resume" : "Pause"}
       </Button>
       <Button
@@ -49,7 +49,7 @@ export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Sched
         off={off ?? (schedule.here ? null : "The process that answers doesn't declare it, and has nothing to start.")}
         pending={fire.isPending}
         onClick={() => { fire.mutate(); }}
-        aria-label={`Fire ${name} now`}
+        aria-label={`Fire now: ${name}`}
       >
         Fire now
       </Button>

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { Tick } from "@/api/types";
-import { STATUSES } from "@/model/status";
+import { LOOKS, STATUSES } from "@/model/status";
 import { Badge, StatusBadge } from "@/ui/Badge";
 import { RelativeTime } from "@/ui/Time";
 
@@ -15,7 +15,9 @@ const OUTCOMES: Record<Tick["outcome"], { word: string; meaning: string }> = {
 export function TickOutcome({ tick }: { tick: Tick }) {
   const outcome = OUTCOMES[tick.outcome];
   if (tick.status === null) return <Badge title={outcome.meaning}>{outcome.word}</Badge>;
-  const badge = <StatusBadge {...STATUSES[tick.status]} filled={false} />;
+  // Whether it waits for a person isn't known here, and nobody is to be alarmed.
+  const look = tick.status === "waiting" ? { ...LOOKS.sleeping, word: STATUSES.waiting.word } : STATUSES[tick.status];
+  const badge = <StatusBadge {...look} filled={false} />;
   if (tick.workflow_id === null) return badge;
   return (
     <Link to="/runs/$workflowId" params={{ workflowId: tick.workflow_id }} className="hover:underline">

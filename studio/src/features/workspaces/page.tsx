@@ -47,7 +47,7 @@ const COLUMNS: readonly Column<Workspace>[] = [
 
 function RunsLink({ workspace }: { workspace: Workspace }) {
   return (
-    <Link to="/runs" search={{ workspace_id: workspace.id }} className="prose-link" aria-label={`Runs of ${workspace.user_id} in ${workspace.app_name}`}>
+    <Link to="/runs" search={{ workspace_id: workspace.id }} className="prose-link" aria-label={`Open its runs: ${workspace.user_id} in ${workspace.app_name}`}>
       Open its runs
     </Link>
   );
