@@ -28,7 +28,7 @@ export function StatusBadge({ word, shape, token, detail, filled = token === "hu
   const tint = { color, background: `color-mix(in srgb, ${color} 12%, transparent)`, borderColor: `color-mix(in srgb, ${color} 40%, transparent)` };
   return (
     <span
-      className={cn("inline-flex items-center gap-1.5 rounded-sm text-xs font-medium whitespace-nowrap", filled && "border px-1.5 py-px")}
+      className={cn("inline-flex items-center gap-1.5 rounded-sm align-middle text-xs font-medium whitespace-nowrap", filled && "border px-1.5 py-px")}
       style={filled ? tint : { color }}
     >
       <StatusShape shape={shape} token={token} />

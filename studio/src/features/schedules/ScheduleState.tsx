@@ -6,7 +6,7 @@ import { Tooltip } from "@/ui/Tooltip";
 export function ScheduleState({ schedule }: { schedule: Schedule }) {
   return (
     <span className="inline-flex flex-wrap gap-1">
-      {schedule.paused ? <Badge className="border-paused text-paused">Paused</Badge> : <Badge>Active</Badge>}
+      {schedule.paused ? <Badge className="border-paused! text-paused!">Paused</Badge> : <Badge>Active</Badge>}
       {!schedule.here && (
         <Tooltip text="The process that answers doesn't declare it: another one does, or it was taken out of the code.">
           <button type="button" className="rounded-sm border border-backoff px-1.5 text-xs text-backoff">

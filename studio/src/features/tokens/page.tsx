@@ -67,7 +67,7 @@ function Rights({ token }: { token: Token }) {
   );
 }
 
-const TONES = { Active: "border-completed text-completed", Expired: "", Revoked: "border-failed text-failed" } as const;
+const TONES = { Active: "border-completed! text-completed!", Expired: "", Revoked: "border-failed! text-failed!" } as const;
 
 function State({ token }: { token: Token }) {
   const state = stateOf(token, useNow(60_000));
