@@ -66,7 +66,7 @@ export function IconButton({ label, variant = "ghost", size = "md", off, classNa
       size={size}
       off={off && `${label}: ${off}`}
       aria-label={label}
-      className={cn(size === "sm" ? "size-6" : "size-8", "px-0", className)}
+      className={cn(size === "sm" ? "size-6" : "size-8", "px-0!", className)}
     >
       {children}
     </Button>

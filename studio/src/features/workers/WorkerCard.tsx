@@ -14,7 +14,7 @@ export function WorkerCard({ worker }: { worker: Worker }) {
         <h3>
           {worker.host} <span className="font-normal text-muted">process {worker.pid}</span>
         </h3>
-        {worker.alive ? <Badge className="border-completed! text-completed!">Alive</Badge> : <Badge className="border-failed text-failed">Gone</Badge>}
+        {worker.alive ? <Badge className="border-completed! text-completed!">Alive</Badge> : <Badge className="border-failed! text-failed!">Gone</Badge>}
         <CopyId id={worker.id} />
       </div>
       <Facts
