@@ -1,5 +1,4 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import { useId, useState } from "react";
 import { keys } from "@/api/keys";
 import { createToken } from "@/api/mutations";
@@ -8,6 +7,7 @@ import { appsQuery } from "@/api/queries";
 import type { CreatedToken, Me, Role } from "@/api/types";
 import { Button } from "@/ui/Button";
 import { Dialog } from "@/ui/Dialog";
+import { Checkbox, Field, Input, Select } from "@/ui/fields";
 import { ErrorState } from "@/ui/States";
 import { Created } from "./Created";
 import type { Draft } from "./draft";
@@ -45,45 +45,41 @@ export function NewTokenDialog({ me, onClose }: { me: Me; onClose: () => void })
         }}
       >
         {create.error && <ErrorState error={create.error} title="The token wasn't created" />}
-        <Field label="Name" help="What uses it, so that you know later what to revoke." fault={faultIn(create.error, "name")}>
-          {(props) => <input {...props} autoFocus required maxLength={200} value={draft.name} onChange={(event) => { set({ name: event.target.value }); }} />}
+        <Field label="Name" help="What uses it, so that you know later what to revoke." error={faultIn(create.error, "name")}>
+          {(props) => <Input {...props} autoFocus required maxLength={200} value={draft.name} onChange={(event) => { set({ name: event.target.value }); }} />}
         </Field>
         {me.role === "admin" && (
-          <Field label="User" help="Whose runs it sees and starts." fault={faultIn(create.error, "user_id")}>
-            {(props) => <input {...props} required value={draft.user_id} onChange={(event) => { set({ user_id: event.target.value }); }} />}
+          <Field label="User" help="Whose runs it sees and starts." error={faultIn(create.error, "user_id")}>
+            {(props) => <Input {...props} required value={draft.user_id} onChange={(event) => { set({ user_id: event.target.value }); }} />}
           </Field>
         )}
-        <Field label="Role" help={ROLES[draft.role]} fault={faultIn(create.error, "role")}>
+        <Field label="Role" help={ROLES[draft.role]} error={faultIn(create.error, "role")}>
           {(props) => (
-            <select {...props} value={draft.role} onChange={(event) => { set({ role: event.target.value as Role }); }}>
+            <Select {...props} value={draft.role} onChange={(event) => { set({ role: event.target.value as Role }); }}>
               {rolesUpTo(me.role).map((role) => (
                 <option key={role}>{role}</option>
               ))}
-            </select>
+            </Select>
           )}
         </Field>
         {me.everybody && (
-          <label className="flex min-h-6 items-center gap-2">
-            <input
-              type="checkbox"
-              className="size-4 accent-accent"
-              checked={draft.everybody || draft.role === "admin"}
-              disabled={draft.role === "admin"}
-              onChange={(event) => { set({ everybody: event.target.checked }); }}
-            />
-            Everybody's runs, not only this user's
-          </label>
+          <Checkbox
+            label="Everybody's runs, not only this user's"
+            checked={draft.everybody || draft.role === "admin"}
+            disabled={draft.role === "admin"}
+            onChange={(event) => { set({ everybody: event.target.checked }); }}
+          />
         )}
         <Apps me={me} draft={draft} onChange={set} />
-        <Field label="Expires" fault={faultIn(create.error, "expires_at")}>
+        <Field label="Expires" error={faultIn(create.error, "expires_at")}>
           {(props) => (
-            <select {...props} value={draft.days} onChange={(event) => { set({ days: Number(event.target.value) }); }}>
+            <Select {...props} value={draft.days} onChange={(event) => { set({ days: Number(event.target.value) }); }}>
               {EXPIRIES.map(({ days, label }) => (
                 <option key={days} value={days}>
                   {label}
                 </option>
               ))}
-            </select>
+            </Select>
           )}
         </Field>
       </form>
@@ -106,41 +102,8 @@ function Apps({ me, draft, onChange }: { me: Me; draft: Draft; onChange: (change
       <legend className="px-1 font-medium">Apps</legend>
       <p className="mb-1 text-xs text-muted">{me.apps === null ? "None chosen: all apps." : "Those that you may use."}</p>
       {known.map((app) => (
-        <label key={app} className="flex min-h-6 items-center gap-2">
-          <input type="checkbox" className="size-4 accent-accent" checked={draft.apps.includes(app)} onChange={() => { onChange({ apps: toggled(app) }); }} />
-          {app}
-        </label>
+        <Checkbox key={app} className="mr-4" label={app} checked={draft.apps.includes(app)} onChange={() => { onChange({ apps: toggled(app) }); }} />
       ))}
     </fieldset>
-  );
-}
-
-interface ControlProps {
-  id: string;
-  className: string;
-  "aria-describedby"?: string;
-  "aria-invalid"?: true;
-}
-
-function Field({ label, help, fault, children }: { label: string; help?: string; fault?: string | undefined; children: (props: ControlProps) => ReactNode }) {
-  const id = useId();
-  const described = `${id}-help`;
-  return (
-    <div>
-      <label htmlFor={id} className="font-medium">
-        {label}
-      </label>
-      {children({
-        id,
-        className: "block min-h-8 w-full rounded-sm border border-control bg-surface px-2 aria-invalid:border-failed",
-        ...(help || fault ? { "aria-describedby": described } : {}),
-        ...(fault ? { "aria-invalid": true } : {}),
-      })}
-      {(help ?? fault) && (
-        <p id={described} className={fault ? "text-xs text-failed" : "text-xs text-muted"}>
-          {fault ?? help}
-        </p>
-      )}
-    </div>
   );
 }

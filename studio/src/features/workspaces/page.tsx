@@ -5,6 +5,7 @@ import { workspacesQuery } from "@/api/queries";
 import type { Workspace } from "@/api/types";
 import { Button } from "@/ui/Button";
 import { CopyId } from "@/ui/Copy";
+import { Field, Input } from "@/ui/fields";
 import { PageHeader } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
 import { EmptyState } from "@/ui/States";
@@ -75,10 +76,9 @@ function Filter({ search, onChange }: { search: WorkspacesSearch; onChange: (sea
 
 function TextField({ label, value, onChange }: { label: string; value: string; onChange: (value: string) => void }) {
   return (
-    <label className="flex flex-col text-xs text-muted">
-      {label}
-      <input className="min-h-8 w-44 rounded-sm border border-control bg-surface px-2 text-base text-ink" value={value} placeholder="any" onChange={(event) => { onChange(event.target.value); }} />
-    </label>
+    <Field label={label}>
+      {(props) => <Input {...props} className="w-44" placeholder="any" value={value} onChange={(event) => { onChange(event.target.value); }} />}
+    </Field>
   );
 }
 
