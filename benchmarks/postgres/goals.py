@@ -75,5 +75,8 @@ def scale_rows(scale: Scale) -> Iterator[Row]:
     waiting = max(scale.waiting)
     with_them, without = Name(f"waiting.{waiting}", RATE), Name("waiting.0", RATE)
     yield Row(f"{waiting:,} waiting, transitions/s", with_them, "none waiting", without, ratio_at_least(0.75))
+    listed = f"a page of {waiting:,} runs"
+    yield Row(f"{listed}, ms", Name("listing", "none_ms"), goal=at_most(200))
+    yield Row(f"{listed}, the slowest filter, ms", Name("listing", "slowest_ms"), goal=at_most(200))
     yield Row("idle process, queries/s", Name("idle", "queries_per_second"), goal=at_most(1))
     yield Row("idle process, BEGIN and COMMIT too, statements/s", Name("idle", "statements_per_second"))

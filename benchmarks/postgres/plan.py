@@ -38,6 +38,7 @@ def tasks(scale: Scale, shared: str) -> Iterator[Task]:
             arguments = {"runs": scale.drained, "processes": processes, "at_once": AT_ONCE}
             yield on_postgres(f"drain.{processes}", "postgres.drain", arguments, seconds=240)
     yield from waiting_runs(scale)
+    yield from listed_runs(scale)
     yield Task("idle", "postgres.idle", {"seconds": scale.idle_seconds}, database=Database(logged=True))
 
 
@@ -89,6 +90,13 @@ def waiting_runs(scale: Scale) -> Iterator[Task]:
     for pair in range(scale.pairs):
         for count in (0, waiting) if pair % 2 == 0 else (waiting, 0):
             yield _waiting(f"waiting.{count}", count, do="load", count=scale.durable_runs, at_once=AT_ONCE)
+
+
+def listed_runs(scale: Scale) -> Iterator[Task]:
+    """Fill a database, then ask the API for pages of it."""
+    count, runs = max(scale.waiting), Database("listed")
+    for key, do in (("listing.fill", "fill"), ("listing", "look")):
+        yield Task(key, "postgres.listing", {"do": do, "count": count}, seconds=600, database=runs)
 
 
 def _waiting(key: str, waiting: int, **arguments: Any) -> Task:
