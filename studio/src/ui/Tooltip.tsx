@@ -4,6 +4,8 @@ import type { ReactElement, ReactNode } from "react";
 /** Says `text` while its child is hovered or focused. The child must take a ref and props, as a button does. */
 export function Tooltip({ text, children, side = "bottom" }: { text: ReactNode; children: ReactElement; side?: "top" | "bottom" | "left" | "right" }) {
   return (
+    // Its own provider: a part of a page works alone, in a test too.
+    <Radix.Provider delayDuration={350}>
     <Radix.Root>
       <Radix.Trigger asChild>{children}</Radix.Trigger>
       <Radix.Portal>
@@ -17,10 +19,6 @@ export function Tooltip({ text, children, side = "bottom" }: { text: ReactNode; 
         </Radix.Content>
       </Radix.Portal>
     </Radix.Root>
+    </Radix.Provider>
   );
-}
-
-/** Once around the application. */
-export function TooltipProvider({ children }: { children: ReactNode }) {
-  return <Radix.Provider delayDuration={350}>{children}</Radix.Provider>;
 }

@@ -1,0 +1,16 @@
+import { lazy, Suspense } from "react";
+import type { SchemaFormProps } from "./form/SchemaForm";
+import { LoadingRows } from "./States";
+
+const Loaded = lazy(() => import("./form/SchemaForm"));
+
+export type { SchemaFormProps } from "./form/SchemaForm";
+
+/** A form made from a JSON schema; its chunk loads when the first form is shown. */
+export function SchemaForm(props: SchemaFormProps) {
+  return (
+    <Suspense fallback={<LoadingRows rows={4} label="Loading the form" />}>
+      <Loaded {...props} />
+    </Suspense>
+  );
+}

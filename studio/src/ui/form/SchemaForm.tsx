@@ -1,0 +1,224 @@
+import type { ErrorSchema, RJSFSchema } from "@rjsf/utils";
+import { toErrorSchema } from "@rjsf/utils";
+import { TriangleAlert } from "lucide-react";
+import type { KeyboardEvent, ReactNode } from "react";
+import { useMemo, useRef, useState } from "react";
+import { cn } from "../cn";
+import { Button } from "../Button";
+import { TextArea } from "../fields";
+import type { ServerFault } from "./faults";
+import { placed } from "./faults";
+import { initial as initialOf } from "./initial";
+import { readJson, sameJson, writeJson } from "./json";
+import { prepare } from "./prepare";
+import type { Schema } from "./schema";
+import { ThemedForm } from "./theme";
+import type { Fault } from "./validate";
+import { asSent, faultsOf } from "./validate";
+import { errorOf, validatorFor } from "./validator";
+
+export interface SchemaFormProps {
+  /** Prefix of all ids in it. Another id is another form: it begins anew. */
+  id: string;
+  schema: Schema;
+  /** What it begins with, captured once per id; undefined: the schema's defaults. */
+  initial?: unknown;
+  onSubmit: (value: unknown) => void;
+  onChange?: ((value: unknown) => void) | undefined;
+  /** The server's faults (an ApiError's `fields`), and where the value was in the request. */
+  errors?: readonly ServerFault[] | undefined;
+  errorPrefix?: string;
+  /** Why it can't be changed any more; what was typed stays. */
+  locked?: string | null | undefined;
+  /** Form and JSON side by side where there is room, instead of one after the other. */
+  split?: boolean;
+  /** Its buttons; one has type="submit". */
+  children?: ReactNode;
+}
+
+/** A form made from a JSON schema, with JSON as its other view. */
+export default function SchemaForm(props: SchemaFormProps) {
+  return <FormOf key={props.id} {...props} />;
+}
+
+type View = "form" | "json";
+
+function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPrefix = "args", locked, split = false, children }: SchemaFormProps) {
+  const [given] = useState(schema);
+  const shown = useMemo(() => ({ title: "Value", ...prepare(given) }), [given]);
+  const validator = useMemo(() => validatorFor(given), [given]);
+  const [value, setValue] = useState<unknown>(() => (initial === undefined ? initialOf(shown, shown) : initial));
+  const [view, setView] = useState<View>("form");
+  const [typed, setTyped] = useState<string | null>(null);
+  const [tried, setTried] = useState(false);
+  const [outdated, setOutdated] = useState<readonly ServerFault[]>([]);
+  const summary = useRef<HTMLDivElement>(null);
+  const read = typed === null ? null : readJson(typed);
+  const unreadable = read && !read.ok ? read.fault : null;
+  // The server's faults are of what was sent: with the next change they are old.
+  const server = errors === outdated ? [] : placed(errors, value, errorPrefix);
+  const own = tried ? faultsOf(given, value) : [];
+  const faults = [...own, ...server];
+
+  const change = (next: unknown, text: string | null) => {
+    setTyped(text);
+    setOutdated(errors);
+    setValue(next);
+    onChange?.(asSent(next));
+  };
+  const submit = () => {
+    setTried(true);
+    const found = faultsOf(given, value);
+    if (unreadable !== null || found.length > 0) {
+      requestAnimationFrame(() => summary.current?.focus());
+      return;
+    }
+    onSubmit(asSent(value));
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Enter" || !(event.metaKey || event.ctrlKey) || locked) return;
+    event.preventDefault();
+    submit();
+  };
+  return (
+    <div onKeyDown={onKeyDown} className="flex min-w-0 flex-col gap-4">
+      {(faults.length > 0 || (tried && unreadable)) && <Summary box={summary} id={id} faults={faults} unreadable={unreadable} onPick={() => { setView("form"); }} />}
+      {locked && <p role="status" className="rounded-sm border px-3 py-2 text-muted">{locked}</p>}
+      <ViewSwitch view={view} onChange={setView} split={split} />
+      <div className={cn(split && "grid gap-6 lg:grid-cols-[minmax(0,1fr)_minmax(0,24rem)]")}>
+        <div className={cn(view === "json" && (split ? "hidden lg:block" : "hidden"))}>
+          {unreadable && <Unreadable onDrop={() => { setTyped(null); }} onShow={() => { setView("json"); }} />}
+          <ThemedForm
+            id={`${id}-form`}
+            idPrefix={id}
+            schema={shown as RJSFSchema}
+            validator={validator}
+            formData={value}
+            disabled={Boolean(locked)}
+            extraErrors={toErrorSchema(faults.map(errorOf)) as ErrorSchema}
+            experimental_defaultFormStateBehavior={NO_DEFAULTS}
+            noValidate
+            noHtml5Validate
+            showErrorList={false}
+            onChange={({ formData }) => { if (!sameJson(formData, value)) change(formData, null); }}
+            onSubmit={submit}
+          >
+            {/* Not seen, but with it the browser submits on Enter. */}
+            <button type="submit" hidden />
+          </ThemedForm>
+        </div>
+        <div className={cn(view === "form" && (split ? "hidden lg:block" : "hidden"))}>
+          <label htmlFor={`${id}-json`} className="font-medium">
+            JSON
+          </label>
+          <TextArea
+            id={`${id}-json`}
+            rows={16}
+            spellCheck={false}
+            className="mt-1 font-mono text-xs"
+            readOnly={Boolean(locked)}
+            aria-invalid={unreadable !== null || undefined}
+            aria-describedby={`${id}-json-fault`}
+            value={typed ?? writeJson(value)}
+            onChange={(event) => {
+              const next = readJson(event.target.value);
+              if (next.ok) change(next.value, event.target.value);
+              else setTyped(event.target.value);
+            }}
+          />
+          <p id={`${id}-json-fault`} className="text-xs text-failed empty:hidden">
+            {unreadable}
+          </p>
+        </div>
+      </div>
+      {/* Buttons of type submit belong to the form above, whose end is before them. */}
+      <div className="flex flex-wrap items-center gap-2" onClick={(event) => { if (isSubmit(event.target)) submit(); }}>
+        {children}
+      </div>
+    </div>
+  );
+}
+
+const NO_DEFAULTS = { emptyObjectFields: "skipDefaults", constAsDefaults: "never", requiredBooleanDefault: "skip", arrayMinItems: { populate: "never" } } as const;
+
+function isSubmit(target: EventTarget): boolean {
+  const button = (target as Element).closest("button");
+  return button?.type === "submit";
+}
+
+function ViewSwitch({ view, onChange, split }: { view: View; onChange: (view: View) => void; split: boolean }) {
+  return (
+    <div role="group" aria-label="View of the form" className={cn("flex gap-1 self-end", split && "lg:hidden")}>
+      {(["form", "json"] as const).map((one) => (
+        <Button key={one} size="sm" variant={view === one ? "secondary" : "ghost"} aria-pressed={view === one} onClick={() => { onChange(one); }}>
+          {one === "form" ? "Form" : "JSON"}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
+function Unreadable({ onDrop, onShow }: { onDrop: () => void; onShow: () => void }) {
+  return (
+    <div className="mb-3 flex flex-wrap items-center gap-2 rounded-sm border border-backoff px-3 py-2">
+      <span className="grow">The JSON view holds text that can't be read. The form shows what was there before it.</span>
+      <Button size="sm" onClick={onShow}>
+        Show it
+      </Button>
+      <Button size="sm" onClick={onDrop}>
+        Drop it
+      </Button>
+    </div>
+  );
+}
+
+interface SummaryProps {
+  box: React.RefObject<HTMLDivElement | null>;
+  id: string;
+  faults: Fault[];
+  unreadable: string | null;
+  onPick: () => void;
+}
+
+/** All that is wrong, on top; each leads to its field. */
+function Summary({ box, id, faults, unreadable, onPick }: SummaryProps) {
+  const go = (fault: Fault) => {
+    onPick();
+    requestAnimationFrame(() => { focusField([id, ...fault.path].join("_")); });
+  };
+  return (
+    <div ref={box} role="alert" tabIndex={-1} className="rounded-md border border-failed px-3 py-2">
+      <p className="flex items-center gap-2 font-semibold text-failed">
+        <TriangleAlert size={16} aria-hidden />
+        {faults.length > 1 ? `${String(faults.length)} things are to be changed` : "Something is to be changed"}
+      </p>
+      <ul className="mt-1 list-disc pl-6">
+        {unreadable && <li>JSON: {unreadable}</li>}
+        {faults.map((fault, at) => (
+          <li key={at}>
+            {fault.path.length > 0 ? (
+              <button type="button" className="prose-link text-left" onClick={() => { go(fault); }}>
+                {fault.path.join(" › ")}
+              </button>
+            ) : (
+              "All of it"
+            )}
+            : {fault.message}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+/** The field, or the nearest thing around it that is on the page. */
+function focusField(id: string): void {
+  for (let at = id; at.includes("_"); at = at.slice(0, at.lastIndexOf("_"))) {
+    const found = document.getElementById(at) ?? document.getElementById(`${at}__kind`);
+    if (!found) continue;
+    found.closest("details")?.setAttribute("open", "");
+    const inner = found.matches("fieldset,[role=radiogroup]") ? found.querySelector<HTMLElement>("input,select,textarea,button") : null;
+    (inner ?? found).focus();
+    return;
+  }
+}

@@ -1,0 +1,53 @@
+import type { UIOptionsType, UiSchema } from "@rjsf/utils";
+import { JsonField } from "./JsonField";
+import { ReadOnlyField } from "./ReadOnlyField";
+import type { Schema } from "./schema";
+import { namesOf, schemaOf } from "./schema";
+import { CheckboxWidget, CodeWidget, DateTimeWidget, DateWidget, DecimalWidget, NumberWidget, RadioWidget, SelectWidget, SliderWidget, SwitchWidget, TextareaWidget, TextWidget } from "./widgets";
+
+/** The widgets that can be declared in Python, by their names. */
+const WIDGETS = {
+  text: TextWidget,
+  textarea: TextareaWidget,
+  markdown: TextareaWidget,
+  number: NumberWidget,
+  select: SelectWidget,
+  radio: RadioWidget,
+  checkbox: CheckboxWidget,
+  switch: SwitchWidget,
+  slider: SliderWidget,
+  code: CodeWidget,
+} as const;
+
+/** What a schema node says about its looks, in rjsf's words. */
+export function uiOf(node: Schema, required: boolean): UiSchema {
+  return { ...orderOf(node), ...fieldOf(node, required) };
+}
+
+function orderOf(node: Schema): UiSchema {
+  const known = Object.keys(schemaOf(node.properties));
+  const order = namesOf(node["x-order"]).filter((name) => known.includes(name));
+  return order.length > 0 ? { "ui:order": [...order, "*"] } : {};
+}
+
+function fieldOf(node: Schema, required: boolean): UiSchema {
+  if (node["x-any"] === true) return { "ui:field": JsonField, "ui:fieldReplacesAnyOrOneOf": true };
+  const { type, ...rest } = schemaOf(node["x-widget"]);
+  const options = rest as UIOptionsType;
+  if (type === "hidden") return { "ui:widget": "hidden" };
+  if (type === "read-only") return { "ui:field": ReadOnlyField, "ui:fieldReplacesAnyOrOneOf": true };
+  if (type === "date") return { "ui:widget": node.format === "date-time" ? DateTimeWidget : DateWidget, "ui:options": options };
+  const widget = typeof type === "string" && Object.hasOwn(WIDGETS, type) ? WIDGETS[type as keyof typeof WIDGETS] : undefined;
+  if (widget) return { "ui:widget": widget, "ui:options": options };
+  return byType(node, required);
+}
+
+function byType(node: Schema, required: boolean): UiSchema {
+  if (node.const !== undefined) return { "ui:widget": "hidden" };
+  if (node["x-decimal"] === true) return { "ui:widget": DecimalWidget };
+  if ((node.type === "number" || node.type === "integer") && !node.enum) return { "ui:widget": NumberWidget };
+  if (node.format === "duration") return { "ui:options": { placeholder: "PT1H30M" } };
+  // A box that nobody ticked looks like a no: who is asked for a yes or no answers it.
+  if (node.type === "boolean" && required && node["x-default"] === undefined) return { "ui:widget": RadioWidget };
+  return {};
+}

@@ -1,0 +1,80 @@
+import type { Schema } from "./schema";
+import { branchesOf, isSchema, schemaOf, schemasOf } from "./schema";
+
+/**
+ * The schema as the form shows it: what Pydantic writes, in the words that rjsf knows.
+ *
+ * - `anyOf [X, null]` becomes X with `x-nullable`: one field with a "null" state, not a union.
+ * - The two forms of a Decimal become one text field, so that no digit is lost.
+ * - `prefixItems` becomes `items: [...]`.
+ * - A schema of anything gets `x-any`: it is edited as JSON.
+ * - Defaults move to `x-default`: what is filled in is decided once (initial.ts), not by rjsf at every change.
+ */
+export function prepare(schema: Schema): Schema {
+  const { default: given, ...rest } = schema;
+  const node = collapsed(given === undefined || given === null ? rest : { ...rest, "x-default": given });
+  const next: Schema = { ...node };
+  for (const key of ["properties", "$defs", "definitions", "patternProperties"]) {
+    if (isSchema(node[key])) next[key] = mapped(node[key], (child) => prepare(child));
+  }
+  for (const key of ["anyOf", "oneOf", "allOf"]) {
+    if (Array.isArray(node[key])) next[key] = schemasOf(node[key]).map(prepare);
+  }
+  if (isAnything(node.additionalProperties)) next.additionalProperties = { "x-any": true };
+  else if (isSchema(node.additionalProperties)) next.additionalProperties = prepare(node.additionalProperties);
+  if (node.type === "array" || node.items !== undefined || node.prefixItems !== undefined) Object.assign(next, items(node));
+  if (isAnything(node)) next["x-any"] = true;
+  return next;
+}
+
+function collapsed(schema: Schema): Schema {
+  const branches = branchesOf(schema);
+  if (branches) return decimal(withoutNull(schema, branches));
+  if (Array.isArray(schema.type) && schema.type.includes("null")) {
+    const types = schema.type.filter((type) => type !== "null");
+    return { ...schema, type: types.length === 1 ? types[0] : types, "x-nullable": true };
+  }
+  return schema;
+}
+
+function withoutNull(schema: Schema, branches: Schema[]): Schema {
+  const left = branches.filter((branch) => branch.type !== "null");
+  if (left.length === branches.length) return schema;
+  const { anyOf: _anyOf, oneOf, ...beside } = schema;
+  const [only] = left;
+  if (left.length === 1 && only) return { ...collapsed(only), ...beside, "x-nullable": true };
+  return { ...beside, [oneOf ? "oneOf" : "anyOf"]: left, "x-nullable": true };
+}
+
+/** `anyOf [number, digits as a string]`: what Pydantic says of a Decimal. */
+function decimal(schema: Schema): Schema {
+  const branches = schemasOf(schema.anyOf);
+  const number = branches.find((branch) => branch.type === "number");
+  const text = branches.find((branch) => branch.type === "string" && typeof branch.pattern === "string" && branch.pattern.startsWith("^(?!^[-+.]*$)"));
+  if (branches.length !== 2 || !number || !text) return schema;
+  const { anyOf: _anyOf, ...beside } = schema;
+  return { ...text, ...beside, "x-decimal": true };
+}
+
+function items(node: Schema): Schema {
+  if (Array.isArray(node.prefixItems)) {
+    const { items: rest } = node;
+    return {
+      items: schemasOf(node.prefixItems).map(prepare),
+      additionalItems: rest === undefined || rest === false ? false : prepare(schemaOf(rest)),
+      prefixItems: undefined,
+    };
+  }
+  return { items: isAnything(node.items) ? { "x-any": true } : prepare(schemaOf(node.items)) };
+}
+
+const SAYS_SOMETHING = ["type", "$ref", "enum", "const", "anyOf", "oneOf", "allOf", "properties", "additionalProperties", "items", "prefixItems", "not", "if", "x-any"];
+
+/** True for `true`, `{}` and schemas that only have a title or a description. */
+function isAnything(schema: unknown): boolean {
+  return schema === true || (isSchema(schema) && !SAYS_SOMETHING.some((key) => key in schema));
+}
+
+function mapped(properties: Schema, change: (schema: Schema) => Schema): Schema {
+  return Object.fromEntries(Object.entries(properties).map(([name, child]) => [name, child === true ? { "x-any": true } : change(schemaOf(child))]));
+}

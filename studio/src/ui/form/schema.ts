@@ -1,0 +1,36 @@
+/** A JSON schema node, read defensively: it comes from user code. */
+export type Schema = { [key: string]: unknown };
+
+export const isSchema = (value: unknown): value is Schema => typeof value === "object" && value !== null && !Array.isArray(value);
+export const schemaOf = (value: unknown): Schema => (isSchema(value) ? value : {});
+export const schemasOf = (value: unknown): Schema[] => (Array.isArray(value) ? value.map(schemaOf) : []);
+export const namesOf = (value: unknown): string[] => (Array.isArray(value) ? value.filter((one) => typeof one === "string") : []);
+
+/** `schema` with its `$ref` followed; what stands beside the `$ref` wins. An unknown reference is the schema of anything. */
+export function resolved(schema: Schema, root: Schema): Schema {
+  let found = schema;
+  // A chain of references longer than this refers to itself.
+  for (let hops = 0; typeof found.$ref === "string" && hops < 32; hops += 1) {
+    const { $ref, ...beside } = found;
+    found = { ...target($ref as string, root), ...beside };
+  }
+  return found;
+}
+
+function target(ref: string, root: Schema): Schema {
+  if (!ref.startsWith("#")) return {};
+  const steps = ref.slice(1).split("/").filter(Boolean).map((step) => decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~"));
+  return schemaOf(steps.reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], root));
+}
+
+/** The branches of a union; null for what is none. */
+export function branchesOf(schema: Schema): Schema[] | null {
+  if (Array.isArray(schema.oneOf)) return schemasOf(schema.oneOf);
+  return Array.isArray(schema.anyOf) ? schemasOf(schema.anyOf) : null;
+}
+
+/** The property that tells the branches apart, if the schema names one. */
+export function discriminatorOf(schema: Schema): string | null {
+  const name = schemaOf(schema.discriminator).propertyName;
+  return typeof name === "string" ? name : null;
+}

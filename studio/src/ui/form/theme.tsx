@@ -1,0 +1,71 @@
+// By their files: the package's index also imports the registry of its tests, and with it a validator that needs eval.
+import getDefaultRegistry from "@rjsf/core/lib/getDefaultRegistry.js";
+import withTheme from "@rjsf/core/lib/withTheme.js";
+import type { FieldProps } from "@rjsf/utils";
+import type { ComponentType } from "react";
+import { Button } from "../Button";
+import { uiOf } from "./declaredUi";
+import { FieldTemplate } from "./FieldTemplate";
+import { begun } from "./initial";
+import { JsonField } from "./JsonField";
+import type { Schema } from "./schema";
+import { isSchema, resolved, schemaOf } from "./schema";
+import { ArrayFieldItemTemplate, ArrayFieldTemplate, ObjectFieldTemplate } from "./templates";
+import { UnionField } from "./UnionField";
+import { WIDGETS } from "./widgets";
+
+const FIELDS = getDefaultRegistry().fields;
+const RjsfField = FIELDS.SchemaField as ComponentType<FieldProps>;
+const RjsfList = FIELDS.ArrayField as ComponentType<FieldProps>;
+
+/** A field whose looks come from its schema (`x-widget`, `x-order`), because the schema is all that the server sends. */
+function SchemaField(props: FieldProps) {
+  const { schema, registry, required, uiSchema, fieldPathId } = props;
+  const node = resolved(schema as Schema, registry.rootSchema as Schema);
+  // The whole value and an item of a list can't be left out.
+  const needed = required === true || typeof fieldPathId.path.at(-1) !== "string";
+  return <RjsfField {...props} uiSchema={{ ...uiOf(node, needed), ...uiSchema }} />;
+}
+
+/** A list whose new items begin with their own defaults, which rjsf is told nothing of. */
+function ArrayField(props: FieldProps) {
+  const { schema, registry, formData, onChange, fieldPathId } = props;
+  const change: FieldProps["onChange"] = (next, path, ...rest) => {
+    const grown = path.length === fieldPathId.path.length && Array.isArray(next) && next.length > (Array.isArray(formData) ? formData.length : 0);
+    const items = grown ? schemaOf(schema.items) : null;
+    onChange(items ? (next as unknown[]).map((item) => (isEmpty(item) ? begun(items, registry.rootSchema as Schema) : item)) : next, path, ...rest);
+  };
+  return <RjsfList {...props} onChange={change} />;
+}
+
+/** As rjsf adds an item. */
+const isEmpty = (item: unknown) => item === undefined || (isSchema(item) && Object.keys(item).length === 0);
+
+/** rjsf on Studio's own parts. */
+export const ThemedForm = withTheme({
+  widgets: WIDGETS,
+  fields: {
+    SchemaField,
+    ArrayField,
+    AnyOfField: UnionField,
+    OneOfField: UnionField,
+    // What rjsf has no field for is edited as JSON: a form is never a dead end.
+    FallbackField: JsonField,
+    NullField: () => null,
+  },
+  templates: {
+    FieldTemplate,
+    ObjectFieldTemplate,
+    ArrayFieldTemplate,
+    ArrayFieldItemTemplate,
+    // SchemaForm says the faults above the form.
+    ErrorListTemplate: () => null,
+    FieldErrorTemplate: () => null,
+    DescriptionFieldTemplate: ({ description }) => <>{description}</>,
+    CyclicSchemaExpandTemplate: ({ onExpand, name }) => (
+      <Button size="sm" onClick={onExpand}>
+        Fill in {name}
+      </Button>
+    ),
+  },
+});
