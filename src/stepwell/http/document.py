@@ -17,14 +17,15 @@ _ABOUT = "Start, watch, answer and repair durable workflow runs."
 
 def add_document(router: APIRouter, access: Access) -> None:
     """`/openapi.json` is served; operations are named as their functions."""
-    for route in router.routes:
-        if isinstance(route, APIRoute):
-            route.operation_id = route.unique_id = route.name
 
     @router.get("/openapi.json", dependencies=[Depends(access.principal)], responses=problems())
     async def get_openapi_document() -> dict[str, Any]:
         """This document."""
         return document(router)
+
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = route.unique_id = route.name
 
 
 def document(router: APIRouter) -> dict[str, Any]:

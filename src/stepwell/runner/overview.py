@@ -299,17 +299,18 @@ class Overview:
     async def queue(self, lease_seconds: float) -> Depth:
         """How much waits for workers, and since when."""
 
-        def query(tx: Tx) -> tuple[list[overview.Ready], tuple[int, Moment | None], list[WorkerRow]]:
+        def query(tx: Tx) -> tuple[list[overview.Ready], list[tuple[str, int, Moment]], list[WorkerRow]]:
             return overview.ready(tx), overview.later(tx), all_of(tx)
 
-        ready, (later, next_at), rows = await self._core.store.read(query)
+        ready, later, rows = await self._core.store.read(query)
         takers = Counter((app, name) for row in rows if self._alive(row, lease_seconds) for app, name in lanes_of(row))
         lanes = [one for one in ready if self._sees(one.app_name)]
+        due = [(runs, first) for app_name, runs, first in later if self._sees(app_name)]
         return Depth(
             ready=sum(one.runs for one in lanes),
             oldest_at=to_datetime(min(one.oldest_at for one in lanes)) if lanes else None,
-            later=later,
-            next_at=None if next_at is None else to_datetime(next_at),
+            later=sum(runs for runs, _ in due),
+            next_at=to_datetime(min(first for _, first in due)) if due else None,
             lanes=tuple(
                 LaneDepth(
                     app_name=one.app_name,

@@ -114,13 +114,13 @@ def ready(tx: Tx) -> list[Ready]:
     )
 
 
-def later(tx: Tx) -> tuple[int, Moment | None]:
-    """How many runs become due later (at most `WALKED` are counted), and when the first does."""
-    [(count, first)] = tx.rows(
-        "SELECT count(*), min(due_at) FROM (SELECT due_at FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL"
-        f" ORDER BY due_at LIMIT {WALKED}) AS r"
+def later(tx: Tx) -> list[tuple[str, int, Moment]]:
+    """How many runs of each app become due later (at most `WALKED` of all are counted), and when its first does."""
+    found = tx.rows(
+        "SELECT app_name, count(*), min(due_at) FROM (SELECT app_name, due_at FROM stepwell_runs"
+        f" WHERE due_at IS NOT NULL AND owner IS NULL ORDER BY due_at LIMIT {WALKED}) AS r GROUP BY app_name"
     )
-    return int(count), first
+    return [(app_name, int(runs), int(first)) for app_name, runs, first in found]
 
 
 def held(tx: Tx, worker: str, limit: int) -> tuple[int, list[Run]]:
