@@ -1,5 +1,5 @@
 import type { InfiniteData } from "@tanstack/react-query";
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useEffectEvent, useMemo, useState } from "react";
 import { keys } from "@/api/keys";
 import { runsPagesQuery, runsQuery } from "@/api/queries";
@@ -17,7 +17,7 @@ const LOOK_AGAIN = 3_000;
 export function useRuns(filter: RunFilter) {
   const client = useQueryClient();
   const options = { ...runsPagesQuery(filter, LIMIT), meta: { live: "in-place" } };
-  const query = useInfiniteQuery({ ...options, refetchOnWindowFocus: false, staleTime: Infinity, gcTime: 60_000 });
+  const query = useInfiniteQuery({ ...options, placeholderData: keepPreviousData, refetchOnWindowFocus: false, refetchOnMount: "always", staleTime: Infinity, gcTime: 60_000 });
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   const news = useNews(JSON.stringify(filter));
   const heard = (runs: readonly Run[]) => {

@@ -1,4 +1,4 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { deliveriesQuery } from "@/api/queries";
 import type { Delivery } from "@/api/types";
@@ -22,7 +22,7 @@ export default function Page() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const { delivery: open, ...filter } = search;
-  const deliveries = useInfiniteQuery({ ...deliveriesQuery(filter), refetchInterval: EVERY });
+  const deliveries = useInfiniteQuery({ ...deliveriesQuery(filter), placeholderData: keepPreviousData, refetchInterval: EVERY });
   const all = deliveries.data?.pages.flatMap((page) => page.items) ?? [];
   const inspected = all.find((one) => one.delivery_id === open);
   const go = (next: WebhooksSearch) => void navigate({ to: "/webhooks", search: next, replace: true });

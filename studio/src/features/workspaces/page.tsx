@@ -1,4 +1,4 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Link, getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { workspacesQuery } from "@/api/queries";
@@ -19,7 +19,7 @@ const route = getRouteApi("/workspaces");
 export default function Page() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const workspaces = useInfiniteQuery({ ...workspacesQuery(search), refetchInterval: 30_000 });
+  const workspaces = useInfiniteQuery({ ...workspacesQuery(search), placeholderData: keepPreviousData, refetchInterval: 30_000 });
   const all = workspaces.data?.pages.flatMap((page) => page.items) ?? [];
   const go = (next: WorkspacesSearch) => void navigate({ to: "/workspaces", search: next, replace: true });
   return (
