@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from sqlalchemy import make_url
 
-from examples.orders.demo import ENVIRONMENT, play
+from examples.orders.demo import ENVIRONMENT, furnish, play
 from examples.orders.server import Server
 from examples.orders.servers import postgres, valkey
 from examples.orders.settings import settings
@@ -51,7 +51,7 @@ def main(
             places(Path(folder), database, servers) as found,
             started(console, Server(Path(folder), {**ENVIRONMENT, **found}, port)) as server,
         ):
-            problems = asyncio.run(show(server, console))
+            problems = asyncio.run(show(server, console, furnished=not once))
             report(console, problems, server)
             if not once:
                 serve(console, server)
@@ -92,11 +92,13 @@ def started(console: Console, server: Server) -> Iterator[Server]:
         yield server
 
 
-async def show(server: Server, console: Console) -> list[str]:
+async def show(server: Server, console: Console, *, furnished: bool) -> list[str]:
     """What went otherwise than expected."""
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
         stage = Stage(client, console, settings.operator)
         await play(stage, server)
+        if furnished:
+            await furnish(stage)
         return stage.problems
 
 
@@ -112,7 +114,8 @@ def report(console: Console, problems: list[str], server: Server) -> None:
 
 def serve(console: Console, server: Server) -> None:
     """Until Ctrl-C."""
-    console.print(f"Still serving {server.url}/docs (header X-User: ada, or olivia, the operator). Ctrl-C ends it.")
+    console.print(f"\n[bold]Studio: {server.url}/sign-in?user={settings.operator}[/] (or as ada, a customer)")
+    console.print(f"The application itself: {server.url}/docs (header X-User). Ctrl-C ends it.")
     try:
         while True:
             time.sleep(3600)

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from examples.orders import customers, operators, tables
+from examples.orders import customers, operators, tables, users
 from examples.orders.settings import settings
 from examples.orders.triggers import orders
-from examples.orders.users import current_user
+from examples.orders.users import principal
 from stepwell import Stepwell
 
 stepwell = Stepwell(apps=[orders], embedded_worker=settings.workers == 0)
@@ -27,5 +27,6 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(title="Orders", lifespan=lifespan)
 app.include_router(customers.router)
 app.include_router(operators.router)
-# The webhooks at their paths; under /api/v1 every user sees their own runs.
-stepwell.mount(app, user=Depends(current_user))
+app.include_router(users.router)
+# The webhooks at their paths, the API under /api/v1, and Studio under /studio: every user sees their own runs.
+stepwell.mount(app, user=Depends(principal))

@@ -6,11 +6,13 @@ import asyncio
 import json
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, get_args
 
 from examples.orders.server import Server
 from examples.orders.settings import settings
 from examples.orders.stage import Json, Stage, table_of
+from examples.orders.workflows.book_points import UNLUCKY_CENTS
+from stepwell.engine.run import Status
 from stepwell.testing.webhooks import sign_github, sign_stripe
 
 ENVIRONMENT: Final = {
@@ -22,6 +24,7 @@ ENVIRONMENT: Final = {
 
 USER: Final = "ada"
 BATCH: Final = 20
+STATES: Final = set(get_args(Status))
 
 
 async def play(stage: Stage, server: Server) -> None:
@@ -159,6 +162,34 @@ async def clock(stage: Stage, since: datetime) -> None:
         ]:
             await asyncio.sleep(0.1)
     stage.expect(True, "daily_report wrote a report")
+
+
+async def furnish(stage: Stage) -> None:
+    """There is a run in every state, for whoever opens Studio now."""
+    with stage.act("For Studio: runs in every state"):
+        for item in ("Grand piano", "Church organ"):
+            await place(stage, item=item, cents=1_250_000, until="waiting")
+        unlucky = await place(stage, item="Lucky charm", cents=UNLUCKY_CENTS)
+        cancelled = await place(stage, item="Harp", cents=480_000, until="waiting")
+        path = f"/api/v1/runs/{cancelled['workflow_id']}/cancel"
+        await stage.call("POST", path, user=USER, body={"reason": "found a cheaper one"})
+        for warehouse in ("south", "east"):
+            await start(stage, "sync_stock", {"warehouse": warehouse})
+        await start(stage, "ask_for_review", {"order_id": unlucky["order_id"]}, delay_seconds=86_400)
+        async with asyncio.timeout(30):
+            while (await states(stage)) < STATES:
+                await asyncio.sleep(0.1)
+        stage.expect(True, f"there are runs that are {', '.join(sorted(STATES))}")
+
+
+async def start(stage: Stage, workflow: str, args: Json, **options: object) -> None:
+    body = {"app_name": "orders", "workflow": workflow, "args": args, **options}
+    await stage.call("POST", "/api/v1/runs", user=USER, body=body, status=202)
+
+
+async def states(stage: Stage) -> set[str]:
+    counts = (await stage.look("/api/v1/counts"))["counts"]
+    return {status for status, count in counts.items() if count}
 
 
 async def summary(stage: Stage, since: datetime) -> None:

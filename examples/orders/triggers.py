@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import date, timedelta
 
 from sqlalchemy import select
 
@@ -21,6 +21,7 @@ from examples.orders.workflows import (
     ReportArgs,
     SalesOverview,
     Ship,
+    SyncStock,
 )
 from stepwell import App, Tick, WebhookEvent, WorkflowRunner
 from stepwell.triggers import github_signature, stripe_signature
@@ -37,6 +38,7 @@ orders = App(
         PublishChangelog,
         DailyReport,
         SalesOverview,
+        SyncStock,
     ],
 )
 
@@ -46,6 +48,7 @@ async def daily_reports(runner: WorkflowRunner, tick: Tick) -> None:
     await send_reports(runner, tick.scheduled_at.date())
 
 
+orders.schedule("stock", workflow=SyncStock, args={"warehouse": "north"}, user_id="system", every=timedelta(hours=1))
 orders.schedule("sales-overview", workflow=SalesOverview, user_id="system", every=settings.sales_every)
 
 

@@ -9,6 +9,7 @@ from examples.orders.workflows.publish_changelog import ChangelogArgs, PublishCh
 from examples.orders.workflows.record_payment import Payment, RecordPayment
 from examples.orders.workflows.reports import DailyReport, ReportArgs, SalesOverview
 from examples.orders.workflows.ship import Ship
+from examples.orders.workflows.sync_stock import SyncStock
 
 __all__ = [
     "AskForReview",
@@ -25,4 +26,5 @@ __all__ = [
     "ReviewArgs",
     "SalesOverview",
     "Ship",
+    "SyncStock",
 ]

@@ -8,6 +8,8 @@ from sqlalchemy import insert
 from examples.orders.tables import points
 from stepwell import END, Event, Workflow, transition
 
+UNLUCKY_CENTS = 66_600
+
 
 class CompletedOrder(BaseModel):
     order_id: str
@@ -19,6 +21,8 @@ class BookPoints(Workflow[CompletedOrder, None, int], on=Event("order.completed"
 
     @transition(target=END)
     async def book(self) -> int:
+        if self.args.total_cents == UNLUCKY_CENTS and self.info.attempt == 1:
+            raise ConnectionError("the points service didn't answer")  # no retry policy: a person retries it in Studio
         earned = self.args.total_cents // 100
         async with self.transaction() as connection:
             await connection.execute(
