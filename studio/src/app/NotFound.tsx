@@ -1,10 +1,22 @@
 import { Link } from "@tanstack/react-router";
+import { buttonClass } from "@/ui/Button";
+import { PageHeader } from "@/ui/Page";
+import { EmptyState } from "@/ui/States";
 
 export function NotFound() {
   return (
     <>
-      <h1>Page not found</h1>
-      <Link to="/">Home</Link>
+      <PageHeader title="Page not found" />
+      <EmptyState
+        title="There is no such page in Studio"
+        action={
+          <Link to="/" className={buttonClass()}>
+            Home
+          </Link>
+        }
+      >
+        The address may be cut off, or from another version.
+      </EmptyState>
     </>
   );
 }

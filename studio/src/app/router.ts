@@ -1,5 +1,6 @@
 import { createRouter } from "@tanstack/react-router";
 import { parseSearch, stringifySearch } from "@/model/search";
+import { Loading, PageError } from "./PageStates";
 import { routeTree } from "./routes";
 
 export const router = createRouter({
@@ -10,6 +11,10 @@ export const router = createRouter({
   stringifySearch,
   defaultPreload: "intent",
   scrollRestoration: true,
+  defaultPendingComponent: Loading,
+  // A page that comes at once shows no skeleton.
+  defaultPendingMs: 300,
+  defaultErrorComponent: PageError,
 });
 
 declare module "@tanstack/react-router" {

@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import { useEffect } from "react";
 import { cn } from "./cn";
+import { setPageTitle } from "./title";
 
 export interface PageHeaderProps {
   title: ReactNode;
@@ -15,7 +16,7 @@ export interface PageHeaderProps {
 export function PageHeader({ title, tabTitle, description, actions, trail }: PageHeaderProps) {
   const name = tabTitle ?? (typeof title === "string" ? title : "");
   useEffect(() => {
-    document.title = name ? `${name} · Stepwell` : "Stepwell";
+    setPageTitle(name);
   }, [name]);
   return (
     <header className="mb-4 flex flex-wrap items-start justify-between gap-x-4 gap-y-2">

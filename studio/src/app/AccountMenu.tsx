@@ -1,0 +1,72 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { CircleUser, LogOut } from "lucide-react";
+import { useState } from "react";
+import { signOut } from "@/api/mutations";
+import type { Me } from "@/api/types";
+import { IconButton } from "@/ui/Button";
+import { Menu, MenuCheck, MenuChoice, MenuItem, MenuLine, MenuTitle } from "@/ui/Menu";
+import { shortcutsOn, turnShortcuts } from "@/ui/shortcuts";
+import { toastError } from "@/ui/Toast";
+import type { Theme } from "./theme";
+import { setTheme, useTheme } from "./theme";
+
+const THEMES: readonly { value: Theme; label: string }[] = [
+  { value: "system", label: "As the system" },
+  { value: "light", label: "Light" },
+  { value: "dark", label: "Dark" },
+];
+
+/** Who is signed in, and what they set for themselves. */
+export function AccountMenu({ me }: { me: Me }) {
+  const theme = useTheme();
+  const [keys, setKeys] = useState(shortcutsOn);
+  const client = useQueryClient();
+  const leave = useMutation({
+    mutationFn: signOut,
+    onSuccess: () => {
+      // What was read belongs to who left.
+      client.clear();
+      window.location.reload();
+    },
+    onError: (error) => { toastError("You couldn't be signed out", error); },
+  });
+  return (
+    <Menu
+      trigger={
+        <IconButton label="Account and settings">
+          <CircleUser size={18} aria-hidden />
+        </IconButton>
+      }
+    >
+      <MenuTitle>
+        {me.user_id} · {me.role}
+        {me.everybody ? ", sees everybody's runs" : ", sees own runs"}
+      </MenuTitle>
+      <MenuLine />
+      <MenuTitle>Theme</MenuTitle>
+      <MenuChoice label="Theme" value={theme} options={THEMES} onChange={setTheme} />
+      <MenuLine />
+      <MenuCheck
+        checked={keys}
+        onChange={(on) => {
+          turnShortcuts(on);
+          setKeys(on);
+        }}
+      >
+        Single-key shortcuts
+      </MenuCheck>
+      {me.sign_out && (
+        <>
+          <MenuLine />
+          <MenuItem icon={<LogOut size={14} aria-hidden />} onSelect={() => { leave.mutate(); }}>
+            Sign out
+          </MenuItem>
+        </>
+      )}
+      <MenuLine />
+      <MenuTitle>
+        Stepwell {me.version} on {me.database === "sqlite" ? "SQLite" : "PostgreSQL"}
+      </MenuTitle>
+    </Menu>
+  );
+}

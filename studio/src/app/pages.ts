@@ -1,0 +1,28 @@
+import type { LucideIcon } from "lucide-react";
+import { Boxes, CalendarClock, House, Inbox, KeyRound, ListTree, Server, Webhook, Workflow } from "lucide-react";
+import type { Me } from "@/api/types";
+
+export interface PageLink {
+  to: "/" | "/waiting" | "/runs" | "/workflows" | "/schedules" | "/webhooks" | "/workers" | "/workspaces" | "/tokens";
+  name: string;
+  icon: LucideIcon;
+  /** It concerns everybody's runs: others may not see it. */
+  everybody?: true;
+}
+
+const PAGES: readonly PageLink[] = [
+  { to: "/", name: "Home", icon: House },
+  { to: "/waiting", name: "Waiting for you", icon: Inbox },
+  { to: "/runs", name: "Runs", icon: ListTree },
+  { to: "/workflows", name: "Workflows", icon: Workflow },
+  { to: "/schedules", name: "Schedules", icon: CalendarClock, everybody: true },
+  { to: "/webhooks", name: "Webhooks", icon: Webhook, everybody: true },
+  { to: "/workers", name: "Workers", icon: Server, everybody: true },
+  { to: "/workspaces", name: "Workspaces", icon: Boxes },
+  { to: "/tokens", name: "Tokens", icon: KeyRound },
+];
+
+/** The pages that `me` may open. */
+export function pagesFor(me: Pick<Me, "everybody">): readonly PageLink[] {
+  return PAGES.filter((page) => !page.everybody || me.everybody);
+}
