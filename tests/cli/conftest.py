@@ -15,11 +15,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from backends import Database
+from servers.ports import free_port
 from stepwell.cli import main
 
+from .typist import Typist
+
+APPLICATIONS = ("shop", "desk", "guarded")
 SCRIPT = Path(sys.executable).parent / "stepwell"
 PATIENCE = 60.0
 """Seconds for anything: the machine may be busy."""
@@ -39,7 +44,9 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[str]] = []
-        shutil.copy(Path(__file__).with_name("shop.py"), folder / "shop.py")
+        self.typists: list[Typist] = []
+        for name in APPLICATIONS:
+            shutil.copy(Path(__file__).with_name(f"{name}.py"), folder)
         outside = {name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_")}
         self.env = {**outside, "STEPWELL_APP": "shop:stepwell", "STEPWELL_LEASE_SECONDS": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -58,7 +65,7 @@ class Shell:
             with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as exited:
                 main()
         for name in set(sys.modules) - modules:
-            if name.split(".")[0] in ("shop", "hello", "broken"):
+            if name.split(".")[0] in (*APPLICATIONS, "hello", "broken"):
                 del sys.modules[name]
         sys.path[:] = path
         code = exited.value.code
@@ -84,11 +91,11 @@ class Shell:
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
-    def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
+    def start(self, *args: str, program: Path = SCRIPT, **env: str) -> subprocess.Popen[str]:
         """`stepwell args`, still running; what it says on stderr is in a file."""
         log = (self.folder / f"log{len(self.processes)}").open("w")
         process = subprocess.Popen(
-            [str(SCRIPT), *args],
+            [str(program), *args],
             cwd=self.folder,
             env={**self.env, **env},
             stdin=subprocess.PIPE,
@@ -101,13 +108,27 @@ class Shell:
         self.processes.append(process)
         return process
 
+    def typist(self, *args: str, **env: str) -> Typist:
+        """Somebody at a terminal of their own who has typed `stepwell args`."""
+        typist = Typist([str(SCRIPT), *args], self.folder, {**self.env, **env})
+        self.typists.append(typist)
+        return typist
+
+    def serve(self, *args: str, program: Path = SCRIPT) -> str:
+        """The URL of a server that was started with `args` and answers; `{port}` in them is its port."""
+        port = free_port()
+        process = self.start(*(arg.replace("{port}", str(port)) for arg in args), program=program)
+        url = f"http://127.0.0.1:{port}"
+        self.until(lambda: _answers(url), lambda: self.log(process))
+        return url
+
     def log(self, process: subprocess.Popen[str]) -> str:
         """What a started process has said on stderr so far."""
         return (self.folder / f"log{self.processes.index(process)}").read_text()
 
-    def worker(self, *args: str, **env: str) -> subprocess.Popen[str]:
+    def worker(self, *args: str, target: str = "shop:stepwell", **env: str) -> subprocess.Popen[str]:
         """A worker that is ready to work, and stops if this process dies."""
-        process = self.start("worker", "shop:stepwell", "--tied", *args, **env)
+        process = self.start("worker", target, "--tied", *args, **env)
         self.until(lambda: "takes" in self.log(process), lambda: self.log(process))
         return process
 
@@ -123,16 +144,44 @@ class Shell:
         file = self.folder / "naps"
         return [int(line) for line in file.read_text().split()] if file.exists() else []
 
+    def close(self) -> None:
+        """Nothing that was started goes on."""
+        for typist in self.typists:
+            typist.close()
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/api/v1/health/live", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
 
 @pytest.fixture
 def stepwell(tmp_path: Path) -> Iterator[Shell]:
     """The shell of one test."""
     shell = Shell(tmp_path)
     yield shell
-    for process in shell.processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    shell.close()
+
+
+@pytest.fixture(scope="module")
+def afar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A shell whose commands reach the desk on a server; its folder holds no application."""
+    here = Shell(tmp_path_factory.mktemp("server"))
+    shell = Shell(tmp_path_factory.mktemp("afar"))
+    url = here.serve("dev", "desk:stepwell", "--no-reload", "--port", "{port}")
+    for name in APPLICATIONS:
+        (shell.folder / f"{name}.py").unlink()
+    del shell.env["STEPWELL_APP"]
+    shell.env["STEPWELL_URL"] = url
+    yield shell
+    shell.close()
+    here.close()
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
+from pydantic import TypeAdapter, ValidationError
 
+from stepwell import __version__
 from stepwell.errors import (
     ConfigurationError,
     IdempotencyConflict,
@@ -23,6 +25,8 @@ from stepwell.errors import (
     WorkflowNotFound,
     WorkspaceNotFound,
 )
+
+T = TypeVar("T")
 
 _KINDS: Final[dict[str, type[StepwellError]]] = {
     "urn:stepwell:idempotency-conflict": IdempotencyConflict,
@@ -62,6 +66,19 @@ def json_of(response: httpx.Response) -> Any:
     return response.json()
 
 
+def as_type(type_: type[T], value: Any, url: httpx.URL) -> T:
+    """The value as what this version takes it for. Raises ConfigurationError if it can't be that."""
+    try:
+        return TypeAdapter(type_).validate_python(value)
+    except ValidationError as error:
+        one = error.errors(include_url=False)[0]
+        what = f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+        raise ConfigurationError(
+            f"{url} answers otherwise than this version of Stepwell ({__version__}) expects it ({what}): use the same "
+            "version here and there."
+        ) from error
+
+
 def error_of(response: httpx.Response) -> StepwellError:
     """The error of an answer that isn't a success."""
     problem = _problem(response)
@@ -69,7 +86,7 @@ def error_of(response: httpx.Response) -> StepwellError:
         return _stranger(response)
     status = response.status_code
     kind = _KINDS.get(str(problem.get("type"))) or _STATUSES.get(status, StepwellError)
-    said = str(problem.get("detail") or problem.get("title") or "")
+    said = _wrong_fields(problem) or str(problem.get("detail") or problem.get("title") or "")
     text = " ".join(part for part in (said, _CURES.get(status, "")) if part)
     if issubclass(kind, (InvalidArgs, InvalidPayload)):
         return kind(text, problem.get("errors") or [])
@@ -90,6 +107,14 @@ def _problem(response: httpx.Response) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and "status" in found else None
+
+
+def _wrong_fields(problem: dict[str, Any]) -> str:
+    """What is wrong with which part of a request that wasn't understood; empty for any other problem."""
+    if problem.get("type") != "about:blank":
+        return ""
+    errors = problem.get("errors") or []
+    return "; ".join(f"{'.'.join(map(str, one.get('loc', ())))}: {one.get('msg')}" for one in errors)
 
 
 def _stranger(response: httpx.Response) -> StepwellError:

@@ -11,6 +11,7 @@ from stepwell.errors import ConfigurationError, UnknownWorkflow
 from stepwell.runner.explain import Explanation
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument
 from stepwell.runner.views import Ask
+from stepwell.triggers.views import ScheduleView, TickView
 
 MOVING: Final = ("pending", "running", "retrying")
 ENDED: Final = ("completed", "canceled", "failed")
@@ -127,6 +128,18 @@ class Backend(Protocol):
     async def cancel(self, run_id: str, reason: str | None) -> Run: ...
 
     async def retry(self, run_id: str) -> Run: ...
+
+    async def schedules(self) -> Sequence[ScheduleView]:
+        """All schedules, by app and name."""
+        ...
+
+    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
+        """The schedule, which fires nothing until it is resumed, or fires again."""
+        ...
+
+    async def fire(self, app_name: str, schedule: str) -> TickView:
+        """A tick of now, fired or refused."""
+        ...
 
     def follow(self, run_id: str) -> AsyncIterator[News]:
         """The run's history from its beginning and as it goes on, until it ended; each row once, and in order."""

@@ -14,10 +14,19 @@ from stepwell.cli.ask import Answer, ask_payload, ask_which
 from stepwell.cli.backend import Backend, News
 from stepwell.cli.output import say, step_line
 from stepwell.cli.show import show_document
-from stepwell.errors import InvalidPayload, RunFinished, UnknownTransition
+from stepwell.errors import (
+    IdempotencyConflict,
+    InvalidPayload,
+    PayloadTooLarge,
+    RunFinished,
+    StoreUnavailable,
+    UnknownTransition,
+)
 from stepwell.runner.models import Checkpoint, Run
 from stepwell.runner.views import Ask
 
+_SLOW: Final = 5.0
+"""Seconds after which one wonders why nobody takes a run that is ready."""
 _AWAY: Final = "Answered elsewhere meanwhile"
 
 
@@ -55,10 +64,11 @@ class _Ahead:
         self.coming = asyncio.create_task(self._one())
         return news
 
-    async def wait(self, *more: asyncio.Task[Answer | None]) -> None:
-        """There are news, or one of `more` is done, or the deadline is over."""
+    async def wait(self, *more: asyncio.Task[Answer | None], seconds: float | None = None) -> None:
+        """There are news, or one of `more` is done, or the deadline or `seconds` are over."""
         left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0)
-        await asyncio.wait({self.coming, *more}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        limit = min((one for one in (left, seconds) if one is not None), default=None)
+        await asyncio.wait({self.coming, *more}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
 
     async def aclose(self) -> None:
         """Nothing is awaited any more."""
@@ -82,10 +92,19 @@ class _Following:
         """The run rests, or the deadline is over."""
         while (news := await self._ahead.next()) is not None:
             self._tell(news)
+            if _is_queued(news.run) and not self._quiet:
+                await self._wonder()
             if not news.rests or news.run.version == self._answered:
                 continue
             if not (self._asking and news.run.status == "waiting" and await self._answer(news.run)):
                 return
+
+    async def _wonder(self) -> None:
+        """Says why the run doesn't go on, if it doesn't: nobody may be there to execute it."""
+        await self._ahead.wait(seconds=_SLOW)
+        if not self._ahead.coming.done() and _is_queued(await self._backend.get(self._run_id)):
+            for reason in (await self._backend.explain(self._run_id)).reasons:
+                say(reason)
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -111,7 +130,7 @@ class _Following:
     async def _answer(self, run: Run) -> bool:
         """Whether the run goes on: its question was answered, here or elsewhere. False: it is left waiting."""
         asks = await self._backend.asks(self._run_id)
-        which, before = None, None
+        which, before, key = None, None, str(uuid4())
         while asks:
             asked = asyncio.create_task(_asked(run.place, asks, which, before))
             try:
@@ -125,7 +144,7 @@ class _Following:
             answer = None if asked.cancelled() else asked.result()
             if answer is None:
                 return False
-            if await self._sent(run, answer):
+            if await self._sent(run, answer, key):
                 return True
             which, before = next(ask for ask in asks if ask.transition == answer.transition), answer.data
         return False
@@ -141,18 +160,21 @@ class _Following:
                 return _reason(news)
             await self._ahead.next()  # it still waits, and that is all
 
-    async def _sent(self, run: Run, answer: Answer) -> bool:
-        """Whether that is settled. False: the payload was refused."""
-        now = await self._backend.get(self._run_id)
-        if now.version != run.version or now.ready_at is not None:
-            say(f"{_AWAY}: yours isn't sent.")
-            return True
+    async def _sent(self, run: Run, answer: Answer, key: str) -> bool:
+        """Whether that is settled. False: it is to be asked again."""
         try:
-            await self._backend.signal(self._run_id, answer.transition, answer.data, str(uuid4()))
-        except InvalidPayload as error:
+            now = await self._backend.get(self._run_id)
+            if now.version != run.version or now.ready_at is not None:
+                say(f"{_AWAY}: yours isn't sent.")
+                return True
+            await self._backend.signal(self._run_id, answer.transition, answer.data, key)
+        except (InvalidPayload, PayloadTooLarge) as error:
             say(f"Refused: {error}")
             return False
-        except (RunFinished, UnknownTransition) as error:
+        except StoreUnavailable as error:
+            say(f"Not sent: {error}")
+            return False
+        except (RunFinished, UnknownTransition, IdempotencyConflict) as error:
             say(str(error))
             return True
         self._answered = run.version
@@ -165,6 +187,10 @@ async def _asked(place: str, asks: Sequence[Ask], which: Ask | None, before: Any
         return None if which is None else await ask_payload(which, before)
     except EOFError:
         return None
+
+
+def _is_queued(run: Run) -> bool:
+    return run.status == "pending" or run.ready_at is not None
 
 
 def _reason(news: News | None) -> str:

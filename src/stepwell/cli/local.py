@@ -19,6 +19,7 @@ from stepwell.runner.overview import Overview
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.runner.views import Ask
 from stepwell.store import workers
+from stepwell.triggers.views import Schedules, ScheduleView, TickView
 
 USER: Final = "cli"
 """For whom a run is that nobody was named for."""
@@ -121,6 +122,21 @@ class Local:
 
     async def retry(self, run_id: str) -> Run:
         return await self._runner.retry(run_id)
+
+    # -- schedules ------------------------------------------------------------------------------------------------
+
+    async def schedules(self) -> Sequence[ScheduleView]:
+        return await self._schedules.list()
+
+    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
+        return await self._schedules.pause(app_name, schedule, paused)
+
+    async def fire(self, app_name: str, schedule: str) -> TickView:
+        return await self._schedules.fire(app_name, schedule)
+
+    @property
+    def _schedules(self) -> Schedules:
+        return Schedules(self._stepwell.runner.core, self._stepwell.scheduler)
 
     # -- following ------------------------------------------------------------------------------------------------
 

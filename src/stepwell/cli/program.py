@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from stepwell.cli import cancel, check, db, dev, list, new, retry, run, runs, signal, tokens, watch, worker
+from stepwell.cli import cancel, check, db, dev, list, new, retry, run, runs, schedules, signal, tokens, watch, worker
 from stepwell.cli.output import FAILED, MISCONFIGURED, say
 from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, StepwellError
 
@@ -29,6 +29,7 @@ program.command("retry")(retry.retry)
 program.command("watch")(watch.watch)
 program.command("check")(check.check)
 program.command("new")(new.new)
+program.add_typer(schedules.program, name="schedules")
 program.add_typer(db.program, name="db")
 program.add_typer(tokens.program, name="tokens")
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import httpx
-from pydantic import TypeAdapter
 
 from stepwell import __version__
-from stepwell.cli.answers import json_of, unreachable
+from stepwell.cli.answers import as_type, json_of, unreachable
 from stepwell.cli.backend import ENDED, MOVING, Beginning, Listed, News, Wanted, chosen, may_go_on
 from stepwell.cli.stream import Happened, streamed
-from stepwell.errors import ConfigurationError, UnknownApp, WorkflowNotFound
+from stepwell.errors import ConfigurationError, StoreUnavailable, UnknownApp, WorkflowNotFound
+from stepwell.http.schemas import AppView, Started
 from stepwell.runner.explain import Explanation
 from stepwell.runner.models import Checkpoint, Page, Run
 from stepwell.runner.views import Ask
+from stepwell.triggers.views import ScheduleView, TickView
 
 PREFIX: Final = "/api/v1"
 _SECONDS: Final = 30.0
@@ -26,9 +28,7 @@ _LOOK: Final = 1.0
 _AT_ONCE: Final = 8
 """Requests at a time where one workflow needs one each."""
 
-_RUNS: Final = TypeAdapter(Page[Run])
-_ROWS: Final = TypeAdapter(list[Checkpoint])
-_ASKS: Final = TypeAdapter(list[Ask])
+T = TypeVar("T")
 
 
 class Remote:
@@ -63,6 +63,12 @@ class Remote:
             raise unreachable(self.url, error) from error
         return json_of(response)
 
+    async def _get(self, type_: type[T], path: str, **given: Any) -> T:
+        return as_type(type_, await self._ask("GET", path, **given), self._client.base_url)
+
+    async def _post(self, type_: type[T], path: str, **given: Any) -> T:
+        return as_type(type_, await self._ask("POST", path, **given), self._client.base_url)
+
     # -- workflows ------------------------------------------------------------------------------------------------
 
     async def workflows(self, app_name: str | None) -> Sequence[Listed]:
@@ -78,13 +84,13 @@ class Remote:
         return await self._detail(*chosen(name, app_name, await self._lanes(app_name)))
 
     async def _lanes(self, app_name: str | None) -> list[tuple[str, str]]:
-        apps = {app["name"]: app["workflows"] for app in await self._ask("GET", "/apps")}
+        apps = {app.name: app.workflows for app in await self._get(list[AppView], "/apps")}
         if app_name is not None and app_name not in apps:
             raise UnknownApp(f"No app {app_name!r}. There is: {', '.join(sorted(apps)) or 'none'}.")
         return [(app, name) for app, names in apps.items() for name in names if app_name in (None, app)]
 
     async def _detail(self, app_name: str, name: str) -> Listed:
-        told = await self._ask("GET", f"/workflows/{app_name}/{name}")
+        told = await self._get(dict[str, Any], f"/workflows/{_segment(app_name)}/{_segment(name)}")
         return Listed(app_name, {key: value for key, value in told.items() if key != "app_name"})
 
     async def lacks_workers(self, app_name: str, workflow: str) -> bool:
@@ -101,11 +107,10 @@ class Remote:
             "user_id": given.user,
         }
         told = {name: value for name, value in body.items() if value not in (None, [])}
-        started = await self._ask("POST", "/runs", json=told, headers=_key(given.key))
-        return str(started["workflow_id"])
+        return (await self._post(Started, "/runs", json=told, headers=_key(given.key))).workflow_id
 
     async def get(self, run_id: str) -> Run:
-        run = Run.model_validate(await self._ask("GET", f"/runs/{_segment(run_id)}"))
+        run = await self._get(Run, f"/runs/{_id(run_id)}")
         if self._user not in (None, run.user_id):
             raise WorkflowNotFound(f"No run {run_id!r} of user {self._user!r}.")
         return run
@@ -120,16 +125,16 @@ class Remote:
             "cursor": wanted.cursor,
         }
         told = {name: value for name, value in params.items() if value not in (None, [])}
-        return _RUNS.validate_python(await self._ask("GET", "/runs", params=told))
+        return await self._get(Page[Run], "/runs", params=told)
 
     async def history(self, run_id: str) -> Sequence[Checkpoint]:
-        return _ROWS.validate_python(await self._ask("GET", f"/runs/{_segment(run_id)}/history"))
+        return await self._get(list[Checkpoint], f"/runs/{_id(run_id)}/history")
 
     async def explain(self, run_id: str) -> Explanation:
-        return Explanation.model_validate(await self._ask("GET", f"/runs/{_segment(run_id)}/explain"))
+        return await self._get(Explanation, f"/runs/{_id(run_id)}/explain")
 
     async def asks(self, run_id: str) -> Sequence[Ask]:
-        return _ASKS.validate_python(await self._ask("GET", f"/runs/{_segment(run_id)}/asks"))
+        return await self._get(list[Ask], f"/runs/{_id(run_id)}/asks")
 
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._act(run_id, "signals", {"name": name, "data": data}, key)
@@ -144,9 +149,18 @@ class Remote:
         if self._user is not None:
             await self.get(run_id)
         given = {} if body is None else {"json": body}
-        return Run.model_validate(
-            await self._ask("POST", f"/runs/{_segment(run_id)}/{verb}", headers=_key(key), **given)
-        )
+        return await self._post(Run, f"/runs/{_id(run_id)}/{verb}", headers=_key(key), **given)
+
+    # -- schedules ------------------------------------------------------------------------------------------------
+
+    async def schedules(self) -> Sequence[ScheduleView]:
+        return await self._get(list[ScheduleView], "/schedules")
+
+    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
+        return await self._post(ScheduleView, _steering(app_name, schedule, "pause" if paused else "resume"))
+
+    async def fire(self, app_name: str, schedule: str) -> TickView:
+        return await self._post(TickView, _steering(app_name, schedule, "fire"))
 
     # -- following ------------------------------------------------------------------------------------------------
 
@@ -157,32 +171,33 @@ class Remote:
         mark: tuple[Any, ...] | None = None
         told = -1
         try:
-            while True:
-                happened = await _next(heard)
+            while (happened := await _next(heard)) is not None:
                 if isinstance(happened, BaseException):
                     raise happened
-                if happened is None:
-                    news = News(await self.get(run_id), rests=True)
-                elif isinstance(happened, Happened):
-                    told = happened.checkpoint.version
-                    run = happened.run
-                    rests = run.version == told and await self._rests(run)
-                    news = News(run, (happened.checkpoint,), happened.documents, rests)
-                else:
-                    run = await self.get(run_id)
-                    news = News(run, rests=run.version == told and await self._rests(run))
-                if news.rows or (news.run.version == told and mark != (told, news.rests)):
+                told = happened.checkpoint.version if isinstance(happened, Happened) else told
+                news = await self._news(run_id, happened, told)
+                now = news and (news.run.version, news.run.ready_at, news.rests)
+                if news and (news.rows or (news.run.version == told and now != mark)):
                     yield news
-                mark = (told, news.rests)
-                if happened is None:
-                    return
+                mark = now or mark
+            yield News(await self.get(run_id), rests=True)
         finally:
             listening.cancel()
             await asyncio.wait({listening})
 
+    async def _news(self, run_id: str, happened: Happened | _Nothing, told: int) -> News | None:
+        """The event as news, or what a look at the run tells; None where it can't be looked at."""
+        try:
+            run = happened.run if isinstance(happened, Happened) else await self.get(run_id)
+            rests = run.version == told and await self._rests(run)
+        except StoreUnavailable:
+            # The stream comes back by itself, or says that it can't. What it told isn't lost.
+            return _as_news(happened, happened.run) if isinstance(happened, Happened) else None
+        return _as_news(happened, run, rests)
+
     async def _listen(self, run_id: str, heard: asyncio.Queue[Happened | BaseException | None]) -> None:
         try:
-            async for happened in streamed(self._client, self.url, f"/runs/{_segment(run_id)}/events"):
+            async for happened in streamed(self._client, self.url, f"/runs/{_id(run_id)}/events"):
                 await heard.put(happened)
         except Exception as error:  # noqa: BLE001 - whoever follows gets it
             await heard.put(error)
@@ -195,11 +210,17 @@ class Remote:
         if run.status in ENDED:
             return True
         params = {"parent_id": run.workflow_id, "status": list(MOVING), "limit": 1, "brief": True}
-        return not (await self._ask("GET", "/runs", params=params))["items"]
+        return not (await self._get(Page[Run], "/runs", params=params)).items
 
 
 class _Nothing:
     """Nothing came in a while."""
+
+
+def _as_news(happened: Happened | _Nothing, run: Run, rests: bool = False) -> News:
+    if isinstance(happened, Happened):
+        return News(run, (happened.checkpoint,), happened.documents, rests)
+    return News(run, rests=rests)
 
 
 async def _next(
@@ -223,11 +244,20 @@ def api_of(url: str) -> str:
     return str(parsed.copy_with(query=None, fragment=None)).rstrip("/").removesuffix(PREFIX) + PREFIX
 
 
-def _segment(run_id: str) -> str:
-    """An id as one segment of a path, whatever is in it."""
-    from urllib.parse import quote
+def _segment(name: str) -> str:
+    """A name or an id as one segment of a path, whatever is in it."""
+    return quote(name, safe="")
 
-    return quote(run_id, safe="")
+
+def _id(run_id: str) -> str:
+    """The id of a run as a segment. Raises WorkflowNotFound for what can't be one."""
+    if not run_id or "/" in run_id:  # servers decode it before they look at the path
+        raise WorkflowNotFound(f"No run {run_id!r}.")
+    return _segment(run_id)
+
+
+def _steering(app_name: str, schedule: str, verb: str) -> str:
+    return f"/schedules/{_segment(app_name)}/{_segment(schedule)}/{verb}"
 
 
 def _key(key: str | None) -> dict[str, str]:

@@ -23,7 +23,7 @@ def show_document(document: StoredDocument) -> None:
     """The document, below the line of the transition that saved it."""
     shown = _rendered(document.name, document.content)
     if sys.stderr.isatty():
-        Console(stderr=True, highlight=False).print(Padding(shown, (0, 0, 0, _INDENT)))
+        Console(stderr=True, highlight=False).print(Padding(shown, (0, 0, 0, _INDENT), expand=False))
     else:
         for line in _as_text(document.name, document.content).splitlines():
             say(" " * _INDENT + line)

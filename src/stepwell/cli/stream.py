@@ -11,7 +11,7 @@ import httpx
 from httpx_sse import EventSource, aconnect_sse
 from pydantic import BaseModel, ConfigDict
 
-from stepwell.cli.answers import error_of, unreachable
+from stepwell.cli.answers import as_type, error_of, unreachable
 from stepwell.errors import ConfigurationError
 from stepwell.runner.models import Checkpoint, Run, StoredDocument
 
@@ -67,7 +67,7 @@ async def _connected(client: httpx.AsyncClient, path: str, last: str | None) -> 
                 yield _Ended()
                 return
             if event.event == "checkpoint":
-                yield Happened.model_validate_json(event.data)
+                yield as_type(Happened, event.json(), source.response.request.url)
 
 
 async def _check(source: EventSource) -> None:

@@ -10,7 +10,6 @@ from stepwell.cli.arguments import read
 from stepwell.cli.backend import Backend
 from stepwell.cli.local import Local
 from stepwell.cli.output import say
-from stepwell.cli.remote import Remote
 from stepwell.cli.target import load_stepwell
 from stepwell.errors import ConfigurationError
 from stepwell.runner.models import Run
@@ -45,6 +44,8 @@ def backend_of(
     if len(given) == 2:
         raise ConfigurationError("--app and --url: give one of them. --url reaches a server, --app a database.")
     if url and given != {"app"}:
+        from stepwell.cli.remote import Remote  # loaded by those who need it
+
         return Remote(url, read(token).strip() if token else None, user)
     if app is None:
         raise ConfigurationError(
