@@ -72,8 +72,9 @@ async def test_a_runs_rows_come_as_they_are_committed_until_it_ends(stepwell_of:
         run = await stepwell.runner.run(Chat, 3, app_name="chats", user_id="u1")
         async with events(port, f"/runs/{run.workflow_id}/events") as found:
             seen = [await next_of(found) for _ in range(6)]
-            await stepwell.runner.signal(run.workflow_id, "answer", "yes")
+            await stepwell.runner.signal(run.workflow_id, "answer", "yes", user_id="u1")
             rest = [one async for one in found]
+        assert rest[0].data["checkpoint"]["answered_by"] == "u1"
         assert [one.kind for one in rest] == ["checkpoint", "end"]
         rows = [one.row[1] for one in [*seen, rest[0]]]
         assert rows == list(range(7)), "each row once, in order"

@@ -157,6 +157,7 @@ class _Stream:
     # -- one run --------------------------------------------------------------------------------------------------
 
     async def of_run(self, run_id: str, version: int) -> AsyncIterator[bytes]:
+        yield _PINGED  # proxies hold the headers back until there is something of the body
         watcher = await self.core.tail.join(lambda _: True, run_id=run_id)
         try:
             async for chunk in self._follow_run(watcher, run_id, version):
@@ -276,7 +277,7 @@ class _Stream:
         definition = self.core.shared.registry.find(entry.run.app_name, entry.run.workflow_name)
         return CheckpointEvent(
             workflow_id=entry.run.id,
-            checkpoint=checkpoint_of(History(entry.row, None), traces=False),
+            checkpoint=checkpoint_of(History(entry.row, None), entry.answered_by, traces=False),
             run=run_of(entry.run, definition),
             documents=tuple(document_of(row) for row in seen.documents),
         )

@@ -43,6 +43,8 @@ class Entry(NamedTuple):
     """A row of the history with the run as it was when it was read, without what is heavy."""
 
     seq: int
+    answered_by: str | None
+    """Who sent the signal that the row took."""
     row: HistoryRow
     run: Run
 
@@ -51,6 +53,7 @@ _RUN = ", ".join(f"'null' AS {name}" if name in HEAVY else f"r.{name}" for name 
 _ROW = ", ".join(
     f"NULL AS h_{name}" if name in ("state", "trace") else f"h.{name} AS h_{name}" for name in rows.names(history)
 )
+_FROM = "FROM stepwell_history h JOIN stepwell_runs r ON r.id=h.run_id LEFT JOIN stepwell_signals s ON s.id=h.signal_id"
 _WIDTH = len(rows.names(history))
 
 
@@ -66,7 +69,7 @@ def between(tx: Tx, seen: Horizon, until: Horizon, after: int = 0, limit: int = 
     """
     conditions, parameters = _newly(seen, until)
     found = tx.rows(
-        f"SELECT h.seq, {_ROW}, {_RUN} FROM stepwell_history h JOIN stepwell_runs r ON r.id=h.run_id"
+        f"SELECT h.seq, s.user_id AS answered_by, {_ROW}, {_RUN} {_FROM}"
         f" WHERE {conditions} AND h.seq>? AND r.internal=0 ORDER BY h.seq LIMIT ?",
         *parameters,
         after,
@@ -78,7 +81,7 @@ def between(tx: Tx, seen: Horizon, until: Horizon, after: int = 0, limit: int = 
 def of_run(tx: Tx, run_id: str, after: int, limit: int) -> list[Entry]:
     """The rows of one run after version `after`, in order."""
     found = tx.rows(
-        f"SELECT coalesce(h.seq, 0), {_ROW}, {_RUN} FROM stepwell_history h JOIN stepwell_runs r ON r.id=h.run_id"
+        f"SELECT coalesce(h.seq, 0), s.user_id AS answered_by, {_ROW}, {_RUN} {_FROM}"
         " WHERE h.run_id=? AND h.version>? ORDER BY h.version LIMIT ?",
         run_id,
         after,
@@ -114,4 +117,4 @@ def _newly(seen: Horizon, until: Horizon) -> tuple[str, list[Any]]:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    return Entry(row[0], HistoryRow._make(row[1 : _WIDTH + 1]), Run._make(row[_WIDTH + 1 :]))
+    return Entry(row[0], row[1], HistoryRow._make(row[2 : _WIDTH + 2]), Run._make(row[_WIDTH + 2 :]))
