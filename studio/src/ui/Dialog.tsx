@@ -1,7 +1,7 @@
 import { X } from "lucide-react";
 import { Dialog as Radix } from "radix-ui";
 import type { ReactNode } from "react";
-import { IconButton } from "./Button";
+import { Button } from "./Button";
 import { cn } from "./cn";
 
 export interface DialogProps {
@@ -39,9 +39,10 @@ export function Dialog({ open, onOpenChange, title, description, children, foote
               {description && <Radix.Description className="text-muted">{description}</Radix.Description>}
             </div>
             <Radix.Close asChild>
-              <IconButton label="Close" size="sm">
+              {/* Without a tooltip: that would open with the dialog, and take the first Escape for itself. */}
+              <Button variant="ghost" aria-label="Close" className="size-6 px-0!">
                 <X size={16} aria-hidden />
-              </IconButton>
+              </Button>
             </Radix.Close>
           </header>
           {children && <div className="min-h-0 grow overflow-y-auto px-4 py-3">{children}</div>}

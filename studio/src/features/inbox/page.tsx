@@ -28,10 +28,9 @@ export default function Page() {
     { key: "k", label: "Previous question", run: () => { go(neighbour(items, open, -1)); } },
     { key: "u", label: "Back to the list", run: () => { go(undefined); } },
   ]);
-  const count = `${String(items.length)}${waiting.hasNextPage ? "+" : ""}`;
   return (
     <>
-      <PageHeader title="Waiting for you" tabTitle={items.length > 0 ? `(${count}) Waiting for you` : "Waiting for you"} description="What runs ask people now. A question goes away by itself when it is settled, wherever that happens." />
+      <PageHeader title="Waiting for you" description="What runs ask people now. A question goes away by itself when it is settled, wherever that happens." />
       <QueryView query={waiting} errorTitle="What waits couldn't be loaded">
         {() =>
           items.length === 0 && open === undefined ? (
