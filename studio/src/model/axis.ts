@@ -20,8 +20,9 @@ export interface Axis {
 }
 
 export const FOLDED_WIDTH = 48;
-/** A stretch is folded if it takes more than this share of the whole. */
+/** A stretch is folded if it takes more than this share of the whole, and longer than this. */
 const SHARE = 0.1;
+const LEAST = 1_000;
 /** Around work this much of an idle stretch stays, as a share of it, so that a bar doesn't touch the fold. */
 const MARGIN = 0.02;
 
@@ -84,7 +85,7 @@ export function marksOf(axis: Axis, apart = 80): Mark[] {
 }
 
 function idleSpans(timeline: Pick<Timeline, "rows">, from: Millis, to: Millis): Span[] {
-  const least = (to - from) * SHARE;
+  const least = Math.max(LEAST, (to - from) * SHARE);
   const busy = timeline.rows
     .flatMap((row) => row.segments)
     .filter((one) => one.kind === "work" || one.kind === "failed" || one.kind === "canceled")

@@ -100,10 +100,10 @@ export function drawingOf(definition: Definition, seen: Seen | null = null, dire
 }
 
 function spokenOf(node: GraphNode, here: boolean, failed: boolean, visits: number | null): string {
-  const parts = [node.label];
-  if (here) parts.push("the run is here");
+  // First what is written on it, in that order: who speaks what they see must hit it.
+  const parts = [`${node.label}${visits !== null && visits > 1 ? ` ×${String(visits)}` : ""}${here ? " here" : ""}`];
   if (failed) parts.push("failed here");
   if (visits === 0) parts.push("never reached");
-  else if (visits !== null) parts.push(visits === 1 ? "visited once" : `visited ${String(visits)} times`);
+  else if (visits === 1) parts.push("visited once");
   return parts.join(", ");
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CheckpointEvent, StoredDocument } from "@/api/types";
-import { type RunView, begin, feedOf, fill, fold, foldAll, inOrder, refresh, snapshot } from "./fold";
+import { type RunView, begin, feedOf, fill, fold, foldAll, inOrder, refresh, snapshot, trim } from "./fold";
 import { type Recording, recording, recordings } from "./recordings";
 
 const all = recordings();
@@ -120,6 +120,15 @@ describe("a view", () => {
     const all = fill(view, loop.history.slice(0, 63));
     expect(all.rows).toEqual(loop.history);
     expect(all.missing).toBeNull();
+  });
+});
+
+describe("a trimmed view", () => {
+  it("is one that was opened later", () => {
+    const loop = recording("loop");
+    const whole = snapshot(loop.run, loop.history, []);
+    expect(trim(whole, 100)).toEqual(snapshot(loop.run, loop.history.slice(-100), []));
+    expect(trim(whole, 1_000)).toBe(whole);
   });
 });
 

@@ -65,6 +65,11 @@ export function fill(
   return { ...view, rows: all, documents: inOrder([...view.documents, ...documents]), missing: holeIn(all) };
 }
 
+/** The view with no more than the newest `most` rows, as if it had been opened later. */
+export function trim(view: RunView, most: number): RunView {
+  return view.rows.length <= most ? view : { ...view, rows: view.rows.slice(-most), missing: holeIn(view.rows.slice(-most)) };
+}
+
 /** The view with a run that was fetched by itself (a claim writes no history), unless it is older than what is known. */
 export function refresh(view: RunView, run: Run): RunView {
   const next = later(view.run, run);

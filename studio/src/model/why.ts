@@ -27,7 +27,7 @@ export function statusSentence(source: WhySource, now: Millis): string {
         ? `Starts ${relative(due, now)}, at ${clock(due, now, zone)}.`
         : `Queued for ${short(now - moment(run.created_at))}: the next free worker takes it.`;
     case "running":
-      return `Running ${at(run.place)} for ${passed(source, now)}.`;
+      return `Running ${at(run.place)}${forHowLong(source, now)}.`;
     case "waiting":
       return waiting(source, due, now);
     case "retrying":
@@ -45,13 +45,13 @@ function waiting(source: WhySource, due: Millis | null, now: Millis): string {
   const { run, zone } = source;
   const names = source.answerable ?? run.waiting_for;
   const later = due === null ? "" : due > now ? `, its timer is due at ${clock(due, now, zone)}` : ", its timer is due";
-  const long = passed(source, now);
-  if (names.length > 0) return `Waiting for ${either(names)} ${at(run.place)} for ${long}${later}.`;
+  const long = forHowLong(source, now);
+  if (names.length > 0) return `Waiting for ${either(names)} ${at(run.place)}${long}${later}.`;
   const open = source.openChildren ?? 0;
-  if (open > 0) return `Waiting for ${open === 1 ? "a run" : `${open} runs`} that it started, ${at(run.place)} for ${long}${later}.`;
-  if (due === null) return `Waiting for an event or another run ${at(run.place)} for ${long}.`;
+  if (open > 0) return `Waiting for ${open === 1 ? "a run" : `${open} runs`} that it started, ${at(run.place)}${long}${later}.`;
+  if (due === null) return `Waiting for an event or another run ${at(run.place)}${long}.`;
   return due > now
-    ? `Sleeping ${at(run.place)} for ${long}, until ${clock(due, now, zone)} (${relative(due, now)}).`
+    ? `Sleeping ${at(run.place)}${long}, until ${clock(due, now, zone)} (${relative(due, now)}).`
     : `Sleeping ${at(run.place)}; its time has come: the next free worker takes it.`;
 }
 
@@ -59,6 +59,12 @@ function retrying(run: WhySource["run"], due: Millis | null, now: Millis, zone?:
   const tries = `${run.attempt} failed ${run.attempt === 1 ? "attempt" : "attempts"}`;
   const next = due === null || due <= now ? "now" : `at ${clock(due, now, zone)} (${relative(due, now)})`;
   return `Tries again ${next}, after ${tries} ${at(run.place)}: ${brief(run.error)}`;
+}
+
+/** Of what has just begun nothing is said. */
+function forHowLong(source: WhySource, now: Millis): string {
+  const told = passed(source, now);
+  return told.endsWith(" ms") ? "" : ` for ${told}`;
 }
 
 function passed({ run, since }: WhySource, now: Millis): string {

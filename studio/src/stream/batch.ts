@@ -25,6 +25,29 @@ export const BROWSER_FRAMES: Frames = {
   },
 };
 
+/** Not more often than so: what arrives between is one step for the eye. */
+export function atMostEvery(interval: number, frames: Frames = BROWSER_FRAMES): Frames {
+  let last = -Infinity;
+  return {
+    request: (then) => {
+      let cancel: () => void = () => undefined;
+      const ask = () => {
+        cancel = frames.request(() => {
+          last = performance.now();
+          then();
+        });
+      };
+      const rest = last + interval - performance.now();
+      if (rest <= 0) ask();
+      else {
+        const timer = setTimeout(ask, rest);
+        cancel = () => { clearTimeout(timer); };
+      }
+      return () => { cancel(); };
+    },
+  };
+}
+
 export class Batch<Item> {
   #items: Item[] = [];
   #cancel: (() => void) | null = null;

@@ -38,7 +38,7 @@ export function AskForm({ wait, control, lock, off, onDirty, onSent }: AskFormPr
       {initial !== undefined && !lock && <p className="text-xs text-muted">This is what you had typed before.</p>}
       <Suspense fallback={<LoadingRows rows={3} label="Loading the form" />}>
         <SchemaForm
-          id={`ask-${ask.transition}-${String(wait.entered)}-${String(sending.sent)}`}
+          id={`ask-${wait.workflowId}-${ask.transition}-${String(wait.entered)}-${String(sending.sent)}`}
           schema={schema}
           initial={initial}
           locked={lock ?? off}

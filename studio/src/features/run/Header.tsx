@@ -19,7 +19,7 @@ export function RunHeader() {
   const title = definition?.title ?? words(run.workflow_name);
   useTabTitle(title, run.status);
   return (
-    <header className="sticky top-0 z-20 -mx-4 mb-3 border-b bg-surface px-4 pt-2 pb-2">
+    <header className="sticky top-0 z-20 mb-3 border-b bg-surface pt-2 pb-2">
       <div className="flex flex-wrap items-start gap-x-4 gap-y-2">
         <div className="min-w-0 grow basis-72">
           <h1 className="text-lg leading-6 font-semibold wrap-anywhere">
@@ -67,7 +67,7 @@ function Facts() {
         started <RelativeTime at={run.created_at} />
       </span>
       <span>
-        took <Duration from={run.created_at} to={run.finished_at ?? (run.status === "failed" ? run.updated_at : null)} />
+        {isFinished(run.status) || run.status === "failed" ? "took" : "for"} <Duration from={run.created_at} to={run.finished_at ?? (run.status === "failed" ? run.updated_at : null)} />
       </span>
       <span>by {run.user_id}</span>
       {run.parent_id && (

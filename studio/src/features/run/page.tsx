@@ -51,7 +51,7 @@ function Opened({ store, known, view }: { store: RunStore; known: Known; view: R
   const data = useRunData(store, known, view);
   const { search, setSearch, documents, asks } = data;
   const tab = search.tab ?? (documents.length > 0 || asks.length > 0 ? "feed" : "timeline");
-  const tabs = TABS.map((one) => (one.value === "feed" ? { ...one, count: documents.length || undefined } : one));
+  const tabs = TABS.map((one) => (one.value === "feed" ? { ...one, count: known.allDocuments ? documents.filter((item) => item.replaced_at === null).length || undefined : undefined } : one));
   return (
     <RunContext value={data}>
       <RunHeader />

@@ -6,15 +6,19 @@ import type { QueryClient } from "@tanstack/react-query";
 import { path } from "@/api/client";
 import { documentsQuery, historyQuery, runQuery } from "@/api/queries";
 import type { CheckpointEvent } from "@/api/types";
-import { type RunView, fill, foldAll, refresh, snapshot } from "@/model/fold";
+import { type RunView, fill, foldAll, refresh, snapshot, trim } from "@/model/fold";
 import { isFinished, isMoving } from "@/model/status";
-import { Batch } from "@/stream/batch";
+import { Batch, atMostEvery } from "@/stream/batch";
 import { Connection } from "@/stream/connection";
 import type { Frame } from "@/stream/frames";
 import { type LiveStatus, NOT_YET, statusOf } from "@/stream/status";
 
 /** Rows of the history that a page opens with, and that each "older" adds. */
 export const WINDOW = 200;
+/** A page that stays open keeps so many rows, unless somebody asked for older ones. */
+const MOST_ROWS = 1_000;
+/** Milliseconds from one change of the page to the next while much happens. */
+const STEP = 100;
 /** Documents that a page opens with, and then with each "older". */
 const DOCUMENTS = [500, 2_000, 10_000] as const;
 /** A claim has no event: a moving run is read again so often. */
@@ -34,10 +38,11 @@ export class RunStore {
   #known: Known = { view: null, live: NOT_YET, error: null, allDocuments: false, loadingOlder: false };
   #listeners = new Set<() => void>();
   #connection: Connection | null = null;
-  #batch = new Batch<CheckpointEvent>((events) => { this.#fold(events); });
+  #batch = new Batch<CheckpointEvent>((events) => { this.#fold(events); }, atMostEvery(STEP));
   #timer: ReturnType<typeof setInterval> | null = null;
   #documents = 0;
   #filling = false;
+  #wantsAll = false;
   #closed = false;
   readonly #client: QueryClient;
   readonly id: string;
@@ -93,6 +98,7 @@ export class RunStore {
   async olderRows(): Promise<void> {
     const first = this.#known.view?.rows[0]?.version ?? 0;
     if (first === 0) return;
+    this.#wantsAll = true;
     await this.#older(async (view) => {
       const rows = await this.#client.fetchQuery(historyQuery(this.id, { before: first, limit: WINDOW, newest: true }));
       return { view: fill(this.#known.view ?? view, rows) };
@@ -150,8 +156,10 @@ export class RunStore {
   #fold(events: CheckpointEvent[]): void {
     const { view } = this.#known;
     if (!view) return;
-    const next = foldAll(view, events);
-    if (next === view) return;
+    const folded = foldAll(view, events);
+    if (folded === view) return;
+    // Cut by a fifth at a time: a window that moves with each event is another one each time.
+    const next = this.#wantsAll || folded.rows.length < MOST_ROWS * 1.25 ? folded : trim(folded, MOST_ROWS);
     this.#set({ view: next });
     if (next.missing) void this.#fillHole(next.missing);
     if (isFinished(next.run.status) && next.run.result === null) void this.look().catch(report);

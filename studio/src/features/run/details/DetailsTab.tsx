@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { keys } from "@/api/keys";
 import { explainQuery } from "@/api/queries";
 import { words } from "@/model/definition";
 import { LOOKS, lookOf } from "@/model/status";
@@ -41,7 +40,7 @@ export function DetailsTab() {
 
 function Why() {
   const { run } = useRunPage();
-  const explain = useQuery({ ...explainQuery(run.workflow_id), queryKey: [...keys.run(run.workflow_id), "explain", run.version, run.status], placeholderData: (before) => before });
+  const explain = useQuery(explainQuery(run.workflow_id));
   return (
     <Section title="Why it is where it is">
       <QueryView query={explain} errorTitle="The explanation couldn't be loaded">

@@ -18,6 +18,7 @@ export function FeedTab() {
   const onSelect = useCallback((version: number) => { select(version); }, [select]);
   return (
     <div className="flex min-w-0 flex-col gap-3">
+      <h2 className="sr-only">Documents</h2>
       {items.length === 0 ? (
         <EmptyState title="No documents" icon={<FileText size={28} strokeWidth={1.5} aria-hidden />}>
           {isFinished(run.status) ? "This run saved none." : "None yet: they appear here as soon as the run saves them."}
@@ -37,7 +38,7 @@ export function FeedTab() {
               </p>
             )
           }
-          render={(item) => <Item item={item} selected={item.current.version === at} onSelect={onSelect} />}
+          render={(item, place) => <Item item={item} size={place["aria-setsize"]} position={place["aria-posinset"]} selected={item.current.version === at} onSelect={onSelect} />}
         />
       )}
       <Dock />
@@ -57,7 +58,7 @@ function Dock() {
     void store.look();
   };
   return (
-    <div className="sticky bottom-0 z-10 -mx-4 max-h-[60dvh] overflow-y-auto border-t bg-surface px-4 py-3 empty:hidden">
+    <div className="sticky bottom-0 z-10 max-h-[60dvh] overflow-y-auto border-t bg-surface py-3 empty:hidden">
       <AnswerPanel run={run} rows={rows} asks={asks} widgets={definition?.ui ?? []} me={me} onSent={sent} />
     </div>
   );

@@ -16,17 +16,20 @@ import { Widgets } from "./Widgets";
 
 export interface ItemProps {
   item: DocumentVersions;
+  /** Of how many it is the how manieth. */
+  size: number;
+  position: number;
   selected: boolean;
   onSelect: (version: number) => void;
 }
 
 /** One document: who saved it and when, its versions, and what it holds. */
-export const Item = memo(function Item({ item, selected, onSelect }: ItemProps) {
+export const Item = memo(function Item({ item, size, position, selected, onSelect }: ItemProps) {
   const { current, older } = item;
   const [raw, setRaw] = useState(false);
   const count = older.length + 1;
   return (
-    <article aria-label={words(current.name)} className={cn("min-w-0 rounded-md border-l-2 py-2 pr-1 pl-3", selected ? "border-accent bg-subtle" : "border-transparent")}>
+    <article aria-label={words(current.name)} aria-setsize={size} aria-posinset={position} className={cn("min-w-0 rounded-md border-l-2 py-2 pr-1 pl-3", selected ? "border-accent bg-subtle" : "border-transparent")}>
       <header className="mb-1 flex min-h-6 flex-wrap items-center gap-x-2 text-xs text-muted">
         <span className="font-medium text-ink">{words(current.name)}</span>
         {current.transition && <span>{words(current.transition)}</span>}

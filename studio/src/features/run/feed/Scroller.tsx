@@ -4,11 +4,17 @@ import { type ReactNode, type RefObject, useLayoutEffect, useRef, useState } fro
 import { Button } from "@/ui/Button";
 import { cn } from "@/ui/cn";
 
+export interface Place {
+  "aria-setsize": number;
+  "aria-posinset": number;
+}
+
 export interface ScrollerProps<Item> {
   label: string;
   items: readonly Item[];
   itemKey: (item: Item) => string;
-  render: (item: Item) => ReactNode;
+  /** The item as an article; `place` is for its attributes. */
+  render: (item: Item, place: Place) => ReactNode;
   /** Above the first item. */
   head?: ReactNode;
   className: string;
@@ -33,13 +39,13 @@ function Plain<Item>({ label, items, itemKey, render, head, className }: Scrolle
   useStay(box, items[0] === undefined ? "" : itemKey(items[0]), end.is);
   return (
     <Frame end={end} onJump={() => { jump(box); }}>
-      <div ref={box} role="feed" aria-label={label} tabIndex={0} data-inset-focus onScroll={end.onScroll} className={cn("overflow-y-auto overscroll-contain", className)}>
+      <div ref={box} role="region" aria-label={label} tabIndex={0} data-inset-focus onScroll={end.onScroll} className={cn("overflow-y-auto overscroll-contain", className)}>
         {head}
-        {items.map((item, at) => (
-          <div key={itemKey(item)} aria-setsize={items.length} aria-posinset={at + 1}>
-            {render(item)}
-          </div>
-        ))}
+        <div role="feed" aria-label={label}>
+          {items.map((item, at) => (
+            <div key={itemKey(item)}>{render(item, placeOf(at, items.length))}</div>
+          ))}
+        </div>
       </div>
     </Frame>
   );
@@ -65,26 +71,28 @@ function Virtual<Item>({ label, items, itemKey, render, head, className }: Scrol
   }, []);
   return (
     <Frame end={end} onJump={() => { virtualizer.scrollToEnd({}); }}>
-      <div ref={box} role="feed" aria-label={label} tabIndex={0} data-inset-focus onScroll={end.onScroll} className={cn("overflow-y-auto overscroll-contain [overflow-anchor:none]", className)}>
+      <div ref={box} role="region" aria-label={label} tabIndex={0} data-inset-focus onScroll={end.onScroll} className={cn("overflow-y-auto overscroll-contain [overflow-anchor:none]", className)}>
         {head}
-        <div className="relative" style={{ height: virtualizer.getTotalSize() }}>
+        <div role="feed" aria-label={label} className="relative" style={{ height: virtualizer.getTotalSize() }}>
           {virtualizer.getVirtualItems().map((row) => (
             <div
               key={row.key}
               ref={virtualizer.measureElement}
               data-index={row.index}
-              aria-setsize={items.length}
-              aria-posinset={row.index + 1}
               className="absolute inset-x-0 top-0"
               style={{ transform: `translateY(${String(row.start)}px)` }}
             >
-              {render(items[row.index] as Item)}
+              {render(items[row.index] as Item, placeOf(row.index, items.length))}
             </div>
           ))}
         </div>
       </div>
     </Frame>
   );
+}
+
+function placeOf(at: number, count: number): Place {
+  return { "aria-setsize": count, "aria-posinset": at + 1 };
 }
 
 function Frame({ end, onJump, children }: { end: End; onJump: () => void; children: ReactNode }) {

@@ -66,7 +66,7 @@ const MOST_ROWS = 200;
 function Rows({ shape, label }: { shape: Extract<Shape, { kind: "table" }>; label: string }) {
   const { columns, rows } = shape;
   return (
-    <div role="region" aria-label={label} tabIndex={0} className="max-h-96 max-w-full overflow-auto rounded-md border">
+    <div role="group" aria-label={label} tabIndex={0} className="max-h-96 max-w-full overflow-auto rounded-md border">
       <table className="border-collapse text-left">
         <thead>
           <tr>

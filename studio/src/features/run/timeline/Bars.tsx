@@ -10,7 +10,8 @@ import { type StatusToken, statusColor } from "@/ui/StatusShape";
 import { useRunPage } from "../data";
 
 const ROW = 28;
-const VIRTUAL_FROM = 200;
+/** A live row is drawn anew many times: beyond so many only those in view are. */
+const VIRTUAL_FROM = 60;
 
 export const KINDS: Record<SegmentKind, { word: string; token: StatusToken; pattern: string }> = {
   work: { word: "working", token: "running", pattern: "timeline-solid" },

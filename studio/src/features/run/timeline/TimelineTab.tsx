@@ -1,6 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { keys } from "@/api/keys";
 import { stepsQuery } from "@/api/queries";
 import { isFinished } from "@/model/status";
 import { timelineOf } from "@/model/timeline";
@@ -17,7 +16,8 @@ export function TimelineTab() {
   const { run, rows, documents, definition, children, moreChildren, asks, search, setSearch } = useRunPage();
   const still = isFinished(run.status) || run.status === "failed";
   const now = useNow(still ? 60_000 : 1_000);
-  const steps = useQuery({ ...stepsQuery(run.workflow_id), queryKey: [...keys.run(run.workflow_id), "steps", run.version], placeholderData: (before) => before });
+  // The stream of all runs makes it old, once a second at most.
+  const steps = useQuery(stepsQuery(run.workflow_id));
   const answerable = useMemo(() => asks.map((ask) => ask.transition), [asks]);
   const timeline = useMemo(
     () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable }, now),
