@@ -48,9 +48,10 @@ async def ask_payload(ask: Ask, before: Any = None) -> Answer | None:
     Raises EOFError at Ctrl-D.
     """
     schema = ask.payload_schema
-    if schema is None:
-        return Answer(ask.transition, None) if await _confirm(f"{ask.title}?", None) else None
-    fields = _fields(schema)
+    fields = None if schema is None else _fields(schema)
+    if schema is None or fields == {}:
+        data: Any = None if schema is None else {}
+        return Answer(ask.transition, data) if await _confirm(f"{ask.title}?", None) else None
     if fields is not None:
         given = before if isinstance(before, Mapping) else {}
         return Answer(ask.transition, await _form(fields, schema, given))
@@ -71,7 +72,7 @@ def _fields(schema: Schema) -> Mapping[str, Schema] | None:
     order = [*model.get(ORDER, ()), *(name for name in properties if name not in model.get(ORDER, ()))]
     shown = {name: properties[name] for name in order if not _is_left_alone(properties[name])}
     required = [name for name in model.get("required", ()) if name not in shown]
-    if not properties or required or len(shown) > _MOST_FIELDS or model.get("additionalProperties"):
+    if "properties" not in model or required or len(shown) > _MOST_FIELDS or model.get("additionalProperties"):
         return None
     return shown if all(_is_short(one, schema) for one in shown.values()) else None
 
