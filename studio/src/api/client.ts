@@ -1,14 +1,12 @@
+import createClient from "openapi-fetch";
+import { errorOf, unreachable } from "./problem";
+import type { paths } from "./schema.gen";
 import type { Problem } from "./types";
-import { ApiError, errorOf, unreachable } from "./problem";
 
 export type Query = Record<string, string | number | boolean | readonly (string | number)[] | null | undefined>;
 
-export interface Send {
-  query?: Query | undefined;
-  body?: unknown;
-  headers?: Record<string, string> | undefined;
-  signal?: AbortSignal | undefined;
-}
+/** Requests that change something carry this: a page of another origin can't set it without being asked first (CSRF). */
+export const CSRF_HEADERS = { "X-Requested-With": "stepwell-studio" } as const;
 
 /** Where the API is: the server writes it into the page. Without a trailing slash. */
 export function apiBase(): string {
@@ -27,39 +25,48 @@ export function path(strings: TemplateStringsArray, ...parts: (string | number)[
   return strings.reduce((sum, text, at) => sum + text + (at < parts.length ? encodeURIComponent(String(parts[at])) : ""), "");
 }
 
-/** The decoded answer of the API. Raises ApiError for everything that isn't a success. */
-export async function send<Answer>(method: string, at: string, options: Send = {}): Promise<Answer> {
-  const response = await reach(method, at, options);
-  if (!response.ok) {
-    const error = await errorOf(response);
-    if (error.status === 401) notifySignedOut(error.problem);
-    throw error;
-  }
-  if (response.status === 204) return undefined as Answer;
-  return (await response.json()) as Answer;
+function newClient() {
+  const client = createClient<paths>({
+    baseUrl: new URL(apiBase(), document.baseURI).href,
+    credentials: "same-origin",
+    headers: { Accept: "application/json" },
+    querySerializer: (query) => searchOf(query as Query),
+    fetch: reach,
+  });
+  client.use({
+    onRequest: ({ request }) => {
+      if (request.method !== "GET") for (const [name, value] of Object.entries(CSRF_HEADERS)) request.headers.set(name, value);
+      return request;
+    },
+    onResponse: async ({ response }) => {
+      if (response.ok) return;
+      const error = await errorOf(response);
+      if (error.status === 401) notifySignedOut(error.problem);
+      throw error;
+    },
+  });
+  return client;
 }
 
-export const get = <Answer>(at: string, query?: Query, signal?: AbortSignal) => send<Answer>("GET", at, { query, signal });
-export const post = <Answer>(at: string, body?: unknown, headers?: Record<string, string>) =>
-  send<Answer>("POST", at, { body, headers });
+let made: ReturnType<typeof newClient> | undefined;
 
-/** Requests that change something carry this: a page of another origin can't set it without being asked first (CSRF). */
-export const CSRF_HEADERS = { "X-Requested-With": "stepwell-studio" } as const;
+/** The API, its paths and parameters as the server describes them. Made when first used: there must be a page by then. */
+export const api = () => (made ??= newClient());
 
-async function reach(method: string, at: string, { query, body, headers, signal }: Send): Promise<Response> {
-  const sent: Record<string, string> = { Accept: "application/json", ...(method === "GET" ? {} : CSRF_HEADERS), ...headers };
-  if (body !== undefined) sent["Content-Type"] = "application/json";
+/**
+ * The answer of a call of `api()`, under its name in types.ts. Raises ApiError for everything that isn't a success:
+ * the client's middleware does.
+ */
+export async function answer<Answer>(call: Promise<{ data?: unknown }>): Promise<Answer> {
+  return (await call).data as Answer;
+}
+
+async function reach(request: Request): Promise<Response> {
   try {
-    return await fetch(urlOf(at, query), {
-      method,
-      credentials: "same-origin",
-      headers: sent,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
-    });
+    return await fetch(request);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw error instanceof ApiError ? error : unreachable(error);
+    throw unreachable(error);
   }
 }
 
@@ -80,7 +87,7 @@ export function onSignedOut(listener: (problem: Problem) => void): () => void {
   return () => signedOut.delete(listener);
 }
 
-/** For readers of streams, which don't come through `send`. */
+/** For readers of streams, which don't come through the client. */
 export function notifySignedOut(problem: Problem): void {
   for (const listener of signedOut) listener(problem);
 }

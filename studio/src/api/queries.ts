@@ -1,6 +1,5 @@
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { get, path } from "./client";
-import type { Query } from "./client";
+import { answer, api } from "./client";
 import { keys } from "./keys";
 import type {
   App,
@@ -30,29 +29,24 @@ import type {
   Workspace,
 } from "./types";
 
-/** A page of a list by its cursor, and what came before stays on screen until it is there. */
-function page<Item>(key: readonly unknown[], at: string, query: Query) {
-  return queryOptions({
-    queryKey: [...key, query],
-    queryFn: ({ signal }) => get<Page<Item>>(at, query, signal),
-    placeholderData: keepPreviousData,
-  });
+type Call = (signal: AbortSignal) => Promise<{ data?: unknown }>;
+
+function one<Answer>(key: readonly unknown[], call: Call) {
+  return queryOptions({ queryKey: key, queryFn: ({ signal }) => answer<Answer>(call(signal)) });
+}
+
+/** A page of a list; what was there before stays on screen until it comes. */
+function page<Item>(key: readonly unknown[], call: Call) {
+  return queryOptions({ ...one<Page<Item>>(key, call), placeholderData: keepPreviousData });
 }
 
 /** All pages of a list so far. */
-function pages<Item>(key: readonly unknown[], at: string, query: Query) {
+function pages<Item>(key: readonly unknown[], call: (cursor: string | undefined, signal: AbortSignal) => Promise<{ data?: unknown }>) {
   return infiniteQueryOptions({
-    queryKey: [...key, "pages", query],
-    queryFn: ({ signal, pageParam }) => get<Page<Item>>(at, { ...query, cursor: pageParam }, signal),
+    queryKey: key,
+    queryFn: ({ signal, pageParam }) => answer<Page<Item>>(call(pageParam ?? undefined, signal)),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next_cursor,
-  });
-}
-
-function one<Answer>(key: readonly unknown[], at: string, query?: Query) {
-  return queryOptions({
-    queryKey: query ? [...key, query] : key,
-    queryFn: ({ signal }) => get<Answer>(at, query, signal),
   });
 }
 
@@ -63,30 +57,60 @@ export interface Paged {
 
 // --- who asks
 
-export const meQuery = () => queryOptions({ ...one<Me>(keys.me, "/me"), staleTime: Infinity, retry: false });
-export const tokensQuery = (paged: Paged = {}) => page<Token>(keys.tokens, "/tokens", { ...paged });
+export const meQuery = () =>
+  queryOptions({ ...one<Me>(keys.me, (signal) => api().GET("/me", { signal })), staleTime: Infinity, retry: false });
+export const tokensQuery = (paged: Paged = {}) =>
+  page<Token>([...keys.tokens, paged], (signal) => api().GET("/tokens", { params: { query: paged }, signal }));
 
 // --- definitions
 
-export const appsQuery = () => one<App[]>(keys.apps, "/apps");
-export const workflowsQuery = (appName?: string) => one<WorkflowSummary[]>([...keys.workflows, "list"], "/workflows", { app_name: appName });
-export const workflowQuery = (appName: string, name: string) =>
-  one<WorkflowDetail>([...keys.workflows, "one", appName, name], path`/workflows/${appName}/${name}`);
+export const appsQuery = () => one<App[]>(keys.apps, (signal) => api().GET("/apps", { signal }));
+export const workflowsQuery = (appName?: string) => {
+  const query = { app_name: appName };
+  return one<WorkflowSummary[]>([...keys.workflows, "list", query], (signal) => api().GET("/workflows", { params: { query }, signal }));
+};
+export const workflowQuery = (appName: string, name: string) => {
+  const path = { app_name: appName, workflow_name: name };
+  return one<WorkflowDetail>([...keys.workflows, "one", appName, name], (signal) =>
+    api().GET("/workflows/{app_name}/{workflow_name}", { params: { path }, signal }),
+  );
+};
 
 // --- runs
 
-export const runsQuery = (filter: RunFilter, paged: Paged = {}) =>
-  page<Run>([...keys.runs, "list"], "/runs", { ...filter, ...paged, brief: true });
-export const runsPagesQuery = (filter: RunFilter, limit = 50) =>
-  pages<Run>([...keys.runs, "list"], "/runs", { ...filter, limit, brief: true });
-export const countsQuery = (appName?: string) => one<Counts>([...keys.runs, "counts"], "/counts", { app_name: appName });
-export const failuresQuery = (appName?: string) => one<FailureGroup[]>([...keys.runs, "failures"], "/failures", { app_name: appName });
-export const metricsQuery = (window: MetricsWindow) => one<Metrics>([...keys.runs, "metrics"], "/metrics", { window });
-export const waitingQuery = (appName?: string, limit = 50) => pages<Waiting>(keys.waiting, "/waiting", { app_name: appName, limit });
+export const runsQuery = (filter: RunFilter, paged: Paged = {}) => {
+  const query = { ...filter, ...paged, brief: true };
+  return page<Run>([...keys.runs, "list", query], (signal) => api().GET("/runs", { params: { query }, signal }));
+};
+export const runsPagesQuery = (filter: RunFilter, limit = 50) => {
+  const query = { ...filter, limit, brief: true };
+  return pages<Run>([...keys.runs, "list", "pages", query], (cursor, signal) =>
+    api().GET("/runs", { params: { query: { ...query, cursor } }, signal }),
+  );
+};
+export const countsQuery = (appName?: string) => {
+  const query = { app_name: appName };
+  return one<Counts>([...keys.runs, "counts", query], (signal) => api().GET("/counts", { params: { query }, signal }));
+};
+export const failuresQuery = (appName?: string) => {
+  const query = { app_name: appName };
+  return one<FailureGroup[]>([...keys.runs, "failures", query], (signal) => api().GET("/failures", { params: { query }, signal }));
+};
+export const metricsQuery = (window: MetricsWindow) =>
+  one<Metrics>([...keys.runs, "metrics", { window }], (signal) => api().GET("/metrics", { params: { query: { window } }, signal }));
+export const waitingQuery = (appName?: string, limit = 50) => {
+  const query = { app_name: appName, limit };
+  return pages<Waiting>([...keys.waiting, "pages", query], (cursor, signal) =>
+    api().GET("/waiting", { params: { query: { ...query, cursor } }, signal }),
+  );
+};
 
 // --- one run
 
-export const runQuery = (id: string) => one<Run>([...keys.run(id), "run"], path`/runs/${id}`);
+const of = (id: string) => ({ workflow_id: id });
+
+export const runQuery = (id: string) =>
+  one<Run>([...keys.run(id), "run"], (signal) => api().GET("/runs/{workflow_id}", { params: { path: of(id) }, signal }));
 
 export interface HistoryWindow {
   after?: number | undefined;
@@ -96,7 +120,9 @@ export interface HistoryWindow {
 }
 
 export const historyQuery = (id: string, window: HistoryWindow = {}) =>
-  one<Checkpoint[]>([...keys.run(id), "history"], path`/runs/${id}/history`, { ...window });
+  one<Checkpoint[]>([...keys.run(id), "history", window], (signal) =>
+    api().GET("/runs/{workflow_id}/history", { params: { path: of(id), query: window }, signal }),
+  );
 
 export interface DocumentsWindow {
   replaced?: boolean | undefined;
@@ -106,22 +132,41 @@ export interface DocumentsWindow {
 }
 
 export const documentsQuery = (id: string, window: DocumentsWindow = {}) =>
-  one<StoredDocument[]>([...keys.run(id), "documents"], path`/runs/${id}/documents`, { ...window });
-export const stepsQuery = (id: string) => one<Step[]>([...keys.run(id), "steps"], path`/runs/${id}/steps`);
-export const childrenQuery = (id: string, limit = 100) => pages<Child>([...keys.run(id), "children"], path`/runs/${id}/children`, { limit });
-export const explainQuery = (id: string) => one<Explanation>([...keys.run(id), "explain"], path`/runs/${id}/explain`);
-export const asksQuery = (id: string) => one<Ask[]>([...keys.run(id), "asks"], path`/runs/${id}/asks`);
+  one<StoredDocument[]>([...keys.run(id), "documents", window], (signal) =>
+    api().GET("/runs/{workflow_id}/documents", { params: { path: of(id), query: window }, signal }),
+  );
+export const stepsQuery = (id: string) =>
+  one<Step[]>([...keys.run(id), "steps"], (signal) => api().GET("/runs/{workflow_id}/steps", { params: { path: of(id) }, signal }));
+export const childrenQuery = (id: string, limit = 100) =>
+  pages<Child>([...keys.run(id), "children", { limit }], (cursor, signal) =>
+    api().GET("/runs/{workflow_id}/children", { params: { path: of(id), query: { limit, cursor } }, signal }),
+  );
+export const explainQuery = (id: string) =>
+  one<Explanation>([...keys.run(id), "explain"], (signal) => api().GET("/runs/{workflow_id}/explain", { params: { path: of(id) }, signal }));
+export const asksQuery = (id: string) =>
+  one<Ask[]>([...keys.run(id), "asks"], (signal) => api().GET("/runs/{workflow_id}/asks", { params: { path: of(id) }, signal }));
 
 // --- operations
 
 export const workspacesQuery = (query: { app_name?: string | undefined; user_id?: string | undefined } = {}, limit = 50) =>
-  pages<Workspace>(keys.workspaces, "/workspaces", { ...query, limit });
-export const schedulesQuery = () => one<Schedule[]>([...keys.schedules, "list"], "/schedules");
+  pages<Workspace>([...keys.workspaces, { ...query, limit }], (cursor, signal) =>
+    api().GET("/workspaces", { params: { query: { ...query, limit, cursor } }, signal }),
+  );
+export const schedulesQuery = () => one<Schedule[]>([...keys.schedules, "list"], (signal) => api().GET("/schedules", { signal }));
 export const scheduleQuery = (appName: string, name: string) =>
-  one<ScheduleDetail>([...keys.schedules, "one", appName, name], path`/schedules/${appName}/${name}`);
-export const deliveriesQuery = (
-  query: { app_name?: string | undefined; route?: string | undefined; status?: string | undefined } = {},
-  limit = 50,
-) => pages<Delivery>(keys.deliveries, "/deliveries", { ...query, limit });
-export const workersQuery = () => one<Worker[]>(keys.workers, "/workers");
-export const queueQuery = () => one<Queue>(keys.queue, "/queue");
+  one<ScheduleDetail>([...keys.schedules, "one", appName, name], (signal) =>
+    api().GET("/schedules/{app_name}/{name}", { params: { path: { app_name: appName, name } }, signal }),
+  );
+
+export interface DeliveryFilter {
+  app_name?: string | undefined;
+  route?: string | undefined;
+  status?: Delivery["status"] | undefined;
+}
+
+export const deliveriesQuery = (filter: DeliveryFilter = {}, limit = 50) =>
+  pages<Delivery>([...keys.deliveries, { ...filter, limit }], (cursor, signal) =>
+    api().GET("/deliveries", { params: { query: { ...filter, limit, cursor } }, signal }),
+  );
+export const workersQuery = () => one<Worker[]>(keys.workers, (signal) => api().GET("/workers", { signal }));
+export const queueQuery = () => one<Queue>(keys.queue, (signal) => api().GET("/queue", { signal }));

@@ -1,7 +1,17 @@
-/** The API's shapes under the names that Studio uses. */
+/** The API's shapes under the names that Studio uses. They are the server's (schema.gen.ts), made narrower where OpenAPI can only say "anything". */
+import type { components } from "./schema.gen";
 
-export type RunStatus = "pending" | "running" | "waiting" | "retrying" | "completed" | "failed" | "canceled";
-export type Role = "viewer" | "operator" | "admin";
+type Schemas = components["schemas"];
+
+/** `Shape` with other types for some of its own properties. */
+type With<Shape, Narrower extends { [Key in keyof Narrower]: Key extends keyof Shape ? unknown : never }> = Omit<Shape, keyof Narrower> & Narrower;
+/** What a caller may leave out of a request, or say to be undefined. */
+type Optional<Shape, Names extends keyof Shape = never> = Omit<{ [Key in keyof Shape]: undefined extends Shape[Key] ? Shape[Key] | undefined : Shape[Key] }, Names> & {
+  [Key in Names]?: Shape[Key] | undefined;
+};
+
+export type RunStatus = Schemas["Run"]["status"];
+export type Role = Schemas["Me"]["role"];
 
 /** A value that came as JSON. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
@@ -15,69 +25,21 @@ export interface Page<Item> {
   next_cursor: string | null;
 }
 
-export interface Me {
-  user_id: string;
-  role: Role;
-  everybody: boolean;
-  apps: string[] | null;
-  method: "local" | "application" | "token" | "oidc";
-  version: string;
-  database: "sqlite" | "postgresql";
-  queue: "database" | "bullmq";
-  sign_out: boolean;
-}
+// --- who asks
 
-export interface Token {
-  id: string;
-  name: string;
-  user_id: string;
-  role: Role;
-  everybody: boolean;
-  apps: string[] | null;
-  prefix: string;
-  created_at: string;
-  created_by: string | null;
-  expires_at: string | null;
-  last_used_at: string | null;
-  revoked_at: string | null;
-}
-
-export interface NewToken {
-  name: string;
-  user_id?: string | undefined;
-  role: Role;
-  everybody: boolean;
-  apps?: string[] | undefined;
-  expires_at?: string | undefined;
-}
-
+export type Me = Schemas["Me"];
+export type Token = Schemas["Token"];
+export type NewToken = Optional<Schemas["NewToken"]>;
 /** `token` is the secret, shown once. */
-export type CreatedToken = Token & { token: string };
+export type CreatedToken = Schemas["CreatedToken"];
 
-export interface App {
-  name: string;
-  title: string;
-  workflows: string[];
-}
+// --- definitions (the server sends definition/export.py's JSON, which OpenAPI doesn't describe)
 
-export interface RecentRun {
-  workflow_id: string;
-  status: RunStatus;
-  created_at: string;
-  finished_at: string | null;
-}
-
-export interface WorkflowSummary {
-  app_name: string;
-  name: string;
-  title: string;
-  description: string;
-  version: number;
-  takes_args: boolean;
-  counts: Partial<Record<RunStatus, number>>;
-  /** Newest first, at most 30. */
-  recent: RecentRun[];
-}
+export type App = Schemas["AppView"];
+export type RecentRun = Schemas["Recent"];
+/** `recent`: newest first, at most 30. */
+export type WorkflowSummary = With<Schemas["WorkflowSummary"], { counts: Partial<Record<RunStatus, number>> }>;
+export type Trigger = Schemas["Trigger"];
 
 export interface EventMatch {
   name: string;
@@ -163,149 +125,33 @@ export interface FieldGroup {
   collapsed?: boolean;
 }
 
-export interface Trigger {
-  kind: "cron" | "every" | "event" | "webhook";
-  name: string;
-  rule: string;
-}
+export type WorkflowDetail = With<
+  Schemas["WorkflowDetail"],
+  {
+    on: EventMatch[];
+    args: JsonSchema | null;
+    state: JsonSchema;
+    result: JsonSchema;
+    places: Place[];
+    transitions: Transition[];
+    ui: Widget[];
+  }
+>;
 
-export interface WorkflowDetail {
-  app_name: string;
-  name: string;
-  title: string;
-  description: string;
-  version: number;
-  run_timeout: number | null;
-  priority: number;
-  on: EventMatch[];
-  args: JsonSchema | null;
-  state: JsonSchema;
-  result: JsonSchema;
-  places: Place[];
-  transitions: Transition[];
-  ui: Widget[];
-  mermaid: string;
-  triggers: Trigger[];
-}
+// --- runs
 
-export interface StartRun {
-  app_name: string;
-  workflow: string;
-  args?: Json | undefined;
-  labels?: string[] | undefined;
-  delay_seconds?: number | undefined;
-  at?: string | undefined;
-  priority?: number | undefined;
-  workspace_id?: string | undefined;
-  user_id?: string | undefined;
-}
-
-export interface Started {
-  workflow_id: string;
-  /** False: the idempotency key's run was there already. */
-  created: boolean;
-}
-
-export interface Run {
-  workflow_id: string;
-  workflow_name: string;
-  workflow_version: number;
-  app_name: string;
-  workspace_id: string;
-  user_id: string;
-  status: RunStatus;
-  place: string;
-  /** The number of its newest history row. */
-  version: number;
-  args: Json;
-  state: Json;
-  result: Json;
-  error: string | null;
-  attempt: number;
-  labels: string[];
-  priority: number;
-  idempotency_key: string | null;
-  parent_id: string | null;
-  /** The transitions that it waits for. */
-  waiting_for: string[];
-  due_at: string | null;
-  created_at: string;
-  updated_at: string;
-  finished_at: string | null;
-}
-
-export interface Checkpoint {
-  version: number;
-  /** Null in row 0, the creation. */
-  transition: string | null;
-  source: string | null;
-  target: string | null;
-  attempt: number;
-  status: "committed" | "failed" | "canceled";
-  error: string | null;
-  trace: string | null;
-  state: Json;
-  signal_id: string | null;
-  answered_by: string | null;
-  started_at: string;
-  finished_at: string;
-}
-
-export interface StoredDocument {
-  id: string;
-  workflow_id: string;
-  name: string;
-  key: string | null;
-  content: JsonObject;
-  tags: string[];
-  meta: JsonObject | null;
-  errors: JsonObject[];
-  transition: string | null;
-  version: number;
-  created_at: string;
-  replaced_at: string | null;
-  ui: Widget[];
-}
-
-export interface Step {
-  visit: number;
-  transition: string;
-  name: string;
-  value: Json;
-  recorded_at: string;
-}
-
-export interface Child {
-  run: Run;
-  callback: string | null;
-  label: string | null;
-  show: "inline" | "link" | "hidden";
-  on_parent_end: string;
-}
-
-export interface Explanation {
-  workflow_id: string;
-  status: RunStatus;
-  place: string;
-  reasons: string[];
-}
-
+export type StartRun = Optional<Schemas["StartRequest"], "labels">;
+export type Started = Schemas["Started"];
+export type Run = With<Schemas["Run"], { args: Json; state: Json; result: Json }>;
+/** `transition` is null in row 0, the creation. */
+export type Checkpoint = With<Schemas["Checkpoint"], { state: Json }>;
+export type StoredDocument = With<Schemas["StoredDocument"], { content: JsonObject; errors: JsonObject[]; meta: JsonObject | null; ui: Widget[] }>;
+export type Step = With<Schemas["Step"], { value: Json }>;
+export type Child = With<Schemas["Child"], { run: Run }>;
+export type Explanation = With<Schemas["Explanation"], { status: RunStatus }>;
 /** What a person may answer now. `schema` null: it takes no payload. */
-export interface Ask {
-  transition: string;
-  title: string;
-  description: string;
-  optional: boolean;
-  schema: JsonSchema | null;
-  source: string;
-  target: string;
-}
-
-export interface Waiting {
-  run: Run;
-  asks: Ask[];
-  since: string;
-}
+export type Ask = With<Schemas["Ask"], { schema: JsonSchema | null }>;
+export type Waiting = With<Schemas["Waiting"], { run: Run; asks: Ask[] }>;
 
 export interface RunFilter {
   app_name?: string | undefined;
@@ -321,7 +167,7 @@ export interface RunFilter {
   created_before?: string | undefined;
 }
 
-export type BulkAction = "retry" | "cancel";
+export type BulkAction = Schemas["BulkChoice"]["action"];
 
 /** Either `runs` or `filter`. */
 export interface BulkRequest {
@@ -330,134 +176,26 @@ export interface BulkRequest {
   filter: Omit<RunFilter, "parent_id"> | null;
 }
 
-export interface BulkPreview {
-  matching: number;
-  eligible: number;
-  /** More match than were counted. */
-  more: boolean;
-  skipped: Record<string, number>;
-  sample: Run[];
-}
-
-export interface BulkResult {
-  done: number;
-  skipped: Record<string, number>;
-  failed: { workflow_id: string; detail: string }[];
-  next_cursor: string | null;
-}
-
+export type BulkPreview = With<Schemas["BulkPreview"], { sample: Run[] }>;
+export type BulkResult = Schemas["BulkResult"];
 /** Each count stops at `capped_at`. */
-export interface Counts {
-  counts: Partial<Record<RunStatus, number>>;
-  capped_at: number;
-}
+export type Counts = With<Schemas["Counts"], { counts: Partial<Record<RunStatus, number>> }>;
+/** `workflow_id` is the newest of them. */
+export type FailureGroup = Schemas["Failures"];
+export type MetricsWindow = Schemas["Metrics"]["window"];
+export type MetricsBucket = Schemas["Bucket"];
+export type Metrics = Schemas["Metrics"];
 
-export interface FailureGroup {
-  app_name: string;
-  workflow_name: string;
-  error: string;
-  count: number;
-  last_at: string;
-  /** The newest of them. */
-  workflow_id: string;
-}
+// --- operations
 
-export type MetricsWindow = "hour" | "day";
-
-export interface MetricsBucket {
-  at: string;
-  completed: number;
-  failed: number;
-  canceled: number;
-  p50_seconds: number | null;
-  p95_seconds: number | null;
-}
-
-export interface Metrics {
-  window: MetricsWindow;
-  since: string;
-  until: string;
-  bucket_seconds: number;
-  buckets: MetricsBucket[];
-  completed: number;
-  failed: number;
-  canceled: number;
-  p50_seconds: number | null;
-  p95_seconds: number | null;
-}
-
-export interface Workspace {
-  id: string;
-  app_name: string;
-  user_id: string;
-  created_at: string;
-}
-
-export interface Tick {
-  scheduled_at: string;
-  fired_at: string | null;
-  outcome: "fired" | "queued" | "refused" | "missed";
-  workflow_id: string | null;
-  status: RunStatus | null;
-}
-
-export interface Schedule {
-  app_name: string;
-  name: string;
-  rule: string;
-  /** Null: an interval, which knows no zones. */
-  timezone: string | null;
-  workflow: string | null;
-  overlap: string;
-  misfire: string;
-  paused: boolean;
-  /** The answering process declares it. */
-  here: boolean;
-  next: string[];
-  last: Tick | null;
-}
-
-export type ScheduleDetail = Schedule & { ticks: Tick[] };
-
-export interface Delivery {
-  app_name: string;
-  route: string;
-  path: string;
-  delivery_id: string;
-  received_at: string;
-  status: string;
-  attempt: number;
-  error: string | null;
-}
-
-export interface Worker {
-  id: string;
-  host: string;
-  pid: number;
-  started_at: string;
-  seen_at: string;
-  alive: boolean;
-  takes: { app_name: string; workflow_name: string }[];
-  holding: number;
-  runs: Run[];
-}
-
-export interface Lane {
-  app_name: string;
-  workflow_name: string;
-  ready: number;
-  oldest_at: string | null;
-  workers: number;
-}
-
-export interface Queue {
-  ready: number;
-  oldest_at: string | null;
-  later: number;
-  next_at: string | null;
-  lanes: Lane[];
-  capped_at: number;
-}
+export type Workspace = Schemas["Workspace"];
+export type Tick = Schemas["TickView"];
+export type Schedule = Schemas["ScheduleView"];
+export type ScheduleDetail = Schemas["ScheduleDetail"];
+export type Delivery = Schemas["DeliveryView"];
+export type Worker = With<Schemas["Worker"], { runs: Run[] }>;
+export type Lane = Schemas["LaneDepth"];
+export type Queue = Schemas["Depth"];
 
 /** RFC 9457. */
 export interface Problem {
@@ -468,11 +206,7 @@ export interface Problem {
   errors?: ProblemField[];
 }
 
-export interface ProblemField {
-  loc: (string | number)[];
-  msg: string;
-  type: string;
-}
+export type ProblemField = Schemas["FieldProblem"];
 
 /** The data of `event: checkpoint` in the stream of all runs. */
 export interface RunChange {

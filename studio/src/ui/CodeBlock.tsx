@@ -20,7 +20,7 @@ export function CodeBlock({ code, label, language, wrap = false, className }: Co
       </div>
       <pre
         tabIndex={0}
-        role="region"
+        role="group"
         aria-label={label}
         data-inset-focus
         className={cn("max-h-[60vh] overflow-auto p-3 pr-16", wrap && "wrap-anywhere whitespace-pre-wrap")}

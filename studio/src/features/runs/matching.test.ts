@@ -23,6 +23,8 @@ const RUN: Run = {
   parent_id: null,
   waiting_for: [],
   due_at: null,
+  ready_at: null,
+  ready_at: null,
   created_at: "2026-11-25T12:00:00Z",
   updated_at: "2026-11-25T12:00:00Z",
   finished_at: null,

@@ -7,16 +7,16 @@ export interface ServerFault {
 }
 
 /**
- * The server's faults at their places in `value`. Its `loc` begins with where the value was in the request (`body`, `args`),
- * and names the branches of unions, which aren't places in the value.
+ * The server's faults at their places in `value`. Its `loc` is within the value, or begins with where the value was in the request
+ * (`body`, `args`); and it names the branches of unions, which aren't places in the value.
  */
 export function placed(faults: readonly ServerFault[], value: unknown, prefix: string): Fault[] {
   return faults.map(({ loc, msg }) => ({ path: inside(withoutPrefix(loc, prefix), value), keyword: "server", message: msg }));
 }
 
 function withoutPrefix(loc: (string | number)[], prefix: string): (string | number)[] {
-  const rest = loc[0] === "body" ? loc.slice(1) : loc;
-  return rest[0] === prefix ? rest.slice(1) : rest;
+  if (loc[0] !== "body") return loc;
+  return loc[1] === prefix ? loc.slice(2) : loc.slice(1);
 }
 
 function inside(loc: (string | number)[], value: unknown): (string | number)[] {

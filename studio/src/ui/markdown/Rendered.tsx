@@ -47,7 +47,7 @@ const COMPONENTS: ComponentProps<typeof Markdown>["components"] = {
   code: ({ children }) => <code className="rounded-sm bg-hover px-1 py-px wrap-anywhere">{children}</code>,
   pre: ({ node }) => <Code node={node} />,
   table: ({ children }) => (
-    <div role="region" aria-label="Table" tabIndex={0} className="my-2 overflow-x-auto">
+    <div role="group" aria-label="Table" tabIndex={0} className="my-2 overflow-x-auto">
       <table className="border-collapse">{children}</table>
     </div>
   ),

@@ -52,8 +52,8 @@ function Detail({ schedule }: { schedule: ScheduleDetail }) {
           facts={[
             ["Rule", <Rule key="rule" schedule={schedule} />],
             ["Starts", schedule.workflow ? <WorkflowLink key="workflow" app={schedule.app_name} name={schedule.workflow} /> : "its own handler, as a durable run"],
-            ["While one runs", OVERLAPS[schedule.overlap] ?? schedule.overlap],
-            ["Missed ticks", MISFIRES[schedule.misfire] ?? schedule.misfire],
+            ["While one runs", schedule.overlap && (wordsOf(OVERLAPS, schedule.overlap))],
+            ["Missed ticks", schedule.misfire && (wordsOf(MISFIRES, schedule.misfire))],
             ["State", <ScheduleState key="state" schedule={schedule} />],
           ]}
         />
@@ -80,6 +80,9 @@ const MISFIRES: Record<string, string> = {
   all: "all are made up for",
   skip: "they are left out",
 };
+
+/** Null: the process that answers doesn't declare the schedule. */
+const wordsOf = (meanings: Record<string, string>, rule: string | null) => (rule === null ? "not known here" : (meanings[rule] ?? rule));
 
 function WorkflowLink({ app, name }: { app: string; name: string }) {
   return (
