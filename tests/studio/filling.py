@@ -60,8 +60,13 @@ async def start(
     return run.workflow_id
 
 
-async def until(runner: WorkflowRunner, workflow_id: str, status: str, seconds: float = 20.0) -> None:
-    """The run is in this state. Raises TimeoutError."""
+async def until(
+    runner: WorkflowRunner, workflow_id: str, status: str, *, place: str | None = None, seconds: float = 20.0
+) -> None:
+    """The run is in this state, at this place if one is named. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while (await runner.get(workflow_id)).status != status:
+        while True:
+            run = await runner.get(workflow_id)
+            if run.status == status and place in (None, run.place):
+                return
             await asyncio.sleep(0.02)

@@ -15,6 +15,7 @@ from fastapi import Depends, FastAPI, Header
 from servers.loop import LoopThread
 from stepwell import Settings, Stepwell, WorkflowRunner
 from stepwell.fastapi import Principal
+from stepwell.settings import AuthSettings
 
 T = TypeVar("T")
 
@@ -39,7 +40,9 @@ class Site:
     """`url` is open, with a worker in the same process and nothing in the database."""
 
     def __init__(self, database: Path, **settings: Any) -> None:
-        given = Settings(_env_file=None, database_url=f"sqlite:///{database}", drain_seconds=0, **settings)
+        given = Settings(
+            _env_file=None, database_url=f"sqlite:///{database}", drain_seconds=0, auth=AuthSettings(), **settings
+        )
         self.stepwell = Stepwell(shop.apps(), settings=given)
         app = FastAPI(lifespan=self.stepwell.lifespan)
         self.stepwell.mount(app, user=Depends(current_user))

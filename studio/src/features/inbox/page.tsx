@@ -20,9 +20,16 @@ export default function Page() {
   const { run: chosen, app_name: app } = route.useSearch();
   const navigate = route.useNavigate();
   const waiting = useInfiniteQuery(waitingQuery(app));
-  const items = waiting.data?.pages.flatMap((page) => page.items) ?? [];
-  const open = useOpen(chosen, items);
+  const all = waiting.data?.pages.flatMap((page) => page.items) ?? [];
+  const { items, settle } = useUnsettled(all);
+  const [open, pin] = useOpen(chosen, items);
   const go = (run: string | undefined, replace = false) => void navigate({ to: "/waiting", search: { app_name: app, run }, replace });
+  const goOn = () => {
+    const next = open === undefined ? undefined : nextAfter(items, open);
+    if (open !== undefined) settle(open);
+    pin(next);
+    go(next, true);
+  };
   useShortcuts([
     { key: "j", label: "Next question", run: () => { go(neighbour(items, open, 1)); } },
     { key: "k", label: "Previous question", run: () => { go(neighbour(items, open, -1)); } },
@@ -51,7 +58,7 @@ export default function Page() {
                     Back to the list
                   </Button>
                   <Pane resetKey={open} name="The question">
-                    <Decision key={open} id={open} waits={items.some((one) => one.run.workflow_id === open)} onNext={() => { go(nextAfter(items, open), true); }} />
+                    <Decision key={open} id={open} waits={items.some((one) => one.run.workflow_id === open)} onNext={goOn} />
                   </Pane>
                 </section>
               )}
@@ -63,12 +70,21 @@ export default function Page() {
   );
 }
 
+/** The questions without those that were answered here: the list itself hears of it a moment later. */
+function useUnsettled(all: readonly Waiting[]) {
+  const [settled, setSettled] = useState<ReadonlySet<string>>(new Set());
+  // With its version: a run that asks again is another question.
+  const keyOf = (one: Waiting) => `${one.run.workflow_id}:${String(one.run.version)}`;
+  const settle = (id: string) => { setSettled(new Set([...settled, ...all.filter((one) => one.run.workflow_id === id).map(keyOf)])); };
+  return { items: all.filter((one) => !settled.has(keyOf(one))), settle };
+}
+
 /** The question that is open: the chosen one, else the first. It stays, whatever comes above it or takes it away. */
-function useOpen(chosen: string | undefined, items: readonly Waiting[]): string | undefined {
-  const [pinned, setPinned] = useState<string | undefined>(chosen);
+function useOpen(chosen: string | undefined, items: readonly Waiting[]) {
+  const [pinned, pin] = useState<string | undefined>();
   const wanted = chosen ?? pinned ?? items[0]?.run.workflow_id;
-  if (wanted !== pinned) setPinned(wanted);
-  return wanted;
+  if (chosen === undefined && wanted !== pinned) pin(wanted);
+  return [wanted, pin] as const;
 }
 
 function NothingWaits() {

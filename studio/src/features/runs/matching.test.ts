@@ -24,7 +24,6 @@ const RUN: Run = {
   waiting_for: [],
   due_at: null,
   ready_at: null,
-  ready_at: null,
   created_at: "2026-11-25T12:00:00Z",
   updated_at: "2026-11-25T12:00:00Z",
   finished_at: null,

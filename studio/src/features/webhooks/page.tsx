@@ -2,7 +2,7 @@ import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { deliveriesQuery } from "@/api/queries";
 import type { Delivery } from "@/api/types";
-import { STATUSES } from "@/model/status";
+import { STATUSES, isMoving, isStatus } from "@/model/status";
 import { Button } from "@/ui/Button";
 import { PageHeader } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
@@ -16,13 +16,15 @@ import { Inspector } from "./Inspector";
 import type { WebhooksSearch } from "./search";
 
 const route = getRouteApi("/webhooks");
+/** Deliveries have no events: it looks again, sooner while one of them is being handled. */
 const EVERY = 5_000;
+const SOON = 1_000;
 
 export default function Page() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const { delivery: open, ...filter } = search;
-  const deliveries = useInfiniteQuery({ ...deliveriesQuery(filter), placeholderData: keepPreviousData, refetchInterval: EVERY });
+  const deliveries = useInfiniteQuery({ ...deliveriesQuery(filter), placeholderData: keepPreviousData, refetchInterval: ({ state }) => (state.data?.pages.some((page) => page.items.some(isHandled)) ? SOON : EVERY) });
   const all = deliveries.data?.pages.flatMap((page) => page.items) ?? [];
   const inspected = all.find((one) => one.delivery_id === open);
   const go = (next: WebhooksSearch) => void navigate({ to: "/webhooks", search: next, replace: true });
@@ -54,6 +56,7 @@ function Deliveries({ deliveries, open, onOpen }: { deliveries: readonly Deliver
   return <DataTable label="Deliveries" columns={columns} rows={deliveries} rowId={keyOf} onOpen={onOpen} current={deliveries.filter((one) => one.delivery_id === open).map(keyOf)[0]} />;
 }
 
+const isHandled = (one: Delivery) => isStatus(one.status) && isMoving(one.status);
 const keyOf = (one: Delivery) => `${one.app_name}/${one.route}/${one.delivery_id}`;
 
 function Route({ delivery }: { delivery: Delivery }) {

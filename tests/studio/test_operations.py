@@ -1,0 +1,93 @@
+"""Schedules, webhooks, workers, workspaces and tokens, as operators use them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+import httpx
+import shop
+from filling import fill, start, until
+from playwright.async_api import expect
+from sites import Site
+from watching import Watch
+
+from conftest import OpenPage
+from stepwell.testing.webhooks import sign_stripe
+
+
+async def test_a_schedule_is_paused_resumed_and_fired(site: Site, open_page: OpenPage) -> None:
+    page = await open_page("/schedules")
+    await expect(page.get_by_role("row")).to_have_count(3)
+    await expect(page.get_by_role("row", name=re.compile("nightly-stock"))).to_contain_text("Daily at 02:30")
+    await expect(page.get_by_role("row", name=re.compile("nightly-stock"))).to_contain_text("02:30 Europe/Berlin")
+    await page.get_by_role("button", name="Pause: reminders").click()
+    row = page.get_by_role("row", name=re.compile("reminders"))
+    await expect(row).to_contain_text("Paused")
+    await page.get_by_role("button", name="Resume: reminders").click()
+    await expect(row).to_contain_text("Active")
+    await page.get_by_role("link", name="reminders").click()
+    await page.get_by_role("button", name="Fire now: reminders").click()
+    await expect(page.get_by_role("table", name="Ticks").locator("tbody tr")).to_have_count(1)
+    found = await site.call(site.runner.list(workflow="remind_customer"))
+    assert len(found.items) == 1
+
+
+async def test_a_failed_delivery_is_handled_again(site: Site, open_page: OpenPage) -> None:
+    body = json.dumps({"id": "evt_9", "stolen": True})
+    async with httpx.AsyncClient(base_url=site.url) as sender:
+        headers = sign_stripe(body, shop.SECRET, datetime.now(UTC))
+        assert (await sender.post("/webhooks/payments", content=body, headers=headers)).status_code == 500
+    page = await open_page("/webhooks")
+    await page.get_by_role("button", name="evt_9").click()
+    inspector = page.get_by_role("dialog")
+    await expect(inspector).to_contain_text("The till doesn't open.")
+    shop.Till.broken = False
+    await inspector.get_by_role("button", name="Handle again").click()
+    await expect(inspector).to_contain_text("Completed")
+    found = await site.call(site.runner.list(workflow="take_payment"))
+    assert [run.args["order_id"] for run in found.items] == ["evt_9"]
+
+
+async def test_workers_show_what_they_hold(site: Site, open_page: OpenPage) -> None:
+    run = await site.call(start(site.runner, shop.CountStock))
+    await site.call(until(site.runner, run, "running"))
+    page = await open_page("/workers")
+    await expect(page.get_by_role("heading", name="Alive: 1")).to_be_visible()
+    await page.get_by_role("link", name=re.compile("count_stock")).click()
+    await expect(page).to_have_url(re.compile(run))
+
+
+async def test_a_workspace_leads_to_its_runs(site: Site, open_page: OpenPage) -> None:
+    await site.call(fill(site.runner))
+    page = await open_page("/workspaces")
+    await page.get_by_role("link", name="Open its runs: ada in shop").click()
+    await expect(page.get_by_role("button", name=re.compile("^Remove workspace:"))).to_be_visible()
+
+
+async def test_a_token_is_made_shown_once_and_revoked(site: Site, open_page: OpenPage, watch: Watch) -> None:
+    page = await open_page("/tokens")
+    await page.get_by_role("button", name="New token").click()
+    await page.get_by_label("Name").fill("pipeline")
+    await page.get_by_label("Role").select_option("operator")
+    await page.get_by_role("button", name="Create token").click()
+    shown = await page.get_by_role("dialog").locator("code").inner_text()
+    assert shown.startswith("sw_")
+    headers = {"Authorization": f"Bearer {shown}"}
+    async with httpx.AsyncClient(base_url=f"{site.url}/api/v1", headers=headers) as client:
+        assert (await client.get("/me")).json()["role"] == "operator"
+        await page.get_by_role("button", name="I have it").click()
+        await expect(page.get_by_role("table", name="Tokens")).to_contain_text("pipeline")
+        assert shown not in await page.content()
+        await page.get_by_role("button", name="Revoke pipeline").click()
+        await page.get_by_role("button", name="Revoke the token").click()
+        await expect(page.get_by_role("table", name="Tokens")).to_contain_text("Revoked")
+        assert (await client.get("/me")).status_code == 401
+
+
+async def test_who_may_not_see_all_runs_is_told_so(open_page: OpenPage, watch: Watch) -> None:
+    watch.expect("403")
+    for path in ("/schedules", "/webhooks", "/workers"):
+        page = await open_page(path, who="otto")
+        await expect(page.get_by_role("alert").first).to_contain_text("everybody")

@@ -1,0 +1,135 @@
+"""The table of runs: its filter is the address, its rows change in place, and many runs are acted on at once."""
+
+from __future__ import annotations
+
+import re
+
+import shop
+from filling import fill, start, until
+from playwright.async_api import expect
+from sites import Site
+
+from conftest import OpenPage
+
+
+async def test_what_is_typed_becomes_chips_and_the_address(site: Site, open_page: OpenPage) -> None:
+    await site.call(fill(site.runner))
+    page = await open_page("/runs")
+    await expect(page.locator("tbody tr")).to_have_count(14)
+    await page.keyboard.press("/")
+    await page.keyboard.type("status:failed workflow:charge_card")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    assert re.search(r"\?.*status=failed.*workflow=charge_card|\?.*workflow=charge_card.*status=failed", page.url)
+    again = await open_page(page.url.partition("/studio")[2])
+    await expect(again.locator("tbody tr")).to_have_count(2)
+    await page.get_by_role("button", name="Remove workflow:charge_card").click()
+    await page.get_by_role("button", name="Remove status:failed").click()
+    await expect(page.locator("tbody tr")).to_have_count(14)
+    await page.go_back()
+    await expect(page.locator("tbody tr")).to_have_count(2)
+
+
+async def test_a_wrong_filter_says_what_would_be_right(open_page: OpenPage) -> None:
+    page = await open_page("/runs")
+    await page.get_by_role("combobox", name="Filter").fill("status:done")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("is no status")
+
+
+async def test_none_yet_and_none_like_that_are_told_apart(site: Site, open_page: OpenPage) -> None:
+    page = await open_page("/runs")
+    await expect(page.get_by_text("Nothing has run yet")).to_be_visible()
+    await site.call(start(site.runner, shop.TakePayment))
+    await page.goto(f"{site.url}/studio/runs?status=failed")
+    await expect(page.get_by_text("No run is like that")).to_be_visible()
+    await page.get_by_role("button", name="Clear the filter").click()
+    await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_rows_change_in_place_and_new_ones_wait(site: Site, open_page: OpenPage) -> None:
+    chat = await site.call(start(site.runner, shop.SupportChat))
+    await site.call(until(site.runner, chat, "waiting"))
+    page = await open_page("/runs")
+    row = page.locator(f"[data-row='{chat}']")
+    await expect(row).to_contain_text("Waiting")
+    other = await site.call(start(site.runner, shop.RemindCustomer))
+    await expect(page.get_by_role("button", name="1 new run")).to_be_visible()
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await site.call(site.runner.signal(chat, "close"))
+    await expect(row).to_contain_text("Completed")
+    await page.get_by_role("button", name="1 new run").click()
+    await expect(page.locator("tbody tr").first).to_have_attribute("data-row", other)
+    await expect(page.locator("tbody tr")).to_have_count(2)
+
+
+async def test_the_keyboard_moves_selects_and_opens(site: Site, open_page: OpenPage) -> None:
+    runs = [await site.call(start(site.runner, shop.RemindCustomer)) for _ in range(3)]
+    page = await open_page("/runs")
+    await expect(page.locator("tbody tr")).to_have_count(3)
+    for key in ("j", "j", "x"):
+        await page.keyboard.press(key)
+    await expect(page.get_by_role("checkbox", name=f"Select remind_customer {runs[1]}")).to_be_checked()
+    await page.keyboard.press(" ")
+    await expect(page.get_by_role("dialog")).to_contain_text(runs[1])
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(f"/runs/{runs[1]}"))
+
+
+async def test_chosen_columns_stay(site: Site, open_page: OpenPage) -> None:
+    await site.call(start(site.runner, shop.RemindCustomer))
+    page = await open_page("/runs")
+    await page.get_by_role("button", name="Columns").click()
+    await page.get_by_role("menuitemcheckbox", name="User").click()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("columnheader", name="User")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("columnheader", name="User")).to_be_visible()
+
+
+async def test_pages_are_loaded_when_they_are_asked_for(site: Site, open_page: OpenPage) -> None:
+    for _ in range(60):
+        await site.call(start(site.runner, shop.RemindCustomer))
+    page = await open_page("/runs")
+    await expect(page.get_by_text("50+ runs")).to_be_visible()
+    await page.get_by_role("button", name="Older runs").click()
+    await expect(page.get_by_text("60 runs")).to_be_visible()
+
+
+async def test_many_are_cancelled_after_a_look_at_what_it_hits(site: Site, open_page: OpenPage) -> None:
+    waiting = [await site.call(start(site.runner, shop.RemindCustomer)) for _ in range(60)]
+    paid = await site.call(start(site.runner, shop.TakePayment))
+    await site.call(until(site.runner, paid, "completed"))
+    await site.call(until(site.runner, waiting[-1], "waiting"))
+    page = await open_page("/runs")
+    await page.get_by_role("checkbox", name="Select all rows shown").check()
+    await page.get_by_role("button", name="Select all of this filter").click()
+    await page.get_by_role("button", name="Cancel all…").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("60 of 61 runs can be cancelled")
+    await dialog.get_by_label("Reason").fill("Closing time")
+    await dialog.get_by_role("button", name="Cancel 60 runs").click()
+    await expect(dialog).to_contain_text("60 runs cancelled.")
+    await dialog.get_by_role("button", name="Close", exact=True).last.click()
+    await expect(page.get_by_role("region", name="Selection")).to_have_count(0)
+    assert {(await site.call(site.runner.get(one))).status for one in waiting} == {"canceled"}
+    assert (await site.call(site.runner.get(paid))).status == "completed"
+    assert "Closing time" in str((await site.call(site.runner.get(waiting[0]))).error)
+
+
+async def test_some_are_retried(site: Site, open_page: OpenPage) -> None:
+    failed = [await site.call(start(site.runner, shop.ChargeCard)) for _ in range(3)]
+    for one in failed:
+        await site.call(until(site.runner, one, "failed"))
+    shop.Till.broken = False
+    page = await open_page("/runs?status=failed")
+    for one in failed[:2]:
+        await page.get_by_role("checkbox", name=f"Select charge_card {one}").check()
+    await page.get_by_role("button", name="Retry 2…").click()
+    await page.get_by_role("button", name="Retry 2 runs").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("2 runs retried.")
+    for one in failed[:2]:
+        await site.call(until(site.runner, one, "completed"))
+    assert (await site.call(site.runner.get(failed[2]))).status == "failed"
