@@ -73,7 +73,7 @@ export function drawingOf(definition: Definition, seen: Seen | null = null, dire
   const nodes = graph.nodes.map((node): DrawnNode => {
     const { here, visits, failed } = nodeOverlay(overlay, node.id);
     const box = layout.nodes.get(node.id) as Box;
-    return { ...node, box, here, failed, visits: seen ? visits : null, spoken: spokenOf(node, here, failed, seen ? visits : null) };
+    return { ...node, box, here, failed, visits: seen ? visits : null, spoken: spokenOf(node, here, failed, seen ? visits : null, overlay?.partial ?? false) };
   });
   const edges = graph.edges.map((edge): DrawnEdge => {
     const { taken, failures, last } = edgeOverlayOf(overlay, edge.id);
@@ -99,11 +99,11 @@ export function drawingOf(definition: Definition, seen: Seen | null = null, dire
   return { width: layout.width, height: layout.height, nodes, edges, outline };
 }
 
-function spokenOf(node: GraphNode, here: boolean, failed: boolean, visits: number | null): string {
+function spokenOf(node: GraphNode, here: boolean, failed: boolean, visits: number | null, partial: boolean): string {
   // First what is written on it, in that order: who speaks what they see must hit it.
   const parts = [`${node.label}${visits !== null && visits > 1 ? ` ×${String(visits)}` : ""}${here ? " here" : ""}`];
   if (failed) parts.push("failed here");
-  if (visits === 0) parts.push("never reached");
+  if (visits === 0) parts.push(partial ? "not in the part of the history that is loaded" : "never reached");
   else if (visits === 1) parts.push("visited once");
   return parts.join(", ");
 }

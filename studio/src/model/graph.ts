@@ -90,6 +90,8 @@ export interface Overlay {
   nodes: ReadonlyMap<string, NodeOverlay>;
   edges: ReadonlyMap<string, EdgeOverlay>;
   place: string;
+  /** Only the end of the history is known: what it doesn't show may have happened before. */
+  partial: boolean;
 }
 
 const NO_NODE: NodeOverlay = { here: false, visits: 0, failed: false };
@@ -110,7 +112,7 @@ export function overlayOf(graph: Graph, run: Pick<Run, "place" | "status">, rows
       { here: id === place, visits: Math.max(visited.get(id) ?? 0, Number(id === place)), failed: id === failed },
     ]),
   );
-  return { nodes, edges, place };
+  return { nodes, edges, place, partial: (rows[0]?.version ?? 0) > 0 };
 }
 
 export function nodeOverlay(overlay: Overlay | null, id: string): NodeOverlay {

@@ -37,7 +37,8 @@ const SIGN = 7;
 
 export const SIZES: Sizes = {
   node: ({ label }) => ({ width: Math.max(72, label.length * SIGN + 32), height: 36 }),
-  label: ({ label, human }) => ({ width: label.length * SIGN + (human ? 28 : 12), height: 20 }),
+  // With room for how often it was taken, so that a live run changes no layout.
+  label: ({ label, human }) => ({ width: label.length * SIGN + (human ? 28 : 12) + 24, height: 20 }),
 };
 
 const LOOP = { out: 28, apart: 22 };
@@ -53,7 +54,7 @@ export function layoutOf(graph: Graph, direction: Direction = "LR", sizes: Sizes
   }
   dagre(drawn);
   const nodes = new Map(graph.nodes.map((node) => [node.id, boxOf(node, drawn.node(node.id) as Point, sizes)]));
-  const edges = new Map(graph.edges.filter(goesOn).map((edge) => [edge.id, lineOf(edge, drawn, sizes)]));
+  const edges = new Map(graph.edges.filter(goesOn).map((edge) => [edge.id, lineOf(edge, drawn, nodes, sizes)]));
   for (const [id, line] of loops(graph, nodes, sizes)) edges.set(id, line);
   return { ...extent(nodes, edges), nodes, edges };
 }
@@ -82,13 +83,24 @@ function boxOf(node: GraphNode, center: Point, sizes: Sizes): Box {
   return { x: center.x - width / 2, y: center.y - height / 2, width, height };
 }
 
-function lineOf(edge: GraphEdge, drawn: DagreGraph, sizes: Sizes): EdgeLine {
+function lineOf(edge: GraphEdge, drawn: DagreGraph, nodes: ReadonlyMap<string, Box>, sizes: Sizes): EdgeLine {
   const found = drawn.edge(edge.source, edge.target, edge.id) as { points: Point[] } & Point;
   const { width, height } = sizes.label(edge);
+  const inner = found.points.slice(1, -1).map(({ x, y }) => ({ x, y }));
+  const [first, last] = [inner[0] ?? found, inner.at(-1) ?? found];
   return {
-    points: found.points.map(({ x, y }) => ({ x, y })),
+    // Dagre knows the room of a place with its loops: the line goes on to the place itself.
+    points: [border(nodes.get(edge.source) as Box, first), ...inner, border(nodes.get(edge.target) as Box, last)],
     label: { x: found.x - width / 2, y: found.y - height / 2, width, height },
   };
+}
+
+/** Where the way from the middle of the box to `point` leaves the box. */
+function border(box: Box, point: Point): Point {
+  const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  const [dx, dy] = [point.x - middle.x, point.y - middle.y];
+  const share = Math.min(dx === 0 ? Infinity : box.width / 2 / Math.abs(dx), dy === 0 ? Infinity : box.height / 2 / Math.abs(dy), 1);
+  return { x: middle.x + dx * share, y: middle.y + dy * share };
 }
 
 function loops(graph: Graph, nodes: ReadonlyMap<string, Box>, sizes: Sizes): [string, EdgeLine][] {

@@ -171,8 +171,8 @@ const Place = memo(function Place({ data }: NodeProps<PlaceNode>) {
       <Handle type="target" position={Position.Left} isConnectable={false} aria-hidden className="state-handle" />
       {place.failed && <TriangleAlert size={12} aria-hidden />}
       <span className="truncate">{place.label}</span>
-      {place.visits !== null && place.visits > 1 && <span className="text-muted">×{place.visits}</span>}
-      {place.here && <span className="state-flag">here</span>}
+      {place.visits !== null && place.visits > 1 && <span className="state-count"> ×{place.visits}</span>}
+      {place.here && <span className="state-flag"> here</span>}
       <Handle type="source" position={Position.Right} isConnectable={false} aria-hidden className="state-handle" />
     </div>
   );
@@ -183,7 +183,7 @@ const ROUTES = { way: "", error: "state-error", retry: "state-retry" } as const;
 const Way = memo(function Way({ data }: EdgeProps<WayEdge>) {
   if (!data) return null;
   const { way } = data;
-  const faded = way.taken === 0 && way.failures === 0;
+  const faded = way.taken === 0;
   const state = cn("state-way", ROUTES[way.route], faded && "state-faded", way.last && "state-last");
   return (
     <>
@@ -192,13 +192,15 @@ const Way = memo(function Way({ data }: EdgeProps<WayEdge>) {
       <EdgeLabelRenderer>
         <div
           aria-hidden
-          className={cn("state-label nodrag nopan absolute flex items-center justify-center gap-1 text-xs whitespace-nowrap", faded ? "text-muted" : "text-ink", way.route === "error" && "text-failed")}
+          className={cn("nodrag nopan absolute flex items-center justify-center text-xs whitespace-nowrap", faded ? "text-muted" : "text-ink", way.route === "error" && "text-failed")}
           style={{ transform: `translate(${String(way.labelBox.x)}px, ${String(way.labelBox.y)}px)`, width: way.labelBox.width, height: way.labelBox.height }}
         >
-          {way.human && <User size={11} className="shrink-0 text-human" />}
-          <span>{way.label}</span>
-          {way.taken !== null && way.taken > 1 && <span className="font-semibold">×{way.taken}</span>}
-          {way.failures > 0 && <span className="text-failed">{way.failures} failed</span>}
+          <span className="inline-flex items-center gap-1 bg-surface px-1">
+            {way.human && <User size={11} className="shrink-0 text-human" />}
+            <span>{way.label}</span>
+            {way.taken !== null && way.taken > 1 && <span className="font-semibold">×{way.taken}</span>}
+            {way.failures > 0 && <span className="font-semibold text-failed">✗{way.failures}</span>}
+          </span>
         </div>
       </EdgeLabelRenderer>
     </>

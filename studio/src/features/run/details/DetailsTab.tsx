@@ -6,7 +6,7 @@ import { words } from "@/model/definition";
 import { LOOKS, lookOf } from "@/model/status";
 import { Badge, StatusBadge } from "@/ui/Badge";
 import { CodeBlock } from "@/ui/CodeBlock";
-import { CopyId, shortId } from "@/ui/Copy";
+import { CopyButton, shortId } from "@/ui/Copy";
 import { JsonTree } from "@/ui/JsonTree";
 import { Facts, Section } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
@@ -90,17 +90,25 @@ function ChildrenList() {
   );
 }
 
+function WholeId({ id }: { id: string }) {
+  return (
+    <span>
+      <code className="wrap-anywhere">{id}</code> <CopyButton text={id} label={`Copy ${id}`} />
+    </span>
+  );
+}
+
 function AllFacts() {
   const { run } = useRunPage();
   const facts: (readonly [string, ReactNode] | null)[] = [
-    ["Run", <CopyId key="id" id={run.workflow_id} length={36} />],
+    ["Run", <WholeId key="id" id={run.workflow_id} />],
     ["App", run.app_name],
     ["Workflow", `${run.workflow_name}, version ${String(run.workflow_version)}`],
     ["Place", <code key="place">{run.place}</code>],
     ["Checkpoints", String(run.version + 1)],
     ["Failed attempts here", String(run.attempt)],
     ["User", run.user_id],
-    ["Workspace", <CopyId key="workspace" id={run.workspace_id} length={36} />],
+    ["Workspace", <WholeId key="workspace" id={run.workspace_id} />],
     ["Labels", run.labels.length === 0 ? "none" : <span key="labels" className="flex flex-wrap gap-1">{run.labels.map((label) => <Badge key={label}>{label}</Badge>)}</span>],
     ["Priority", String(run.priority)],
     ["Idempotency key", run.idempotency_key === null ? "none" : <code key="key">{run.idempotency_key}</code>],
