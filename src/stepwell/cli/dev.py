@@ -39,7 +39,7 @@ def dev(
 def _serve(port: int, reload: bool) -> None:
     import uvicorn
 
-    say(f"http://{LOOPBACK}:{port}/api/v1 (Ctrl-C stops)")
+    say(f"Studio: http://{LOOPBACK}:{port}/studio, the API: /api/v1 (Ctrl-C stops)")
     try:
         uvicorn.run(
             "stepwell.cli.served:application",
