@@ -1,4 +1,62 @@
-/** Placeholder: the feature replaces this file. */
+import { useQuery } from "@tanstack/react-query";
+import { countsQuery, meQuery } from "@/api/queries";
+import { PageHeader, Section } from "@/ui/Page";
+import { Pane } from "@/ui/Pane";
+import { Broken } from "./Broken";
+import { FirstSteps } from "./FirstSteps";
+import { NeedsYou } from "./NeedsYou";
+import { Next } from "./Next";
+import { Now } from "./Now";
+import { Throughput } from "./Throughput";
+import { Workers } from "./Workers";
+
+/** What waits for the reader first, then what is broken, what runs, how it goes, and what comes next. */
 export default function Page() {
-  return <h1>Home</h1>;
+  const me = useQuery(meQuery()).data;
+  const counts = useQuery(countsQuery()).data;
+  const empty = counts !== undefined && Object.values(counts.counts).every((count) => count === 0);
+  return (
+    <>
+      <PageHeader title="Home" />
+      {empty && <FirstSteps />}
+      {/* Where there is room, what asks for something is beside what only tells. */}
+      <div className="grid gap-x-8 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+        <div className="min-w-0">
+          <Part name="Waiting for you">
+            <NeedsYou />
+          </Part>
+          <Part name="Failures">
+            <Broken />
+          </Part>
+        </div>
+        <div className="min-w-0">
+          <Part name="Now">
+            <Now />
+          </Part>
+          <Part name="How it goes">
+            <Throughput />
+          </Part>
+          {me?.everybody && (
+            <>
+              <Part name="Workers and queue">
+                <Workers />
+              </Part>
+              <Part name="Next by the clock">
+                <Next />
+              </Part>
+            </>
+          )}
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** One that can't be shown leaves the others as they are. */
+function Part({ name, children }: { name: string; children: React.ReactNode }) {
+  return (
+    <Section title={name}>
+      <Pane name={name}>{children}</Pane>
+    </Section>
+  );
 }
