@@ -24,9 +24,9 @@ export function Header({ me, onNav, onSearch, onHelp }: HeaderProps) {
       </Link>
       <div className="grow" />
       <LiveStatus />
-      <Button icon={<Search size={14} aria-hidden />} onClick={onSearch} className="max-sm:px-2" aria-label="Search" aria-keyshortcuts="Control+K Meta+K">
+      <Button icon={<Search size={14} aria-hidden />} onClick={onSearch} className="max-sm:px-2" aria-keyshortcuts="Control+K Meta+K">
         <span className="text-muted max-sm:sr-only">Search</span>
-        <kbd className="text-muted max-md:hidden">Ctrl K</kbd>
+        <kbd aria-hidden className="text-muted max-md:hidden">Ctrl K</kbd>
       </Button>
       <IconButton label="Keyboard shortcuts" onClick={onHelp} className="max-sm:hidden">
         <CircleHelp size={18} aria-hidden />
