@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from shop import Till
 from sites import Site, open_site
 from watching import Watch
+from windows import Window, dress
 
 OpenPage = Callable[..., Awaitable[Page]]
 HERE = Path(__file__).parent
@@ -61,25 +63,51 @@ def watch() -> Watch:
     return Watch()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_page(browser: Browser, site: Site, watch: Watch) -> AsyncIterator[OpenPage]:
-    """`open_page("/runs", who="ada", ...)`: a page of Studio in a context of its own; options are the context's.
+@pytest.fixture(scope="session")
+def shop_window(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Window]:
+    """A server for tests that only look: runs in every state, deliveries, a token, a schedule that has fired."""
+    path = tmp_path_factory.mktemp("window") / "studio.db"
+    shutil.copyfile(migrated, path)
+    Till.broken = True
+    with open_site(path) as opened:
+        yield Window(opened, dress(opened))
 
-    After the test, anything unexpected that a page said is an error.
-    """
+
+async def pages(browser: Browser, base: str, watch: Watch) -> AsyncIterator[OpenPage]:
     contexts = []
 
-    async def opened(path: str = "", *, who: str = "ada", base: str | None = None, **options: Any) -> Page:
+    async def opened(path: str = "", *, who: str = "ada", base: str = base, **options: Any) -> Page:
         given = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", "locale": "en-GB"}
         context = await browser.new_context(extra_http_headers={"x-user": who}, **(given | options))
         context.set_default_timeout(10_000)
         contexts.append(context)
         await watch.over(context)
         page = await context.new_page()
-        await page.goto(f"{base or site.url}/studio{path}")
+        await page.goto(f"{base}/studio{path}")
         return page
 
     yield opened
     for context in contexts:
         await context.close()
     watch.check()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, site: Site, watch: Watch) -> AsyncIterator[OpenPage]:
+    """`open_page("/runs", who="ada", ...)`: a page of Studio in a context of its own; options are the context's.
+
+    After the test, anything unexpected that a page said is an error.
+    """
+    async for opened in pages(browser, site.url, watch):
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def look_at(browser: Browser, shop_window: Window, watch: Watch) -> AsyncIterator[OpenPage]:
+    """The same on the shop window; paths may name its runs: `look_at("/runs/{chat}")`."""
+    async for opened in pages(browser, shop_window.site.url, watch):
+        yield partial(_named, shop_window, opened)
+
+
+async def _named(window: Window, opened: OpenPage, path: str = "", **options: Any) -> Page:
+    return await opened(path.format(**window.runs), **options)

@@ -64,6 +64,10 @@ class Site:
         """What the coroutine returned in the server's loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._thread.loop))
 
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """The same, for code that doesn't await."""
+        return self._thread.call(work)
+
     async def _opened(self) -> None:
         async with asyncio.timeout(20):
             while not self._server.started:
