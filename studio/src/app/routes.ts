@@ -4,6 +4,7 @@ import { validateSearch as runSearch } from "@/features/run/search";
 import { validateSearch as runsSearch } from "@/features/runs/search";
 import { validateSearch as startSearch } from "@/features/start/search";
 import { validateSearch as webhooksSearch } from "@/features/webhooks/search";
+import { validateSearch as workflowSearch } from "@/features/workflows/detail/search";
 import { validateSearch as workflowsSearch } from "@/features/workflows/search";
 import { validateSearch as workspacesSearch } from "@/features/workspaces/search";
 import { NotFound } from "./NotFound";
@@ -32,7 +33,11 @@ export const routeTree = root.addChildren([
     component: lazyRouteComponent(() => import("@/features/workflows/page")),
     validateSearch: workflowsSearch,
   }),
-  createRoute({ ...at("/workflows/$app/$name"), component: lazyRouteComponent(() => import("@/features/workflows/detail/page")) }),
+  createRoute({
+    ...at("/workflows/$app/$name"),
+    component: lazyRouteComponent(() => import("@/features/workflows/detail/page")),
+    validateSearch: workflowSearch,
+  }),
   createRoute({
     ...at("/workflows/$app/$name/start"),
     component: lazyRouteComponent(() => import("@/features/start/page")),

@@ -1,4 +1,91 @@
-/** Placeholder: the feature replaces this file. */
+import { useQuery } from "@tanstack/react-query";
+import { Link, getRouteApi } from "@tanstack/react-router";
+import { Play } from "lucide-react";
+import { lazy, Suspense } from "react";
+import { meQuery, workflowQuery } from "@/api/queries";
+import type { WorkflowDetail } from "@/api/types";
+import { actOff } from "@/model/rights";
+import { Button, buttonClass } from "@/ui/Button";
+import { PageHeader } from "@/ui/Page";
+import { Pane } from "@/ui/Pane";
+import { QueryView } from "@/ui/QueryView";
+import { LoadingRows } from "@/ui/States";
+import { TabPanel, Tabs } from "@/ui/Tabs";
+import { Overview } from "./Overview";
+import { SchemaTab } from "./SchemaTab";
+
+const GraphTab = lazy(() => import("./GraphTab"));
+const route = getRouteApi("/workflows/$app/$name");
+
+const TABS = [
+  { value: "overview", label: "Overview" },
+  { value: "graph", label: "Graph" },
+  { value: "schema", label: "Schema" },
+] as const;
+
 export default function Page() {
-  return <h1>Workflow</h1>;
+  const { app, name } = route.useParams();
+  const query = useQuery(workflowQuery(app, name));
+  return (
+    <QueryView query={query} errorTitle={`The workflow ${name} couldn't be loaded`}>
+      {(workflow) => <Workflow workflow={workflow} />}
+    </QueryView>
+  );
+}
+
+function Workflow({ workflow }: { workflow: WorkflowDetail }) {
+  const { tab = "overview" } = route.useSearch();
+  const navigate = route.useNavigate();
+  return (
+    <>
+      <PageHeader
+        title={workflow.title}
+        trail={
+          <Link to="/workflows" className="prose-link">
+            Workflows
+          </Link>
+        }
+        description={
+          <code>
+            {workflow.app_name} · {workflow.name}
+          </code>
+        }
+        actions={<Start workflow={workflow} />}
+      />
+      <Tabs
+        label={`Views of ${workflow.title}`}
+        value={tab}
+        tabs={TABS}
+        onChange={(next) => { void navigate({ to: ".", search: { tab: next === "overview" ? undefined : next }, replace: true }); }}
+      >
+        <TabPanel value="overview">
+          <Overview workflow={workflow} />
+        </TabPanel>
+        <TabPanel value="graph">
+          <Pane name="The graph">
+            <Suspense fallback={<LoadingRows label="Loading the graph" />}>
+              <GraphTab workflow={workflow} />
+            </Suspense>
+          </Pane>
+        </TabPanel>
+        <TabPanel value="schema">
+          <SchemaTab workflow={workflow} />
+        </TabPanel>
+      </Tabs>
+    </>
+  );
+}
+
+function Start({ workflow: { app_name, name } }: { workflow: WorkflowDetail }) {
+  const off = actOff(useQuery(meQuery()).data);
+  const icon = <Play size={14} aria-hidden />;
+  return off ? (
+    <Button variant="primary" icon={icon} off={off}>
+      Start
+    </Button>
+  ) : (
+    <Link to="/workflows/$app/$name/start" params={{ app: app_name, name }} className={buttonClass("primary")}>
+      {icon} Start
+    </Link>
+  );
 }
