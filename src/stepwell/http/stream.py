@@ -230,14 +230,21 @@ class _Stream:
 
     async def _missed(self, seen: Horizon, until: Horizon | None, after: int, at: Horizon) -> AsyncIterator[bytes]:
         """What was committed since the client left."""
-        if until is not None:
-            async for chunk in self._between(seen, until, after):
+        if until is not None:  # it left in the middle of a way
+            async for chunk in self._pages(seen, until, after):
                 yield chunk
             seen = until
         async for chunk in self._between(seen, at, 0):
             yield chunk
 
     async def _between(self, seen: Horizon, until: Horizon, after: int) -> AsyncIterator[bytes]:
+        while seen != until:
+            stop = await self.core.store.read(lambda tx: feed.halt(tx, seen, until))  # noqa: B023
+            async for chunk in self._pages(seen, stop, after):
+                yield chunk
+            seen, after = stop, 0
+
+    async def _pages(self, seen: Horizon, until: Horizon, after: int) -> AsyncIterator[bytes]:
         while True:
             found = await self.core.store.read(lambda tx: feed.between(tx, seen, until, after, _PAGE))  # noqa: B023
             for entry in found:

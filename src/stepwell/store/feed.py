@@ -78,6 +78,52 @@ def between(tx: Tx, seen: Horizon, until: Horizon, after: int = 0, limit: int = 
     return [_entry(row) for row in found]
 
 
+def halt(tx: Tx, seen: Horizon, until: Horizon, most: int = 5_000) -> Horizon:
+    """Where a reader may halt on the way from `seen` to `until`: about `most` rows further, and `until` if that is nearer.
+
+    Rows of a way in one piece are sorted by their numbers as often as it has pages; an hour's rows are too many for that.
+    It is halted between two transactions, and not where the earlier one has a row whose predecessor the later one wrote:
+    who waits for a lock has its number before who holds it.
+    """
+    at = _after_rows(tx, seen, until, most)
+    while at is not None:
+        stop = _up_to(until, max(at, seen.xmax) + 1)
+        at = _predecessor(tx, seen, stop, until)
+        if at is None:
+            return stop
+    return until
+
+
+def _after_rows(tx: Tx, seen: Horizon, until: Horizon, most: int) -> int | None:
+    sql = "SELECT xact FROM stepwell_history WHERE xact>=? AND xact<? ORDER BY xact LIMIT 1 OFFSET ?"
+    found = tx.scalar(sql, seen.xmin, until.xmax, most)
+    return None if found is None else int(found)
+
+
+def _up_to(until: Horizon, xmax: int) -> Horizon:
+    """What `until` sees of the transactions below `xmax`."""
+    if xmax >= until.xmax:
+        return until
+    unseen = tuple(one for one in until.unseen if one < xmax)
+    return Horizon(min((xmax, *unseen)), xmax, unseen)
+
+
+def _predecessor(tx: Tx, seen: Horizon, stop: Horizon, until: Horizon) -> int | None:
+    """The last transaction beyond `stop` that wrote the predecessor of a row before it."""
+    if stop == until:
+        return None
+    conditions, parameters = _newly(seen, stop)
+    found = tx.scalar(
+        "SELECT max(p.xact) FROM stepwell_history h"
+        " JOIN stepwell_history p ON p.run_id=h.run_id AND p.version=h.version-1"
+        f" WHERE {conditions} AND p.xact>=? AND p.xact<?",
+        *parameters,
+        stop.xmax,
+        until.xmax,
+    )
+    return None if found is None else int(found)
+
+
 def of_run(tx: Tx, run_id: str, after: int, limit: int) -> list[Entry]:
     """The rows of one run after version `after`, in order."""
     found = tx.rows(
