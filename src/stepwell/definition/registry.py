@@ -20,6 +20,11 @@ class Registry:
         self._apps[app_name] = {**definitions, **self._apps[app_name]}
 
     @property
+    def apps(self) -> list[str]:
+        """The names of all apps."""
+        return sorted(self._apps)
+
+    @property
     def lanes(self) -> list[tuple[str, str]]:
         """Every (app, workflow), which is what a worker of this process may take."""
         return [(app, name) for app, definitions in self._apps.items() for name in definitions]

@@ -55,7 +55,7 @@ def add_acting(router: APIRouter, asking: AskingOf) -> None:
     async def start_run(request: StartRequest, asking: Asking, response: Response, key: Key = None) -> Started:
         """The run is queued, durably. With an `Idempotency-Key`, once per app, user and key."""
         asking.may_act()
-        asking.app(request.app_name)
+        asking.definition(request.app_name, request.workflow)
         handle: RunHandle[Any] = await asking.runner.run(
             request.workflow,
             request.args,

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Depends
 
 from stepwell.definition.model import Definition
-from stepwell.errors import UnknownWorkflow, WorkflowNotFound
+from stepwell.errors import UnknownApp, UnknownWorkflow, WorkflowNotFound
 from stepwell.http.access import Access, Asked
 from stepwell.http.principal import Principal, permit
 from stepwell.http.served import Served
@@ -45,21 +45,22 @@ class Asking:
     async def run(self, workflow_id: str) -> Run:
         """The run, if it is there for them. Raises WorkflowNotFound."""
         run = await self.runner.get(workflow_id)
-        if not self.principal.sees(run.app_name):
+        if not self.principal.sees(run.app_name) or _is_handler(run.workflow_name):
             raise WorkflowNotFound(f"No run {workflow_id!r}.")
         return run
 
     def definition(self, app_name: str, workflow_name: str) -> Definition:
         """The workflow, if its app is there for them. Raises UnknownApp or UnknownWorkflow."""
         self.app(app_name)
-        if ":" in workflow_name:
+        if _is_handler(workflow_name):
             raise UnknownWorkflow(f"The app {app_name!r} doesn't list the workflow {workflow_name!r}.")
         return self.runner.core.shared.registry.get(app_name, workflow_name)
 
     def app(self, app_name: str) -> None:
-        """The app is there for them. Raises UnknownWorkflow as for one that isn't there at all."""
-        if not self.principal.sees(app_name):
-            raise UnknownWorkflow(f"No app {app_name!r}.")
+        """The app is there for them. Raises UnknownApp, which tells of no other apps than theirs."""
+        apps = [one for one in self.runner.core.shared.registry.apps if self.principal.sees(one)]
+        if app_name not in apps:
+            raise UnknownApp(f"No app {app_name!r}. Registered: {', '.join(apps) or 'none'}.")
 
     def within(self, wanted: Filter) -> Filter:
         """The filter, restricted to what is there for them."""
@@ -72,6 +73,11 @@ class Asking:
             # Somebody else's runs aren't there: the filter finds none.
             wanted = replace(wanted, user_id=only, apps=wanted.apps if wanted.user_id in (None, only) else ())
         return wanted
+
+
+def _is_handler(workflow_name: str) -> bool:
+    """It handles ticks or deliveries: schedules and webhooks show what became of those, its runs never leave."""
+    return ":" in workflow_name
 
 
 def asking_for(stepwell: Served, access: Access) -> AskingOf:
