@@ -12,7 +12,7 @@ from stepwell.engine.run import Status
 from stepwell.execution.clock import to_moment
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
-from stepwell.http.schemas import Id, Instant, Name, problems
+from stepwell.http.schemas import NO_NUL, Id, Instant, Name, problems
 from stepwell.runner.explain import Explanation
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument
 from stepwell.runner.views import Ask, Child, Step
@@ -46,7 +46,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
         user_id: Name | None = None,
         parent_id: Id | None = None,
         place: Name | None = None,
-        q: Annotated[str | None, Query(max_length=200)] = None,
+        q: Annotated[str | None, Query(max_length=200, pattern=NO_NUL)] = None,
         created_after: Instant | None = None,
         created_before: Instant | None = None,
         limit: Limit = 50,
@@ -89,7 +89,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
     ) -> Sequence[Checkpoint]:
         """The history after version `after`, oldest first; row 0 is the creation. Tracebacks only for those who see all.
 
-        With `newest` the last `limit` rows, before version `before` if that is given; also oldest first.
+        `before`: only the rows before this version. With `newest` the last `limit` ones; also oldest first.
         """
         await asking.run(workflow_id)
         return await asking.runner.history(workflow_id, after=after, limit=limit, newest=newest, before=before)

@@ -135,7 +135,7 @@ class Reader:
     ) -> Sequence[Checkpoint]:
         """The history after version `after`, oldest first; row 0 is the creation. `limit` is 1 to 10,000.
 
-        With `newest` the last `limit` rows, those before version `before` if it is given; also oldest first. A runner that
+        `before`: only the rows before this version. With `newest` the last `limit` ones; also oldest first. A runner that
         acts for one user shows no tracebacks. Raises WorkflowNotFound.
         """
         _check_rows(limit)
@@ -144,8 +144,8 @@ class Reader:
         await self.row(workflow_id, user_id)
 
         def query(given: Tx) -> tuple[list[History], dict[str, str | None]]:
-            start = history.newest(given, workflow_id, before, limit) if newest else after
-            rows = history.of_run(given, workflow_id, start, limit)
+            start = max(after, history.newest(given, workflow_id, before, limit)) if newest else after
+            rows = history.of_run(given, workflow_id, start, limit, before)
             return rows, signals.answerers(given, [row.row.signal_id for row in rows if row.row.signal_id])
 
         found, people = await self.core.store.read(query)

@@ -39,13 +39,17 @@ def _forget_states(tx: Tx, run_id: str, before: int) -> None:
     )
 
 
-def of_run(tx: Tx, run_id: str, after: int = -1, limit: int = 100_000) -> list[History]:
-    """The rows of a run, oldest first, each with the state as it was then (None where it is no longer kept)."""
+def of_run(tx: Tx, run_id: str, after: int = -1, limit: int = 100_000, before: int | None = None) -> list[History]:
+    """The rows of a run after a version (and before another), oldest first, each with the state as it was then.
+
+    A state is None where it is no longer kept.
+    """
     found = tx.fetch(
         HistoryRow._make,
-        f"SELECT {_ALL} FROM stepwell_history WHERE run_id=? AND version>? ORDER BY version LIMIT ?",
+        f"SELECT {_ALL} FROM stepwell_history WHERE run_id=? AND version>? AND version<? ORDER BY version LIMIT ?",
         run_id,
         after,
+        _EVERY if before is None else before,
         limit,
     )
     state = _state_at(tx, run_id, after) if after >= 0 else None
