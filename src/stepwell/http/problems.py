@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fastapi import Request, Response
@@ -81,12 +81,17 @@ def _headers(error: StepwellError) -> dict[str, str]:
 def _members(error: StepwellError) -> dict[str, object]:
     more: dict[str, object] = {}
     errors = getattr(error, "errors", None)
-    if callable(errors):
-        more["errors"] = _without_input(errors())
+    if callable(errors) and (found := errors()):
+        more["errors"] = _without_input(found)
     for name in ("outcome", "workflow_id"):
         if (value := getattr(error, name, None)) is not None:
             more[name] = value
     return more
+
+
+def _where(loc: Sequence[str | int]) -> str:
+    # Without `body`, `query` and the like, but for what is wrong with all of it.
+    return ".".join(map(str, loc[1:] or loc))
 
 
 def _without_input(errors: Any) -> list[dict[str, Any]]:
@@ -128,7 +133,7 @@ class ProblemRoute(APIRoute):
             except StepwellError as error:
                 return problem_of(error)
             except RequestValidationError as error:
-                detail = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+                detail = "; ".join(f"{_where(one['loc'])}: {one['msg']}" for one in error.errors())
                 return problem(422, "Invalid request", detail, errors=_without_input(error.errors()))
             except HTTPException as error:
                 if error.detail != _UNREADABLE:

@@ -13,8 +13,10 @@ from stepwell.engine.run import Status
 from stepwell.runner.models import Checkpoint, Run, StoredDocument
 from stepwell.runner.views import Recent
 
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-Id = Annotated[str, Field(min_length=1, max_length=64)]
+NO_NUL: Final = r"^[^\x00]*$"
+"""Of texts that are looked for or stored: PostgreSQL knows no NUL in them."""
+Name = Annotated[str, Field(min_length=1, max_length=256, pattern=NO_NUL)]
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
 
 
 def _no_number(given: object) -> object:
@@ -113,7 +115,7 @@ class SignalRequest(_Given):
 class CancelRequest(_Given):
     """Why."""
 
-    reason: Annotated[str, Field(max_length=10_000)] | None = None
+    reason: Annotated[str, Field(max_length=10_000, pattern=NO_NUL)] | None = None
 
 
 class RunFilter(_Given):
@@ -126,7 +128,7 @@ class RunFilter(_Given):
     workspace_id: Id | None = None
     user_id: Name | None = None
     place: Name | None = None
-    q: Annotated[str, Field(max_length=200)] | None = None
+    q: Annotated[str, Field(max_length=200, pattern=NO_NUL)] | None = None
     created_after: Instant | None = None
     created_before: Instant | None = None
 
@@ -142,7 +144,7 @@ class BulkChoice(_Given):
 class BulkRequest(BulkChoice):
     """The same, to be done."""
 
-    reason: Annotated[str, Field(max_length=10_000)] | None = None
+    reason: Annotated[str, Field(max_length=10_000, pattern=NO_NUL)] | None = None
     cursor: UUID | None = None
     """The `next_cursor` of the answer before."""
 

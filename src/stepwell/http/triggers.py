@@ -12,7 +12,7 @@ from stepwell.engine.run import Status
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
 from stepwell.http.runs import Limit
-from stepwell.http.schemas import Name, problems
+from stepwell.http.schemas import NO_NUL, Name, problems
 from stepwell.http.served import Served
 from stepwell.http.workflows import Named
 from stepwell.runner.models import Page
@@ -26,7 +26,7 @@ class RedriveRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    delivery_id: Annotated[str, Field(min_length=1, max_length=1024)]
+    delivery_id: Annotated[str, Field(min_length=1, max_length=1024, pattern=NO_NUL)]
 
 
 def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:

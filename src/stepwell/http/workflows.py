@@ -11,13 +11,13 @@ from stepwell.definition.export import to_json, to_mermaid
 from stepwell.definition.model import Definition
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
-from stepwell.http.schemas import AppView, Name, Trigger, WorkflowDetail, WorkflowSummary, problems
+from stepwell.http.schemas import NO_NUL, AppView, Name, Trigger, WorkflowDetail, WorkflowSummary, problems
 from stepwell.http.served import Served
 from stepwell.triggers.declare import StartWorkflow
 from stepwell.triggers.firing import described
 from stepwell.triggers.handlers import Triggers
 
-Named = Annotated[str, Path(min_length=1, max_length=256)]
+Named = Annotated[str, Path(min_length=1, max_length=256, pattern=NO_NUL)]
 
 
 def add_workflows(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
