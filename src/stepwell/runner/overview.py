@@ -11,6 +11,7 @@ from datetime import timedelta
 from math import ceil
 from typing import Any, Final, Literal, get_args
 
+from stepwell.definition.context import Show
 from stepwell.definition.model import Definition, Transition
 from stepwell.engine.run import Moment, Status
 from stepwell.engine.run import Run as RunRow
@@ -216,7 +217,7 @@ class Overview:
         found, links = await self._core.store.read(
             lambda tx: (overview.children(tx, workflow_id, limit + 1, before), overview.links(tx, workflow_id))
         )
-        shown = {link["workflow_id"]: link for link in map(json.loads, links)}
+        shown = {link.get("workflow_id"): link for link in map(json.loads, links)}
         more = found[limit - 1].id if len(found) > limit else None
         return Page(
             items=tuple(self._child(row, shown.get(row.id, _HIDDEN)) for row in found[:limit]), next_cursor=more
@@ -227,7 +228,7 @@ class Overview:
             run=run_of(row, self._core.shared.registry.find(row.app_name, row.workflow_name)),
             callback=row.callback,
             label=shown.get("label"),
-            show=shown["show"],
+            show=shown["show"] if shown.get("show") in get_args(Show) else "hidden",
             on_parent_end="abandon" if row.on_parent_end == "abandon" else "cancel",
         )
 

@@ -106,11 +106,11 @@ class Ready(NamedTuple):
 
 
 def ready(tx: Tx) -> list[Ready]:
-    """What waits for a worker, by workflow; at most `WALKED` runs are counted."""
+    """What waits for a worker, by workflow, handlers left out; at most `WALKED` runs are counted."""
     return tx.fetch(
         Ready._make,
         "SELECT app_name, workflow_name, count(*), min(ready_at) FROM (SELECT app_name, workflow_name, ready_at"
-        f" FROM stepwell_runs WHERE ready_at IS NOT NULL LIMIT {WALKED}) AS r GROUP BY app_name, workflow_name",
+        f" FROM stepwell_runs WHERE ready_at IS NOT NULL AND internal=0 LIMIT {WALKED}) AS r GROUP BY app_name, workflow_name",
     )
 
 
@@ -118,7 +118,7 @@ def later(tx: Tx) -> list[tuple[str, int, Moment]]:
     """How many runs of each app become due later (at most `WALKED` of all are counted), and when its first does."""
     found = tx.rows(
         "SELECT app_name, count(*), min(due_at) FROM (SELECT app_name, due_at FROM stepwell_runs"
-        f" WHERE due_at IS NOT NULL AND owner IS NULL ORDER BY due_at LIMIT {WALKED}) AS r GROUP BY app_name"
+        f" WHERE due_at IS NOT NULL AND owner IS NULL AND internal=0 ORDER BY due_at LIMIT {WALKED}) AS r GROUP BY app_name"
     )
     return [(app_name, int(runs), int(first)) for app_name, runs, first in found]
 
@@ -151,7 +151,7 @@ def called_back(tx: Tx, parents: Sequence[str]) -> set[tuple[str, str]]:
     """(parent, transition) of each signal that a child, and no person, is going to send."""
     found = tx.rows(
         f"SELECT DISTINCT parent_id, callback FROM stepwell_runs WHERE parent_id {tx.dialect.among}"
-        " AND callback IS NOT NULL AND status NOT IN ('completed', 'canceled')",
+        " AND callback IS NOT NULL AND status NOT IN ('completed', 'canceled', 'failed')",
         tx.dialect.listed(parents),
     )
     return {(row[0], row[1]) for row in found}
