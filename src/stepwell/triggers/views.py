@@ -6,10 +6,10 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from stepwell.engine.run import Run, Status
 from stepwell.errors import DeliveryNotFound, InvalidArgs, ScheduleNotFound
@@ -28,7 +28,8 @@ from stepwell.triggers.scheduler import Scheduler
 
 _NEXT: Final = 10
 _TICKS: Final = 50
-_ONE: Final = timedelta(microseconds=1)
+_Text = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")]
+_MARK: Final = TypeAdapter[Mark](tuple[Annotated[int, Field(ge=-(2**63), lt=2**63)], _Text, _Text, _Text])
 
 
 class _View(BaseModel):
@@ -42,8 +43,9 @@ class TickView(_View):
     fired_at: datetime | None
     outcome: Literal["fired", "queued", "refused", "missed"]
     workflow_id: str | None
+    """What it started; null: nothing, or what its handler decided."""
     status: Status | None
-    """Of its run."""
+    """Of its run, or of its handler."""
 
 
 class ScheduleView(_View):
@@ -167,7 +169,7 @@ class Schedules:
         tick = to_datetime(self.core.shared.clock.now())
         for _ in range(_NEXT):
             tick = firing.schedule.rule.after(tick)
-            yield tick
+            yield tick.astimezone(UTC)
 
 
 def with_missed(ticks: list[TickView], firing: Firing, row: ScheduleRow) -> list[TickView]:
@@ -196,7 +198,7 @@ def _tick(row: TickRow, started: Mapping[str, Run]) -> TickView:
         scheduled_at=to_datetime(row.scheduled_at),
         fired_at=to_datetime(row.fired_at),
         outcome=row.outcome,
-        workflow_id=row.run_id,
+        workflow_id=None if run is not None and run.internal else row.run_id,
         status=None if run is None else run.status,
     )
 
@@ -235,7 +237,7 @@ class Deliveries:
     ) -> Page[DeliveryView]:
         """A page of deliveries, the newest first. Raises InvalidArgs for a cursor that is none."""
         before = None if cursor is None else _mark(cursor)
-        apps = self.apps if app_name is None else {app_name} & (self.apps or {app_name})
+        apps = self.apps if app_name is None else {app_name} & ({app_name} if self.apps is None else self.apps)
         found = await self.core.store.read(
             lambda tx: deliveries.newest(
                 tx, limit + 1, before, apps=None if apps is None else sorted(apps), route=route, status=status
@@ -277,9 +279,8 @@ def _cursor(one: Handled) -> str:
 
 def _mark(cursor: str) -> Mark:
     try:
-        moment, app, route, delivery = json.loads(urlsafe_b64decode(cursor))
-        return int(moment), str(app), str(route), str(delivery)
-    except (ValueError, TypeError) as error:
+        return _MARK.validate_json(urlsafe_b64decode(cursor))
+    except ValueError as error:
         raise InvalidArgs(
             f"cursor={cursor[:80]!r}: give the next_cursor of the page before, or leave it out."
         ) from error
