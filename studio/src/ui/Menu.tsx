@@ -11,7 +11,8 @@ export function Menu({ trigger, children, align = "end" }: { trigger: ReactEleme
   return (
     <Radix.Root modal={false}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
-      <Radix.Portal>
+      {/* Inside a landmark, as everything that people read. */}
+      <Radix.Portal container={document.querySelector("main")}>
         <Radix.Content align={align} sideOffset={4} collisionPadding={8} className="z-50 max-h-[70vh] min-w-44 overflow-y-auto rounded-md bg-surface p-1 shadow-overlay">
           {children}
         </Radix.Content>

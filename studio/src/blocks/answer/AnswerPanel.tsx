@@ -52,12 +52,12 @@ export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPane
       {[...over, ...forms].map((held) => {
         const gone = over.includes(held);
         return (
-          <section key={idOf(held)} hidden={!gone && held !== current} aria-label={labelOf(held.control)}>
+          <div key={idOf(held)} role="group" hidden={!gone && held !== current} aria-label={labelOf(held.control)}>
             {(gone || forms.length === 1) && <h2>{held.control.widget?.title ?? labelOf(held.control)}</h2>}
             <Locking held={held} rows={rows} gone={gone}>
               {(lock) => <AskForm wait={held.wait} control={held.control} lock={lock} off={off} onDirty={mark(held)} onSent={sent} />}
             </Locking>
-          </section>
+          </div>
         );
       })}
       <Small controls={shown} wait={wait} off={off} onSent={sent} />
