@@ -4,7 +4,7 @@ import { LoadingRows } from "./States";
 
 const Loaded = lazy(() => import("./form/SchemaForm"));
 
-export type { SchemaFormProps } from "./form/SchemaForm";
+export type { SchemaFormHandle, SchemaFormProps } from "./form/SchemaForm";
 
 /** A form made from a JSON schema; its chunk loads when the first form is shown. */
 export function SchemaForm(props: SchemaFormProps) {

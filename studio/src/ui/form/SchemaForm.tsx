@@ -1,8 +1,8 @@
 import type { ErrorSchema, RJSFSchema } from "@rjsf/utils";
 import { toErrorSchema } from "@rjsf/utils";
 import { TriangleAlert } from "lucide-react";
-import type { KeyboardEvent, ReactNode } from "react";
-import { useMemo, useRef, useState } from "react";
+import type { KeyboardEvent, ReactNode, Ref } from "react";
+import { useImperativeHandle, useMemo, useRef, useState } from "react";
 import { cn } from "../cn";
 import { Button } from "../Button";
 import { TextArea } from "../fields";
@@ -16,6 +16,11 @@ import { ThemedForm } from "./theme";
 import type { Fault } from "./validate";
 import { asSent, faultsOf } from "./validate";
 import { errorOf, validatorFor } from "./validator";
+
+export interface SchemaFormHandle {
+  /** As it would be sent; it may be faulty. */
+  value: () => unknown;
+}
 
 export interface SchemaFormProps {
   /** Prefix of all ids in it. Another id is another form: it begins anew. */
@@ -32,6 +37,8 @@ export interface SchemaFormProps {
   locked?: string | null | undefined;
   /** Form and JSON side by side where there is room, instead of one after the other. */
   split?: boolean;
+  /** To read what stands in it now. */
+  handle?: Ref<SchemaFormHandle> | undefined;
   /** Its buttons; one has type="submit". */
   children?: ReactNode;
 }
@@ -43,7 +50,7 @@ export default function SchemaForm(props: SchemaFormProps) {
 
 type View = "form" | "json";
 
-function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPrefix = "args", locked, split = false, children }: SchemaFormProps) {
+function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPrefix = "args", locked, split = false, handle, children }: SchemaFormProps) {
   const [given] = useState(schema);
   const shown = useMemo(() => ({ title: "Value", ...prepare(given) }), [given]);
   const validator = useMemo(() => validatorFor(given), [given]);
@@ -60,6 +67,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   const own = tried ? faultsOf(given, value) : [];
   const faults = [...own, ...server];
 
+  useImperativeHandle(handle, () => ({ value: () => asSent(value) }), [value]);
   const change = (next: unknown, text: string | null) => {
     setTyped(text);
     setOutdated(errors);

@@ -1,0 +1,91 @@
+import { useQuery } from "@tanstack/react-query";
+import { useRouter } from "@tanstack/react-router";
+import { Play } from "lucide-react";
+import { useRef, useState } from "react";
+import { apiBase } from "@/api/client";
+import { ApiError } from "@/api/problem";
+import { meQuery } from "@/api/queries";
+import type { Json, WorkflowDetail } from "@/api/types";
+import { actOff } from "@/model/rights";
+import { Button } from "@/ui/Button";
+import type { SchemaFormHandle } from "@/ui/SchemaForm";
+import { SchemaForm } from "@/ui/SchemaForm";
+import { ErrorState } from "@/ui/States";
+import { CopyMenu } from "./CopyMenu";
+import { remember } from "./last";
+import { OptionFields } from "./OptionFields";
+import type { Faults, Start } from "./request";
+import { faultsOf, NO_OPTIONS, startOf } from "./request";
+import { useStart } from "./useStart";
+
+interface StartFormProps {
+  workflow: WorkflowDetail;
+  /** Where `initial` is from: another source is another form. */
+  source: string;
+  initial: Json | undefined;
+}
+
+export function StartForm({ workflow, source, initial }: StartFormProps) {
+  const { app_name, name, title, args } = workflow;
+  const me = useQuery(meQuery()).data;
+  const router = useRouter();
+  const form = useRef<SchemaFormHandle>(null);
+  const stay = useRef(false);
+  const [options, setOptions] = useState(NO_OPTIONS);
+  const [faults, setFaults] = useState<Faults>({});
+  const starting = useStart();
+  const current = (): Start => startOf(workflow, args === null ? undefined : ((form.current?.value() ?? null) as Json), options);
+  const submit = (value: unknown) => {
+    const found = faultsOf(options);
+    setFaults(found);
+    const another = stay.current;
+    stay.current = false;
+    if (Object.keys(found).length > 0 || starting.isPending || off) return;
+    if (args !== null) remember(app_name, name, value as Json);
+    starting.mutate({ start: startOf(workflow, args === null ? undefined : (value as Json), options), title, stay: another });
+  };
+  const link = () => {
+    const value = form.current?.value();
+    const search = value === undefined ? {} : { args: JSON.stringify(value) };
+    return new URL(router.buildLocation({ to: "/workflows/$app/$name/start", params: { app: app_name, name }, search }).href, document.baseURI).href;
+  };
+  const off = actOff(me);
+  const fields = starting.error instanceof ApiError ? starting.error.fields : NONE;
+  const buttons = (
+    <>
+      <Button type="submit" variant="primary" icon={<Play size={14} aria-hidden />} pending={starting.isPending} off={off}>
+        Start
+      </Button>
+      <Button type="submit" pending={starting.isPending} off={off} onClick={() => { stay.current = true; }}>
+        Start and add another
+      </Button>
+      <CopyMenu start={current} api={new URL(apiBase(), document.baseURI).href} link={link} />
+    </>
+  );
+  const optionFields = <OptionFields options={options} faults={faults} me={me} onChange={setOptions} />;
+  return (
+    <div className="flex max-w-6xl flex-col gap-4">
+      {starting.error && fields.length === 0 && <ErrorState title="It wasn't started" error={starting.error} />}
+      {args === null ? (
+        <form
+          className="flex flex-col gap-4"
+          onSubmit={(event) => {
+            event.preventDefault();
+            submit(null);
+          }}
+        >
+          <p className="text-muted">It takes no arguments.</p>
+          {optionFields}
+          <div className="flex flex-wrap gap-2">{buttons}</div>
+        </form>
+      ) : (
+        <SchemaForm id={`start-${app_name}-${name}-${source}`} handle={form} schema={args} initial={initial} errors={fields} split onSubmit={submit}>
+          <div className="mb-2 w-full lg:max-w-3xl">{optionFields}</div>
+          {buttons}
+        </SchemaForm>
+      )}
+    </div>
+  );
+}
+
+const NONE: ApiError["fields"] = [];
