@@ -99,7 +99,7 @@ class Reader:
         check_limit(limit)
         before, wanted = cursor_of(cursor), self._within(wanted)
         if wanted.text and _BEGINNING.fullmatch(wanted.text.lower()):
-            start = wanted.text.lower()
+            start = _hyphened(wanted.text.lower())
             by_id = replace(wanted, text=None, oldest_id=start, newest_id=start + _AFTER_ALL)
             found = await self._page(by_id, limit, before, brief)
             if found.items:
@@ -252,6 +252,13 @@ def cursor_of(cursor: Any) -> str | None:
         return None if cursor is None else str(UUID(cursor))
     except (ValueError, AttributeError, TypeError):
         raise InvalidArgs(f"cursor={cursor!r}: give the next_cursor of the page before, or leave it out.") from None
+
+
+def _hyphened(beginning: str) -> str:
+    """The beginning of an id as ids are written, whoever copied it without its hyphens."""
+    digits = beginning.replace("-", "")
+    groups = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+    return "-".join(group for group in groups if group)
 
 
 def _id_at(moment: int) -> str:

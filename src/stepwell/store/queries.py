@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final, NamedTuple
 
+from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, Subquery, and_, func, literal_column, or_, select, union_all
 
 from stepwell.engine.run import Moment, Run
@@ -172,12 +174,18 @@ def _conditions(tx: Tx, wanted: Filter, lead: str | None) -> list[_Where]:
     return found
 
 
-_SEARCHED: Final[Sequence[str]] = ("workflow_name", "user_id", "place", "labels", "idempotency_key", "error", "args")
+_SEARCHED: Final[Sequence[str]] = ("workflow_name", "user_id", "place", "idempotency_key", "error")
+_SEARCHED_JSON: Final[Sequence[str]] = ("labels", "args")
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
+"""As both databases have it: what isn't ASCII stays as it is."""
 
 
 def _holds(c: Any, text: str) -> ColumnElement[bool]:
-    plain = text.lower()
+    plain = text.translate(_LOWER)
+    # As it stands within a JSON string: quotes and backslashes are escaped there.
+    quoted = to_json(text).decode()[1:-1].translate(_LOWER)
     return or_(
         c.id.startswith(plain, autoescape=True),
         *(func.lower(c[name]).contains(plain, autoescape=True) for name in _SEARCHED),
+        *(func.lower(c[name]).contains(quoted, autoescape=True) for name in _SEARCHED_JSON),
     )
