@@ -70,7 +70,7 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
     anchor.set(id);
   };
   return (
-    <div role="region" aria-label={label} tabIndex={0} className="overflow-x-auto">
+    <div role="region" aria-label={label} tabIndex={0} className="relative overflow-x-auto">
       <table className="w-full border-collapse text-left" aria-rowcount={virtual ? shown.length + 1 : undefined}>
         <caption className="sr-only">{label}</caption>
         <thead>
