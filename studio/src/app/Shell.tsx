@@ -1,6 +1,6 @@
 import { Outlet, useLocation } from "@tanstack/react-router";
 import { ChevronsLeft, ChevronsRight } from "lucide-react";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { Me } from "@/api/types";
 import { IconButton } from "@/ui/Button";
 import { cn } from "@/ui/cn";
@@ -11,10 +11,9 @@ import { Toasts } from "@/ui/Toast";
 import { Header } from "./Header";
 import { Help } from "./Help";
 import { Nav } from "./Nav";
+import { Palette } from "./palette/Palette";
 import { Session } from "./Session";
 import { useStored } from "./useStored";
-
-const Palette = lazy(() => import("./palette/Palette"));
 
 export function Shell() {
   return <Session>{(me) => <Frame me={me} />}</Session>;
@@ -51,11 +50,8 @@ function Frame({ me }: { me: Me }) {
         <Nav me={me} onGo={() => { setNav(false); }} />
       </Dialog>
       <Help open={help} onOpenChange={setHelp} />
-      {search && (
-        <Suspense>
-          <Palette me={me} onClose={() => { setSearch(false); }} />
-        </Suspense>
-      )}
+      {/* Not lazy: who presses the key types on at once. */}
+      {search && <Palette me={me} onClose={() => { setSearch(false); }} />}
       <Toasts />
     </div>
   );

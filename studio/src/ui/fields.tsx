@@ -5,15 +5,15 @@ import { cn } from "./cn";
 /** The look of everything one writes into. */
 export const inputClass = cn(
   "w-full min-w-0 rounded-sm border border-control bg-surface px-2 py-1 text-ink",
-  "aria-invalid:border-failed disabled:bg-subtle disabled:text-muted read-only:bg-subtle",
+  "aria-invalid:border-failed disabled:bg-subtle disabled:text-muted",
 );
 
 export function Input({ className, ...rest }: ComponentProps<"input">) {
-  return <input {...rest} className={cn(inputClass, "min-h-8", className)} />;
+  return <input {...rest} className={cn(inputClass, "min-h-8 read-only:bg-subtle", className)} />;
 }
 
 export function TextArea({ className, ...rest }: ComponentProps<"textarea">) {
-  return <textarea {...rest} className={cn(inputClass, className)} />;
+  return <textarea {...rest} className={cn(inputClass, "read-only:bg-subtle", className)} />;
 }
 
 /** The browser's own: it works on a phone, with a keyboard, and with every reader. */

@@ -15,7 +15,7 @@ import { useSettled } from "./useSettled";
 const GROUPS = ["Runs", "Workflows", "Pages"] as const;
 
 /** Search for pages, workflows and runs, by keyboard. */
-export default function Palette({ me, onClose }: { me: Me; onClose: () => void }) {
+export function Palette({ me, onClose }: { me: Me; onClose: () => void }) {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const navigate = useNavigate();

@@ -35,7 +35,7 @@ function Tick({ upcoming: { schedule, at } }: { upcoming: Upcoming }) {
       <Link to="/schedules/$app/$name" params={{ app: schedule.app_name, name: schedule.name }} className="prose-link min-w-0 truncate">
         {schedule.name}
       </Link>
-      <span className="min-w-0 grow truncate text-xs text-muted">{schedule.workflow && `starts ${schedule.workflow}`}</span>
+      <span className="min-w-0 grow truncate text-xs text-muted max-sm:invisible">{schedule.workflow && `starts ${schedule.workflow}`}</span>
       <span className="text-xs whitespace-nowrap text-muted">{clock(moment(at), now)}</span>
       <RelativeTime at={at} className="text-xs" />
     </li>

@@ -42,7 +42,7 @@ function Alive({ workers }: { workers: readonly Worker[] }) {
         <p className="text-failed">None is alive: nothing moves until one is started.</p>
       ) : (
         <p className="text-muted">
-          {held === 0 ? "idle" : `hold ${held === 1 ? "1 run" : `${String(held)} runs`}`}
+          {held === 0 ? "idle" : `holding ${held === 1 ? "1 run" : `${String(held)} runs`}`}
           {workers.length > alive.length && `, ${String(workers.length - alive.length)} gone`}
         </p>
       )}

@@ -42,7 +42,7 @@ function Workflows({ workflows }: { workflows: readonly WorkflowSummary[] }) {
     { id: "name", header: "Workflow", className: "min-w-48", cell: (one) => <Name workflow={one} /> },
     { id: "recent", header: "Last runs", cell: (one) => <RecentStrip recent={one.recent} /> },
     { id: "open", header: "Open", cell: (one) => <OpenRuns workflow={one} /> },
-    { id: "took", header: "Half take", className: "whitespace-nowrap", cell: (one) => <Took workflow={one} /> },
+    { id: "took", header: "Median", className: "whitespace-nowrap", cell: (one) => <Took workflow={one} /> },
     { id: "start", header: "Start", className: "text-right", cell: (one) => <Start workflow={one} off={off} /> },
   ];
   return (
@@ -96,7 +96,7 @@ function Name({ workflow: { app_name, name, title, description } }: { workflow: 
 
 function Took({ workflow }: { workflow: WorkflowSummary }) {
   const half = median(workflow.recent);
-  return <span className="text-muted">{half === null ? "–" : `≤ ${duration(half)}`}</span>;
+  return <span className="text-muted">{half === null ? "–" : duration(half)}</span>;
 }
 
 function Start({ workflow: { app_name, name, title }, off }: { workflow: WorkflowSummary; off: string | null }) {

@@ -3,6 +3,7 @@ import { ADDITIONAL_PROPERTY_FLAG, descriptionId } from "@rjsf/utils";
 import { CircleSlash, Plus, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { Button, IconButton } from "../Button";
+import { cn } from "../cn";
 import { presenceOf } from "./absent";
 import { DictEntry } from "./DictEntry";
 import { begun } from "./initial";
@@ -54,7 +55,7 @@ function Optional(props: FieldTemplateProps) {
   }
   return (
     <div ref={box} className="relative">
-      <div className="absolute top-0 right-0 z-10 flex">
+      <div className={cn("absolute z-10 flex", isContainer(schema as Schema) && presence !== "null" ? "top-3.5 right-2" : "top-0 right-0")}>
         {nullable && presence !== "null" && !fixed && (
           <IconButton size="sm" label={`Set ${label} to null`} onClick={() => { set(null, true); }}>
             <CircleSlash size={14} aria-hidden />
@@ -101,7 +102,7 @@ function Present(props: FieldTemplateProps) {
   const widget: unknown = uiSchema?.["ui:widget"];
   const own = uiSchema?.["ui:field"] !== undefined;
   // Objects, lists and unions say their titles themselves, as legends; check boxes and switches carry theirs.
-  const container = !own && (schema.type === "object" || schema.type === "array" || branchesOf(schema as Schema) !== null);
+  const container = !own && isContainer(schema as Schema);
   const boolean = !own && schema.type === "boolean";
   const ticked = boolean && (widget === undefined || widget === CheckboxWidget || widget === SwitchWidget);
   const labelled = (displayLabel || own || boolean) && !container && !ticked;
@@ -122,6 +123,11 @@ function Present(props: FieldTemplateProps) {
       <Errors {...props} />
     </div>
   );
+}
+
+/** It has a frame of its own. */
+function isContainer(schema: Schema): boolean {
+  return schema.type === "object" || schema.type === "array" || branchesOf(schema) !== null;
 }
 
 function Errors({ id, rawErrors }: FieldTemplateProps) {

@@ -115,7 +115,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
             <button type="submit" hidden />
           </ThemedForm>
         </div>
-        <div className={cn(view === "form" && (split ? "hidden lg:block" : "hidden"))}>
+        <div className={cn(split && "lg:sticky lg:top-16 lg:self-start", view === "form" && (split ? "hidden lg:block" : "hidden"))}>
           <label htmlFor={`${id}-json`} className="font-medium">
             JSON
           </label>

@@ -33,7 +33,7 @@ test("each field is said in words, and lists of objects are opened", () => {
     ["lines", "list of Line", true, null],
     ["lines[].sku", "text", true, null],
     ["pay", "Card or Bill", false, null],
-    ["extra", "names to number", false, null],
+    ["extra", "map from names to number", false, null],
     ["at", "date-time", false, null],
     ["any", "anything", false, null],
   ]);

@@ -72,7 +72,7 @@ export function typeOf(node: Node, root: Node): string {
   const branches = branchesOf(one);
   if (branches.length > 0) return branches.map((branch) => typeOf(branch, root)).join(" or ");
   if (one.type === "array") return one.items === undefined ? "list" : `list of ${typeOf(asNode(one.items), root)}`;
-  if (one.type === "object" && typeof one.additionalProperties === "object") return `names to ${typeOf(asNode(one.additionalProperties), root)}`;
+  if (one.type === "object" && typeof one.additionalProperties === "object") return `map from names to ${typeOf(asNode(one.additionalProperties), root)}`;
   if (typeof one.format === "string") return one.format;
   return typeof one.type === "string" ? (WORDS[one.type] ?? one.type) : "anything";
 }
