@@ -1,6 +1,7 @@
 import { Check } from "lucide-react";
 import { DropdownMenu as Radix } from "radix-ui";
 import type { ReactElement, ReactNode } from "react";
+import { useState } from "react";
 import { cn } from "./cn";
 
 const ITEM =
@@ -8,11 +9,12 @@ const ITEM =
 
 /** A menu that opens from `trigger`, a button. */
 export function Menu({ trigger, children, align = "end" }: { trigger: ReactElement; children: ReactNode; align?: "start" | "end" }) {
+  // Inside a landmark, as everything that people read; looked for at each opening, and the same while it is open.
+  const [landmark, setLandmark] = useState<HTMLElement | null>(null);
   return (
-    <Radix.Root modal={false}>
+    <Radix.Root modal={false} onOpenChange={(open) => { if (open) setLandmark(document.querySelector("main")); }}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
-      {/* Inside a landmark, as everything that people read. */}
-      <Radix.Portal container={document.querySelector("main")}>
+      <Radix.Portal container={landmark}>
         <Radix.Content align={align} sideOffset={4} collisionPadding={8} className="z-50 max-h-[70vh] min-w-44 overflow-y-auto rounded-md bg-surface p-1 shadow-overlay">
           {children}
         </Radix.Content>

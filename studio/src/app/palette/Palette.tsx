@@ -12,8 +12,6 @@ import type { Entry } from "./entries";
 import { entriesFor } from "./entries";
 import { useSettled } from "./useSettled";
 
-const GROUPS = ["Runs", "Workflows", "Pages"] as const;
-
 /** Search for pages, workflows and runs, by keyboard. */
 export function Palette({ me, onClose }: { me: Me; onClose: () => void }) {
   const [text, setText] = useState("");
@@ -64,7 +62,7 @@ export function Palette({ me, onClose }: { me: Me; onClose: () => void }) {
             />
           </div>
           <div id={`${id}-list`} role="listbox" aria-label="Found" tabIndex={-1} className="min-h-24 overflow-y-auto p-1">
-            {GROUPS.map((group) => (
+            {[...new Set(entries.map((entry) => entry.group))].map((group) => (
               <Group key={group} group={group} id={id} entries={entries} current={current} onPick={go} onPoint={setAt} />
             ))}
           </div>
@@ -100,7 +98,6 @@ interface GroupProps {
 }
 
 function Group({ group, id, entries, current, onPick, onPoint }: GroupProps) {
-  if (!entries.some((entry) => entry.group === group)) return null;
   return (
     <div role="group" aria-label={group}>
       <p aria-hidden className="px-2 pt-2 pb-1 text-xs text-muted">

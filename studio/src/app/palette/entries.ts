@@ -27,18 +27,24 @@ interface Known {
 export function entriesFor(text: string, { pages, workflows, runs, starts }: Known): Entry[] {
   const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (...where: string[]) => words.every((word) => where.some((one) => one.toLowerCase().includes(word)));
-  return [
-    ...runEntries(text.trim(), runs),
-    ...workflows.filter((one) => fits(one.title, one.name, one.app_name, "start")).flatMap((one) => workflowEntries(one, starts)).slice(0, 10),
+  const found = runEntries(text.trim(), runs);
+  const others = [
+    ...workflows
+      .filter((one) => fits(one.title, one.name, one.app_name, "start"))
+      .flatMap((one) => workflowEntries(one, starts, words))
+      .slice(0, 10),
     ...pages.filter((page) => fits(page.name)).map((page): Entry => ({ id: page.to, group: "Pages", name: page.name, hint: "", go: { to: page.to } })),
   ];
+  // Runs come later than the rest: they must not push away what is about to be chosen, unless nothing else can be meant.
+  return looksLikeId(text.trim()) ? [...found, ...others] : [...others, ...found];
 }
 
-function workflowEntries({ app_name, name, title }: WorkflowSummary, starts: boolean): Entry[] {
+function workflowEntries({ app_name, name, title }: WorkflowSummary, starts: boolean, words: readonly string[]): Entry[] {
   const params = { app: app_name, name };
   const page: Entry = { id: `w ${app_name} ${name}`, group: "Workflows", name: title, hint: app_name, go: { to: "/workflows/$app/$name", params } };
   const start: Entry = { id: `s ${app_name} ${name}`, group: "Workflows", name: `Start ${title}`, hint: app_name, go: { to: "/workflows/$app/$name/start", params } };
-  return starts ? [page, start] : [page];
+  if (!starts) return [page];
+  return words.includes("start") ? [start, page] : [page, start];
 }
 
 function runEntries(text: string, runs: readonly Run[]): Entry[] {

@@ -80,7 +80,7 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
         </form>
       ) : (
         <SchemaForm id={`start-${app_name}-${name}-${source}`} handle={form} schema={args} initial={initial} errors={fields} split onSubmit={submit}>
-          <div className="mb-2 w-full lg:max-w-3xl">{optionFields}</div>
+          <div className="mb-2 w-full">{optionFields}</div>
           {buttons}
         </SchemaForm>
       )}

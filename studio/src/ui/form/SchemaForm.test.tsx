@@ -86,7 +86,7 @@ test("another branch of a union keeps what both have in common and sends its own
     required: ["pay"],
     $defs: ORDER.$defs,
   });
-  await user.selectOptions(screen.getByLabelText("Kind of Pay"), "Bill");
+  await user.selectOptions(screen.getByLabelText("Pay: kind"), "Bill");
   await user.type(screen.getByLabelText("Email"), "a@example.com");
   await user.click(screen.getByRole("button", { name: "Send" }));
   expect(onSubmit).toHaveBeenCalledWith({ pay: { kind: "bill", email: "a@example.com" } });

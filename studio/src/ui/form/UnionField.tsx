@@ -33,7 +33,7 @@ export function UnionField(props: FieldProps) {
       <legend className="px-1 font-medium">{title || "Value"}</legend>
       <Select
         id={`${id}__kind`}
-        aria-label={`Kind of ${title || "value"}`}
+        aria-label={`${title || "Value"}: kind`}
         className="mb-3 w-auto max-w-full"
         disabled={disabled || readonly}
         value={at}
