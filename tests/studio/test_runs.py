@@ -81,6 +81,7 @@ async def test_the_keyboard_moves_selects_and_opens(site: Site, open_page: OpenP
 async def test_chosen_columns_stay(site: Site, open_page: OpenPage) -> None:
     await site.call(start(site.runner, shop.RemindCustomer))
     page = await open_page("/runs")
+    await expect(page.locator("tbody tr")).to_have_count(1)
     await page.get_by_role("button", name="Columns").click()
     await page.get_by_role("menuitemcheckbox", name="User").click()
     await page.keyboard.press("Escape")
