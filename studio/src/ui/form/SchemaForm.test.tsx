@@ -108,6 +108,15 @@ test("lists grow, shrink and are reordered", async () => {
   expect(onSubmit).toHaveBeenLastCalledWith({ tags: ["a"] });
 });
 
+test("a list that is added has its first item at hand", async () => {
+  const { onSubmit, user } = show({ type: "object", properties: { tags: { title: "Tags", type: "array", items: { type: "string" } } } });
+  await user.click(screen.getByRole("button", { name: "Add Tags" }));
+  expect(document.activeElement?.tagName).toBe("INPUT");
+  await user.keyboard("first");
+  await user.click(screen.getByRole("button", { name: "Send" }));
+  expect(onSubmit).toHaveBeenLastCalledWith({ tags: ["first"] });
+});
+
 test("items that are objects begin with their own defaults", async () => {
   const { onSubmit, user } = show({
     type: "object",

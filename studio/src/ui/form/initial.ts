@@ -18,14 +18,25 @@ export function initial(schema: Schema, root: Schema, depth = 0): unknown {
   return node.type === "array" ? ofArray(node, root, depth) : undefined;
 }
 
-/** What a field has after somebody asked for it: like `initial`, and text and switches begin empty rather than absent. */
+/**
+ * What a field has after somebody asked for it: like `initial`, but text and switches begin empty rather than absent, and a list with
+ * one item.
+ */
 export function begun(schema: Schema, root: Schema): unknown {
   const { "x-nullable": _nullable, ...node } = resolved(schema, root);
   const value = initial(node, root);
+  // Who adds a list has something to put into it; choices of a few are ticked.
+  if (Array.isArray(value) && value.length === 0 && node["x-default"] === undefined && !isChoice(node, root)) {
+    return [begun(schemaOf(node.items), root) ?? null];
+  }
   if (value !== undefined) return value;
   if (node.type === "boolean") return false;
   const free = node.type === "string" && !node.enum && !node.format && !node["x-decimal"];
   return free ? "" : undefined;
+}
+
+function isChoice(node: Schema, root: Schema): boolean {
+  return node.uniqueItems === true && Array.isArray(resolved(schemaOf(node.items), root).enum);
 }
 
 function ofUnion(branches: Schema[], root: Schema, depth: number): unknown {
