@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from stepwell.engine.run import Status
 from stepwell.errors import InvalidArgs, StepwellError, StoreUnavailable, WorkflowNotFound
@@ -80,7 +81,7 @@ class Bulk:
         return await self._named(self.choice.runs or (), limit, cursor)
 
     async def _named(self, ids: list[str] | tuple[()], limit: int, cursor: str | None) -> Page[Run]:
-        chosen = sorted({one for one in ids if cursor is None or one < cursor}, reverse=True)
+        chosen = sorted({one for one in ids if _is_id(one) and (cursor is None or one < cursor)}, reverse=True)
         found = [run for one in chosen[:limit] if (run := await self._there(one)) is not None]
         return Page(items=tuple(found), next_cursor=chosen[limit - 1] if len(chosen) > limit else None)
 
@@ -89,6 +90,14 @@ class Bulk:
             return await self.asking.run(workflow_id)
         except WorkflowNotFound:
             return None
+
+
+def _is_id(text: str) -> bool:
+    # What isn't one names no run, and could be no cursor.
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def filter_of(given: RunFilter) -> Filter:

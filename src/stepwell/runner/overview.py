@@ -267,9 +267,10 @@ class Overview:
 
     async def workers(self, lease_seconds: float) -> list[Worker]:
         """The processes that have a heartbeat row, those that are there longest first."""
+        apps = None if self.apps is None else sorted(self.apps)
 
         def query(tx: Tx) -> list[tuple[WorkerRow, tuple[int, list[RunRow]]]]:
-            return [(row, overview.held(tx, row.id, _HELD)) for row in all_of(tx)]
+            return [(row, overview.held(tx, row.id, apps, _HELD)) for row in all_of(tx)]
 
         found = await self._core.store.read(query)
         return [self._worker(row, *held, lease_seconds) for row, held in found]
@@ -289,9 +290,7 @@ class Overview:
                 if ":" not in name and self._sees(app)
             ),
             holding=holding,
-            runs=tuple(
-                run_of(run, registry.find(run.app_name, run.workflow_name)) for run in runs if self._sees(run.app_name)
-            ),
+            runs=tuple(run_of(run, registry.find(run.app_name, run.workflow_name)) for run in runs),
         )
 
     def _alive(self, row: WorkerRow, lease_seconds: float) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import literal_column, select
+from sqlalchemy import func, literal_column, select
 
 from stepwell.engine.run import Moment, Run
 from stepwell.store import queries, rows
@@ -123,11 +123,14 @@ def later(tx: Tx) -> list[tuple[str, int, Moment]]:
     return [(app_name, int(runs), int(first)) for app_name, runs, first in found]
 
 
-def held(tx: Tx, worker: str, limit: int) -> tuple[int, list[Run]]:
-    """How many runs a worker executes, and some of them, without what is heavy."""
-    [(count,)] = tx.rows("SELECT count(*) FROM stepwell_runs WHERE owner=?", worker)
-    query = select(*queries.columns(runs, True)).where(runs.c.owner == worker, runs.c.internal == 0).limit(limit)
-    return int(count), [Run._make(row) for row in tx.execute(query)]
+def held(tx: Tx, worker: str, apps: Sequence[str] | None, limit: int) -> tuple[int, list[Run]]:
+    """How many runs (of these apps) a worker executes, and some of them, without what is heavy."""
+    where = [runs.c.owner == worker]
+    if apps is not None:
+        where.append(runs.c.app_name.in_(apps))
+    count = tx.execute(select(func.count()).select_from(runs).where(*where)).scalar()
+    query = select(*queries.columns(runs, True)).where(*where, runs.c.internal == 0).limit(limit)
+    return int(count or 0), [Run._make(row) for row in tx.execute(query)]
 
 
 def children(tx: Tx, parent: str, limit: int, before: str | None = None) -> list[Run]:
@@ -160,7 +163,10 @@ def called_back(tx: Tx, parents: Sequence[str]) -> set[tuple[str, str]]:
 def waiting(
     tx: Tx, places: Sequence[tuple[str, str, str]], user_id: str | None, limit: int, before: str | None
 ) -> queries.Listed:
-    """Runs that wait at one of these (app, workflow, place), newest first; of a bounded number of those that wait."""
+    """Runs that wait at one of these (app, workflow, place), newest first; of a bounded number of those that wait.
+
+    Those that have got what they waited for are left out, also where no worker has taken them up yet.
+    """
     walk = select(runs).where(
         runs.c.status == "waiting", runs.c.status != literal_column("'completed'"), runs.c.internal == 0
     )
@@ -172,6 +178,7 @@ def waiting(
     wanted = {(app, workflow, place) for app, workflow, place in places}
     query = select(*queries.columns(walked, True)).where(
         walked.c.status == "waiting",
+        walked.c.ready_at.is_(None),
         walked.c.workflow_name.in_({one[1] for one in wanted}),
         walked.c.place.in_({one[2] for one in wanted}),
     )
