@@ -1,6 +1,6 @@
 /** The recorded runs of ../../fixtures, for tests. */
 import { readFileSync, readdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { resolve } from "node:path";
 import type { Checkpoint, CheckpointEvent, Child, Run, Step, StoredDocument, WorkflowDetail } from "@/api/types";
 
 export interface Recording {
@@ -18,11 +18,11 @@ export interface Recording {
   events: CheckpointEvent[];
 }
 
-const FOLDER = fileURLToPath(new URL("../../fixtures/", import.meta.url));
+const FOLDER = resolve(import.meta.dirname, "../../fixtures");
 
 export function recording(name: string): Recording {
-  const stored = JSON.parse(readFileSync(`${FOLDER}${name}.json`, "utf8")) as Omit<Recording, "name" | "events" | "now"> & { now: string };
-  const lines = readFileSync(`${FOLDER}${name}.ndjson`, "utf8").trim().split("\n");
+  const stored = JSON.parse(readFileSync(`${FOLDER}/${name}.json`, "utf8")) as Omit<Recording, "name" | "events" | "now"> & { now: string };
+  const lines = readFileSync(`${FOLDER}/${name}.ndjson`, "utf8").trim().split("\n");
   const events = lines.map((line) => JSON.parse(line) as CheckpointEvent);
   return { ...stored, name, now: Date.parse(stored.now), events };
 }

@@ -19,7 +19,7 @@ export function RunHeader() {
   const title = definition?.title ?? words(run.workflow_name);
   useTabTitle(title, run.status);
   return (
-    <header className="sticky top-0 z-20 mb-3 border-b bg-surface pt-2 pb-2">
+    <header className="mb-3 border-b bg-surface pt-1 pb-2 sm:sticky sm:top-12 sm:z-20">
       <div className="flex flex-wrap items-start gap-x-4 gap-y-2">
         <div className="min-w-0 grow basis-72">
           <h1 className="text-lg leading-6 font-semibold wrap-anywhere">
@@ -37,10 +37,9 @@ export function RunHeader() {
 }
 
 function Sentence() {
-  const { run, rows, asks, children } = useRunPage();
+  const { run, rows, answerable, children } = useRunPage();
   const now = useNow();
-  const answerable = asks.map((ask) => ask.transition);
-  const look = LOOKS[lookOf(run, run.waiting_for.length > 0 ? answerable : [])];
+  const look = LOOKS[lookOf(run, answerable)];
   const openChildren = children.filter((child) => !isFinished(child.run.status) && child.run.status !== "failed").length;
   const entered = rows.find((row) => row.version === waitOf(run, rows).entered);
   const since = run.status === "waiting" && entered ? moment(entered.finished_at) : undefined;

@@ -6,6 +6,7 @@ import { keys } from "@/api/keys";
 import { asksQuery, childrenQuery, meQuery, workflowQuery } from "@/api/queries";
 import type { Ask, Checkpoint, Child, Me, Run, StoredDocument, WorkflowDetail } from "@/api/types";
 import type { RunView } from "@/model/fold";
+import { useLiveEvents, useLiveStatus } from "@/stream/live";
 import { isFinished } from "@/model/status";
 import type { RunSearch, RunTab } from "./search";
 import { type Known, RunStore } from "./store";
@@ -22,6 +23,8 @@ export interface RunPageData {
   /** null while it isn't there, and for runs whose code is gone. */
   definition: WorkflowDetail | null;
   asks: readonly Ask[];
+  /** Names of the transitions that a person may answer now. */
+  answerable: readonly string[];
   children: readonly Child[];
   moreChildren: (() => void) | null;
   me: Me | null;
@@ -45,6 +48,8 @@ export function useRunStore(id: string): [RunStore, Known] {
   const client = useQueryClient();
   const [store] = useState(() => new RunStore(id, client));
   useEffect(() => store.open(), [store]);
+  const live = useLiveStatus();
+  useLiveEvents((events) => { store.hint(events, live); });
   return [store, useSyncExternalStore(store.subscribe, store.get)];
 }
 
@@ -83,7 +88,8 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
     rows,
     documents,
     definition: definition.data ?? null,
-    asks,
+    asks: asks ?? NOTHING,
+    answerable: useMemo(() => namesOf(asks, run), [asks, run]),
     children: list,
     moreChildren: hasNextPage ? () => void fetchNextPage() : null,
     me: me.data ?? null,
@@ -100,8 +106,13 @@ function lastFailure(rows: readonly Checkpoint[]): number | undefined {
 
 const NOTHING: readonly Ask[] = [];
 
+/** Who can answer what isn't known yet: then all that the run waits for counts. */
+function namesOf(asks: readonly Ask[] | null, run: Run): readonly string[] {
+  return asks === null ? run.waiting_for : asks.map((ask) => ask.transition);
+}
+
 /** Asked anew whenever the run moves; while the answer is on its way, what was asked at the same place before. */
-function useAsks(run: Run): readonly Ask[] {
+function useAsks(run: Run): readonly Ask[] | null {
   const may = run.waiting_for.length > 0 && !isFinished(run.status) && run.status !== "failed";
   const asks = useQuery({
     ...asksQuery(run.workflow_id),
@@ -109,5 +120,5 @@ function useAsks(run: Run): readonly Ask[] {
     enabled: may,
     placeholderData: (before: Ask[] | undefined, query) => (query?.queryKey[3] === run.place ? before : undefined),
   });
-  return may ? (asks.data ?? NOTHING) : NOTHING;
+  return may ? (asks.data ?? null) : NOTHING;
 }

@@ -3,8 +3,10 @@ import { lazy, Suspense } from "react";
 import { ApiError } from "@/api/problem";
 import type { RunView } from "@/model/fold";
 import { buttonClass } from "@/ui/Button";
+import { PageHeader } from "@/ui/Page";
 import { Pane } from "@/ui/Pane";
 import { EmptyState, ErrorState, LoadingRows } from "@/ui/States";
+import { useShortcuts } from "@/ui/shortcuts";
 import { TabPanel, Tabs } from "@/ui/Tabs";
 import { RunContext, route, useRunData, useRunStore } from "./data";
 import { DetailsTab } from "./details/DetailsTab";
@@ -30,27 +32,45 @@ function RunPage({ id }: { id: string }) {
   if (known.error === null) return <LoadingRows rows={8} label="Loading the run" />;
   if (known.error instanceof ApiError && known.error.status === 404) {
     return (
-      <EmptyState title="There is no such run" action={<Link to="/runs" className={buttonClass()}>All runs</Link>}>
-        No run <code>{id}</code> is there for you: the id may be mistyped, the run may have been deleted, or it is somebody else's.
-      </EmptyState>
+      <>
+        <PageHeader title="Run not found" />
+        <EmptyState title="There is no such run" action={<Link to="/runs" className={buttonClass()}>All runs</Link>}>
+          No run <code>{id}</code> is there for you: the id may be mistyped, the run may have been deleted, or it is somebody else's.
+        </EmptyState>
+      </>
     );
   }
-  return <ErrorState error={known.error} title="The run couldn't be loaded" onRetry={() => void store.load()} />;
+  return (
+    <>
+      <PageHeader title="Run" />
+      <ErrorState error={known.error} title="The run couldn't be loaded" onRetry={() => void store.load()} />
+    </>
+  );
 }
 
-const TABS: readonly { value: RunTab; label: string }[] = [
-  { value: "feed", label: "Feed" },
-  { value: "timeline", label: "Timeline" },
-  { value: "graph", label: "Graph" },
-  { value: "state", label: "State" },
-  { value: "history", label: "History" },
-  { value: "details", label: "Details" },
+const TABS: readonly { value: RunTab; label: string; key: string }[] = [
+  { value: "feed", label: "Feed", key: "f" },
+  { value: "timeline", label: "Timeline", key: "t" },
+  { value: "graph", label: "Graph", key: "g" },
+  { value: "state", label: "State", key: "s" },
+  { value: "history", label: "History", key: "h" },
+  { value: "details", label: "Details", key: "d" },
 ];
 
 function Opened({ store, known, view }: { store: RunStore; known: Known; view: RunView }) {
   const data = useRunData(store, known, view);
-  const { search, setSearch, documents, asks } = data;
+  const { search, setSearch, documents, asks, rows, selected, select } = data;
   const tab = search.tab ?? (documents.length > 0 || asks.length > 0 ? "feed" : "timeline");
+  const step = (by: number) => {
+    const at = selected ? rows.indexOf(selected) + by : rows.length - 1;
+    const row = rows[at];
+    if (row) select(row.version);
+  };
+  useShortcuts([
+    ...TABS.map(({ value, label, key }) => ({ key, label: `Show ${label.toLowerCase()}`, run: () => { setSearch({ tab: value }); } })),
+    { key: "j", label: "Next checkpoint", run: () => { step(1); } },
+    { key: "k", label: "Checkpoint before", run: () => { step(-1); } },
+  ]);
   const tabs = TABS.map((one) => (one.value === "feed" ? { ...one, count: known.allDocuments ? documents.filter((item) => item.replaced_at === null).length || undefined : undefined } : one));
   return (
     <RunContext value={data}>

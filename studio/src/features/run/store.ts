@@ -11,6 +11,7 @@ import { isFinished, isMoving } from "@/model/status";
 import { Batch, atMostEvery } from "@/stream/batch";
 import { Connection } from "@/stream/connection";
 import type { Frame } from "@/stream/frames";
+import { type Release, takeSlot } from "@/stream/slots";
 import { type LiveStatus, NOT_YET, statusOf } from "@/stream/status";
 
 /** Rows of the history that a page opens with, and that each "older" adds. */
@@ -43,6 +44,11 @@ export class RunStore {
   #documents = 0;
   #filling = false;
   #wantsAll = false;
+  #release: Release | null = null;
+  /** It has no stream of its own: the tabs of this browser hold all that there may be. */
+  #shares = false;
+  #catching = false;
+  #hinted = false;
   #closed = false;
   readonly #client: QueryClient;
   readonly id: string;
@@ -74,6 +80,8 @@ export class RunStore {
       if (this.#timer) clearInterval(this.#timer);
       this.#connection?.stop();
       this.#connection = null;
+      this.#release?.();
+      this.#release = null;
       this.#batch.stop();
     };
   }
@@ -88,7 +96,7 @@ export class RunStore {
       ]);
       if (this.#closed) return;
       this.#set({ view: snapshot(run, rows, documents), error: null, allDocuments: documents.length < DOCUMENTS[0] });
-      this.#listen();
+      await this.#listen();
     } catch (error) {
       if (!this.#closed) this.#set({ error });
     }
@@ -118,7 +126,16 @@ export class RunStore {
   async look(): Promise<void> {
     const run = await this.#client.fetchQuery({ ...runQuery(this.id), staleTime: 0 });
     const { view } = this.#known;
-    if (view && !this.#closed) this.#set({ view: refresh(view, run) });
+    if (!view || this.#closed) return;
+    this.#set({ view: refresh(view, run) });
+    if (this.#shares && run.version > view.version) await this.#catchUp();
+  }
+
+  /** The stream of all runs tells that this one moved: a hint, where it has no stream of its own. */
+  hint(events: readonly CheckpointEvent[], live: LiveStatus): void {
+    if (!this.#shares) return;
+    if (live.state !== this.#known.live.state) this.#set({ live });
+    if (events.some((event) => event.workflow_id === this.id)) void this.#catchUp().catch(report);
   }
 
   // -- inside --------------------------------------------------------------------------------------------------------
@@ -140,8 +157,18 @@ export class RunStore {
     }
   }
 
-  #listen(): void {
-    if (this.#connection) return;
+  async #listen(): Promise<void> {
+    if (this.#connection || this.#shares) return;
+    this.#release = await takeSlot();
+    if (this.#closed) {
+      this.#release?.();
+      return;
+    }
+    if (!this.#release) {
+      this.#shares = true;
+      await this.#catchUp();
+      return;
+    }
     const told = {
       frame: (frame: Frame) => { if (frame.kind === "checkpoint") this.#batch.add(frame.event); },
       state: () => {
@@ -163,6 +190,36 @@ export class RunStore {
     this.#set({ view: next });
     if (next.missing) void this.#fillHole(next.missing);
     if (isFinished(next.run.status) && next.run.result === null) void this.look().catch(report);
+  }
+
+  /** What came after the last row that is known, as the stream would have told it. */
+  async #catchUp(): Promise<void> {
+    this.#hinted = true;
+    if (this.#catching) return;
+    this.#catching = true;
+    try {
+      // What is hinted at while it reads is read after that.
+      while (this.#takeHint()) await this.#readOn();
+    } finally {
+      this.#catching = false;
+    }
+  }
+
+  #takeHint(): boolean {
+    const hinted = this.#hinted && !this.#closed;
+    this.#hinted = false;
+    return hinted;
+  }
+
+  async #readOn(): Promise<void> {
+    const after = this.#known.view?.version ?? -1;
+    const run = await this.#client.fetchQuery({ ...runQuery(this.id), staleTime: 0 });
+    const [rows, documents] = await Promise.all([
+      this.#client.fetchQuery({ ...historyQuery(this.id, { after, before: run.version + 1 }), staleTime: 0 }),
+      this.#client.fetchQuery({ ...documentsQuery(this.id, { replaced: true, after }), staleTime: 0 }),
+    ]);
+    const of = (version: number) => documents.filter((one) => one.version === version);
+    this.#fold(rows.map((checkpoint) => ({ workflow_id: this.id, checkpoint, run, documents: of(checkpoint.version) })));
   }
 
   async #fillHole({ after, before }: { after: number; before: number }): Promise<void> {

@@ -13,12 +13,11 @@ import { TimelineTable } from "./TimelineTable";
 
 /** Where the time went: visits, attempts, steps, waits, and the runs that were started. */
 export function TimelineTab() {
-  const { run, rows, documents, definition, children, moreChildren, asks, search, setSearch } = useRunPage();
+  const { run, rows, documents, definition, children, moreChildren, answerable, search, setSearch } = useRunPage();
   const still = isFinished(run.status) || run.status === "failed";
   const now = useNow(still ? 60_000 : 1_000);
   // The stream of all runs makes it old, once a second at most.
   const steps = useQuery(stepsQuery(run.workflow_id));
-  const answerable = useMemo(() => asks.map((ask) => ask.transition), [asks]);
   const timeline = useMemo(
     () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable }, now),
     [run, rows, documents, definition, children, steps.data, answerable, now],
