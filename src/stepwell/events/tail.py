@@ -167,15 +167,14 @@ class Tail:
                 async with self._turn:
                     await self._look()
         except StoreUnavailable as error:
-            # Whoever watches comes back with what it has.
             log.warning("streams wait for the database: %s", error)
-            self._cut_all()
             await asyncio.sleep(_LOOK)
-            if self._joining:
-                self._watched.set()
         finally:
             self._at = None
             self._ready.clear()
+            self._cut_all()  # whoever watches comes back with what it has
+            if self._joining:
+                self._watched.set()
 
     def end(self) -> None:
         """Nobody watches any more; who comes back does so elsewhere, or later."""
@@ -202,7 +201,9 @@ class Tail:
         until = await self._store.read(feed.horizon)
         after = 0
         while True:
-            found, documents = await self._store.read(lambda tx: self._page(tx, seen, until, after))  # noqa: B023
+            # Reading may be another thread's: watchers come and go meanwhile.
+            runs = frozenset(watcher.run_id for watcher in self._watchers if watcher.run_id is not None)
+            found, documents = await self._store.read(lambda tx: _page(tx, seen, until, after, runs))  # noqa: B023
             whole = len(found) < _PAGE
             self._hand_over(seen, until, found, documents, whole)
             if whole:
@@ -211,16 +212,6 @@ class Tail:
         self._at = until
         for watcher in self._watchers:
             watcher.moved(until)
-
-    def _page(self, tx: Tx, seen: Horizon, until: Horizon, after: int) -> tuple[list[Entry], list[DocumentRow]]:
-        found = feed.between(tx, seen, until, after, _PAGE)
-        runs = {watcher.run_id for watcher in self._watchers if watcher.run_id is not None}
-        spans: dict[str, tuple[int, int]] = {}
-        for entry in found:
-            if entry.run.id in runs:
-                first, _ = spans.get(entry.run.id, (entry.row.version, 0))
-                spans[entry.run.id] = (first, entry.row.version)
-        return found, feed.documents_of(tx, [(run_id, *span) for run_id, span in spans.items()])
 
     def _hand_over(
         self, seen: Horizon, until: Horizon, found: list[Entry], documents: list[DocumentRow], whole: bool
@@ -251,3 +242,16 @@ class Tail:
                 mine = handed if watcher.user_id is None else by_user.get(watcher.user_id, ())
             if wanted := [one for one in mine if watcher.wanted(one.entry)]:
                 watcher.hand(wanted)
+
+
+def _page(
+    tx: Tx, seen: Horizon, until: Horizon, after: int, runs: frozenset[str]
+) -> tuple[list[Entry], list[DocumentRow]]:
+    """The next entries, and the documents of those that belong to these runs."""
+    found = feed.between(tx, seen, until, after, _PAGE)
+    spans: dict[str, tuple[int, int]] = {}
+    for entry in found:
+        if entry.run.id in runs:
+            first, _ = spans.get(entry.run.id, (entry.row.version, 0))
+            spans[entry.run.id] = (first, entry.row.version)
+    return found, feed.documents_of(tx, spans)

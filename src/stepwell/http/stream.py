@@ -191,7 +191,7 @@ class _Stream:
 
         def query(tx: Tx) -> tuple[list[Entry], list[DocumentRow]]:
             found = feed.of_run(tx, run_id, version, _PAGE)
-            spans = [(run_id, found[0].row.version, found[-1].row.version)] if found else []
+            spans = {run_id: (found[0].row.version, found[-1].row.version)} if found else {}
             return found, feed.documents_of(tx, spans)
 
         while True:

@@ -7,7 +7,7 @@ transactions it has seen. PostgreSQL calls that a snapshot. SQLite has one write
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -136,19 +136,19 @@ def of_run(tx: Tx, run_id: str, after: int, limit: int) -> list[Entry]:
     return [_entry(row) for row in found]
 
 
-def documents_of(tx: Tx, versions: Sequence[tuple[str, int, int]]) -> list[DocumentRow]:
+def documents_of(tx: Tx, spans: Mapping[str, tuple[int, int]]) -> list[DocumentRow]:
     """What these runs saved between two versions each (both included), in order; nothing internal."""
-    found: list[DocumentRow] = []
-    for run_id, first, last in versions:
-        found += tx.fetch(
-            DocumentRow._make,
-            f"SELECT {rows.columns(documents)} FROM stepwell_documents WHERE run_id=? AND version>=? AND version<=?"
-            " AND internal=0 ORDER BY version, position, id",
-            run_id,
-            first,
-            last,
-        )
-    return found
+    if not spans:
+        return []
+    found = tx.fetch(
+        DocumentRow._make,
+        f"SELECT {rows.columns(documents)} FROM stepwell_documents WHERE run_id {tx.dialect.among}"
+        " AND version>=? AND version<=? AND internal=0 ORDER BY version, position, id",
+        tx.dialect.listed(spans),
+        min(first for first, _ in spans.values()),
+        max(last for _, last in spans.values()),
+    )
+    return [row for row in found if spans[row.run_id][0] <= row.version <= spans[row.run_id][1]]
 
 
 def _newly(seen: Horizon, until: Horizon) -> tuple[str, list[Any]]:
