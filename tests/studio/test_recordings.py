@@ -22,7 +22,8 @@ async def test_the_recorded_runs_are_those_of_this_code(tmp_path: Path, monkeypa
 
 def _recorder() -> Any:
     spec = importlib.util.spec_from_file_location("record", FIXTURES / "record.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
