@@ -81,7 +81,8 @@ export function Toasts() {
           </Radix.Close>
         </Radix.Root>
       ))}
-      <Radix.Viewport className="fixed right-2 bottom-2 z-50 flex w-[calc(100vw-1rem)] max-w-sm flex-col gap-2 outline-none" />
+      {/* At the top: the buttons that one presses next, of forms and dialogs, are at the bottom. */}
+      <Radix.Viewport className="pointer-events-none fixed top-14 left-1/2 z-50 flex w-[calc(100vw-1rem)] max-w-sm -translate-x-1/2 flex-col gap-2 outline-none *:pointer-events-auto" />
     </Radix.Provider>
   );
 }
