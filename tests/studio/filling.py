@@ -45,9 +45,9 @@ async def fill(runner: WorkflowRunner) -> Mapping[str, str]:
     }
     await asyncio.gather(*(until(runner, runs[name], status) for name, (_, _, status) in _RESTS.items()))
     await runner.cancel(runs["canceled"], reason="The customer wrote by themselves.")
-    for text in ("Where is my parcel?", "It is **late**.\n\n```python\nprint('late')\n```"):
-        await runner.signal(runs["chat"], "say", {"text": text}, user_id=None)
-        await until(runner, runs["chat"], "waiting")
+    for version, text in enumerate(("Where is my parcel?", "It is **late**.\n\n```python\nprint('late')\n```"), 2):
+        await runner.signal(runs["chat"], "say", {"text": text})
+        await until(runner, runs["chat"], "waiting", version=version)
     runs["later"] = await start(runner, shop.TakePayment, {"order_id": "A-9"}, delay=timedelta(days=1))
     return runs
 
@@ -61,12 +61,18 @@ async def start(
 
 
 async def until(
-    runner: WorkflowRunner, workflow_id: str, status: str, *, place: str | None = None, seconds: float = 20.0
+    runner: WorkflowRunner,
+    workflow_id: str,
+    status: str,
+    *,
+    place: str | None = None,
+    version: int = 0,
+    seconds: float = 20.0,
 ) -> None:
-    """The run is in this state, at this place if one is named. Raises TimeoutError."""
+    """The run is in this state, at this place and this far if that is asked for. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
             run = await runner.get(workflow_id)
-            if run.status == status and place in (None, run.place):
+            if run.status == status and place in (None, run.place) and run.version >= version:
                 return
             await asyncio.sleep(0.02)

@@ -95,7 +95,7 @@ async def test_a_cut_stream_goes_on_where_it_was(site: Site, open_page: OpenPage
         await expect(page.get_by_role("banner").get_by_text(re.compile("^Reconnecting"))).to_be_visible()
         for number in range(5):
             await site.call(site.runner.signal(run, "say", {"text": f"number {number}"}))
-            await site.call(until(site.runner, run, "waiting"))
+            await site.call(until(site.runner, run, "waiting", version=number + 2))
         await expect(page.get_by_text("You said: number 0")).to_have_count(0)
         proxy.passes()
         await expect(page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible(timeout=15_000)
