@@ -32,6 +32,8 @@ PAGES = {
     "details": "/runs/{review}?tab=details",
     "workflows": "/workflows",
     "a workflow": "/workflows/shop/fulfil_order",
+    "a workflow's graph": "/workflows/shop/fulfil_order?tab=graph",
+    "a workflow's schema": "/workflows/shop/fulfil_order?tab=schema",
     "a start": "/workflows/shop/fulfil_order/start",
     "a start without args": "/workflows/shop/restock/start",
     "schedules": "/schedules",
