@@ -1,4 +1,5 @@
-# Every target makes what it needs in .venv. Needed on the machine: make, Python 3.11 or newer, a package index.
+# Every target makes what it needs in .venv. Needed on the machine: make, Python 3.11 or newer, a package index; for Studio
+# also npm's registry (Node comes from the package index).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

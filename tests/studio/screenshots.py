@@ -48,7 +48,7 @@ PICTURES = {
     "inbox": Picture("/waiting?run={review}", "textarea"),
     "runs": Picture("/runs", "tbody tr"),
     "run-feed": Picture("/runs/{chat}", "pre"),
-    "run-answer": Picture("/runs/{review}", "textarea"),
+    "run": Picture("/runs/{review}", "textarea"),
     "run-failed": Picture("/runs/{stolen}"),
     "run-children": Picture("/runs/{children}"),
     "run-timeline": Picture("/runs/{review}?tab=timeline"),
