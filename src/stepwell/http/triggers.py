@@ -46,22 +46,22 @@ def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         """The schedules that any process has declared, with their next ticks and the last."""
         return await schedules(asking).list()
 
-    @router.get("/schedules/{app_name}/{name}", responses=problems(404))
+    @router.get("/schedules/{app_name}/{name:path}", responses=problems(404))
     async def get_schedule(app_name: Named, name: Named, asking: Asking) -> ScheduleDetail:
         """One schedule with its newest ticks, missed ones among them."""
         return await schedules(asking).get(app_name, name)
 
-    @router.post("/schedules/{app_name}/{name}/pause", responses=problems(404))
+    @router.post("/schedules/{app_name}/{name:path}/pause", responses=problems(404))
     async def pause_schedule(app_name: Named, name: Named, asking: Asking) -> ScheduleView:
         """It fires nothing until it is resumed."""
         return await schedules(asking, act=True).pause(app_name, name, True)
 
-    @router.post("/schedules/{app_name}/{name}/resume", responses=problems(404))
+    @router.post("/schedules/{app_name}/{name:path}/resume", responses=problems(404))
     async def resume_schedule(app_name: Named, name: Named, asking: Asking) -> ScheduleView:
         """It fires again from now on; what came due meanwhile stays undone."""
         return await schedules(asking, act=True).pause(app_name, name, False)
 
-    @router.post("/schedules/{app_name}/{name}/fire", responses=problems(404))
+    @router.post("/schedules/{app_name}/{name:path}/fire", responses=problems(404))
     async def fire_schedule(app_name: Named, name: Named, asking: Asking) -> TickView:
         """A tick of now has fired, whatever its rule says; durable on return."""
         return await schedules(asking, act=True).fire(app_name, name)
@@ -78,7 +78,7 @@ def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         """A page of deliveries to webhooks, the newest first, with what became of them."""
         return await deliveries(asking).list(app_name=app_name, route=route, status=status, limit=limit, cursor=cursor)
 
-    @router.post("/deliveries/{app_name}/{route}/redrive", responses=problems(404, 409))
+    @router.post("/deliveries/{app_name}/{route:path}/redrive", responses=problems(404, 409))
     async def redrive_delivery(app_name: Named, route: Named, request: RedriveRequest, asking: Asking) -> DeliveryView:
         """The handler of a failed delivery runs again; what it had started isn't started twice."""
         return await deliveries(asking, act=True).redrive(app_name, route, request.delivery_id)

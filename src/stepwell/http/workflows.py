@@ -52,7 +52,7 @@ def add_workflows(router: APIRouter, stepwell: Served, asking: AskingOf) -> None
             if (app, one.name) in found
         ]
 
-    @router.get("/workflows/{app_name}/{workflow_name}", responses=problems(404))
+    @router.get("/workflows/{app_name}/{workflow_name:path}", responses=problems(404))
     async def get_workflow(app_name: Named, workflow_name: Named, asking: Asking) -> WorkflowDetail:
         """The workflow as it is declared."""
         definition = asking.definition(app_name, workflow_name)
