@@ -166,7 +166,21 @@ async def one_writer_at_a_time(stepwell_of: StepwellOf) -> None:
         assert sorted(rows) == sorted((run.workflow_id, 0) for run in runs)
 
 
-@pytest.mark.parametrize("last", ["x", "1:2", "1:2:3:4", "1:2:a", "1:2:/1:2:", "9" * 5000])
+@pytest.mark.parametrize(
+    "last",
+    [
+        "x",
+        "1:2",
+        "1:2:3:4",
+        "1:2:a",
+        "1:2:/1:2:",
+        "9" * 5000,
+        f"0:{2**63}:",
+        "-5:-5:",
+        f"1:1:/9:9:/{2**63}",
+        f"1:9:{'5,' * 1500}",
+    ],
+)
 async def test_a_number_of_nothing_is_refused(last: str, stepwell_of: StepwellOf) -> None:
     stepwell = stepwell_of(chats())
     async with serving(served(stepwell)) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

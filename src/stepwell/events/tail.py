@@ -29,6 +29,8 @@ _LOOK: Final = 0.3
 """Seconds between looks where nothing tells of commits: others tell of runs that park or end, not of each checkpoint."""
 _OPEN_WITHIN: Final = 10.0
 _PAGE: Final = 500
+_MOST_UNSEEN: Final = 800
+"""Transactions that a position may list: each is a condition of its own, and SQLite takes a thousand of them."""
 _ROOM: Final = 2_000
 """Entries that a watcher may be behind before it is cut off."""
 
@@ -50,10 +52,12 @@ def position(seen: Horizon, until: Horizon, seq: int | None) -> str:
 def parse(text: str) -> tuple[Horizon, Horizon | None, int]:
     """The parts of a position. Raises ValueError."""
     parts = text.split("/")
+    if text.count(",") > _MOST_UNSEEN:
+        raise ValueError(f"it lists more than {_MOST_UNSEEN} transactions")
     if len(parts) == 1:
         return Horizon.parse(parts[0]), None, 0
     seen, until, seq = parts
-    return Horizon.parse(seen), Horizon.parse(until), int(seq)
+    return Horizon.parse(seen), Horizon.parse(until), feed.number(seq)
 
 
 @dataclass(eq=False, slots=True)

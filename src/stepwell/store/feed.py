@@ -36,7 +36,15 @@ class Horizon:
     def parse(cls, text: str) -> Horizon:
         """Raises ValueError for anything else."""
         xmin, xmax, unseen = text.split(":")
-        return cls(int(xmin), int(xmax), tuple(int(one) for one in unseen.split(",") if one))
+        return cls(number(xmin), number(xmax), tuple(number(one) for one in unseen.split(",") if one))
+
+
+def number(text: str) -> int:
+    """A number as columns hold it. Raises ValueError for anything else."""
+    found = int(text)
+    if not 0 <= found < 2**63:
+        raise ValueError(f"{found} is out of range")
+    return found
 
 
 class Entry(NamedTuple):
