@@ -39,13 +39,16 @@ def current_user(x_user: Annotated[str, Header()] = "") -> Principal | None:
 class Site:
     """`url` is open, with a worker in the same process and nothing in the database."""
 
-    def __init__(self, database: Path, **settings: Any) -> None:
+    def __init__(self, database: Path, prefix: str = "", **settings: Any) -> None:
         given = Settings(
             _env_file=None, database_url=f"sqlite:///{database}", drain_seconds=0, auth=AuthSettings(), **settings
         )
         self.stepwell = Stepwell(shop.apps(), settings=given)
         app = FastAPI(lifespan=self.stepwell.lifespan)
-        self.stepwell.mount(app, user=Depends(current_user))
+        inner = FastAPI() if prefix else app
+        self.stepwell.mount(inner, user=Depends(current_user))
+        if prefix:
+            app.mount(prefix, inner)
         self._server = uvicorn.Server(
             uvicorn.Config(app, port=0, log_level="warning", lifespan="on", timeout_graceful_shutdown=1)
         )
@@ -53,7 +56,7 @@ class Site:
         self._serving = asyncio.run_coroutine_threadsafe(self._server.serve(), self._thread.loop)
         self._thread.call(self._opened())
         self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}{prefix}"
 
     @property
     def runner(self) -> WorkflowRunner:

@@ -138,7 +138,13 @@ async def test_what_opens(
 
 
 @pytest.mark.parametrize(
-    "path", ["/runs/00000000-0000-7000-8000-000000000000", "/workflows/shop/none", "/schedules/shop/none"]
+    "path",
+    [
+        "/runs/00000000-0000-7000-8000-000000000000",
+        "/workflows/shop/none",
+        "/workflows/shop/none/start",
+        "/schedules/shop/none",
+    ],
 )
 async def test_errors(look_at: OpenPage, watch: Watch, path: str) -> None:
     watch.expect("404")

@@ -63,7 +63,7 @@ async def test_options_go_with_the_start(site: Site, open_page: OpenPage) -> Non
     assert (run.status, run.labels, run.idempotency_key) == ("pending", ("team:east", "fast"), "once")
     assert run.due_at is not None or run.ready_at is not None
     await page.get_by_role("button", name="Cancel it").click()
-    await expect(page.get_by_text("The run is cancelled")).to_be_visible()
+    await expect(page.get_by_text("The run is cancelled", exact=True)).to_be_visible()
 
 
 async def test_a_run_is_started_again_with_its_args(site: Site, open_page: OpenPage) -> None:

@@ -17,23 +17,26 @@ export default function Page() {
   const { app, name } = route.useParams();
   const query = useQuery(workflowQuery(app, name));
   return (
-    <QueryView query={query} errorTitle={`The workflow ${name} couldn't be loaded`}>
-      {(workflow) => (
-        <>
-          <PageHeader
-            title={`Start ${workflow.title}`}
-            trail={
-              <Link to="/workflows/$app/$name" params={{ app, name }} className="prose-link">
-                {workflow.title}
-              </Link>
-            }
-            description={workflow.description.split("\n\n")[0]}
-          />
-          {/* Another workflow is another form. */}
-          <Filled key={`${app} ${name}`} workflow={workflow} />
-        </>
-      )}
-    </QueryView>
+    <>
+      {!query.data && <PageHeader title={`Start ${name}`} />}
+      <QueryView query={query} errorTitle={`The workflow ${name} couldn't be loaded`}>
+        {(workflow) => (
+          <>
+            <PageHeader
+              title={`Start ${workflow.title}`}
+              trail={
+                <Link to="/workflows/$app/$name" params={{ app, name }} className="prose-link">
+                  {workflow.title}
+                </Link>
+              }
+              description={workflow.description.split("\n\n")[0]}
+            />
+            {/* Another workflow is another form. */}
+            <Filled key={`${app} ${name}`} workflow={workflow} />
+          </>
+        )}
+      </QueryView>
+    </>
   );
 }
 

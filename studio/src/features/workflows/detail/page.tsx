@@ -27,9 +27,12 @@ export default function Page() {
   const { app, name } = route.useParams();
   const query = useQuery(workflowQuery(app, name));
   return (
-    <QueryView query={query} errorTitle={`The workflow ${name} couldn't be loaded`}>
-      {(workflow) => <Workflow workflow={workflow} />}
-    </QueryView>
+    <>
+      {!query.data && <PageHeader title={name} />}
+      <QueryView query={query} errorTitle={`The workflow ${name} couldn't be loaded`}>
+        {(workflow) => <Workflow workflow={workflow} />}
+      </QueryView>
+    </>
   );
 }
 
