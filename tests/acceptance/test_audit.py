@@ -17,7 +17,8 @@ from acceptance.nursery import Nursery
 _PLAIN = "(SELECT min(id) FROM stepwell_runs WHERE workflow_name='plain')"
 _OF = "(SELECT min(id) FROM stepwell_runs WHERE workflow_name='{}')"
 _ROW = (
-    "INSERT INTO stepwell_history SELECT run_id, version + 10, {}, {}, {}, attempt, {}, error, trace, state, NULL,"
+    "INSERT INTO stepwell_history (run_id, version, transition, source, target, attempt, status, error, trace, state,"
+    " signal_id, started_at, finished_at) SELECT run_id, version + 10, {}, {}, {}, attempt, {}, error, trace, state, NULL,"
     " started_at, finished_at"
 )
 _LAST = f" FROM stepwell_history WHERE run_id={_PLAIN} ORDER BY version DESC LIMIT 1"

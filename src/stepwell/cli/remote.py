@@ -128,7 +128,13 @@ class Remote:
         return await self._get(Page[Run], "/runs", params=told)
 
     async def history(self, run_id: str) -> Sequence[Checkpoint]:
-        return await self._get(list[Checkpoint], f"/runs/{_id(run_id)}/history")
+        found: list[Checkpoint] = []
+        while True:  # an answer has fewer rows where their states are large
+            after = found[-1].version if found else -1
+            more = await self._get(list[Checkpoint], f"/runs/{_id(run_id)}/history", params={"after": after})
+            if not more:
+                return found
+            found += more
 
     async def explain(self, run_id: str) -> Explanation:
         return await self._get(Explanation, f"/runs/{_id(run_id)}/explain")

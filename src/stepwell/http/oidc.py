@@ -39,12 +39,13 @@ class Issuer:
 
         Raises NotSignedIn, NoAccess for a user without a role, TooManyAttempts, IssuerUnavailable.
         """
-        self._attempts.check(address)
         try:
             claims = await self._claims(token)
         except jwt.ExpiredSignatureError as error:
             raise NotSignedIn("This JWT has expired: get another one from the issuer.") from error
         except jwt.PyJWTError as error:
+            # Nobody guesses a signature: who has a valid JWT isn't kept out by others at the same address.
+            self._attempts.check(address)
             self._attempts.failed(address)
             raise NotSignedIn(f"This JWT isn't valid here: {_reason(error)}.") from error
         return self._principal(claims), int(float(claims["exp"]) * 1_000_000)

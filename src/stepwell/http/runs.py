@@ -3,7 +3,7 @@
 # Without `from __future__ import annotations`: FastAPI couldn't see the dependency that is made here.
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -18,6 +18,8 @@ from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument
 from stepwell.runner.views import Ask, Child, Step
 from stepwell.store.queries import Filter
 
+ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""What is told of states, documents and steps in one answer, at most, unless by one of them: ask again for the rest."""
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Rows = Annotated[int, Query(ge=1, le=10_000)]
 Version = Annotated[int, Query(ge=-1, lt=2**31)]
@@ -71,7 +73,9 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
             created_after=None if created_after is None else to_moment(created_after),
             created_before=None if created_before is None else to_moment(created_before),
         )
-        return await asking.runner.find(asking.within(wanted), limit=limit, cursor=text_of(cursor), brief=brief)
+        return await asking.runner.find(
+            asking.within(wanted), limit=limit, cursor=text_of(cursor), brief=brief, most_bytes=ANSWER_BYTES
+        )
 
     @router.get("/runs/{workflow_id}", responses=there)
     async def get_run(workflow_id: WorkflowId, asking: Asking) -> Run:
@@ -92,7 +96,14 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
         `before`: only the rows before this version. With `newest` the last `limit` ones; also oldest first.
         """
         await asking.run(workflow_id)
-        return await asking.runner.history(workflow_id, after=after, limit=limit, newest=newest, before=before)
+        return await asking.runner.history(
+            workflow_id,
+            after=after,
+            limit=limit,
+            newest=newest,
+            before=before,
+            most_bytes=ANSWER_BYTES,
+        )
 
     @router.get("/runs/{workflow_id}/documents", responses=there)
     async def get_documents(
@@ -109,14 +120,25 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
         """
         await asking.run(workflow_id)
         return await asking.runner.documents(
-            workflow_id, replaced=replaced, after=after, limit=limit, newest=newest, internal=False
+            workflow_id,
+            replaced=replaced,
+            after=after,
+            limit=limit,
+            newest=newest,
+            internal=False,
+            most_bytes=ANSWER_BYTES,
         )
 
     @router.get("/runs/{workflow_id}/steps", responses=there)
-    async def get_steps(workflow_id: WorkflowId, asking: Asking) -> Sequence[Step]:
-        """What the run has journaled, oldest first."""
+    async def get_steps(
+        workflow_id: WorkflowId,
+        asking: Asking,
+        visit: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+        limit: Rows = 1_000,
+    ) -> Sequence[Step]:
+        """The last `limit` steps that the run has journaled (in one visit), oldest first; fewer where they are large."""
         await asking.run(workflow_id)
-        return await asking.overview.steps(workflow_id)
+        return await asking.overview.steps(workflow_id, visit=visit, limit=limit, most_bytes=ANSWER_BYTES)
 
     @router.get("/runs/{workflow_id}/children", responses=there)
     async def get_children(

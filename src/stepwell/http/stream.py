@@ -44,7 +44,7 @@ _MOST: Final = 1_000
 """Streams of one process."""
 _BYE: Final = b": come back\n\n"
 
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=4096)]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=32_768)]
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The events, as they come", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }

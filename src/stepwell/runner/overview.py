@@ -82,23 +82,24 @@ class Overview:
     async def counts(self, app_name: str | None = None) -> Counts:
         """How many runs there are of each status."""
         found: Counter[Status] = Counter()
-        for (app, _, status), count in (await self._counts()).items():
-            if self._sees(app) and app_name in (None, app):
-                found[status] += count  # type: ignore[index]
+        apps = sorted(self.apps) if self.apps is not None else None
+        if app_name is not None:
+            apps = [app_name] if self._sees(app_name) else []
+        counted = await self._core.store.read(lambda tx: overview.counts(tx, self._user, apps))
+        for (_, _, status), count in counted.items():
+            found[status] += count  # type: ignore[index]
         return Counts(counts={status: found[status] for status in get_args(Status)}, capped_at=overview.COUNTED)
-
-    async def _counts(self) -> overview.Counts:
-        return await self._core.store.read(lambda tx: overview.counts(tx, self._user))
 
     async def by_workflow(
         self, app_name: str | None = None
     ) -> dict[tuple[str, str], tuple[dict[Status, int], list[Recent]]]:
         """For each workflow how many runs it has of each status, and how its newest ones went."""
         shown = [(app, one.name) for app, one in self.definitions() if app_name in (None, app)]
+        apps = None if app_name is None and self.apps is None else sorted({app for app, _ in shown})
 
         def query(tx: Tx) -> tuple[overview.Counts, list[list[RunRow]]]:
             newest = [queries.list_runs(tx, self._of(*lane), _RECENT, None, brief=True).runs for lane in shown]
-            return overview.counts(tx, self._user), newest
+            return overview.counts(tx, self._user, apps), newest
 
         counts, newest = await self._core.store.read(query)
         return {
@@ -232,10 +233,12 @@ class Overview:
             on_parent_end="abandon" if row.on_parent_end == "abandon" else "cancel",
         )
 
-    async def steps(self, workflow_id: str) -> list[Step]:
-        """What the run has journaled, oldest first. Raises WorkflowNotFound."""
+    async def steps(
+        self, workflow_id: str, *, visit: int | None = None, limit: int = 1_000, most_bytes: int | None = None
+    ) -> list[Step]:
+        """What the run has journaled last (in one visit), oldest first. Raises WorkflowNotFound."""
         await self.reader.row(workflow_id)
-        found = await self._core.store.read(lambda tx: history.steps_of(tx, workflow_id))
+        found = await self._core.store.read(lambda tx: history.steps_of(tx, workflow_id, visit, limit, most_bytes))
         return [
             Step(
                 visit=row.visit,

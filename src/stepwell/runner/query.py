@@ -20,6 +20,7 @@ from stepwell.runner.explain import Explanation, explain
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument, checkpoint_of, document_of, run_of
 from stepwell.store import documents, history, queries, runs, signals, workers
 from stepwell.store.base import History
+from stepwell.store.rows import fitting
 from stepwell.store.tx import Tx
 
 if TYPE_CHECKING:
@@ -89,27 +90,38 @@ class Reader:
         return await self.find(wanted, limit=limit, cursor=cursor)
 
     async def find(
-        self, wanted: queries.Filter, *, limit: int = 50, cursor: str | None = None, brief: bool = False
+        self,
+        wanted: queries.Filter,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        brief: bool = False,
+        most_bytes: int | None = None,
     ) -> Page[Run]:
         """A page of the runs that are wanted, newest first; with `brief` their args, state and result are left out.
 
         A page may hold fewer runs than `limit` and yet have a `next_cursor`: what no index leads to is looked for among
-        a bounded number of runs at a time.
+        a bounded number of runs at a time, and with `most_bytes` a page is no larger than that, unless by one run.
         """
         check_limit(limit)
         before, wanted = cursor_of(cursor), self._within(wanted)
         if wanted.text and _BEGINNING.fullmatch(wanted.text.lower()):
             start = _hyphened(wanted.text.lower())
             by_id = replace(wanted, text=None, oldest_id=start, newest_id=start + _AFTER_ALL)
-            found = await self._page(by_id, limit, before, brief)
+            found = await self._page(by_id, limit, before, brief, most_bytes)
             if found.items:
                 return found
-        return await self._page(wanted, limit, before, brief)
+        return await self._page(wanted, limit, before, brief, most_bytes)
 
-    async def _page(self, wanted: queries.Filter, limit: int, before: str | None, brief: bool) -> Page[Run]:
-        runs, cursor = await self.core.store.read(
-            lambda given: queries.list_runs(given, wanted, limit, before, brief=brief)
-        )
+    async def _page(
+        self, wanted: queries.Filter, limit: int, before: str | None, brief: bool, most_bytes: int | None
+    ) -> Page[Run]:
+        def query(given: Tx) -> queries.Listed:
+            if brief or most_bytes is None:
+                return queries.list_runs(given, wanted, limit, before, brief=brief)
+            return queries.list_within(given, wanted, limit, before, most_bytes)
+
+        runs, cursor = await self.core.store.read(query)
         return Page(items=tuple(self._model(row) for row in runs), next_cursor=cursor)
 
     def _within(self, wanted: queries.Filter) -> queries.Filter:
@@ -132,11 +144,13 @@ class Reader:
         limit: int = MOST_ROWS,
         newest: bool = False,
         before: int | None = None,
+        most_bytes: int | None = None,
     ) -> Sequence[Checkpoint]:
         """The history after version `after`, oldest first; row 0 is the creation. `limit` is 1 to 10,000.
 
-        `before`: only the rows before this version. With `newest` the last `limit` ones; also oldest first. A runner that
-        acts for one user shows no tracebacks. Raises WorkflowNotFound.
+        `before`: only the rows before this version. With `newest` the last `limit` ones; also oldest first. With
+        `most_bytes` fewer of them, where their states are larger together. A runner that acts for one user shows no
+        tracebacks. Raises WorkflowNotFound.
         """
         _check_rows(limit)
         if not isinstance(after, int):
@@ -146,6 +160,8 @@ class Reader:
         def query(given: Tx) -> tuple[list[History], dict[str, str | None]]:
             start = max(after, history.newest(given, workflow_id, before, limit)) if newest else after
             rows = history.of_run(given, workflow_id, start, limit, before)
+            if most_bytes is not None:
+                rows = _fitting(rows, most_bytes, newest)
             return rows, signals.answerers(given, [row.row.signal_id for row in rows if row.row.signal_id])
 
         found, people = await self.core.store.read(query)
@@ -163,11 +179,12 @@ class Reader:
         after: int = -1,
         newest: bool = False,
         internal: bool = True,
+        most_bytes: int | None = None,
     ) -> Sequence[StoredDocument]:
         """The current documents, in order; with `replaced` their older versions too. Internal ones only without a user.
 
-        `limit` is 1 to 10,000: the first ones, or with `newest` the last ones. `after`: those saved after this version.
-        Raises WorkflowNotFound.
+        `limit` is 1 to 10,000: the first ones, or with `newest` the last ones; `most_bytes`: as many of them as are no
+        larger together. `after`: those saved after this version. Raises WorkflowNotFound.
         """
         _check_rows(limit)
         await self.row(workflow_id, user_id)
@@ -181,6 +198,7 @@ class Reader:
                 after=after,
                 newest=newest,
                 internal=shown,
+                most_bytes=most_bytes,
             )
         )
         return [document_of(row) for row in found]
@@ -216,6 +234,13 @@ class Reader:
 
     def _model(self, row: RunRow) -> Run:
         return run_of(row, self._definition(row))
+
+
+def _fitting(found: list[History], most: int, newest: bool) -> list[History]:
+    """The first (or last) rows that are no larger together: each is told with its whole state."""
+    ordered = found[::-1] if newest else found
+    kept = ordered[: fitting((len(one.state or "") + len(one.row.trace or "") for one in ordered), most)]
+    return kept[::-1] if newest else kept
 
 
 def check_id(workflow_id: object) -> None:

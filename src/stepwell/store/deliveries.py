@@ -66,10 +66,11 @@ def newest(
     apps: Sequence[str] | None = None,
     route: str | None = None,
     status: str | None = None,
-) -> list[Handled]:
-    """The newest deliveries, of the newest `WALKED` before `before`."""
+) -> tuple[list[Handled], Mark | None]:
+    """The newest deliveries, and where to go on; fewer than `limit` also where the next ones are further than is looked."""
     mark = "" if before is None else " WHERE (received_at, app_name, route, delivery_id) < (?, ?, ?, ?)"
-    conditions, parameters = ["1=1"], list(before or ())
+    conditions: list[str] = ["1=1"]
+    parameters: list[object] = []
     if apps is not None:
         conditions.append(f"d.app_name {tx.dialect.among}")
         parameters.append(tx.dialect.listed(apps))
@@ -77,15 +78,28 @@ def newest(
         if value is not None:
             conditions.append(condition)
             parameters.append(value)
-    return tx.fetch(
+    walked = (
+        f"SELECT * FROM stepwell_deliveries{mark}"
+        " ORDER BY received_at DESC, app_name DESC, route DESC, delivery_id DESC LIMIT ?"
+    )
+    found = tx.fetch(
         Handled._make,
         "SELECT d.app_name, d.route, d.delivery_id, d.run_id, d.received_at, r.status, r.attempt, r.error FROM"
-        f" (SELECT * FROM stepwell_deliveries{mark} ORDER BY received_at DESC, app_name DESC, route DESC, delivery_id DESC"
-        f" LIMIT {WALKED}) AS d LEFT JOIN stepwell_runs r ON r.id=d.run_id WHERE {' AND '.join(conditions)}"
+        f" ({walked}) AS d LEFT JOIN stepwell_runs r ON r.id=d.run_id WHERE {' AND '.join(conditions)}"
         " ORDER BY d.received_at DESC, d.app_name DESC, d.route DESC, d.delivery_id DESC LIMIT ?",
+        *(before or ()),
+        WALKED,
         *parameters,
-        limit,
+        limit + 1,
     )
+    if len(found) > limit:
+        return found[:limit], _mark(found[limit - 1])
+    last = tx.fetch(DeliveryRow._make, f"{walked} OFFSET ?", *(before or ()), 1, WALKED - 1)
+    return found, (last[0].received_at, *last[0][:3]) if last else None
+
+
+def _mark(one: Handled) -> Mark:
+    return one.received_at, one.app_name, one.route, one.delivery_id
 
 
 def expire(tx: Tx, before: Moment, limit: int) -> int:

@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 from stepwell.engine.commit import Commit
 from stepwell.store import rows
 from stepwell.store.base import DocumentRow
+from stepwell.store.rows import fitting
 from stepwell.store.tables import documents
 from stepwell.store.tx import Tx
 
@@ -67,19 +68,19 @@ def of_run(
     after: int = -1,
     newest: bool = False,
     internal: bool = True,
+    most_bytes: int | None = None,
 ) -> list[DocumentRow]:
     """The documents of a run in order; with `current=False` the replaced ones too, each before its successor.
 
-    `limit`: the first ones only, or with `newest` the last ones. `after`: those saved after this version.
+    `limit`: the first ones only, or with `newest` the last ones; `most_bytes`: as many of them as are no larger together,
+    but one. `after`: those saved after this version.
     """
     only = " AND replaced_at IS NULL" if current else ""
     only += "" if internal else " AND internal=0"
     order = "position DESC, id DESC" if newest else "position, id"
-    found = tx.fetch(
-        DocumentRow._make,
-        f"SELECT {_ALL} FROM stepwell_documents WHERE run_id=? AND version>?{only} ORDER BY {order} LIMIT ?",
-        run_id,
-        after,
-        limit,
-    )
+    wanted = f"FROM stepwell_documents WHERE run_id=? AND version>?{only} ORDER BY {order} LIMIT ?"
+    if most_bytes is not None:
+        sizes = tx.rows(f"SELECT length(content) + coalesce(length(meta), 0) {wanted}", run_id, after, limit)
+        limit = fitting((row[0] for row in sizes), most_bytes)
+    found = tx.fetch(DocumentRow._make, f"SELECT {_ALL} {wanted}", run_id, after, limit)
     return found[::-1] if newest else found

@@ -107,10 +107,13 @@ def journals(tx: Tx, run_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], 
     return result
 
 
-def steps_of(tx: Tx, run_id: str) -> list[StepRow]:
-    """All journaled steps of a run, oldest first."""
-    return tx.fetch(
-        StepRow._make,
-        f"SELECT {rows.columns(steps)} FROM stepwell_steps WHERE run_id=? ORDER BY recorded_at, name",
-        run_id,
-    )
+def steps_of(
+    tx: Tx, run_id: str, visit: int | None = None, limit: int = 100_000, most_bytes: int | None = None
+) -> list[StepRow]:
+    """The last journaled steps of a run (or of one visit), oldest first: `limit`, and no more than fit into `most_bytes`."""
+    only, parameters = ("", (run_id,)) if visit is None else (" AND visit=?", (run_id, visit))
+    wanted = f"FROM stepwell_steps WHERE run_id=?{only} ORDER BY recorded_at DESC, name DESC LIMIT ?"
+    if most_bytes is not None:
+        sizes = tx.rows(f"SELECT length(value) {wanted}", *parameters, limit)
+        limit = rows.fitting((row[0] for row in sizes), most_bytes)
+    return tx.fetch(StepRow._make, f"SELECT {rows.columns(steps)} {wanted}", *parameters, limit)[::-1]

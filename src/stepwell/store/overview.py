@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import func, literal_column, select, tuple_
 
 from stepwell.engine.run import Moment, Run
 from stepwell.store import queries, rows
@@ -28,29 +28,32 @@ Counts = Counter[tuple[str, str, str]]
 """How many runs there are, by (app, workflow, status)."""
 
 
-def counts(tx: Tx, user_id: str | None) -> Counts:
-    """The newest runs, at most `COUNTED` of a status; of a user, of their newest runs."""
+def counts(tx: Tx, user_id: str | None, apps: Sequence[str] | None = None) -> Counts:
+    """The newest runs (of these apps), at most `COUNTED` of a status among the newest `WALKED`; of a user, of their newest."""
     if user_id is not None:
         newest = f"SELECT * FROM stepwell_runs WHERE user_id=? AND internal=0 ORDER BY id DESC LIMIT {2 * COUNTED}"
-        return _counted(tx, newest, user_id)
+        return _counted(tx, newest, apps, user_id)
+    walked = COUNTED if apps is None else WALKED
     found: Counts = Counter()
     for status in OPEN:
         found += _counted(
             tx,
             "SELECT * FROM stepwell_runs WHERE status=? AND status<>'completed' AND internal=0"
-            f" ORDER BY id DESC LIMIT {COUNTED}",
+            f" ORDER BY id DESC LIMIT {walked}",
+            apps,
             status,
         )
-    ended = f"SELECT * FROM stepwell_runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT {2 * COUNTED}"
-    completed = _counted(tx, f"SELECT * FROM ({ended}) AS f WHERE status='completed' AND internal=0 LIMIT {COUNTED}")
-    return found + completed
+    ended = f"SELECT * FROM stepwell_runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT {2 * walked}"
+    return found + _counted(tx, f"SELECT * FROM ({ended}) AS f WHERE status='completed' AND internal=0", apps)
 
 
-def _counted(tx: Tx, source: str, *parameters: str) -> Counts:
+def _counted(tx: Tx, source: str, apps: Sequence[str] | None, *parameters: str) -> Counts:
+    only, given = ("", ()) if apps is None else (f" WHERE app_name {tx.dialect.among}", (tx.dialect.listed(apps),))
     found = tx.rows(
-        f"SELECT app_name, workflow_name, status, count(*) FROM ({source}) AS r"
-        " GROUP BY app_name, workflow_name, status",
+        f"SELECT app_name, workflow_name, status, count(*) FROM (SELECT app_name, workflow_name, status FROM ({source})"
+        f" AS w{only} LIMIT {COUNTED}) AS r GROUP BY app_name, workflow_name, status",
         *parameters,
+        *given,
     )
     return Counter({(app, workflow, status): n for app, workflow, status, n in found})
 
@@ -175,20 +178,14 @@ def waiting(
     if before is not None:
         walk = walk.where(runs.c.id < before)
     walked = walk.order_by(runs.c.id.desc()).limit(queries.TRIED).subquery()
-    wanted = {(app, workflow, place) for app, workflow, place in places}
     query = select(*queries.columns(walked, True)).where(
         walked.c.status == "waiting",
         walked.c.ready_at.is_(None),
-        walked.c.workflow_name.in_({one[1] for one in wanted}),
-        walked.c.place.in_({one[2] for one in wanted}),
+        tuple_(walked.c.app_name, walked.c.workflow_name, walked.c.place).in_(places),
     )
-    found: list[Run] = []
-    for row in tx.execute(query.order_by(walked.c.id.desc())):
-        run = Run._make(row)
-        if (run.app_name, run.workflow_name, run.place) in wanted:
-            found.append(run)
-        if len(found) > limit:
-            return queries.Listed(found[:limit], found[limit - 1].id)
+    found = [Run._make(row) for row in tx.execute(query.order_by(walked.c.id.desc()).limit(limit + 1))]
+    if len(found) > limit:
+        return queries.Listed(found[:limit], found[limit - 1].id)
     last = select(walked.c.id).order_by(walked.c.id.desc()).offset(queries.TRIED - 1).limit(1)
     return queries.Listed(found, tx.execute(last).scalar())
 

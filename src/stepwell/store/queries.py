@@ -15,7 +15,9 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, Subquery, and_, func, literal_column, or_, select, union_all
 
 from stepwell.engine.run import Moment, Run
+from stepwell.store import runs as runs_store
 from stepwell.store.feed import HEAVY
+from stepwell.store.rows import fitting
 from stepwell.store.tables import runs
 from stepwell.store.tx import Tx
 
@@ -23,6 +25,8 @@ TRIED: Final = 20_000
 """Rows on which what no index knows is tried, for one page."""
 TEXTS_TRIED: Final = 5_000
 """The same for a text, which is looked for in the args too."""
+_TOGETHER: Final = 25
+"""Whole runs that are read at once."""
 _COMPLETED: Final[ColumnElement[str]] = literal_column("'completed'")
 
 
@@ -71,6 +75,19 @@ def list_runs(tx: Tx, wanted: Filter, limit: int, before: str | None, *, brief: 
         return Listed(found, None)
     last = select(walked.c.id).order_by(walked.c.id.desc()).offset(tried - 1).limit(1)
     return Listed(found, tx.execute(last).scalar())
+
+
+def list_within(tx: Tx, wanted: Filter, limit: int, before: str | None, most_bytes: int) -> Listed:
+    """As `list_runs`, with what is heavy, and no larger than `most_bytes` unless by one run."""
+    brief, cursor = list_runs(tx, wanted, limit, before, brief=True)
+    found: list[Run] = []
+    for start in range(0, len(brief), _TOGETHER):
+        loaded = runs_store.load(tx, [run.id for run in brief[start : start + _TOGETHER]])
+        found += [loaded[run.id] for run in brief[start : start + _TOGETHER] if run.id in loaded]
+        kept = fitting((len(run.args) + len(run.state) + len(run.result or "") for run in found), most_bytes)
+        if kept < len(found):
+            return Listed(found[:kept], found[kept - 1].id)
+    return Listed(found, cursor)
 
 
 def ready(tx: Tx, limit: int = 1000) -> list[Run]:

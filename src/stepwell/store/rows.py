@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from sqlalchemy import Table
@@ -18,3 +19,14 @@ def names(table: Table) -> tuple[str, ...]:
 def columns(table: Table, prefix: str = "") -> str:
     """The table's columns, in order, for a SELECT or RETURNING."""
     return ", ".join(prefix + name for name in names(table))
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """How many of the first ones are no larger together than `most`; one at least, where there is one."""
+    count = 0
+    for size in sizes:
+        most -= size
+        if most < 0 and count:
+            break
+        count += 1
+    return count

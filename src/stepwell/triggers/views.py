@@ -238,16 +238,12 @@ class Deliveries:
         """A page of deliveries, the newest first. Raises InvalidArgs for a cursor that is none."""
         before = None if cursor is None else _mark(cursor)
         apps = self.apps if app_name is None else {app_name} & ({app_name} if self.apps is None else self.apps)
-        found = await self.core.store.read(
+        found, mark = await self.core.store.read(
             lambda tx: deliveries.newest(
-                tx, limit + 1, before, apps=None if apps is None else sorted(apps), route=route, status=status
+                tx, limit, before, apps=None if apps is None else sorted(apps), route=route, status=status
             )
         )
-        more = found[limit - 1] if len(found) > limit else None
-        return Page(
-            items=tuple(self._view(one) for one in found[:limit]),
-            next_cursor=None if more is None else _cursor(more),
-        )
+        return Page(items=tuple(self._view(one) for one in found), next_cursor=None if mark is None else _cursor(mark))
 
     async def redrive(self, app_name: str, route: str, delivery_id: str) -> DeliveryView:
         """The handler of a delivery that failed runs again. Raises DeliveryNotFound, RunFinished."""
@@ -272,8 +268,7 @@ class Deliveries:
         )
 
 
-def _cursor(one: Handled) -> str:
-    mark: Mark = (one.received_at, one.app_name, one.route, one.delivery_id)
+def _cursor(mark: Mark) -> str:
     return urlsafe_b64encode(json.dumps(mark).encode()).decode()
 
 

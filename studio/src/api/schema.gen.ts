@@ -446,7 +446,7 @@ export interface paths {
          * Get History
          * @description The history after version `after`, oldest first; row 0 is the creation. Tracebacks only for those who see all.
          *
-         *     With `newest` the last `limit` rows, before version `before` if that is given; also oldest first.
+         *     `before`: only the rows before this version. With `newest` the last `limit` ones; also oldest first.
          */
         get: operations["get_history"];
         put?: never;
@@ -506,7 +506,7 @@ export interface paths {
         };
         /**
          * Get Steps
-         * @description What the run has journaled, oldest first.
+         * @description The last `limit` steps that the run has journaled (in one visit), oldest first; fewer where they are large.
          */
         get: operations["get_steps"];
         put?: never;
@@ -4459,7 +4459,10 @@ export interface operations {
     };
     get_steps: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                visit?: number | null;
+            };
             header?: never;
             path: {
                 workflow_id: string;
