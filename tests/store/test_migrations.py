@@ -11,16 +11,21 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from sqlalchemy import Table
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Table
 
 from backends import SCHEMA, Database, PostgresDatabase, Row, SqliteFile, empty_database_of, migrate
-from servers.postgres import Postgres
+from servers.postgres import Postgres as PostgresServer
 from stepwell.engine.commit import Listener
 from stepwell.engine.run import HistoryRow, Run, SignalRow, StepRow
 from stepwell.settings import Settings
-from stepwell.store import postgres_schema, rows, tables
+from stepwell.store import history, postgres_schema, rows, tables
 from stepwell.store.base import DocumentRow, WorkspaceRow
-from stepwell.store.migrate import VERSION_TABLE
+from stepwell.store.migrate import _SCRIPTS, VERSION_TABLE, _run
+from stepwell.store.postgres_dialect import Postgres
+from stepwell.store.sqlite_dialect import Sqlite
+from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
 
 PROCESSES = 8
@@ -65,7 +70,7 @@ def created(request: pytest.FixtureRequest, empty_database: Database, tmp_path: 
     if empty_database.kind == "sqlite":
         yield SqliteFile(f"sqlite:///{tmp_path}/created.db")
         return
-    server: Postgres = request.getfixturevalue("postgres_server")
+    server: PostgresServer = request.getfixturevalue("postgres_server")
     with empty_database_of(server) as made:
         made.execute(f"CREATE TABLE {VERSION_TABLE} (n INTEGER)")
         yield made
@@ -84,6 +89,32 @@ async def test_migrating_makes_the_tables_that_the_code_expects(empty_database: 
     await engine.dispose()
     assert len(found) > len(tables.metadata.tables)
     assert structure(created) == found
+
+
+async def test_a_database_of_the_first_revision_keeps_its_runs(empty_database: Database) -> None:
+    engine = empty_database.engine()
+    async with engine.begin() as connection:
+        await connection.run_sync(to_first_revision)
+        await connection.exec_driver_sql(
+            "INSERT INTO stepwell_history (run_id, version, attempt, status, started_at, finished_at)"
+            " VALUES ('r1', 0, 0, 'committed', 1, 1)"
+        )
+    await asyncio.to_thread(migrate, empty_database.url)
+    assert empty_database.read("SELECT run_id, version, xact FROM stepwell_history") == [("r1", 0, None)]
+    async with engine.begin() as connection:
+        dialect = Postgres(None) if empty_database.kind == "postgres" else Sqlite()
+        row = HistoryRow("r1", 1, "t", "a", "b", 1, "committed", None, None, None, None, 2, 2)
+        await connection.run_sync(lambda given: history.append(Tx(given, dialect), [row], 100))
+    [(seq, xact)] = empty_database.read("SELECT seq, xact FROM stepwell_history WHERE version=1")
+    assert seq is not None
+    assert xact is not None
+    await engine.dispose()
+
+
+def to_first_revision(connection: Connection) -> None:
+    scripts = ScriptDirectory(str(_SCRIPTS))
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    _run(context, scripts, "0001")
 
 
 async def test_any_number_of_processes_may_migrate_at_once(empty_postgres: PostgresDatabase) -> None:
