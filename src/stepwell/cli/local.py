@@ -15,7 +15,7 @@ from stepwell.errors import UnknownApp
 from stepwell.runner.explain import Explanation
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument
-from stepwell.runner.overview import Overview
+from stepwell.runner.questions import Questions
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.runner.views import Ask
 from stepwell.store import workers
@@ -112,7 +112,7 @@ class Local:
         return await self._runner.explain(run_id)
 
     async def asks(self, run_id: str) -> Sequence[Ask]:
-        return await Overview(self._runner).asks(run_id)
+        return await Questions(self._runner).asks(run_id)
 
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._runner.signal(run_id, name, data, idempotency_key=key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Depends
 
@@ -14,9 +14,11 @@ from stepwell.http.access import Access, Asked
 from stepwell.http.principal import Principal, permit
 from stepwell.http.served import Served
 from stepwell.runner.models import Run
-from stepwell.runner.overview import Overview
 from stepwell.runner.runner import WorkflowRunner
+from stepwell.runner.sight import Sight
 from stepwell.store.queries import Filter
+
+S = TypeVar("S", bound=Sight)
 
 AskingOf = Callable[..., Awaitable["Asking"]]
 
@@ -29,10 +31,9 @@ class Asking:
     runner: WorkflowRunner
     asked: Asked
 
-    @property
-    def overview(self) -> Overview:
-        """What they may see beyond single runs."""
-        return Overview(self.runner, self.principal.apps)
+    def sight(self, kind: type[S]) -> S:
+        """What they may see beyond single runs: an Overview, Questions, Parts or Machines."""
+        return kind(self.runner, self.principal.apps)
 
     def may_act(self) -> None:
         """They may change something. Raises NoAccess."""

@@ -12,7 +12,10 @@ from stepwell.http.asking import AskingOf
 from stepwell.http.runs import Cursor, Limit, text_of
 from stepwell.http.schemas import Name, problems
 from stepwell.http.served import Served
+from stepwell.runner.machines import Machines
 from stepwell.runner.models import Page
+from stepwell.runner.overview import Overview
+from stepwell.runner.questions import Questions
 from stepwell.runner.views import Counts, Depth, Failures, Metrics, Waiting, Worker, Workspace
 
 
@@ -26,22 +29,22 @@ def add_looking(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         asking: Asking, app_name: Name | None = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[Waiting]:
         """The runs that wait for a person, with what is asked, newest first."""
-        return await asking.overview.waiting(app_name=app_name, limit=limit, cursor=text_of(cursor))
+        return await asking.sight(Questions).waiting(app_name=app_name, limit=limit, cursor=text_of(cursor))
 
     @router.get("/counts", responses=problems())
     async def get_counts(asking: Asking, app_name: Name | None = None) -> Counts:
         """How many runs there are of each status."""
-        return await asking.overview.counts(app_name)
+        return await asking.sight(Overview).counts(app_name)
 
     @router.get("/failures", responses=problems())
     async def list_failures(asking: Asking, app_name: Name | None = None) -> Sequence[Failures]:
         """The newest failed runs, those together that failed alike."""
-        return await asking.overview.failures(app_name)
+        return await asking.sight(Overview).failures(app_name)
 
     @router.get("/metrics", responses=problems())
     async def get_metrics(asking: Asking, window: Literal["hour", "day"] = "hour") -> Metrics:
         """Throughput and latency of the last hour or day."""
-        return await asking.overview.metrics(window)
+        return await asking.sight(Overview).metrics(window)
 
     @router.get("/workspaces", responses=problems(404))
     async def list_workspaces(
@@ -52,16 +55,18 @@ def add_looking(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         cursor: Cursor = None,
     ) -> Page[Workspace]:
         """The workspaces, in the order of their ids."""
-        return await asking.overview.workspaces(app_name=app_name, user_id=user_id, limit=limit, cursor=text_of(cursor))
+        return await asking.sight(Machines).workspaces(
+            app_name=app_name, user_id=user_id, limit=limit, cursor=text_of(cursor)
+        )
 
     @router.get("/workers", responses=problems())
     async def list_workers(asking: Asking) -> Sequence[Worker]:
         """The processes that execute runs, and what they hold."""
         asking.sees_everybody()
-        return await asking.overview.workers(lease)
+        return await asking.sight(Machines).workers(lease)
 
     @router.get("/queue", responses=problems())
     async def get_queue(asking: Asking) -> Depth:
         """How much waits for workers, and for how long."""
         asking.sees_everybody()
-        return await asking.overview.queue(lease)
+        return await asking.sight(Machines).queue(lease)

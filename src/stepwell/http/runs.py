@@ -15,6 +15,8 @@ from stepwell.http.asking import AskingOf
 from stepwell.http.schemas import NO_NUL, Id, Instant, Name, problems
 from stepwell.runner.explain import Explanation
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument
+from stepwell.runner.parts import Parts
+from stepwell.runner.questions import Questions
 from stepwell.runner.views import Ask, Child, Step
 from stepwell.store.queries import Filter
 
@@ -138,7 +140,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
     ) -> Sequence[Step]:
         """The last `limit` steps that the run has journaled (in one visit), oldest first; fewer where they are large."""
         await asking.run(workflow_id)
-        return await asking.overview.steps(workflow_id, visit=visit, limit=limit, most_bytes=ANSWER_BYTES)
+        return await asking.sight(Parts).steps(workflow_id, visit=visit, limit=limit, most_bytes=ANSWER_BYTES)
 
     @router.get("/runs/{workflow_id}/children", responses=there)
     async def get_children(
@@ -146,7 +148,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
     ) -> Page[Child]:
         """The runs that it started, newest first."""
         await asking.run(workflow_id)
-        return await asking.overview.children(workflow_id, limit=limit, cursor=text_of(cursor))
+        return await asking.sight(Parts).children(workflow_id, limit=limit, cursor=text_of(cursor))
 
     @router.get("/runs/{workflow_id}/explain", responses=there)
     async def explain_run(workflow_id: WorkflowId, asking: Asking) -> Explanation:
@@ -158,4 +160,4 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
     async def get_asks(workflow_id: WorkflowId, asking: Asking) -> Sequence[Ask]:
         """The signals that a person may send to it now, with the schemas of their payloads."""
         await asking.run(workflow_id)
-        return await asking.overview.asks(workflow_id)
+        return await asking.sight(Questions).asks(workflow_id)

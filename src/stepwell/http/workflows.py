@@ -13,6 +13,7 @@ from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
 from stepwell.http.schemas import NO_NUL, AppView, Name, Trigger, WorkflowDetail, WorkflowSummary, problems
 from stepwell.http.served import Served
+from stepwell.runner.overview import Overview
 from stepwell.triggers.declare import StartWorkflow
 from stepwell.triggers.firing import described
 from stepwell.triggers.handlers import Triggers
@@ -36,7 +37,7 @@ def add_workflows(router: APIRouter, stepwell: Served, asking: AskingOf) -> None
     @router.get("/workflows", responses=problems())
     async def list_workflows(asking: Asking, app_name: Name | None = None) -> Sequence[WorkflowSummary]:
         """The workflows, with how many runs each has and how its newest ones went."""
-        found = await asking.overview.by_workflow(app_name)
+        found = await asking.sight(Overview).by_workflow(app_name)
         return [
             WorkflowSummary(
                 app_name=app,
@@ -48,7 +49,7 @@ def add_workflows(router: APIRouter, stepwell: Served, asking: AskingOf) -> None
                 counts=found[app, one.name][0],
                 recent=tuple(found[app, one.name][1]),
             )
-            for app, one in asking.overview.definitions()
+            for app, one in asking.sight(Overview).definitions()
             if (app, one.name) in found
         ]
 

@@ -1,43 +1,22 @@
-"""Everything that is looked at beyond single runs, within what somebody may see."""
+"""Counts, failures, throughput and latency, and how the runs of each workflow go."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 from typing import Any, Final, Literal, get_args
 
-from stepwell.definition.context import Show
-from stepwell.definition.model import Definition, Transition
 from stepwell.engine.run import Moment, Status
 from stepwell.engine.run import Run as RunRow
 from stepwell.execution.clock import microseconds, to_datetime
-from stepwell.runner.core import Core
-from stepwell.runner.models import Page, run_of
-from stepwell.runner.query import Reader, check_limit, cursor_of
-from stepwell.runner.views import (
-    Ask,
-    Bucket,
-    Child,
-    Counts,
-    Depth,
-    Failures,
-    Lane,
-    LaneDepth,
-    Metrics,
-    Recent,
-    Step,
-    Waiting,
-    Worker,
-    Workspace,
-)
-from stepwell.store import history, overview, queries
+from stepwell.runner.sight import Sight
+from stepwell.runner.views import Bucket, Counts, Failures, Metrics, Recent
+from stepwell.store import overview, queries
 from stepwell.store.tx import Tx
-from stepwell.store.workers import WorkerRow, all_of, lanes_of
 
 _WINDOWS: Final = {
     "hour": (timedelta(hours=1), timedelta(minutes=1)),
@@ -45,39 +24,13 @@ _WINDOWS: Final = {
 }
 _FAILED: Final = 1_000
 """Failed runs that are grouped."""
-_HELD: Final = 50
 _RECENT: Final = 30
-_HIDDEN: Final = {"show": "hidden"}
 _NUMBERS: Final = re.compile(r"\d+|0x[0-9a-f]+|'[^']{1,80}'|\"[^\"]{1,80}\"")
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
-    """What a reader may see of all runs; `apps`: of these apps only."""
-
-    reader: Reader
-    apps: frozenset[str] | None = None
-
-    @property
-    def _core(self) -> Core:
-        return self.reader.core
-
-    @property
-    def _user(self) -> str | None:
-        return self.reader.only
-
-    def _sees(self, app_name: str) -> bool:
-        return self.apps is None or app_name in self.apps
-
-    def definitions(self) -> Iterable[tuple[str, Definition]]:
-        """(app, definition) of each workflow that there is; none of the handlers of ticks and deliveries."""
-        registry = self._core.shared.registry
-        for app, name in registry.lanes:
-            found = registry.find(app, name)
-            if found is not None and ":" not in name and self._sees(app):
-                yield app, found
-
-    # -- counts -------------------------------------------------------------------------------------------------------
+class Overview(Sight):
+    """How runs go, of one workflow or of all."""
 
     async def counts(self, app_name: str | None = None) -> Counts:
         """How many runs there are of each status."""
@@ -171,181 +124,6 @@ class Overview:
             canceled=sum(one.canceled for one in buckets),
             **_percentiles([took for _, took in taken]),
         )
-
-    # -- what waits for a person ----------------------------------------------------------------------------------
-
-    async def waiting(
-        self, *, app_name: str | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Page[Waiting]:
-        """The runs that wait for a person, newest first. What a child is going to answer is left out."""
-        check_limit(limit)
-        before = cursor_of(cursor)
-        places = [
-            (app, one.name, place.name)
-            for app, one in self.definitions()
-            if app_name in (None, app)
-            for place in one.places.values()
-            if any(t.kind == "signal" for t in place.waiting)
-        ]
-
-        def query(tx: Tx) -> tuple[queries.Listed, set[tuple[str, str]]]:
-            listed = overview.waiting(tx, places, self._user, limit, before)
-            return listed, overview.called_back(tx, [run.id for run in listed.runs])
-
-        listed, called = await self._core.store.read(query)
-        found = [self._waits(run, called) for run in listed.runs]
-        return Page(items=tuple(one for one in found if one.asks), next_cursor=listed.before)
-
-    def _waits(self, row: RunRow, called: set[tuple[str, str]]) -> Waiting:
-        definition = self._core.shared.registry.find(row.app_name, row.workflow_name)
-        return Waiting(
-            run=run_of(row, definition), asks=_asks(row, definition, called), since=to_datetime(row.entered_at)
-        )
-
-    async def asks(self, workflow_id: str) -> list[Ask]:
-        """The signals that a person may send to the run now. Raises WorkflowNotFound."""
-        row = await self.reader.row(workflow_id)
-        called = await self._core.store.read(lambda tx: overview.called_back(tx, [row.id]))
-        return list(_asks(row, self._core.shared.registry.find(row.app_name, row.workflow_name), called))
-
-    # -- what belongs to a run ------------------------------------------------------------------------------------
-
-    async def children(self, workflow_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Child]:
-        """The runs that a run started, newest first. Raises WorkflowNotFound."""
-        check_limit(limit)
-        before = cursor_of(cursor)
-        await self.reader.row(workflow_id)
-        found, links = await self._core.store.read(
-            lambda tx: (overview.children(tx, workflow_id, limit + 1, before), overview.links(tx, workflow_id))
-        )
-        shown = {link.get("workflow_id"): link for link in map(json.loads, links)}
-        more = found[limit - 1].id if len(found) > limit else None
-        return Page(
-            items=tuple(self._child(row, shown.get(row.id, _HIDDEN)) for row in found[:limit]), next_cursor=more
-        )
-
-    def _child(self, row: RunRow, shown: Mapping[str, Any]) -> Child:
-        return Child(
-            run=run_of(row, self._core.shared.registry.find(row.app_name, row.workflow_name)),
-            callback=row.callback,
-            label=shown.get("label"),
-            show=shown["show"] if shown.get("show") in get_args(Show) else "hidden",
-            on_parent_end="abandon" if row.on_parent_end == "abandon" else "cancel",
-        )
-
-    async def steps(
-        self, workflow_id: str, *, visit: int | None = None, limit: int = 1_000, most_bytes: int | None = None
-    ) -> list[Step]:
-        """What the run has journaled last (in one visit), oldest first. Raises WorkflowNotFound."""
-        await self.reader.row(workflow_id)
-        found = await self._core.store.read(lambda tx: history.steps_of(tx, workflow_id, visit, limit, most_bytes))
-        return [
-            Step(
-                visit=row.visit,
-                transition=row.transition,
-                name=row.name,
-                value=json.loads(row.value),
-                recorded_at=to_datetime(row.recorded_at),
-            )
-            for row in found
-        ]
-
-    # -- workspaces, workers, the queue ---------------------------------------------------------------------------
-
-    async def workspaces(
-        self, *, app_name: str | None = None, user_id: str | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Page[Workspace]:
-        """The workspaces, in the order of their ids."""
-        check_limit(limit)
-        after, user = cursor_of(cursor), self._user if self._user is not None else user_id
-        apps = None if self.apps is None else sorted(self.apps)
-        found = await self._core.store.read(
-            lambda tx: overview.list_workspaces(tx, app_name, user, apps, limit + 1, after)
-        )
-        items = tuple(
-            Workspace(id=row.id, app_name=row.app_name, user_id=row.user_id, created_at=to_datetime(row.created_at))
-            for row in found[:limit]
-        )
-        return Page(items=items, next_cursor=found[limit - 1].id if len(found) > limit else None)
-
-    async def workers(self, lease_seconds: float) -> list[Worker]:
-        """The processes that have a heartbeat row, those that are there longest first."""
-        apps = None if self.apps is None else sorted(self.apps)
-
-        def query(tx: Tx) -> list[tuple[WorkerRow, tuple[int, list[RunRow]]]]:
-            return [(row, overview.held(tx, row.id, apps, _HELD)) for row in all_of(tx)]
-
-        found = await self._core.store.read(query)
-        return [self._worker(row, *held, lease_seconds) for row, held in found]
-
-    def _worker(self, row: WorkerRow, holding: int, runs: list[RunRow], lease_seconds: float) -> Worker:
-        registry = self._core.shared.registry
-        return Worker(
-            id=row.id,
-            host=row.host,
-            pid=row.pid,
-            started_at=to_datetime(row.started_at),
-            seen_at=to_datetime(row.seen_at),
-            alive=self._alive(row, lease_seconds),
-            takes=tuple(
-                Lane(app_name=app, workflow_name=name)
-                for app, name in lanes_of(row)
-                if ":" not in name and self._sees(app)
-            ),
-            holding=holding,
-            runs=tuple(run_of(run, registry.find(run.app_name, run.workflow_name)) for run in runs),
-        )
-
-    def _alive(self, row: WorkerRow, lease_seconds: float) -> bool:
-        return row.seen_at >= self._core.shared.clock.now() - round(lease_seconds * 1_000_000)
-
-    async def queue(self, lease_seconds: float) -> Depth:
-        """How much waits for workers, and since when."""
-
-        def query(tx: Tx) -> tuple[list[overview.Ready], list[tuple[str, int, Moment]], list[WorkerRow]]:
-            return overview.ready(tx), overview.later(tx), all_of(tx)
-
-        ready, later, rows = await self._core.store.read(query)
-        takers = Counter((app, name) for row in rows if self._alive(row, lease_seconds) for app, name in lanes_of(row))
-        lanes = [one for one in ready if self._sees(one.app_name)]
-        due = [(runs, first) for app_name, runs, first in later if self._sees(app_name)]
-        return Depth(
-            ready=sum(one.runs for one in lanes),
-            oldest_at=to_datetime(min(one.oldest_at for one in lanes)) if lanes else None,
-            later=sum(runs for runs, _ in due),
-            next_at=to_datetime(min(first for _, first in due)) if due else None,
-            lanes=tuple(
-                LaneDepth(
-                    app_name=one.app_name,
-                    workflow_name=one.workflow_name,
-                    ready=one.runs,
-                    oldest_at=to_datetime(one.oldest_at),
-                    workers=takers[one.app_name, one.workflow_name],
-                )
-                for one in sorted(lanes, key=lambda one: one.oldest_at)
-            ),
-            capped_at=overview.WALKED,
-        )
-
-
-def _asks(row: RunRow, definition: Definition | None, called: set[tuple[str, str]]) -> tuple[Ask, ...]:
-    place = None if definition is None or row.finished or row.status == "failed" else definition.places.get(row.place)
-    if definition is None or place is None:
-        return ()
-    return tuple(_ask(definition, t) for t in place.waiting if t.kind == "signal" and (row.id, t.name) not in called)
-
-
-def _ask(definition: Definition, t: Transition) -> Ask:
-    payload = t.payload
-    return Ask(
-        transition=t.name,
-        title=t.name.replace("_", " ").capitalize(),
-        description=" ".join((getattr(definition.workflow, t.method).__doc__ or "").split()),
-        optional=payload is None or payload.optional,
-        schema=None if payload is None else payload.codec.schema(),
-        source=t.source,
-        target=t.target,
-    )
 
 
 def _failures(runs: Sequence[RunRow]) -> Failures:
