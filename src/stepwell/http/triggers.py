@@ -46,11 +46,6 @@ def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         """The schedules that any process has declared, with their next ticks and the last."""
         return await schedules(asking).list()
 
-    @router.get("/schedules/{app_name}/{name:path}", responses=problems(404))
-    async def get_schedule(app_name: Named, name: Named, asking: Asking) -> ScheduleDetail:
-        """One schedule with its newest ticks, missed ones among them."""
-        return await schedules(asking).get(app_name, name)
-
     @router.post("/schedules/{app_name}/{name:path}/pause", responses=problems(404))
     async def pause_schedule(app_name: Named, name: Named, asking: Asking) -> ScheduleView:
         """It fires nothing until it is resumed."""
@@ -65,6 +60,12 @@ def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
     async def fire_schedule(app_name: Named, name: Named, asking: Asking) -> TickView:
         """A tick of now has fired, whatever its rule says; durable on return."""
         return await schedules(asking, act=True).fire(app_name, name)
+
+    # After those whose paths go on: a name may hold slashes.
+    @router.get("/schedules/{app_name}/{name:path}", responses=problems(404))
+    async def get_schedule(app_name: Named, name: Named, asking: Asking) -> ScheduleDetail:
+        """One schedule with its newest ticks, missed ones among them."""
+        return await schedules(asking).get(app_name, name)
 
     @router.get("/deliveries", responses=problems())
     async def list_deliveries(
