@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from chromium import chromium
+from opening import OpenPage, pages
 from playwright.async_api import Browser, Page, async_playwright
-from shop import Till
 from sites import Site, open_site
+from storefront import Till
 from watching import Watch
 from windows import Window, dress
 
-OpenPage = Callable[..., Awaitable[Page]]
 HERE = Path(__file__).parent
 
 
@@ -71,25 +71,6 @@ def shop_window(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Ite
     Till.broken = True
     with open_site(path) as opened:
         yield Window(opened, dress(opened))
-
-
-async def pages(browser: Browser, base: str, watch: Watch) -> AsyncIterator[OpenPage]:
-    contexts = []
-
-    async def opened(path: str = "", *, who: str = "ada", base: str = base, **options: Any) -> Page:
-        given = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", "locale": "en-GB"}
-        context = await browser.new_context(extra_http_headers={"x-user": who}, **(given | options))
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        await watch.over(context)
-        page = await context.new_page()
-        await page.goto(f"{base}/studio{path}")
-        return page
-
-    yield opened
-    for context in contexts:
-        await context.close()
-    watch.check()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-import shop
+import storefront
 
 from stepwell import Workflow, WorkflowRunner
 
@@ -22,17 +22,17 @@ LARGE: Final = {
 SMALL: Final = LARGE | {"customer": {"name": "Ada Lovelace"}, "total_cents": 4_200, "priority": "normal"}
 
 _RESTS: Final = {
-    "review": (shop.FulfilOrder, LARGE, "waiting"),
-    "sent": (shop.FulfilOrder, SMALL, "completed"),
-    "stolen": (shop.ChargeCard, {"order_id": "A-7"}, "failed"),
-    "stolen-too": (shop.ChargeCard, {"order_id": "A-8"}, "failed"),
-    "retrying": (shop.SyncStock, None, "retrying"),
-    "timer": (shop.RemindCustomer, None, "waiting"),
-    "chat": (shop.SupportChat, None, "waiting"),
-    "children": (shop.Restock, None, "waiting"),
-    "many": (shop.ImportCatalogue, {"documents": 400}, "waiting"),
-    "running": (shop.CountStock, None, "running"),
-    "canceled": (shop.RemindCustomer, None, "waiting"),
+    "review": (storefront.FulfilOrder, LARGE, "waiting"),
+    "sent": (storefront.FulfilOrder, SMALL, "completed"),
+    "stolen": (storefront.ChargeCard, {"order_id": "A-7"}, "failed"),
+    "stolen-too": (storefront.ChargeCard, {"order_id": "A-8"}, "failed"),
+    "retrying": (storefront.SyncStock, None, "retrying"),
+    "timer": (storefront.RemindCustomer, None, "waiting"),
+    "chat": (storefront.SupportChat, None, "waiting"),
+    "children": (storefront.Restock, None, "waiting"),
+    "many": (storefront.ImportCatalogue, {"documents": 400}, "waiting"),
+    "running": (storefront.CountStock, None, "running"),
+    "canceled": (storefront.RemindCustomer, None, "waiting"),
 }
 """What is started, by the name that tests call it, and where it comes to rest."""
 
@@ -48,7 +48,7 @@ async def fill(runner: WorkflowRunner) -> Mapping[str, str]:
     for version, text in enumerate(("Where is my parcel?", "It is **late**.\n\n```python\nprint('late')\n```"), 2):
         await runner.signal(runs["chat"], "say", {"text": text})
         await until(runner, runs["chat"], "waiting", version=version)
-    runs["later"] = await start(runner, shop.TakePayment, {"order_id": "A-9"}, delay=timedelta(days=1))
+    runs["later"] = await start(runner, storefront.TakePayment, {"order_id": "A-9"}, delay=timedelta(days=1))
     return runs
 
 
@@ -56,7 +56,7 @@ async def start(
     runner: WorkflowRunner, workflow: type[Workflow[Any, Any, Any]], args: Any = None, **options: Any
 ) -> str:
     """The id of a new run of ada's."""
-    run = await runner.run(workflow, args, app_name=shop.APP, user_id="ada", **options)
+    run = await runner.run(workflow, args, app_name=storefront.APP, user_id="ada", **options)
     return run.workflow_id
 
 

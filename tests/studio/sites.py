@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import shop
+import storefront
 import uvicorn
 from fastapi import Depends, FastAPI, Header
 
@@ -43,7 +43,7 @@ class Site:
         given = Settings(
             _env_file=None, database_url=f"sqlite:///{database}", drain_seconds=0, auth=AuthSettings(), **settings
         )
-        self.stepwell = Stepwell(shop.apps(), settings=given)
+        self.stepwell = Stepwell(storefront.apps(), settings=given)
         app = FastAPI(lifespan=self.stepwell.lifespan)
         inner = FastAPI() if prefix else app
         self.stepwell.mount(inner, user=Depends(current_user))

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import pytest
+from opening import OpenPage
 from playwright.async_api import Page, expect
 from watching import Watch, check_accessible
-
-from conftest import OpenPage
 
 PAGES = {
     "home": "/",

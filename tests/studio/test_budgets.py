@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import shop
+import storefront
 from filling import start, until
+from opening import OpenPage
 from playwright.async_api import Response, expect
 from sites import Site
 
-from conftest import OpenPage
 from stepwell.http.studio import STATIC
 
 KILOBYTE = 1024
@@ -64,7 +64,7 @@ async def test_nothing_is_loaded_from_other_hosts(look_at: OpenPage) -> None:
 
 
 async def test_five_thousand_documents_scroll_smoothly(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.ImportCatalogue, {"documents": 5_000}))
+    run = await site.call(start(site.runner, storefront.ImportCatalogue, {"documents": 5_000}))
     await site.call(until(site.runner, run, "waiting", place="closed"))
     page = await open_page(f"/runs/{run}")
     await expect(page.get_by_text("Article 4999", exact=True)).to_be_visible()
@@ -83,7 +83,9 @@ async def test_fifty_events_a_second_dont_stall_a_page(site: Site, open_page: Op
     await expect(page.get_by_text("Nothing has run yet")).to_be_visible()
     await page.evaluate(FRAMES)
     started = [
-        await site.call(start(site.runner, shop.ImportCatalogue, {"documents": 25, "each": 1, "pause_seconds": 0.1}))
+        await site.call(
+            start(site.runner, storefront.ImportCatalogue, {"documents": 25, "each": 1, "pause_seconds": 0.1})
+        )
         for _ in range(5)
     ]
     await expect(page.get_by_role("button", name="5 new runs")).to_be_visible()

@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 from filling import fill
-from shop import APP, WORKFLOWS
+from opening import OpenPage
 from sites import Site
+from storefront import APP, WORKFLOWS
 from watching import Watch
 
-from conftest import OpenPage
 from stepwell.engine.run import Status
 
 

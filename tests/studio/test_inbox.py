@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shop
+import storefront
 from filling import LARGE, start, until
+from opening import OpenPage
 from playwright.async_api import expect
 from sites import Site
-
-from conftest import OpenPage
 
 
 async def asking(site: Site, name: str) -> str:
     args = LARGE | {"customer": {"name": name}}
-    run = await site.call(start(site.runner, shop.FulfilOrder, args))
+    run = await site.call(start(site.runner, storefront.FulfilOrder, args))
     await site.call(until(site.runner, run, "waiting"))
     return run
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-import shop
+import storefront
 from filling import LARGE, start, until
+from opening import OpenPage
 from playwright.async_api import Page, expect
 from sites import Site
 from watching import Watch
 
-from conftest import OpenPage
 from servers.proxy import TcpProxy
 
 
@@ -46,20 +46,20 @@ async def fill_in(page: Page) -> None:
 
 
 async def test_a_failed_run_is_repaired_by_a_retry(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.ChargeCard))
+    run = await site.call(start(site.runner, storefront.ChargeCard))
     await site.call(until(site.runner, run, "failed"))
     page = await open_page(f"/runs/{run}")
     main = page.get_by_role("main")
     await expect(main.get_by_text("Failed").first).to_be_visible()
     await expect(main.get_by_text("The bank says: the card is stolen.").first).to_be_visible()
-    shop.Till.broken = False
+    storefront.Till.broken = False
     await page.get_by_role("button", name="Retry", exact=True).click()
     await expect(main.get_by_text("Completed").first).to_be_visible()
     assert (await site.call(site.runner.get(run))).result == "paid"
 
 
 async def test_a_chat_goes_on_live(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.SupportChat))
+    run = await site.call(start(site.runner, storefront.SupportChat))
     page = await open_page(f"/runs/{run}")
     await expect(page.get_by_text("Hello, what can we do for you?")).to_be_visible()
     line = page.get_by_placeholder("Write to us")
@@ -72,7 +72,7 @@ async def test_a_chat_goes_on_live(site: Site, open_page: OpenPage) -> None:
 
 
 async def test_a_run_is_cancelled_with_a_reason(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.CountStock))
+    run = await site.call(start(site.runner, storefront.CountStock))
     await site.call(until(site.runner, run, "running"))
     page = await open_page(f"/runs/{run}")
     await page.get_by_role("button", name="Cancel", exact=True).click()
@@ -85,7 +85,7 @@ async def test_a_run_is_cancelled_with_a_reason(site: Site, open_page: OpenPage)
 
 async def test_a_cut_stream_goes_on_where_it_was(site: Site, open_page: OpenPage, watch: Watch) -> None:
     watch.expect("ERR_", "Failed to load resource")
-    run = await site.call(start(site.runner, shop.SupportChat))
+    run = await site.call(start(site.runner, storefront.SupportChat))
     with TcpProxy(site.port) as proxy:
         base = f"http://127.0.0.1:{proxy.port}"
         page = await open_page(f"/runs/{run}", base=base)
@@ -104,7 +104,7 @@ async def test_a_cut_stream_goes_on_where_it_was(site: Site, open_page: OpenPage
 
 
 async def test_two_people_answer_and_one_is_told(site: Site, open_page: OpenPage, watch: Watch) -> None:
-    run = await site.call(start(site.runner, shop.FulfilOrder, LARGE))
+    run = await site.call(start(site.runner, storefront.FulfilOrder, LARGE))
     await site.call(until(site.runner, run, "waiting"))
     page = await open_page(f"/runs/{run}", who="ada")
     answer = page.get_by_role("group", name="Send the decision")
@@ -119,7 +119,7 @@ async def test_two_people_answer_and_one_is_told(site: Site, open_page: OpenPage
 
 async def test_a_page_that_somebody_may_not_see_says_so(site: Site, open_page: OpenPage, watch: Watch) -> None:
     watch.expect("40[134]")
-    run = await site.call(start(site.runner, shop.SupportChat))
+    run = await site.call(start(site.runner, storefront.SupportChat))
     page = await open_page(f"/runs/{run}", who="otto")
     await expect(page.get_by_text("There is no such run")).to_be_visible()
     page = await open_page("/workers", who="vito")
@@ -129,7 +129,7 @@ async def test_a_page_that_somebody_may_not_see_says_so(site: Site, open_page: O
 
 
 async def test_a_viewer_sees_all_and_changes_nothing(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.ChargeCard))
+    run = await site.call(start(site.runner, storefront.ChargeCard))
     await site.call(until(site.runner, run, "failed"))
     page = await open_page(f"/runs/{run}", who="vera")
     retry = page.get_by_role("button", name="Retry", exact=True)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import shop
+import storefront
 from filling import start, until
+from opening import OpenPage, pages
 from playwright.async_api import Browser, expect
 from sites import Site, open_site
 from watching import Watch
 
-from conftest import OpenPage, pages
-
 
 async def test_everything_is_under_the_prefix(browser: Browser, database: Path, watch: Watch) -> None:
-    shop.Till.broken = True
+    storefront.Till.broken = True
     with open_site(database, prefix="/tools/flows") as site:
         async for open_page in pages(browser, site.url, watch):
             await look_around(site, open_page)
 
 
 async def look_around(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.ChargeCard))
+    run = await site.call(start(site.runner, storefront.ChargeCard))
     await site.call(until(site.runner, run, "failed"))
     page = await open_page(f"/runs/{run}?tab=history")
     asked: list[str] = []

@@ -7,13 +7,13 @@ import re
 from datetime import UTC, datetime
 
 import httpx
-import shop
+import storefront
 from filling import fill, start, until
+from opening import OpenPage
 from playwright.async_api import expect
 from sites import Site
 from watching import Watch
 
-from conftest import OpenPage
 from stepwell.testing.webhooks import sign_stripe
 
 
@@ -37,13 +37,13 @@ async def test_a_schedule_is_paused_resumed_and_fired(site: Site, open_page: Ope
 async def test_a_failed_delivery_is_handled_again(site: Site, open_page: OpenPage) -> None:
     body = json.dumps({"id": "evt_9", "stolen": True})
     async with httpx.AsyncClient(base_url=site.url) as sender:
-        headers = sign_stripe(body, shop.SECRET, datetime.now(UTC))
+        headers = sign_stripe(body, storefront.SECRET, datetime.now(UTC))
         assert (await sender.post("/webhooks/payments", content=body, headers=headers)).status_code == 500
     page = await open_page("/webhooks")
     await page.get_by_role("button", name="evt_9").click()
     inspector = page.get_by_role("dialog")
     await expect(inspector).to_contain_text("The till doesn't open.")
-    shop.Till.broken = False
+    storefront.Till.broken = False
     await inspector.get_by_role("button", name="Handle again").click()
     await expect(inspector).to_contain_text("Completed")
     found = await site.call(site.runner.list(workflow="take_payment"))
@@ -51,7 +51,7 @@ async def test_a_failed_delivery_is_handled_again(site: Site, open_page: OpenPag
 
 
 async def test_workers_show_what_they_hold(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.CountStock))
+    run = await site.call(start(site.runner, storefront.CountStock))
     await site.call(until(site.runner, run, "running"))
     page = await open_page("/workers")
     await expect(page.get_by_role("heading", name="Alive: 1")).to_be_visible()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-import shop
+import storefront
 from filling import fill, start, until
+from opening import OpenPage
 from playwright.async_api import expect
 from sites import Site
-
-from conftest import OpenPage
 
 
 async def test_what_is_typed_becomes_chips_and_the_address(site: Site, open_page: OpenPage) -> None:
@@ -40,7 +39,7 @@ async def test_a_wrong_filter_says_what_would_be_right(open_page: OpenPage) -> N
 async def test_none_yet_and_none_like_that_are_told_apart(site: Site, open_page: OpenPage) -> None:
     page = await open_page("/runs")
     await expect(page.get_by_text("Nothing has run yet")).to_be_visible()
-    await site.call(start(site.runner, shop.TakePayment))
+    await site.call(start(site.runner, storefront.TakePayment))
     await page.goto(f"{site.url}/studio/runs?status=failed")
     await expect(page.get_by_text("No run is like that")).to_be_visible()
     await page.get_by_role("button", name="Clear the filter").click()
@@ -48,12 +47,12 @@ async def test_none_yet_and_none_like_that_are_told_apart(site: Site, open_page:
 
 
 async def test_rows_change_in_place_and_new_ones_wait(site: Site, open_page: OpenPage) -> None:
-    chat = await site.call(start(site.runner, shop.SupportChat))
+    chat = await site.call(start(site.runner, storefront.SupportChat))
     await site.call(until(site.runner, chat, "waiting"))
     page = await open_page("/runs")
     row = page.locator(f"[data-row='{chat}']")
     await expect(row).to_contain_text("Waiting")
-    other = await site.call(start(site.runner, shop.RemindCustomer))
+    other = await site.call(start(site.runner, storefront.RemindCustomer))
     await expect(page.get_by_role("button", name="1 new run")).to_be_visible()
     await expect(page.locator("tbody tr")).to_have_count(1)
     await site.call(site.runner.signal(chat, "close"))
@@ -64,7 +63,7 @@ async def test_rows_change_in_place_and_new_ones_wait(site: Site, open_page: Ope
 
 
 async def test_the_keyboard_moves_selects_and_opens(site: Site, open_page: OpenPage) -> None:
-    runs = [await site.call(start(site.runner, shop.RemindCustomer)) for _ in range(3)]
+    runs = [await site.call(start(site.runner, storefront.RemindCustomer)) for _ in range(3)]
     page = await open_page("/runs")
     await expect(page.locator("tbody tr")).to_have_count(3)
     for key in ("j", "j", "x"):
@@ -79,7 +78,7 @@ async def test_the_keyboard_moves_selects_and_opens(site: Site, open_page: OpenP
 
 
 async def test_chosen_columns_stay(site: Site, open_page: OpenPage) -> None:
-    await site.call(start(site.runner, shop.RemindCustomer))
+    await site.call(start(site.runner, storefront.RemindCustomer))
     page = await open_page("/runs")
     await expect(page.locator("tbody tr")).to_have_count(1)
     await page.get_by_role("button", name="Columns").click()
@@ -92,7 +91,7 @@ async def test_chosen_columns_stay(site: Site, open_page: OpenPage) -> None:
 
 async def test_pages_are_loaded_when_they_are_asked_for(site: Site, open_page: OpenPage) -> None:
     for _ in range(60):
-        await site.call(start(site.runner, shop.RemindCustomer))
+        await site.call(start(site.runner, storefront.RemindCustomer))
     page = await open_page("/runs")
     await expect(page.get_by_text("50+ runs")).to_be_visible()
     await page.get_by_role("button", name="Older runs").click()
@@ -100,8 +99,8 @@ async def test_pages_are_loaded_when_they_are_asked_for(site: Site, open_page: O
 
 
 async def test_many_are_cancelled_after_a_look_at_what_it_hits(site: Site, open_page: OpenPage) -> None:
-    waiting = [await site.call(start(site.runner, shop.RemindCustomer)) for _ in range(60)]
-    paid = await site.call(start(site.runner, shop.TakePayment))
+    waiting = [await site.call(start(site.runner, storefront.RemindCustomer)) for _ in range(60)]
+    paid = await site.call(start(site.runner, storefront.TakePayment))
     await site.call(until(site.runner, paid, "completed"))
     await site.call(until(site.runner, waiting[-1], "waiting"))
     page = await open_page("/runs")
@@ -121,10 +120,10 @@ async def test_many_are_cancelled_after_a_look_at_what_it_hits(site: Site, open_
 
 
 async def test_some_are_retried(site: Site, open_page: OpenPage) -> None:
-    failed = [await site.call(start(site.runner, shop.ChargeCard)) for _ in range(3)]
+    failed = [await site.call(start(site.runner, storefront.ChargeCard)) for _ in range(3)]
     for one in failed:
         await site.call(until(site.runner, one, "failed"))
-    shop.Till.broken = False
+    storefront.Till.broken = False
     page = await open_page("/runs?status=failed")
     for one in failed[:2]:
         await page.get_by_role("checkbox", name=f"Select charge_card {one}").check()

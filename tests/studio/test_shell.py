@@ -6,18 +6,17 @@ import gzip
 import re
 from pathlib import Path
 
-import shop
+import storefront
 from filling import start, until
+from opening import OpenPage
 from playwright.async_api import Response, expect
 from sites import Site
-
-from conftest import OpenPage
 
 BUDGET = 300_000
 
 
 async def test_the_search_opens_pages_workflows_and_runs(site: Site, open_page: OpenPage) -> None:
-    run = await site.call(start(site.runner, shop.ChargeCard))
+    run = await site.call(start(site.runner, storefront.ChargeCard))
     await site.call(until(site.runner, run, "failed"))
     page = await open_page("/")
     await page.get_by_role("heading", name="Home").wait_for()
@@ -63,7 +62,7 @@ async def test_the_help_lists_the_keys_of_the_page_and_they_can_be_turned_off(op
 async def test_an_empty_home_says_what_to_do_and_then_follows(site: Site, open_page: OpenPage) -> None:
     page = await open_page("/")
     await expect(page.get_by_role("heading", name="Three steps to the first run")).to_be_visible()
-    run = await site.call(start(site.runner, shop.ChargeCard))
+    run = await site.call(start(site.runner, storefront.ChargeCard))
     await site.call(until(site.runner, run, "failed"))
     await expect(page.get_by_role("heading", name="Three steps to the first run")).to_have_count(0)
     await expect(page.get_by_role("link", name="The bank says: the card is stolen.")).to_be_visible()

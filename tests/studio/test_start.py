@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 
-import shop
+import storefront
 from filling import LARGE, start
+from opening import OpenPage
 from playwright.async_api import Page, expect
 from sites import Site
 from watching import Watch
-
-from conftest import OpenPage
 
 FORM = "/workflows/shop/fulfil_order/start"
 
@@ -67,7 +66,7 @@ async def test_options_go_with_the_start(site: Site, open_page: OpenPage) -> Non
 
 
 async def test_a_run_is_started_again_with_its_args(site: Site, open_page: OpenPage) -> None:
-    first = await site.call(start(site.runner, shop.FulfilOrder, LARGE))
+    first = await site.call(start(site.runner, storefront.FulfilOrder, LARGE))
     page = await open_page(f"{FORM}?from={first}")
     await expect(page.get_by_label("Reference", exact=True)).to_have_value("PO-1959")
     await begin(page)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from opening import OpenPage
 from playwright.async_api import expect
 from sites import Site
 
 from cli.typist import Typist
-from conftest import OpenPage
 
 STEPWELL = str(Path(sys.executable).with_name("stepwell"))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx
-import shop
+import storefront
 from filling import fill
 from sites import Site
 
@@ -30,7 +30,9 @@ def dress(site: Site) -> Mapping[str, str]:
     with httpx.Client(base_url=site.url, headers=headers) as client:
         for event in ({"id": "evt_paid"}, {"id": "evt_stolen", "stolen": True}):
             body = json.dumps(event)
-            client.post("/webhooks/payments", content=body, headers=sign_stripe(body, shop.SECRET, datetime.now(UTC)))
+            client.post(
+                "/webhooks/payments", content=body, headers=sign_stripe(body, storefront.SECRET, datetime.now(UTC))
+            )
         token = {"name": "pipeline", "role": "viewer", "everybody": False}
         client.post("/api/v1/tokens", json=token).raise_for_status()
         client.post("/api/v1/schedules/shop/reminders/fire").raise_for_status()
