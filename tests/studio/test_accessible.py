@@ -64,6 +64,8 @@ async def in_the_dark(page: Page) -> None:
     """The system has become dark, and the open page with it."""
     await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    await page.wait_for_function("() => document.getAnimations().every((one) => one.playState !== 'running')")
     await loaded(page)
 
 
