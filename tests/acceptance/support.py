@@ -15,7 +15,7 @@ from acceptance.nursery import Child, Nursery
 from acceptance.small import gate
 
 
-async def until(look: Callable[[], Any], what: str, seconds: float = 15.0, *children: Child) -> float:
+async def until(look: Callable[[], Any], what: str, seconds: float = 30.0, *children: Child) -> float:
     """How many seconds it took until `look` was true."""
     began = time.monotonic()
     while not look():
@@ -35,7 +35,7 @@ async def opened(child: Child) -> None:
     await until(lambda: [str(child.pid)] in evidence.lines("open"), "the process is open", 15.0, child)
 
 
-async def standing(run_id: str, child: Child, seconds: float = 15.0) -> float:
+async def standing(run_id: str, child: Child, seconds: float = 30.0) -> float:
     """The run's method stands in this process; after so many seconds."""
     return await until(lambda: stands(run_id, child), f"{run_id} stands in {child.pid}", seconds, child)
 
