@@ -224,3 +224,40 @@ test("a locked form says why, keeps what was typed and sends nothing", () => {
   expect(screen.getByLabelText<HTMLInputElement>("Item").value).toBe("draft");
   expect(screen.getByLabelText<HTMLInputElement>("Item").disabled).toBe(true);
 });
+
+test("a dict shows what it already holds", () => {
+  const dict = (title: string, additionalProperties: unknown) => ({ title, type: "object", additionalProperties });
+  const schema = { type: "object", properties: { sizes: dict("Sizes", { type: "integer" }), prices: dict("Prices", { anyOf: [{ type: "number" }, { type: "string" }] }), data: dict("Data", true) } };
+  show(schema, { initial: { sizes: { weight: 12 }, prices: { x: "1.2" }, data: { k: [1, null] } } });
+  expect(screen.getAllByLabelText<HTMLInputElement>("Key").map((key) => key.value)).toEqual(["weight", "x", "k"]);
+});
+
+test("a dict shows the entries that the JSON view got", async () => {
+  const { user } = show({ type: "object", properties: { sizes: { title: "Sizes", type: "object", additionalProperties: { type: "integer" } } } });
+  await user.click(screen.getByRole("button", { name: "JSON" }));
+  await user.clear(screen.getByLabelText("JSON"));
+  await user.click(screen.getByLabelText("JSON"));
+  await user.paste('{"sizes": {"weight": 12}}');
+  await user.click(screen.getByRole("button", { name: "Form" }));
+  expect(screen.getByLabelText<HTMLInputElement>("Key").value).toBe("weight");
+});
+
+test("fields of one model are told apart by their own names", () => {
+  const address = { $ref: "#/$defs/Address" };
+  show({
+    type: "object",
+    properties: { billing: address, ship_to: address, second: { anyOf: [address, { type: "null" }] }, named: { ...address, title: "Where it is" } },
+    required: ["billing", "ship_to", "named"],
+    $defs: { Address: { title: "Address", type: "object", properties: { street: { title: "Street", type: "string" } } } },
+  });
+  for (const name of ["Billing", "Ship To", "Where it is"]) expect(screen.getByRole("group", { name })).toBeTruthy();
+  expect(screen.getByRole("button", { name: "Add Second" })).toBeTruthy();
+});
+
+test("times without a zone are the server's to judge", async () => {
+  const at = (format: string) => ({ type: "string", format });
+  const value = { at: "10:11:12", when: "2026-05-06T07:08:09", takes: "PT90S" };
+  const { onSubmit, user } = show({ type: "object", properties: { at: at("time"), when: at("date-time"), takes: at("duration") } }, { initial: value });
+  await user.click(screen.getByRole("button", { name: "Send" }));
+  expect(onSubmit).toHaveBeenCalledWith(value);
+});

@@ -58,6 +58,8 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   const [view, setView] = useState<View>("form");
   const [typed, setTyped] = useState<string | null>(null);
   const [tried, setTried] = useState(false);
+  // How often the JSON view has changed the value.
+  const [edition, setEdition] = useState(0);
   const [outdated, setOutdated] = useState<readonly ServerFault[]>([]);
   const summary = useRef<HTMLDivElement>(null);
   const read = typed === null ? null : readJson(typed);
@@ -102,6 +104,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
             schema={shown as RJSFSchema}
             validator={validator}
             formData={value}
+            formContext={{ edition }}
             disabled={Boolean(locked)}
             extraErrors={toErrorSchema(faults.map(errorOf)) as ErrorSchema}
             experimental_defaultFormStateBehavior={NO_DEFAULTS}
@@ -130,8 +133,12 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
             value={typed ?? writeJson(value)}
             onChange={(event) => {
               const next = readJson(event.target.value);
-              if (next.ok) change(next.value, event.target.value);
-              else setTyped(event.target.value);
+              if (!next.ok) {
+                setTyped(event.target.value);
+                return;
+              }
+              change(next.value, event.target.value);
+              setEdition(edition + 1);
             }}
           />
           <p id={`${id}-json-fault`} className="text-xs text-failed empty:hidden">

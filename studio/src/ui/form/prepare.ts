@@ -7,6 +7,7 @@ import { branchesOf, isSchema, schemaOf, schemasOf } from "./schema";
  * - `anyOf [X, null]` becomes X with `x-nullable`: one field with a "null" state, not a union.
  * - The two forms of a Decimal become one text field, so that no digit is lost.
  * - `prefixItems` becomes `items: [...]`.
+ * - A property that is only a reference gets its own name as its title: two addresses aren't both "Address".
  * - A schema of anything gets `x-any`: it is edited as JSON.
  * - Defaults move to `x-default`: what is filled in is decided once (initial.ts), not by rjsf at every change.
  */
@@ -14,8 +15,9 @@ export function prepare(schema: Schema): Schema {
   const { default: given, ...rest } = schema;
   const node = collapsed(given === undefined || given === null ? rest : { ...rest, "x-default": given });
   const next: Schema = { ...node };
-  for (const key of ["properties", "$defs", "definitions", "patternProperties"]) {
-    if (isSchema(node[key])) next[key] = mapped(node[key], (child) => prepare(child));
+  if (isSchema(node.properties)) next.properties = mapped(node.properties, (child, name) => prepare(named(child, name)));
+  for (const key of ["$defs", "definitions", "patternProperties"]) {
+    if (isSchema(node[key])) next[key] = mapped(node[key], prepare);
   }
   for (const key of ["anyOf", "oneOf", "allOf"]) {
     if (Array.isArray(node[key])) next[key] = schemasOf(node[key]).map(prepare);
@@ -70,11 +72,18 @@ function items(node: Schema): Schema {
 
 const SAYS_SOMETHING = ["type", "$ref", "enum", "const", "anyOf", "oneOf", "allOf", "properties", "additionalProperties", "items", "prefixItems", "not", "if", "x-any"];
 
+/** Without a title of its own a reference would be called as its target is. In Pydantic's manner of making titles. */
+function named(child: Schema, name: string): Schema {
+  const refers = [child, ...(branchesOf(child) ?? [])].some((one) => typeof one.$ref === "string");
+  if (!refers || child.title !== undefined) return child;
+  return { ...child, title: name.replaceAll("_", " ").replace(/(?<!\p{L})\p{L}/gu, (letter) => letter.toUpperCase()) };
+}
+
 /** True for `true`, `{}` and schemas that only have a title or a description. */
 function isAnything(schema: unknown): boolean {
   return schema === true || (isSchema(schema) && !SAYS_SOMETHING.some((key) => key in schema));
 }
 
-function mapped(properties: Schema, change: (schema: Schema) => Schema): Schema {
-  return Object.fromEntries(Object.entries(properties).map(([name, child]) => [name, child === true ? { "x-any": true } : change(schemaOf(child))]));
+function mapped(properties: Schema, change: (schema: Schema, name: string) => Schema): Schema {
+  return Object.fromEntries(Object.entries(properties).map(([name, child]) => [name, child === true ? { "x-any": true } : change(schemaOf(child), name)]));
 }

@@ -16,6 +16,7 @@ import { WIDGETS } from "./widgets";
 
 const FIELDS = getDefaultRegistry().fields;
 const RjsfField = FIELDS.SchemaField as ComponentType<FieldProps>;
+const RjsfObject = FIELDS.ObjectField as ComponentType<FieldProps>;
 const RjsfList = FIELDS.ArrayField as ComponentType<FieldProps>;
 
 /** A field whose looks come from its schema (`x-widget`, `x-order`), because the schema is all that the server sends. */
@@ -25,6 +26,13 @@ function SchemaField(props: FieldProps) {
   // The whole value and an item of a list can't be left out.
   const needed = required === true || typeof fieldPathId.path.at(-1) !== "string";
   return <RjsfField {...props} uiSchema={{ ...uiOf(node, needed), ...uiSchema }} />;
+}
+
+/** An object. rjsf remembers which entries a dict has, and overlooks those that the JSON view adds: then the dict begins anew. */
+function ObjectField(props: FieldProps) {
+  const { schema, registry } = props;
+  const { edition } = registry.formContext as { edition: number };
+  return <RjsfObject key={schema.additionalProperties ? edition : 0} {...props} />;
 }
 
 /** A list whose new items begin with their own defaults, which rjsf is told nothing of. */
@@ -46,6 +54,7 @@ export const ThemedForm = withTheme({
   widgets: WIDGETS,
   fields: {
     SchemaField,
+    ObjectField,
     ArrayField,
     AnyOfField: UnionField,
     OneOfField: UnionField,

@@ -1,6 +1,7 @@
 import type { OutputUnit, SchemaDraft } from "@cfworker/json-schema";
 import { Validator } from "@cfworker/json-schema";
 import type { Schema } from "./schema";
+import { isSchema } from "./schema";
 import { sentence } from "./words";
 
 /** One fault of a value, at its place in it. */
@@ -17,8 +18,19 @@ function validatorOf(schema: Schema, draft: SchemaDraft): Validator {
   let drafts = known.get(schema);
   if (!drafts) known.set(schema, (drafts = new Map<SchemaDraft, Validator>()));
   let found = drafts.get(draft);
-  if (!found) drafts.set(draft, (found = new Validator(schema, draft, false)));
+  if (!found) drafts.set(draft, (found = new Validator(withoutTimes(schema) as Schema, draft, false)));
   return found;
+}
+
+/** JSON schema wants a zone with every time; Python has times without, and Pydantic reads more than RFC 3339 has words for. */
+const SERVERS_FORMATS: readonly unknown[] = ["date-time", "time", "duration"];
+
+/** The schema without the formats that only the server can judge. */
+function withoutTimes(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withoutTimes);
+  if (!isSchema(node)) return node;
+  const kept = Object.entries(node).filter(([key, value]) => key !== "format" || !SERVERS_FORMATS.includes(value));
+  return Object.fromEntries(kept.map(([key, value]) => [key, withoutTimes(value)]));
 }
 
 export function isValid(schema: Schema, value: unknown, draft: SchemaDraft): boolean {

@@ -29,6 +29,11 @@ describe("a document", () => {
     expect([cellText(null), cellText("x"), cellText(1), cellText({ a: [] })]).toEqual(["", "x", "1", '{"a":[]}']);
   });
 
+  it("with code among other fields shows them all", () => {
+    expect(shapeOf({ name: "c", content: { code: "x = 1", language: "python" } }).kind).toBe("code");
+    expect(shapeOf({ name: "discount", content: { code: "SPRING", percent: 10 } }).kind).toBe("json");
+  });
+
   it("of any recording has a shape", () => {
     for (const { documents } of recordings()) for (const one of documents) expect(shapeOf(one).kind).toBeTruthy();
   });

@@ -22,7 +22,7 @@ export function shapeOf({ name, content }: Pick<StoredDocument, "name" | "conten
   if (name === "link" && typeof content.workflow_id === "string") return linkOf(content, content.workflow_id);
   if (name === "error" && typeof content.message === "string") return errorOf(content, content.message);
   const code = str(content.code);
-  if (code !== null) return { kind: "code", code, language: str(content.language) ?? undefined };
+  if (code !== null && Object.keys(content).every((key) => key === "code" || key === "language")) return { kind: "code", code, language: str(content.language) ?? undefined };
   return tableOf(content) ?? { kind: "json" };
 }
 

@@ -28,7 +28,7 @@ export function Changes({ changes }: { changes: readonly Change[] }) {
                 <span aria-hidden>{change.sign}</span>
                 <span className="sr-only">{WORDS[change.sign]}</span>
               </td>
-              <th scope="row" className="max-w-60 py-1 pr-3 font-normal wrap-anywhere">
+              <th scope="row" className="max-w-60 min-w-24 py-1 pr-3 font-normal wrap-anywhere">
                 {change.at || "(all of it)"}
               </th>
               <td className="py-1 wrap-anywhere">
