@@ -147,6 +147,11 @@ export function isFinished(status: Status): boolean {
   return status === "completed" || status === "canceled";
 }
 
+/** When a run came to its end; a failed one rests since then, though a retry may wake it. null: it is still on its way. */
+export function endedAt(run: Pick<Run, "status" | "updated_at" | "finished_at">): string | null {
+  return run.finished_at ?? (run.status === "failed" ? run.updated_at : null);
+}
+
 /** True while a refetch may show something new although no event came (a claim writes no history). */
 export function isMoving(status: Status): boolean {
   return status === "pending" || status === "running" || status === "retrying";

@@ -4,7 +4,7 @@
  */
 import type { Checkpoint, Child, Run, Step, StoredDocument } from "@/api/types";
 import { type Definition, transitionOf, transitionsFrom, words } from "./definition";
-import { type Look, lookOf } from "./status";
+import { type Look, endedAt, lookOf } from "./status";
 import { type Millis, moment } from "./time";
 import { type Visit, visitsOf } from "./visits";
 
@@ -287,7 +287,7 @@ const CHILD_KINDS: Record<Look, SegmentKind> = {
 function childRow(child: Child, version: number | null, now: Millis): TimelineRow {
   const { run } = child;
   const from = moment(run.created_at);
-  const ended = moment(run.finished_at) ?? (run.status === "failed" ? moment(run.updated_at) : null);
+  const ended = moment(endedAt(run));
   const to = Math.max(from, ended ?? now);
   const open = ended === null;
   const kind = CHILD_KINDS[lookOf(run)];

@@ -3,7 +3,7 @@ import type { Me, Run, RunStatus } from "@/api/types";
 import { actionsOf, bulkLabel, bulkSummary, counted, eligible, offReason } from "./actions";
 import { transitionOf, words } from "./definition";
 import { recording, recordings } from "./recordings";
-import { LOOKS, STATUSES, STATUS_NAMES, isFinished, isMoving, isStatus, lookOf } from "./status";
+import { LOOKS, STATUSES, STATUS_NAMES, endedAt, isFinished, isMoving, isStatus, lookOf } from "./status";
 import { absolute, clock, duration, moment, nextChange, relative, short } from "./time";
 import { brief, either, statusSentence } from "./why";
 
@@ -70,6 +70,13 @@ describe("statuses", () => {
     expect(lookOf({ status: "waiting", waiting_for: [] })).toBe("sleeping");
     expect(lookOf({ status: "waiting", waiting_for: ["packed"] }, [])).toBe("sleeping");
     expect(lookOf({ status: "failed", waiting_for: [] })).toBe("failed");
+  });
+
+  it("tell when a run ended: a failed one grows no older", () => {
+    const run = { status: "running", updated_at: "2026-01-01T00:00:05Z", finished_at: null } as const;
+    expect(endedAt(run)).toBeNull();
+    expect(endedAt({ ...run, status: "failed" })).toBe(run.updated_at);
+    expect(endedAt({ ...run, status: "completed", finished_at: "2026-01-01T00:00:04Z" })).toBe("2026-01-01T00:00:04Z");
   });
 
   it("are recognised", () => {

@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { waitOf } from "@/model/answer";
 import { words } from "@/model/definition";
-import { LOOKS, isFinished, lookOf } from "@/model/status";
+import { LOOKS, endedAt, isFinished, lookOf } from "@/model/status";
 import { moment } from "@/model/time";
 import { statusSentence } from "@/model/why";
 import { statusText } from "@/stream/status";
@@ -66,7 +66,7 @@ function Facts() {
         started <RelativeTime at={run.created_at} />
       </span>
       <span>
-        {isFinished(run.status) || run.status === "failed" ? "took" : "for"} <Duration from={run.created_at} to={run.finished_at ?? (run.status === "failed" ? run.updated_at : null)} />
+        {isFinished(run.status) || run.status === "failed" ? "took" : "for"} <Duration from={run.created_at} to={endedAt(run)} />
       </span>
       <span>by {run.user_id}</span>
       {run.parent_id && (

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { Run } from "@/api/types";
-import { LOOKS, lookOf } from "@/model/status";
+import { LOOKS, endedAt, lookOf } from "@/model/status";
 import { statusSentence } from "@/model/why";
 import { StatusBadge } from "@/ui/Badge";
 import { buttonClass } from "@/ui/Button";
@@ -33,7 +33,7 @@ export function Peek({ run, onClose }: { run: Run; onClose: () => void }) {
           ["Place", run.place],
           ["User", run.user_id],
           ["Started", <AbsoluteTime key="started" at={run.created_at} />],
-          ["Duration", <Duration key="duration" from={run.created_at} to={run.finished_at} />],
+          ["Duration", <Duration key="duration" from={run.created_at} to={endedAt(run)} />],
           ["Attempt", run.attempt],
           run.due_at !== null && ["Due", <AbsoluteTime key="due" at={run.due_at} />],
           run.labels.length > 0 && ["Labels", run.labels.join(", ")],

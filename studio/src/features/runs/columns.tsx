@@ -3,7 +3,7 @@ import { ListFilter } from "lucide-react";
 import type { ReactNode } from "react";
 import type { Run } from "@/api/types";
 import type { Chip } from "@/model/filter";
-import { LOOKS, isFinished, lookOf } from "@/model/status";
+import { LOOKS, endedAt, isFinished, lookOf } from "@/model/status";
 import { moment, short } from "@/model/time";
 import { statusSentence } from "@/model/why";
 import { Badge, StatusBadge } from "@/ui/Badge";
@@ -23,7 +23,7 @@ export function columnsOf(narrow: Narrow): readonly Column<Run>[] {
     { id: "place", header: "Place", cell: (run) => <Narrowing chip={{ qualifier: "place", value: run.place }} narrow={narrow}><Place run={run} /></Narrowing> },
     { id: "why", header: "Why", className: "max-w-96", cell: (run) => <Why run={run} /> },
     { id: "started", header: "Started", cell: (run) => <RelativeTime at={run.created_at} /> },
-    { id: "duration", header: "Duration", className: "text-right", cell: (run) => <Duration from={run.created_at} to={run.finished_at} /> },
+    { id: "duration", header: "Duration", className: "text-right", cell: (run) => <Duration from={run.created_at} to={endedAt(run)} /> },
     { id: "labels", header: "Labels", cell: (run) => <Labels labels={run.labels} narrow={narrow} /> },
     { id: "app", header: "App", cell: (run) => <Narrowing chip={{ qualifier: "app", value: run.app_name }} narrow={narrow}>{run.app_name}</Narrowing> },
     { id: "user", header: "User", cell: (run) => <Narrowing chip={{ qualifier: "user", value: run.user_id }} narrow={narrow}>{run.user_id}</Narrowing> },

@@ -150,6 +150,7 @@ test("the server's faults stand at their fields until something is changed", asy
     </SchemaForm>,
   );
   expect(screen.getAllByText(/No such item/)).toHaveLength(2);
+  expect(document.activeElement).toBe(screen.getByRole("alert"));
   await user.type(screen.getByLabelText("Item"), "y");
   expect(screen.queryByText(/No such item/)).toBeNull();
 });

@@ -2,7 +2,7 @@ import type { ErrorSchema, RJSFSchema } from "@rjsf/utils";
 import { toErrorSchema } from "@rjsf/utils";
 import { TriangleAlert } from "lucide-react";
 import type { KeyboardEvent, ReactNode, Ref } from "react";
-import { useImperativeHandle, useMemo, useRef, useState } from "react";
+import { useEffect, useImperativeHandle, useMemo, useRef, useState } from "react";
 import { cn } from "../cn";
 import { Button } from "../Button";
 import { TextArea } from "../fields";
@@ -69,6 +69,9 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   const own = tried ? faultsOf(given, value) : [];
   const faults = [...own, ...server];
 
+  useEffect(() => {
+    if (errors.length > 0) summary.current?.focus();
+  }, [errors]);
   useImperativeHandle(handle, () => ({ value: () => asSent(value) }), [value]);
   const change = (next: unknown, text: string | null) => {
     setTyped(text);

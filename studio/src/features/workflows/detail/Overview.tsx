@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { runsQuery, workflowsQuery } from "@/api/queries";
 import type { Run, Trigger, WorkflowDetail } from "@/api/types";
-import { LOOKS, lookOf } from "@/model/status";
+import { LOOKS, endedAt, lookOf } from "@/model/status";
 import { duration } from "@/model/time";
 import { StatusBadge } from "@/ui/Badge";
 import { CopyId, shortId } from "@/ui/Copy";
@@ -115,5 +115,5 @@ const COLUMNS: readonly Column<Run>[] = [
   },
   { id: "place", header: "At", cell: (run) => run.place },
   { id: "started", header: "Created", cell: (run) => <RelativeTime at={run.created_at} /> },
-  { id: "took", header: "Duration", cell: (run) => <Duration from={run.created_at} to={run.finished_at} /> },
+  { id: "took", header: "Duration", cell: (run) => <Duration from={run.created_at} to={endedAt(run)} /> },
 ];
