@@ -71,6 +71,18 @@ async def test_a_chat_goes_on_live(site: Site, open_page: OpenPage) -> None:
     await expect(page.get_by_role("main").get_by_text("Completed").first).to_be_visible()
 
 
+async def test_a_line_that_is_being_written_stays_when_the_run_ends(site: Site, open_page: OpenPage) -> None:
+    run = await site.call(start(site.runner, storefront.SupportChat))
+    page = await open_page(f"/runs/{run}")
+    line = page.get_by_placeholder("Write to us")
+    await line.fill("I also wanted to")
+    await site.call(site.runner.signal(run, "close", answered_by="olga"))
+    await expect(page.get_by_role("main").get_by_text("Completed").first).to_be_visible()
+    await expect(line).to_have_value("I also wanted to")
+    await expect(line).not_to_be_editable()
+    await expect(page.get_by_text("Answered by olga")).to_be_visible()
+
+
 async def test_a_run_is_cancelled_with_a_reason(site: Site, open_page: OpenPage) -> None:
     run = await site.call(start(site.runner, storefront.CountStock))
     await site.call(until(site.runner, run, "running"))

@@ -23,14 +23,17 @@ interface Held {
   control: Extract<Control, { kind: "form" }>;
 }
 
+type Prompt = Extract<Control, { kind: "prompt" }>;
+
 /**
  * All that can be answered now. A form that somebody has typed into and that was answered elsewhere stays, locked, and
- * says by whom; one that nobody has touched goes away.
+ * says by whom; one that nobody has touched goes away. So does a line that somebody was writing when the run ended.
  */
 export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPanelProps) {
   const wait = waitOf(run, rows);
   const { shown, others } = controlsOf(asks, widgets, run.place);
   const [dirty, setDirty] = useState<readonly Held[]>([]);
+  const [written, setWritten] = useState<{ wait: Wait; control: Prompt } | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
   const off = me?.role === "viewer" ? "You may look, but not answer: it needs the role operator." : null;
   const idOf = (one: Held) => waitId(one.wait, one.control.ask.transition);
@@ -45,7 +48,9 @@ export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPane
     setChosen(null);
     onSent(result);
   };
-  if (shown.length + others.length + over.length === 0) return null;
+  const write = (control: Prompt) => (is: boolean) => { setWritten(is ? { wait, control } : null); };
+  const cutOff = run.status === "completed" || run.status === "canceled" ? written : null;
+  if (shown.length + others.length + over.length === 0 && !cutOff) return null;
   return (
     <div className="flex min-w-0 flex-col gap-3">
       {forms.length > 1 && <Choice forms={forms} current={current} onChoose={setChosen} />}
@@ -60,7 +65,8 @@ export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPane
           </div>
         );
       })}
-      <Small controls={shown} wait={wait} off={off} onSent={sent} />
+      <Small controls={shown} wait={wait} off={off} onWrite={write} onSent={sent} />
+      {cutOff && <CutOff {...cutOff} rows={rows} onSent={sent} />}
       {others.length > 0 && (
         <details>
           <summary className="min-h-6 text-muted">More answers</summary>
@@ -70,7 +76,7 @@ export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPane
                 <AskForm key={control.ask.transition} wait={wait} control={control} lock={null} off={off} onDirty={mark({ wait, control })} onSent={sent} />
               ) : null,
             )}
-            <Small controls={others} wait={wait} off={off} onSent={sent} />
+            <Small controls={others} wait={wait} off={off} onWrite={write} onSent={sent} />
           </div>
         </details>
       )}
@@ -81,6 +87,17 @@ export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPane
 function Locking({ held, rows, gone, children }: { held: Held; rows: readonly Checkpoint[]; gone: boolean; children: (lock: string | null) => React.ReactNode }) {
   const now = useNow(60_000);
   return children(gone ? (lockOf(held.wait, rows, now) ?? "It isn't asked any more.") : null);
+}
+
+/** What was being written when the run ended, to be copied. */
+function CutOff({ wait, control, rows, onSent }: { wait: Wait; control: Prompt; rows: readonly Checkpoint[]; onSent: (run: Run) => void }) {
+  const why = lockOf(wait, rows, useNow(60_000)) ?? "The run has ended.";
+  return (
+    <div role="group" aria-label={labelOf(control)} className="flex flex-col gap-1">
+      <p className="text-muted">{why}</p>
+      <AskPrompt wait={wait} control={control} off={why} onSent={onSent} />
+    </div>
+  );
 }
 
 /** Of several questions with forms, one is open. */
@@ -102,15 +119,23 @@ function Choice({ forms, current, onChoose }: { forms: readonly Held[]; current:
   );
 }
 
+interface SmallProps {
+  controls: readonly Control[];
+  wait: Wait;
+  off: string | null;
+  onWrite: (control: Prompt) => (is: boolean) => void;
+  onSent: (run: Run) => void;
+}
+
 /** Lines to write in, and buttons, in the order in which they were declared. */
-function Small({ controls, wait, off, onSent }: { controls: readonly Control[]; wait: Wait; off: string | null; onSent: (run: Run) => void }) {
+function Small({ controls, wait, off, onWrite, onSent }: SmallProps) {
   const small = controls.filter((one) => one.kind !== "form");
   if (small.length === 0) return null;
   return (
     <div className="flex flex-wrap items-start gap-2">
       {small.map((control, at) =>
         control.kind === "prompt" ? (
-          <AskPrompt key={`${control.ask.transition}-${String(at)}`} wait={wait} control={control} off={off} onSent={onSent} />
+          <AskPrompt key={`${control.ask.transition}-${String(at)}`} wait={wait} control={control} off={off} onDirty={onWrite(control)} onSent={onSent} />
         ) : (
           <AskButton key={`${control.ask.transition}-${String(at)}`} wait={wait} control={control} off={off} onSent={onSent} />
         ),

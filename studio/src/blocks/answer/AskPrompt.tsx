@@ -11,11 +11,13 @@ export interface AskPromptProps {
   wait: Wait;
   control: Extract<Control, { kind: "prompt" }>;
   off: string | null;
+  /** Whether something is written. */
+  onDirty?: (is: boolean) => void;
   onSent: (run: Run) => void;
 }
 
 /** A line to write in, as in a chat: Enter sends, Shift+Enter begins a new line. */
-export function AskPrompt({ wait, control, off, onSent }: AskPromptProps) {
+export function AskPrompt({ wait, control, off, onDirty, onSent }: AskPromptProps) {
   const { ask, widget } = control;
   const draftId = waitId({ ...wait, entered: 0 }, ask.transition); // what is being written outlives a turn of the chat
   const id = useId();
@@ -23,6 +25,7 @@ export function AskPrompt({ wait, control, off, onSent }: AskPromptProps) {
   const write = (next: string) => {
     setText(next);
     keepDraft(draftId, next);
+    onDirty?.(next.trim() !== "");
   };
   const sending = useSend(wait, ask.transition, (run) => {
     write("");
