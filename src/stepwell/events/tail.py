@@ -84,9 +84,6 @@ class Watcher:
             self._waiting.extend(seen)
         self._some.set()
 
-    def moved(self, at: Horizon) -> None:
-        self.at = at
-
     async def next(self, seconds: float) -> list[Seen]:
         """What was handed over since; empty after `seconds` without any, or when it is cut off."""
         try:
@@ -176,15 +173,12 @@ class Tail:
         finally:
             self._at = None
             self._ready.clear()
-            self._cut_all()  # whoever watches comes back with what it has
+            self.end()
             if self._joining:
                 self._watched.set()
 
     def end(self) -> None:
-        """Nobody watches any more; who comes back does so elsewhere, or later."""
-        self._cut_all()
-
-    def _cut_all(self) -> None:
+        """Nobody watches any more: who did comes back with what it has, here later or elsewhere."""
         for watcher in self._watchers:
             watcher.cut_off = True
             watcher.hand(())
@@ -215,7 +209,7 @@ class Tail:
             after = found[-1].seq
         self._at = until
         for watcher in self._watchers:
-            watcher.moved(until)
+            watcher.at = until
 
     def _hand_over(
         self, seen: Horizon, until: Horizon, found: list[Entry], documents: list[DocumentRow], whole: bool

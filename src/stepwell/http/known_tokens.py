@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stepwell.engine.run import Moment
-from stepwell.errors import NotSignedIn, StoreUnavailable
+from stepwell.errors import NotSignedIn, StepwellError
 from stepwell.execution.clock import to_datetime
 from stepwell.http.attempts import Attempts
 from stepwell.http.tokens import SHOWN, digest_of
@@ -116,5 +116,5 @@ class KnownTokens:
     async def _write_use(self, row: TokenRow, now: Moment) -> None:
         try:
             await self._opening.core.store.writer.call(lambda tx: tokens.used(tx, row.id, now))
-        except StoreUnavailable as error:
+        except StepwellError as error:  # also where this Stepwell has closed meanwhile
             log.warning("when the token %s... was used last could not be written: %s", row.prefix, error)

@@ -6,7 +6,7 @@ doesn't know is tried on a bounded number of rows, and the page says where the n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final, NamedTuple
@@ -67,7 +67,7 @@ def list_runs(tx: Tx, wanted: Filter, limit: int, before: str | None, *, brief: 
     rest = _conditions(tx, wanted, lead)
     tried = limit + 1 if not rest else max(TEXTS_TRIED if wanted.text else TRIED, limit + 1)
     walked = _walk(wanted, lead, before, tried)
-    query = select(*columns(walked, brief)).where(*(one(walked) for one in rest))
+    query = select(*columns(walked, brief)).where(*(one(walked.c) for one in rest))
     found = [Run._make(row) for row in tx.execute(query.order_by(walked.c.id.desc()).limit(limit + 1))]
     if len(found) > limit:
         return Listed(found[:limit], found[limit - 1].id)
@@ -154,40 +154,33 @@ def _of_status(status: str) -> tuple[ColumnElement[bool], ...]:
     return runs.c.status == status, runs.c.status != _COMPLETED
 
 
-class _Where(NamedTuple):
-    """A condition on the rows that were walked."""
-
-    make: Any
-
-    def __call__(self, source: Subquery) -> ColumnElement[bool]:
-        condition: ColumnElement[bool] = self.make(source.c)
-        return condition
-
+_Where = Callable[[Any], ColumnElement[bool]]
+"""A condition on the columns of the rows that were walked."""
 
 _EQUAL: Final = ("app_name", "workflow_name", "user_id", "workspace_id", "parent_id", "place")
 
 
 def _equal(name: str, value: str) -> _Where:
-    return _Where(lambda c: c[name] == value)
+    return lambda c: c[name] == value
 
 
 def _conditions(tx: Tx, wanted: Filter, lead: str | None) -> list[_Where]:
     led = {lead, "app_name"} if lead == "workflow_name" else {lead}
-    found = [
+    found: list[_Where] = [
         _equal(name, getattr(wanted, name)) for name in _EQUAL if name not in led and getattr(wanted, name) is not None
     ]
     if wanted.status is not None and lead != "status":
-        found.append(_Where(lambda c: c.status.in_(wanted.status)))
+        found.append(lambda c: c.status.in_(wanted.status))
     if wanted.apps is not None:
-        found.append(_Where(lambda c: c.app_name.in_(wanted.apps)))
+        found.append(lambda c: c.app_name.in_(wanted.apps))
     if wanted.label is not None:
-        found.append(_Where(lambda c: tx.dialect.labelled(c.labels, wanted.label or "")))
+        found.append(lambda c: tx.dialect.labelled(c.labels, wanted.label or ""))
     if wanted.created_after is not None:
-        found.append(_Where(lambda c: c.created_at >= wanted.created_after))
+        found.append(lambda c: c.created_at >= wanted.created_after)
     if wanted.created_before is not None:
-        found.append(_Where(lambda c: c.created_at < wanted.created_before))
+        found.append(lambda c: c.created_at < wanted.created_before)
     if wanted.text:
-        found.append(_Where(lambda c: _holds(c, wanted.text or "")))
+        found.append(lambda c: _holds(c, wanted.text or ""))
     return found
 
 
