@@ -75,7 +75,9 @@ async def test_the_heart_survives_whatever_a_beat_raises(
         await until(lambda: heart.lapsed)
         assert "the lease of this process has lapsed" in await stepwell.faults()
         await asyncio.sleep(LEASE)
-        warned = [one for one in caplog.records if one.levelno >= logging.WARNING and "heartbeat" in one.getMessage()]
+        # Its own: a worker that an earlier test left to die in this process beats through the same function.
+        mine = f"the heartbeat of worker {heart.worker_id}"
+        warned = [one for one in caplog.records if one.levelno >= logging.WARNING and mine in one.getMessage()]
         assert len(warned) == 1, "once per outage"
         monkeypatch.setattr(workers, "beat", real)
         await until(lambda: not heart.lapsed)
