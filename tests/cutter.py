@@ -6,11 +6,9 @@ import asyncio
 import socket
 import struct
 import time
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from servers.loop import LoopThread
-from servers.ports import free_port
+from servers.loop import LoopServer
 
 Side = Literal["before", "after", "late"]
 Address = tuple[str, int]
@@ -19,18 +17,17 @@ _COMMIT = b"Q\0\0\0\x0cCOMMIT;\0"
 """As the driver sends it: by itself, to a server that is idle."""
 
 
-class Cutter:
+class Cutter(LoopServer):
     """Listens on 127.0.0.1 and passes all to the server behind it, but for what it was told to cut."""
 
     def __init__(self, port: int) -> None:
-        self.port = free_port()
+        super().__init__("cutter")
         self.late_seconds = 0.3
         """How long the server waits for a COMMIT that comes late."""
         self._target = port
         self._next: tuple[Address, Side, float] | None = None
         self._refusing_until = 0.0
         self._open: set[asyncio.StreamWriter] = set()
-        self._thread = LoopThread("cutter")
         self._server = self._thread.call(asyncio.start_server(self._serve, "127.0.0.1", self.port))
 
     def cut(self, client: Address, side: Side, blind_seconds: float = 0.0) -> None:
@@ -44,19 +41,6 @@ class Cutter:
     def passes(self) -> None:
         """Whoever wants to connect can."""
         self._refusing_until = 0.0
-
-    def close(self) -> None:
-        """Nobody listens any more, and open connections were reset."""
-        self._thread.call(self._end())
-        self._thread.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- in the thread ----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+from servers.ports import free_port
 
 T = TypeVar("T")
 
@@ -42,3 +44,26 @@ class LoopThread:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.loop.shutdown_asyncgens()
+
+
+class LoopServer:
+    """Something that listens on 127.0.0.1, in a thread of its own, until it is closed."""
+
+    def __init__(self, name: str) -> None:
+        self.port = free_port()
+        self._thread = LoopThread(name)
+
+    def close(self) -> None:
+        """Nobody is connected any more, and nobody listens."""
+        self._thread.call(self._end())
+        self._thread.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def _end(self) -> None:
+        """In the thread: open connections end."""
+        raise NotImplementedError

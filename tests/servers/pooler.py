@@ -10,13 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from servers import wire
-from servers.loop import LoopThread
-from servers.ports import free_port
+from servers.loop import LoopServer
 
 _TRACKED = {
     "user", "database", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "application_name",
@@ -84,12 +81,12 @@ class _Client:
         self.writer.close()
 
 
-class TransactionPooler:
+class TransactionPooler(LoopServer):
     """Listens on 127.0.0.1 before a PostgreSQL that trusts everybody, from the moment it is made."""
 
     def __init__(self, url: str, *, size: int = 4) -> None:
+        super().__init__("pooler")
         parts = urlsplit(url)
-        self.port = free_port()
         self.transactions = 0
         """How often a connection was given to a client."""
         self.most = 0
@@ -99,25 +96,11 @@ class TransactionPooler:
         self._pools: dict[tuple[str, str], _Pool] = defaultdict(lambda: _Pool(size, asyncio.Semaphore(size)))
         self._backends: set[_Backend] = set()
         self._clients: dict[_Client, asyncio.Task[None] | None] = {}
-        self._thread = LoopThread("pooler")
         self._server = self._thread.call(asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512))
 
     def url(self, database: str) -> str:
         """The URL of a database, through the pooler."""
         return urlunsplit(("postgresql", f"{self._user}@127.0.0.1:{self.port}", f"/{database}", "", ""))
-
-    def close(self) -> None:
-        """Nobody is connected any more, neither to it nor through it."""
-        self._thread.call(self._end())
-        self._thread.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- in the thread ----------------------------------------------------------------------------------------------------
 

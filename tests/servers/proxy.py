@@ -6,22 +6,19 @@ import asyncio
 import socket
 import struct
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
-from servers.loop import LoopThread
-from servers.ports import free_port
+from servers.loop import LoopServer
 
 _CHUNK = 65_536
 _HELD = 64
 """Chunks of a direction that are under way at once; the rest waits in the sender."""
 
 
-class TcpProxy:
+class TcpProxy(LoopServer):
     """Listens on 127.0.0.1 and passes all to the server behind it, from the moment it is made."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.port = free_port()
+        super().__init__("proxy")
         self.connections = 0
         """How many are open."""
         self.accepted = 0
@@ -31,7 +28,6 @@ class TcpProxy:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None] | None] = set()
-        self._thread = LoopThread("proxy")
         self._passing = asyncio.Event()
         self._answering = asyncio.Event()
         self._thread.call(self._listen())
@@ -55,19 +51,6 @@ class TcpProxy:
     def reset(self, *, refuse: bool = False) -> None:
         """Open connections were reset (RST). With `refuse`, new ones are refused until `passes` or `delay`."""
         self._thread.call(self._reset(refuse))
-
-    def close(self) -> None:
-        """Nobody listens any more, and open connections were reset."""
-        self._thread.call(self._end())
-        self._thread.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- in the thread ----------------------------------------------------------------------------------------------------
 
