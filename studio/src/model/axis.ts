@@ -28,7 +28,10 @@ const MARGIN = 0.02;
 
 type Span = readonly [Millis, Millis];
 
-/** An axis `width` pixels wide. With `real`, or where nothing is idle for long, it is one even piece. */
+/**
+ * An axis `width` pixels wide, from `timeline.from` to `timeline.to`, which may be a part of what the rows take. With
+ * `real`, or where nothing is idle for long, it is one even piece.
+ */
 export function axisOf(timeline: Pick<Timeline, "rows" | "from" | "to">, width: number, real = false): Axis {
   const { from } = timeline;
   const to = Math.max(timeline.to, from + 1);
@@ -66,9 +69,8 @@ const STEPS: readonly Millis[] = [
   216e5, 432e5, 864e5, 1728e5, 6048e5, 12096e5, 2592e6, 7776e6, 31536e6,
 ];
 
-/** Round moments on the axis, at least `apart` pixels from each other. */
-export function marksOf(axis: Axis, apart = 80): Mark[] {
-  const start = axis.pieces[0]?.from ?? 0;
+/** Round moments on the axis, counted from `start`, at least `apart` pixels from each other. */
+export function marksOf(axis: Axis, start = axis.pieces[0]?.from ?? 0, apart = 80): Mark[] {
   const marks: Mark[] = [];
   for (const piece of axis.pieces) {
     if (piece.folded || piece.width < 1) continue;
@@ -89,6 +91,7 @@ function idleSpans(timeline: Pick<Timeline, "rows">, from: Millis, to: Millis): 
   const busy = timeline.rows
     .flatMap((row) => row.segments)
     .filter((one) => one.kind === "work" || one.kind === "failed" || one.kind === "canceled")
+    .filter((one) => one.to >= from && one.from <= to)
     .map((one): Span => [one.from, one.to])
     .sort((a, b) => a[0] - b[0]);
   const idle: Span[] = [];

@@ -1,5 +1,5 @@
 import type { RawSearch } from "@/model/search";
-import { flag, number, oneOf } from "@/model/search";
+import { flag, number, oneOf, text } from "@/model/search";
 
 export type RunTab = "feed" | "timeline" | "graph" | "state" | "history" | "details";
 export const RUN_TABS: readonly RunTab[] = ["feed", "timeline", "graph", "state", "history", "details"];
@@ -20,6 +20,10 @@ export interface RunSearch {
   real?: boolean | undefined;
   /** The timeline as a table. */
   table?: boolean | undefined;
+  /** The part of the timeline that is looked at, in milliseconds since the run began: "1200-3400". */
+  zoom?: string | undefined;
+  /** Only this attempt of each visit. */
+  attempt?: number | undefined;
 }
 
 export function validateSearch(search: RawSearch): RunSearch {
@@ -30,5 +34,7 @@ export function validateSearch(search: RawSearch): RunSearch {
     mode: oneOf(STATE_MODES, search.mode),
     real: flag(search.real),
     table: flag(search.table),
+    zoom: text(search.zoom),
+    attempt: number(search.attempt),
   };
 }

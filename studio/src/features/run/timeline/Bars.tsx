@@ -1,13 +1,17 @@
 import "./timeline.css";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Link } from "@tanstack/react-router";
-import { type KeyboardEvent, type ReactNode, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { type Axis, axisOf, marksOf, xOf } from "@/model/axis";
-import { duration } from "@/model/time";
+import { type KeyboardEvent, type ReactNode, useEffect, useEffectEvent, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { type Axis, axisOf, marksOf, momentAt, xOf } from "@/model/axis";
+import { absolute, duration } from "@/model/time";
 import type { Segment, SegmentKind, Timeline, TimelineRow } from "@/model/timeline";
+import { type Range, panned, sideOf, within, wholeOf, zoomed } from "@/model/zoom";
 import { cn } from "@/ui/cn";
+import { useShortcuts } from "@/ui/shortcuts";
 import { type StatusToken, statusColor } from "@/ui/StatusShape";
 import { useRunPage } from "../data";
+import { Overview } from "./Overview";
+import { ZoomButtons } from "./ZoomButtons";
 
 const ROW = 28;
 /** A live row is drawn anew many times: beyond so many only those in view are. */
@@ -24,12 +28,31 @@ export const KINDS: Record<SegmentKind, { word: string; token: StatusToken; patt
   sleep: { word: "sleeping", token: "sleeping", pattern: "timeline-line" },
 };
 
-/** The rows of a timeline as bars on a folded axis. Arrow keys go from row to row, Enter selects its checkpoint. */
-export function Bars({ timeline, real }: { timeline: Timeline; real: boolean }) {
+export interface BarsProps {
+  timeline: Timeline;
+  /** Nothing is folded. */
+  real: boolean;
+  /** The part that is looked at; null: all of it. */
+  range: Range | null;
+  onRange: (range: Range | null) => void;
+}
+
+/** One step of the keys, of the wheel, of the buttons. */
+const CLOSER = 0.7;
+const PAN = 0.25;
+
+/** The rows of a timeline as bars on a folded axis. Up and down go from row to row, Enter selects its checkpoint. */
+export function Bars({ timeline, real, range: wanted, onRange }: BarsProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const track = useRef<HTMLDivElement>(null);
   const width = useWidth(track);
-  const axis = useMemo(() => axisOf(timeline, width, real), [timeline, width, real]);
+  const overview = useMemo(() => axisOf(timeline, width, real), [timeline, width, real]);
+  const range = within(wanted, wholeOf(overview));
+  const [from, to] = [range?.from, range?.to];
+  const axis = useMemo(
+    () => (from === undefined || to === undefined ? overview : axisOf({ rows: timeline.rows, from, to }, width, real)),
+    [overview, timeline, width, real, from, to],
+  );
   const { rows } = timeline;
   const virtual = rows.length > VIRTUAL_FROM;
   const virtualizer = useVirtualizer({
@@ -40,7 +63,22 @@ export function Bars({ timeline, real }: { timeline: Timeline; real: boolean }) 
     overscan: 12,
   });
   const shown = virtual ? virtualizer.getVirtualItems().map((one) => one.index) : rows.map((_, at) => at);
+  const whole = range ?? wholeOf(overview);
+  const zoom = (factor: number, at = momentAt(axis, width / 2)) => { onRange(zoomed(overview, whole, factor, at)); };
+  const pan = (share: number) => { onRange(panned(overview, whole, share)); };
+  useShortcuts([
+    { key: "+", label: "Look closer at the timeline", run: () => { zoom(CLOSER); } },
+    { key: "-", label: "See more of the timeline", run: () => { zoom(1 / CLOSER); } },
+    { key: "0", label: "All of the timeline", run: () => { onRange(null); } },
+  ]);
+  useWheel(scroller, (x, by) => { zoom(by < 0 ? CLOSER : 1 / CLOSER, momentAt(axis, x - (track.current?.getBoundingClientRect().left ?? 0))); });
   const onKeyDown = (event: KeyboardEvent) => {
+    const share = { ArrowLeft: -PAN, ArrowRight: PAN }[event.key];
+    if (share !== undefined && range) {
+      event.preventDefault();
+      pan(share);
+      return;
+    }
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const at = Number((event.target as HTMLElement).closest("[data-at]")?.getAttribute("data-at") ?? Number.NaN);
     if (step === undefined || Number.isNaN(at)) return;
@@ -51,14 +89,22 @@ export function Bars({ timeline, real }: { timeline: Timeline; real: boolean }) 
   };
   return (
     <>
-      <div ref={scroller} role="region" aria-label="Timeline" tabIndex={0} data-inset-focus className="relative max-h-[max(20rem,calc(100dvh-18rem))] overflow-y-auto rounded-md border">
+      <div ref={scroller} role="region" aria-label="Timeline" tabIndex={0} data-inset-focus onKeyDown={onKeyDown} className="relative max-h-[max(20rem,calc(100dvh-18rem))] overflow-y-auto rounded-md border">
         <div className="sticky top-0 z-10 flex border-b bg-surface">
-          <div className="w-32 shrink-0 border-r sm:w-64" />
-          <div ref={track} className="relative h-6 min-w-0 grow">
-            <Marks axis={axis} />
+          <div className="flex w-32 shrink-0 flex-col justify-between border-r sm:w-64">
+            <ZoomButtons zoomed={range !== null} onZoom={(closer) => { zoom(closer ? CLOSER : 1 / CLOSER); }} onPan={(later) => { pan(later ? PAN : -PAN); }} onAll={() => { onRange(null); }} />
+            <span role="status" className="hidden truncate px-2 text-xs leading-6 text-muted sm:block">
+              {range ? `${duration(range.to - range.from)} of ${duration(timeline.to - timeline.from)}` : ""}
+            </span>
+          </div>
+          <div ref={track} className="min-w-0 grow">
+            <Overview timeline={timeline} axis={overview} range={range} onRange={onRange} />
+            <div className="relative h-6 overflow-hidden border-t">
+              <Marks axis={axis} began={timeline.from} />
+            </div>
           </div>
         </div>
-        <div role="list" onKeyDown={onKeyDown} className="relative" style={{ height: rows.length * ROW }}>
+        <div role="list" className="relative" style={{ height: rows.length * ROW }}>
           {shown.map((at) => {
             const row = rows[at] as TimelineRow;
             return <Row key={row.key} row={row} at={at} count={rows.length} axis={axis} />;
@@ -74,6 +120,8 @@ function Row({ row, at, count, axis }: { row: TimelineRow; at: number; count: nu
   const { selected, select } = useRunPage();
   const current = row.version !== null && row.version === selected?.version && row.kind === "visit";
   const { version, child } = row;
+  const view = wholeOf(axis);
+  const side = sideOf(row, view);
   const words = (
     <>
       <span className="truncate">{row.label}</span>
@@ -107,7 +155,8 @@ function Row({ row, at, count, axis }: { row: TimelineRow; at: number; count: nu
         {axis.pieces.filter((piece) => piece.folded).map((piece) => (
           <div key={piece.x} className="absolute inset-y-0 bg-subtle" style={{ left: piece.x, width: piece.width }} />
         ))}
-        {row.segments.map((segment, n) => (
+        {side !== "within" && <span data-outside className={cn("absolute inset-y-0 px-1 leading-7 text-muted", side === "after" && "right-0")}>{side === "before" ? "‹" : "›"}</span>}
+        {row.segments.filter((segment) => sideOf(segment, view) === "within").map((segment, n) => (
           <Bar key={n} segment={segment} axis={axis} onClick={segment.version === null ? undefined : () => { select(segment.version ?? undefined); }} />
         ))}
       </div>
@@ -128,7 +177,8 @@ function Bar({ segment, axis, onClick }: { segment: Segment; axis: Axis; onClick
   );
 }
 
-function Marks({ axis }: { axis: Axis }): ReactNode {
+/** Time since the timeline began; the clock's is behind it. */
+function Marks({ axis, began }: { axis: Axis; began: number }): ReactNode {
   return (
     <>
       {axis.pieces.filter((piece) => piece.folded).map((piece) => (
@@ -136,8 +186,8 @@ function Marks({ axis }: { axis: Axis }): ReactNode {
           {duration(piece.to - piece.from).split(" ").slice(0, 2).join(" ")}
         </span>
       ))}
-      {marksOf(axis).map((mark) => (
-        <span key={mark.at} className="absolute inset-y-0 border-l pl-1 text-xs leading-6 whitespace-nowrap text-muted" style={{ left: mark.x }}>
+      {marksOf(axis, began).map((mark) => (
+        <span key={mark.at} title={absolute(mark.at)} className="absolute inset-y-0 border-l pl-1 text-xs leading-6 whitespace-nowrap text-muted" style={{ left: mark.x }}>
           {mark.text}
         </span>
       ))}
@@ -172,6 +222,23 @@ function title(row: TimelineRow): string {
 
 function spoken(row: TimelineRow): string {
   return row.segments.map(segmentText).join("; ") || "no time";
+}
+
+/** The wheel over the header, and with Ctrl (or two fingers) anywhere: the page must not scroll or grow with it. */
+function useWheel(box: React.RefObject<HTMLDivElement | null>, onWheel: (x: number, by: number) => void): void {
+  const turned = useEffectEvent((event: WheelEvent) => {
+    const over = event.target instanceof Element && event.target.closest("[data-overview]");
+    if ((!over && !event.ctrlKey && !event.metaKey) || event.deltaY === 0) return;
+    event.preventDefault();
+    onWheel(event.clientX, event.deltaY);
+  });
+  useEffect(() => {
+    const { current } = box;
+    if (!current) return;
+    const listen = (event: WheelEvent) => { turned(event); };
+    current.addEventListener("wheel", listen, { passive: false });
+    return () => { current.removeEventListener("wheel", listen); };
+  }, [box]);
 }
 
 function useWidth(box: React.RefObject<HTMLDivElement | null>): number {

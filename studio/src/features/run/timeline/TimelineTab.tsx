@@ -2,14 +2,17 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { stepsQuery } from "@/api/queries";
 import { isFinished } from "@/model/status";
-import { timelineOf } from "@/model/timeline";
+import { type Timeline, timelineOf } from "@/model/timeline";
+import { attemptOf, attemptsOf, sideOf } from "@/model/zoom";
 import { Button } from "@/ui/Button";
 import { EmptyState } from "@/ui/States";
+import { Select } from "@/ui/fields";
 import { useNow } from "@/ui/useNow";
 import { useRunPage } from "../data";
 import { OlderRows } from "../OlderRows";
 import { Bars } from "./Bars";
 import { TimelineTable } from "./TimelineTable";
+import { useZoom } from "./useZoom";
 
 /** Where the time went: visits, attempts, steps, waits, and the runs that were started. */
 export function TimelineTab() {
@@ -18,11 +21,13 @@ export function TimelineTab() {
   const now = useNow(still ? 60_000 : 1_000);
   // The stream of all runs makes it old, once a second at most.
   const steps = useQuery(stepsQuery(run.workflow_id));
-  const timeline = useMemo(
+  const [range, setRange] = useZoom();
+  const whole = useMemo(
     () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable }, now),
     [run, rows, documents, definition, children, steps.data, answerable, now],
   );
-  if (timeline.rows.length === 0) return <EmptyState title="Nothing has happened yet" />;
+  const timeline = useMemo(() => (search.attempt === undefined ? whole : attemptOf(whole, search.attempt)), [whole, search.attempt]);
+  if (whole.rows.length === 0) return <EmptyState title="Nothing has happened yet" />;
   const table = search.table === true;
   return (
     <div className="flex min-w-0 flex-col gap-2">
@@ -35,6 +40,7 @@ export function TimelineTab() {
             Real scale
           </Button>
         )}
+        <Attempts whole={whole} />
         {moreChildren && (
           <Button size="sm" variant="ghost" onClick={moreChildren}>
             Load more of the runs it started
@@ -42,7 +48,37 @@ export function TimelineTab() {
         )}
         <OlderRows />
       </div>
-      {table ? <TimelineTable timeline={timeline} /> : <Bars timeline={timeline} real={search.real === true} />}
+      {timeline.rows.length === 0 ? (
+        <EmptyState title={`Nothing came to attempt ${String(search.attempt)}`}>Every transition that is loaded went through, or failed for good, before it.</EmptyState>
+      ) : table ? (
+        <TimelineTable timeline={range ? { ...timeline, rows: timeline.rows.filter((row) => sideOf(row, range) === "within") } : timeline} />
+      ) : (
+        <Bars timeline={timeline} real={search.real === true} range={range} onRange={setRange} />
+      )}
     </div>
+  );
+}
+
+/** Nothing to choose where everything went through at once. */
+function Attempts({ whole }: { whole: Timeline }) {
+  const { search, setSearch } = useRunPage();
+  const most = Math.max(attemptsOf(whole), search.attempt ?? 1);
+  if (most < 2) return null;
+  return (
+    <label className="inline-flex items-center gap-1.5 text-xs text-muted">
+      Attempt
+      <Select
+        className="min-h-6! w-auto! py-0! text-xs"
+        value={search.attempt ?? ""}
+        onChange={(event) => { setSearch({ attempt: event.target.value === "" ? undefined : Number(event.target.value), zoom: undefined }); }}
+      >
+        <option value="">all</option>
+        {Array.from({ length: most }, (_, at) => (
+          <option key={at} value={at + 1}>
+            {at + 1}
+          </option>
+        ))}
+      </Select>
+    </label>
   );
 }
