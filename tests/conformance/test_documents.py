@@ -67,6 +67,9 @@ async def test_older_versions_of_a_key_remain_as_history(stepwell_on: StepwellOn
         note = current[0]
         assert (note.tags, note.transition, note.version, note.replaced_at) == (("note", "shown"), "second", 2, None)
         with_old = await stepwell.runner.documents(run_id, replaced=True)
+        for at, one in enumerate(with_old):
+            in_front = await stepwell.runner.documents(run_id, replaced=True, before=one.id, newest=True, limit=2)
+            assert [each.id for each in in_front] == [each.id for each in with_old[max(0, at - 2) : at]]
         notes = [one for one in with_old if one.key == "k"]
         assert [(one.content["text"], one.meta, one.replaced_at is None) for one in notes] == [
             ("a", None, False),

@@ -203,6 +203,16 @@ async def test_documents_have_older_versions_and_no_internal_ones(stepwell_of: S
                 assert [one["content"]["text"] for one in found] == texts, query
                 assert not any(one["internal"] for one in found)
         found = good(await client.get(f"{path}?replaced=true", headers=U1))
+        back: list[str] = []
+        while page := good(
+            await client.get(
+                f"{path}?replaced=true&newest=true&limit=1{f'&before={back[0]}' if back else ''}", headers=U1
+            )
+        ):
+            back = [page[0]["id"], *back]
+        assert back == [one["id"] for one in found], "walked backwards, several of one version among them"
+        of_another = f"/api/v1/runs/{await started(stepwell, 'write')}/documents?before={back[-1]}"
+        assert good(await client.get(of_another, headers=U1)) == [], "a foreign document is no position here"
         assert [one["version"] for one in found] == [1, 2, 3, 2]
         assert [one["replaced_at"] is None for one in found] == [False, False, True, True]
         assert [one["key"] for one in found] == ["draft"] * 3 + [None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from opening import OpenPage
-from playwright.async_api import Page, expect
+from playwright.async_api import FloatRect, Page, expect
 
 ZOOMED = re.compile(r"zoom=-?\d+-\d+")
 
@@ -18,10 +18,10 @@ async def opened(look_at: OpenPage, run: str = "many", search: str = "", **optio
     return page
 
 
-async def box_of(page: Page) -> dict[str, float]:
+async def box_of(page: Page) -> FloatRect:
     box = await page.locator("[data-overview]").bounding_box()
     assert box is not None
-    return dict(box)
+    return box
 
 
 async def test_a_range_is_drawn_in_the_header_and_is_in_the_address(look_at: OpenPage) -> None:

@@ -113,18 +113,21 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
         asking: Asking,
         replaced: bool = False,
         after: Version = -1,
+        before: Cursor = None,
         limit: Rows = 10_000,
         newest: bool = False,
     ) -> Sequence[StoredDocument]:
         """The current documents, in order; with `replaced` their older versions too. Internal ones never leave.
 
-        `after`: those saved after this version. With `newest` the last `limit` ones, also in order.
+        `after`: those saved after this version. `before`: those in front of the document of this id. With `newest`
+        the last `limit` ones, also in order.
         """
         await asking.run(workflow_id)
         return await asking.runner.documents(
             workflow_id,
             replaced=replaced,
             after=after,
+            before=text_of(before),
             limit=limit,
             newest=newest,
             internal=False,

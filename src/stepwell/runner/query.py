@@ -177,6 +177,7 @@ class Reader:
         replaced: bool = False,
         limit: int = MOST_ROWS,
         after: int = -1,
+        before: str | None = None,
         newest: bool = False,
         internal: bool = True,
         most_bytes: int | None = None,
@@ -184,7 +185,8 @@ class Reader:
         """The current documents, in order; with `replaced` their older versions too. Internal ones only without a user.
 
         `limit` is 1 to 10,000: the first ones, or with `newest` the last ones; `most_bytes`: as many of them as are no
-        larger together. `after`: those saved after this version. Raises WorkflowNotFound.
+        larger together. `after`: those saved after this version. `before`: those in front of the document of this id. Raises
+        WorkflowNotFound.
         """
         _check_rows(limit)
         await self.row(workflow_id, user_id)
@@ -196,6 +198,7 @@ class Reader:
                 current=not replaced,
                 limit=limit,
                 after=after,
+                before=before,
                 newest=newest,
                 internal=shown,
                 most_bytes=most_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from uuid_utils import uuid7
 
@@ -66,6 +67,7 @@ def of_run(
     current: bool = True,
     limit: int = _ALL_OF_THEM,
     after: int = -1,
+    before: str | None = None,
     newest: bool = False,
     internal: bool = True,
     most_bytes: int | None = None,
@@ -73,14 +75,19 @@ def of_run(
     """The documents of a run in order; with `current=False` the replaced ones too, each before its successor.
 
     `limit`: the first ones only, or with `newest` the last ones; `most_bytes`: as many of them as are no larger together,
-    but one. `after`: those saved after this version.
+    but one. `after`: those saved after this version. `before`: those in front of the document of this id, none if the
+    run has no such document.
     """
     only = " AND replaced_at IS NULL" if current else ""
     only += "" if internal else " AND internal=0"
+    given: list[Any] = [run_id, after]
+    if before is not None:
+        only += " AND (position, id) < (SELECT position, id FROM stepwell_documents WHERE run_id=? AND id=?)"
+        given += [run_id, before]
     order = "position DESC, id DESC" if newest else "position, id"
     wanted = f"FROM stepwell_documents WHERE run_id=? AND version>?{only} ORDER BY {order} LIMIT ?"
     if most_bytes is not None:
-        sizes = tx.rows(f"SELECT length(content) + coalesce(length(meta), 0) {wanted}", run_id, after, limit)
+        sizes = tx.rows(f"SELECT length(content) + coalesce(length(meta), 0) {wanted}", *given, limit)
         limit = fitting((row[0] for row in sizes), most_bytes)
-    found = tx.fetch(DocumentRow._make, f"SELECT {_ALL} {wanted}", run_id, after, limit)
+    found = tx.fetch(DocumentRow._make, f"SELECT {_ALL} {wanted}", *given, limit)
     return found[::-1] if newest else found

@@ -384,7 +384,8 @@ export interface paths {
          * Get Documents
          * @description The current documents, in order; with `replaced` their older versions too. Internal ones never leave.
          *
-         *     `after`: those saved after this version. With `newest` the last `limit` ones, also in order.
+         *     `after`: those saved after this version. `before`: those in front of the document of this id. With `newest`
+         *     the last `limit` ones, also in order.
          */
         get: operations["get_documents"];
         put?: never;
@@ -3748,6 +3749,7 @@ export interface operations {
         parameters: {
             query?: {
                 after?: number;
+                before?: string | null;
                 limit?: number;
                 newest?: boolean;
                 replaced?: boolean;
