@@ -77,18 +77,6 @@ async def test_the_keyboard_moves_selects_and_opens(site: Site, open_page: OpenP
     await expect(page).to_have_url(re.compile(f"/runs/{runs[1]}"))
 
 
-async def test_chosen_columns_stay(site: Site, open_page: OpenPage) -> None:
-    await site.call(start(site.runner, storefront.RemindCustomer))
-    page = await open_page("/runs")
-    await expect(page.locator("tbody tr")).to_have_count(1)
-    await page.get_by_role("button", name="Columns").click()
-    await page.get_by_role("menuitemcheckbox", name="User").click()
-    await page.keyboard.press("Escape")
-    await expect(page.get_by_role("columnheader", name="User")).to_be_visible()
-    await page.reload()
-    await expect(page.get_by_role("columnheader", name="User")).to_be_visible()
-
-
 async def test_pages_are_loaded_when_they_are_asked_for(site: Site, open_page: OpenPage) -> None:
     for _ in range(60):
         await site.call(start(site.runner, storefront.RemindCustomer))

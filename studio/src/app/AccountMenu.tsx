@@ -4,9 +4,11 @@ import { useState } from "react";
 import { signOut } from "@/api/mutations";
 import type { Me } from "@/api/types";
 import { IconButton } from "@/ui/Button";
+import { density } from "@/ui/density";
 import { Menu, MenuCheck, MenuChoice, MenuItem, MenuLine, MenuTitle } from "@/ui/Menu";
 import { shortcutsOn, turnShortcuts } from "@/ui/shortcuts";
 import { toastError } from "@/ui/Toast";
+import { zone } from "@/ui/zone";
 import type { Theme } from "./theme";
 import { setTheme, useTheme } from "./theme";
 
@@ -15,6 +17,17 @@ const THEMES: readonly { value: Theme; label: string }[] = [
   { value: "light", label: "Light" },
   { value: "dark", label: "Dark" },
 ];
+
+const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const ZONES = [
+  { value: "local", label: `Local: ${HERE}` },
+  { value: "utc", label: "UTC" },
+] as const;
+
+const DENSITIES = [
+  { value: "compact", label: "Compact" },
+  { value: "comfortable", label: "Comfortable" },
+] as const;
 
 /** Who is signed in, and what they set for themselves. */
 export function AccountMenu({ me }: { me: Me }) {
@@ -45,6 +58,12 @@ export function AccountMenu({ me }: { me: Me }) {
       <MenuLine />
       <MenuTitle>Theme</MenuTitle>
       <MenuChoice label="Theme" value={theme} options={THEMES} onChange={setTheme} />
+      <MenuLine />
+      <MenuTitle>Times in</MenuTitle>
+      <MenuChoice label="Times in" value={zone.use()} options={ZONES} onChange={zone.set} />
+      <MenuLine />
+      <MenuTitle>Rows of tables</MenuTitle>
+      <MenuChoice label="Rows of tables" value={density.use()} options={DENSITIES} onChange={density.set} />
       <MenuLine />
       <MenuCheck
         checked={keys}

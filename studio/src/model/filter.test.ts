@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chipsOf, filterText, parseFilter, suggestions, withChip, withoutChip } from "./filter";
+import { chipsOf, filterText, parseFilter, suggestions, withChip, without, withoutChip } from "./filter";
 
 describe("a filter", () => {
   it("is read from text", () => {
@@ -27,6 +27,17 @@ describe("a filter", () => {
     expect(problems).toHaveLength(3);
     expect(problems[0]).toMatch(/“broken” is no status: failed/);
     expect(problems[1]).toMatch(/write after:2026/);
+  });
+
+  it("knows statuses by the words that people read", () => {
+    expect(parseFilter("status:Queued,cancelled,failed").filter).toEqual({ status: ["pending", "canceled", "failed"] });
+    expect(suggestions("status:que")).toEqual(["status:pending"]);
+  });
+
+  it("leaves out a status by asking for all others", () => {
+    expect(without({ q: "x" }, "completed")).toEqual({ q: "x", status: ["failed", "waiting", "retrying", "running", "pending", "canceled"] });
+    expect(without({ status: ["failed", "waiting"] }, "failed").status).toEqual(["waiting"]);
+    expect(without({ status: ["failed"] }, "failed").status).not.toContain("failed");
   });
 
   it("takes other colons for words", () => {

@@ -4,7 +4,7 @@
  *     status:failed,retrying workflow:process_order label:"late night" place:review after:2026-11-01 some words
  */
 import type { RunFilter, RunStatus } from "@/api/types";
-import { STATUSES, isStatus } from "./status";
+import { STATUSES, STATUS_NAMES, isStatus, statusCalled } from "./status";
 
 export type Qualifier =
   | "app"
@@ -101,6 +101,13 @@ export function withoutChip(chips: readonly Chip[], chip: Chip): Chip[] {
   return chips.filter((one) => one.qualifier !== chip.qualifier || one.value !== chip.value);
 }
 
+/** The filter without runs of this status. The API takes the statuses that are wanted: all others are. */
+export function without(filter: RunFilter, status: RunStatus): RunFilter {
+  const wanted = (filter.status ?? STATUS_NAMES).filter((one) => one !== status);
+  // Nothing would be left: what is asked for then is all the others.
+  return { ...filter, status: wanted.length > 0 ? wanted : STATUS_NAMES.filter((one) => one !== status) };
+}
+
 /** Qualifiers and statuses that what is typed last may become. */
 export function suggestions(text: string): string[] {
   const last = /(?:^|\s)([^\s"]*)$/.exec(text)?.[1] ?? "";
@@ -108,8 +115,7 @@ export function suggestions(text: string): string[] {
   if (name === "status") {
     const begun = value.split(",").at(-1) ?? "";
     const before = value.slice(0, value.length - begun.length);
-    return Object.keys(STATUSES)
-      .filter((one) => one.startsWith(begun) && !before.split(",").includes(one))
+    return STATUS_NAMES.filter((one) => (one.startsWith(begun) || STATUSES[one].word.toLowerCase().startsWith(begun)) && !before.split(",").includes(one))
       .map((one) => `status:${before}${one}`);
   }
   return name !== null || last === "" ? [] : QUALIFIERS.filter((one) => one.name.startsWith(last)).map((one) => `${one.name}:`);
@@ -137,7 +143,7 @@ function tokens(text: string): string[] {
 function chipOf(token: string): Chip {
   if (token.startsWith("\u0000")) return { qualifier: null, value: token.slice(1) };
   const [qualifier, value] = split(token);
-  return { qualifier, value };
+  return { qualifier, value: qualifier === "status" ? value.split(",").map((one) => statusCalled(one) ?? one).join(",") : value };
 }
 
 function split(token: string): [Qualifier | null, string] {

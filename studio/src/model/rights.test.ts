@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { actOff, operateOff } from "./rights";
+import { actOff, everybodyOff, operateOff } from "./rights";
 
 describe("what a person may do", () => {
   it("lets operators who see everybody's runs act on what belongs to all", () => {
@@ -16,5 +16,11 @@ describe("what a person may do", () => {
   it("lets operators act on their own runs", () => {
     expect(actOff({ role: "operator", everybody: false })).toBeNull();
     expect(actOff({ role: "viewer", everybody: false })).toMatch(/role operator/);
+  });
+
+  it("says why what belongs to all is closed to who sees their own runs", () => {
+    expect(everybodyOff({ role: "admin", everybody: true }, "Schedules")).toBeNull();
+    expect(everybodyOff({ role: "operator", everybody: false }, "Schedules")).toMatch(/^Schedules concern the runs of all users/);
+    expect(everybodyOff(undefined, "Schedules")).toBeNull();
   });
 });

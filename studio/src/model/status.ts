@@ -136,6 +136,12 @@ export function isStatus(text: unknown): text is Status {
   return typeof text === "string" && Object.hasOwn(STATUSES, text);
 }
 
+/** The status of this name, or of the word that people read for it: "queued" is pending. Undefined if there is none. */
+export function statusCalled(text: string): Status | undefined {
+  const said = text.toLowerCase();
+  return STATUS_NAMES.find((one) => one === said || STATUSES[one].word.toLowerCase() === said);
+}
+
 /** `answerable`: names of the transitions that a person may answer; by default all that the run waits for. */
 export function lookOf(run: Pick<Run, "status" | "waiting_for">, answerable?: readonly string[]): Look {
   if (run.status !== "waiting") return run.status;

@@ -66,7 +66,7 @@ export function relative(at: Millis, now: Millis): string {
 }
 
 export interface Zone {
-  /** An IANA name; undefined: the browser's own. */
+  /** An IANA name; undefined: the reader's. */
   timeZone?: string;
   hour12?: boolean;
 }
@@ -92,10 +92,17 @@ export function clock(at: Millis, now: Millis, zone: Zone = {}): string {
   return format(at, zone, today ? time : { ...day, ...time });
 }
 
+let readers: string | undefined;
+
+/** From now on moments are told in this zone where no other is asked for; undefined: in the browser's. */
+export function readIn(timeZone: string | undefined): void {
+  readers = timeZone;
+}
+
 const FORMATS = new Map<string, Intl.DateTimeFormat>();
 
 function format(at: Millis, zone: Zone, options: Intl.DateTimeFormatOptions): string {
-  const wanted = { hour12: false, ...zone, ...options };
+  const wanted = { hour12: false, ...(readers !== undefined && { timeZone: readers }), ...zone, ...options };
   const key = JSON.stringify(wanted);
   let found = FORMATS.get(key);
   if (!found) {

@@ -7,12 +7,12 @@ import { cn } from "./cn";
 const ITEM =
   "flex min-h-8 items-center gap-2 rounded-sm px-2 outline-none select-none data-highlighted:bg-hover data-disabled:opacity-60 [&>svg]:text-muted";
 
-/** A menu that opens from `trigger`, a button. */
-export function Menu({ trigger, children, align = "end" }: { trigger: ReactElement; children: ReactNode; align?: "start" | "end" }) {
+/** A menu that opens from `trigger`, a button; `opened`: it is open from the first. */
+export function Menu({ trigger, children, align = "end", opened = false }: { trigger: ReactElement; children: ReactNode; align?: "start" | "end"; opened?: boolean }) {
   // Inside a landmark, as everything that people read; looked for at each opening, and the same while it is open.
-  const [landmark, setLandmark] = useState<HTMLElement | null>(null);
+  const [landmark, setLandmark] = useState(() => (opened ? document.querySelector("main") : null));
   return (
-    <Radix.Root modal={false} onOpenChange={(open) => { if (open) setLandmark(document.querySelector("main")); }}>
+    <Radix.Root modal={false} defaultOpen={opened} onOpenChange={(open) => { if (open) setLandmark(document.querySelector("main")); }}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
       <Radix.Portal container={landmark}>
         <Radix.Content align={align} sideOffset={4} collisionPadding={8} className="z-50 max-h-[70vh] min-w-44 overflow-y-auto rounded-md bg-surface p-1 shadow-overlay">
@@ -69,9 +69,10 @@ export function MenuChoice<Value extends string>({ value, options, onChange, lab
   );
 }
 
-export function MenuCheck({ checked, onChange, children }: { checked: boolean; onChange: (checked: boolean) => void; children: ReactNode }) {
+/** `closes`: choosing it is all that one came for. */
+export function MenuCheck({ checked, onChange, closes = false, children }: { checked: boolean; onChange: (checked: boolean) => void; closes?: boolean; children: ReactNode }) {
   return (
-    <Radix.CheckboxItem checked={checked} onCheckedChange={onChange} onSelect={(event) => { event.preventDefault(); }} className={ITEM}>
+    <Radix.CheckboxItem checked={checked} onCheckedChange={onChange} onSelect={(event) => { if (!closes) event.preventDefault(); }} className={ITEM}>
       <span className="grid size-4 place-items-center">
         <Radix.ItemIndicator>
           <Check size={14} aria-hidden />

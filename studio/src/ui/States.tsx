@@ -40,6 +40,9 @@ export interface ErrorStateProps {
   title?: string | undefined;
 }
 
+/** The words say what is missing, and asking again changes nothing. */
+const FORBIDDEN = 403;
+
 export function ErrorState({ error, onRetry, title }: ErrorStateProps) {
   const said = wordsOf(error);
   return (
@@ -47,11 +50,11 @@ export function ErrorState({ error, onRetry, title }: ErrorStateProps) {
       <p className="flex items-center gap-2 font-semibold text-failed">
         <TriangleAlert size={16} aria-hidden />
         {title ?? said.title}
-        {said.status > 0 && <span className="text-xs font-normal">HTTP {said.status}</span>}
+        {said.status > 0 && said.status !== FORBIDDEN && <span className="text-xs font-normal">HTTP {said.status}</span>}
       </p>
       {title && said.title !== said.detail && <p>{said.title}</p>}
       {said.detail && <p className="wrap-anywhere whitespace-pre-wrap text-muted">{said.detail}</p>}
-      {onRetry && (
+      {onRetry && said.status !== FORBIDDEN && (
         <Button size="sm" onClick={onRetry}>
           Try again
         </Button>

@@ -4,6 +4,7 @@ import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import type { MouseEvent, ReactNode } from "react";
 import { useMemo, useRef, useState } from "react";
 import { cn } from "./cn";
+import { density } from "./density";
 import { toggled } from "./selection";
 
 /** Sorting, filtering and paging are the server's: the table itself only hides columns and selects rows. */
@@ -36,6 +37,7 @@ export interface TableProps<Row extends object> {
   /** The row that a keyboard stands on or a panel shows. */
   current?: string | null | undefined;
   rowClass?: (row: Row) => string | undefined;
+  /** Cells hold two lines: rows are high whatever the reader set. */
   comfortable?: boolean;
 }
 
@@ -60,7 +62,8 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
   });
   const classes = useMemo(() => new Map(columns.map((column) => [column.id, column.className])), [columns]);
   const shown = table.getRowModel().rows;
-  const height = comfortable ? 36 : 32;
+  const roomy = density.use() === "comfortable";
+  const height = roomy ? 44 : comfortable ? 36 : 32;
   const body = useRef<HTMLTableSectionElement>(null);
   const virtual = useWindow(shown.length, height, body);
   const anchor = useAnchor();
@@ -109,7 +112,7 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
                 </td>
               )}
               {row.getVisibleCells().map((cell) => (
-                <td key={cell.id} className={cn("px-2 py-0.5 align-middle", classes.get(cell.column.id))}>
+                <td key={cell.id} className={cn("px-2 align-middle", roomy ? "py-2" : "py-0.5", classes.get(cell.column.id))}>
                   <table.FlexRender cell={cell} />
                 </td>
               ))}

@@ -1,6 +1,7 @@
 import { absolute, duration, moment, relative } from "@/model/time";
 import { cn } from "./cn";
 import { useNow } from "./useNow";
+import { zone as readersZone } from "./zone";
 
 /** "3 min ago", ticking; the moment with its zone as title. Renders `none` for null. */
 export function RelativeTime({ at, none = "–", className }: { at: string | null | undefined; none?: string; className?: string }) {
@@ -16,6 +17,7 @@ export function RelativeTime({ at, none = "–", className }: { at: string | nul
 
 /** The moment itself, with its zone; `zone` as in "Europe/Berlin", by default the reader's. */
 export function AbsoluteTime({ at, zone, none = "–" }: { at: string | null | undefined; zone?: string | undefined; none?: string }) {
+  readersZone.use();
   const millis = moment(at);
   if (millis === null || !at) return <span className="text-muted">{none}</span>;
   return <time dateTime={at}>{absolute(millis, zone ? { timeZone: zone } : {})}</time>;

@@ -11,7 +11,7 @@ import { AbsoluteTime, Duration } from "@/ui/Time";
 import { useNow } from "@/ui/useNow";
 
 /** A run beside the list, without leaving it. */
-export function Peek({ run, onClose }: { run: Run; onClose: () => void }) {
+export function Peek({ run, answerable, onClose }: { run: Run; answerable: readonly string[] | undefined; onClose: () => void }) {
   const now = useNow();
   return (
     <Dialog
@@ -19,7 +19,7 @@ export function Peek({ run, onClose }: { run: Run; onClose: () => void }) {
       open
       onOpenChange={onClose}
       title={run.workflow_name}
-      description={statusSentence({ run }, now)}
+      description={statusSentence({ run, answerable }, now)}
       footer={
         <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className={buttonClass("primary")}>
           Open the run
@@ -28,7 +28,7 @@ export function Peek({ run, onClose }: { run: Run; onClose: () => void }) {
     >
       <Facts
         facts={[
-          ["Status", <StatusBadge key="status" {...LOOKS[lookOf(run)]} />],
+          ["Status", <StatusBadge key="status" {...LOOKS[lookOf(run, answerable)]} />],
           ["Run", <CopyId key="id" id={run.workflow_id} length={40} />],
           ["Place", run.place],
           ["User", run.user_id],

@@ -1,8 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import { ListFilter } from "lucide-react";
-import type { ReactNode } from "react";
 import type { Run } from "@/api/types";
-import type { Chip } from "@/model/filter";
 import { LOOKS, endedAt, isFinished, lookOf } from "@/model/status";
 import { moment, short } from "@/model/time";
 import { statusSentence } from "@/model/why";
@@ -11,47 +8,31 @@ import { CopyId, shortId } from "@/ui/Copy";
 import type { Column } from "@/ui/Table";
 import { Duration, RelativeTime } from "@/ui/Time";
 import { useNow } from "@/ui/useNow";
+import type { ColumnId } from "./arrangement";
+import type { Narrowing } from "./CellMenu";
+import { CellMenu } from "./CellMenu";
 
-export type Narrow = (chip: Chip) => void;
+type Asked = (run: Run) => readonly string[] | undefined;
 
-/** All columns, in order; which of them are shown is the reader's. */
-export function columnsOf(narrow: Narrow): readonly Column<Run>[] {
+/** All columns; which of them are shown, and in which order, is the reader's. `asked`: what people may answer of a run. */
+export function columnsOf(narrowing: Narrowing, asked: Asked): readonly (Column<Run> & { id: ColumnId })[] {
   return [
-    { id: "status", header: "Status", className: "w-32", cell: (run) => <Narrowing chip={{ qualifier: "status", value: run.status }} narrow={narrow}><StatusBadge {...LOOKS[lookOf(run)]} /></Narrowing> },
-    { id: "workflow", header: "Workflow", cell: (run) => <Narrowing chip={{ qualifier: "workflow", value: run.workflow_name }} narrow={narrow}>{run.workflow_name}</Narrowing> },
+    { id: "status", header: "Status", className: "w-32", cell: (run) => <CellMenu chip={{ qualifier: "status", value: run.status }} narrowing={narrowing}><StatusBadge {...LOOKS[lookOf(run, asked(run))]} /></CellMenu> },
+    { id: "workflow", header: "Workflow", cell: (run) => <CellMenu chip={{ qualifier: "workflow", value: run.workflow_name }} narrowing={narrowing}>{run.workflow_name}</CellMenu> },
     { id: "run", header: "Run", cell: (run) => <RunLink id={run.workflow_id} /> },
-    { id: "place", header: "Place", cell: (run) => <Narrowing chip={{ qualifier: "place", value: run.place }} narrow={narrow}><Place run={run} /></Narrowing> },
-    { id: "why", header: "Why", className: "max-w-96", cell: (run) => <Why run={run} /> },
+    { id: "place", header: "Place", cell: (run) => <CellMenu chip={{ qualifier: "place", value: run.place }} narrowing={narrowing}><Place run={run} /></CellMenu> },
+    { id: "why", header: "Why", className: "max-w-96", cell: (run) => <Why run={run} answerable={asked(run)} /> },
     { id: "started", header: "Started", cell: (run) => <RelativeTime at={run.created_at} /> },
     { id: "duration", header: "Duration", className: "text-right", cell: (run) => <Duration from={run.created_at} to={endedAt(run)} /> },
-    { id: "labels", header: "Labels", cell: (run) => <Labels labels={run.labels} narrow={narrow} /> },
-    { id: "app", header: "App", cell: (run) => <Narrowing chip={{ qualifier: "app", value: run.app_name }} narrow={narrow}>{run.app_name}</Narrowing> },
-    { id: "user", header: "User", cell: (run) => <Narrowing chip={{ qualifier: "user", value: run.user_id }} narrow={narrow}>{run.user_id}</Narrowing> },
+    { id: "labels", header: "Labels", cell: (run) => <Labels labels={run.labels} narrowing={narrowing} /> },
+    { id: "app", header: "App", cell: (run) => <CellMenu chip={{ qualifier: "app", value: run.app_name }} narrowing={narrowing}>{run.app_name}</CellMenu> },
+    { id: "user", header: "User", cell: (run) => <CellMenu chip={{ qualifier: "user", value: run.user_id }} narrowing={narrowing}>{run.user_id}</CellMenu> },
     { id: "version", header: "Version", className: "text-right", cell: (run) => run.workflow_version },
     { id: "attempt", header: "Attempt", className: "text-right", cell: (run) => run.attempt },
     { id: "priority", header: "Priority", className: "text-right", cell: (run) => run.priority },
     { id: "parent", header: "Parent", cell: (run) => (run.parent_id === null ? <span className="text-muted">–</span> : <RunLink id={run.parent_id} />) },
     { id: "updated", header: "Changed", cell: (run) => <RelativeTime at={run.updated_at} /> },
   ];
-}
-
-/** A cell with a button that shows only what has the same in it. Seen on hover and focus; a phone has the filter bar. */
-function Narrowing({ chip, narrow, children }: { chip: Chip; narrow: Narrow; children: ReactNode }) {
-  const label = `Only ${chip.qualifier ?? ""}:${chip.value}`;
-  return (
-    <span className="group/cell inline-flex max-w-full items-center gap-1">
-      <span className="inline-flex min-w-0 items-center truncate">{children}</span>
-      <button
-        type="button"
-        aria-label={label}
-        title={label}
-        className="grid size-6 shrink-0 place-items-center rounded-sm text-muted opacity-0 group-hover/cell:opacity-100 hover:bg-hover focus-visible:opacity-100 [@media(hover:none)]:hidden"
-        onClick={() => { narrow(chip); }}
-      >
-        <ListFilter size={12} aria-hidden />
-      </button>
-    </span>
-  );
 }
 
 function RunLink({ id }: { id: string }) {
@@ -75,9 +56,9 @@ function Place({ run }: { run: Run }) {
   );
 }
 
-function Why({ run }: { run: Run }) {
+function Why({ run, answerable }: { run: Run; answerable: readonly string[] | undefined }) {
   const now = useNow();
-  const sentence = statusSentence({ run }, now);
+  const sentence = statusSentence({ run, answerable }, now);
   return (
     <span className="block truncate text-muted" title={sentence}>
       {sentence}
@@ -85,11 +66,11 @@ function Why({ run }: { run: Run }) {
   );
 }
 
-function Labels({ labels, narrow }: { labels: readonly string[]; narrow: Narrow }) {
+function Labels({ labels, narrowing }: { labels: readonly string[]; narrowing: Narrowing }) {
   return (
     <span className="inline-flex gap-1">
       {labels.map((label) => (
-        <button key={label} type="button" title={`Only label:${label}`} className="min-h-6 rounded-sm" onClick={() => { narrow({ qualifier: "label", value: label }); }}>
+        <button key={label} type="button" title={`Only label:${label}`} className="min-h-6 rounded-sm" onClick={() => { narrowing.only({ qualifier: "label", value: label }); }}>
           <Badge>{label}</Badge>
         </button>
       ))}

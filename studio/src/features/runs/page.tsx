@@ -1,24 +1,30 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
+import { Columns3 } from "lucide-react";
 import { useMemo, useRef, useState } from "react";
 import { meQuery } from "@/api/queries";
 import type { BulkAction, BulkRequest, RunFilter } from "@/api/types";
 import { counted } from "@/model/actions";
-import { chipsOf, filterText, parseFilter, withChip } from "@/model/filter";
+import { chipsOf, filterText, parseFilter, withChip, without } from "@/model/filter";
+import { parseSearch, stringifySearch } from "@/model/search";
+import { useAsked } from "@/blocks/asked";
+import { BulkDialog } from "@/blocks/bulk/BulkDialog";
 import { Button } from "@/ui/Button";
 import { PageHeader } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
 import { DataTable } from "@/ui/Table";
 import { useShortcuts } from "@/ui/shortcuts";
 import { BulkBar } from "./BulkBar";
-import { BulkDialog } from "./BulkDialog";
+import { ColumnsDialog } from "./ColumnsDialog";
 import { FilterBar } from "./FilterBar";
 import { NoRuns } from "./NoRuns";
 import { Peek } from "./Peek";
 import { StatusToggles } from "./StatusToggles";
-import { TableMenu } from "./TableMenu";
+import { ViewsMenu } from "./ViewsMenu";
+import { useArrangement } from "./arrangement";
 import { columnsOf } from "./columns";
-import { usePreferences } from "./preferences";
+import { validateSearch } from "./search";
+import type { RunsSearch } from "./search";
 import { useCursor } from "./useCursor";
 import { useRuns } from "./useRuns";
 
@@ -26,14 +32,17 @@ const route = getRouteApi("/runs");
 const NONE: ReadonlySet<string> = new Set();
 
 export default function Page() {
-  const filter = route.useSearch();
+  const search = route.useSearch();
+  const { columns: said, ...filter } = search;
   const navigate = route.useNavigate();
   const me = useQuery(meQuery()).data;
   const { query, rows, fresh, showNew } = useRuns(filter);
-  const [preferences, setPreferences] = usePreferences();
+  const asked = useAsked();
+  const [shown, arrange] = useArrangement(said, (columns) => void navigate({ to: "/runs", search: (now: RunsSearch) => ({ ...now, columns }), replace: true }));
+  const [arranging, setArranging] = useState(false);
   const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
   const [all, setAll] = useState(false);
-  const [asked, setAsked] = useState<BulkRequest | null>(null);
+  const [request, setRequest] = useState<BulkRequest | null>(null);
   const input = useRef<HTMLInputElement>(null);
   const clear = () => {
     setSelected(NONE);
@@ -41,9 +50,18 @@ export default function Page() {
   };
   const apply = (next: RunFilter) => {
     clear();
-    void navigate({ to: "/runs", search: next });
+    void navigate({ to: "/runs", search: { ...next, columns: said } });
   };
-  const columns = useMemo(() => columnsOf((chip) => void navigate({ to: "/runs", search: (now: RunFilter) => parseFilter(filterText(withChip(chipsOf(now), chip))).filter })), [navigate]);
+  const columns = useMemo(() => {
+    const change = (to: (now: RunFilter) => RunFilter) => void navigate({ to: "/runs", search: (now: RunsSearch) => ({ ...to(now), columns: now.columns }) });
+    return columnsOf(
+      {
+        only: (chip) => { change((now) => parseFilter(filterText(withChip(chipsOf(now).filter((one) => one.qualifier !== chip.qualifier), chip))).filter); },
+        without: (status) => { change((now) => without(now, status)); },
+      },
+      asked,
+    );
+  }, [navigate, asked]);
   const select = (ids: ReadonlySet<string>) => {
     setAll(false);
     setSelected(ids);
@@ -51,11 +69,24 @@ export default function Page() {
   const open = (id: string) => void navigate({ to: "/runs/$workflowId", params: { workflowId: id } });
   const cursor = useCursor(rows, { open, select: (id) => { select(toggledIn(selected, id)); } });
   useShortcuts([...cursor.keys, { key: "/", label: "Filter", run: () => { input.current?.focus(); } }]);
-  const act = (action: BulkAction) => { setAsked(all ? { action, runs: null, filter: bulkFilter(filter) } : { action, runs: [...selected], filter: null }); };
+  const act = (action: BulkAction) => { setRequest(all ? { action, runs: null, filter: bulkFilter(filter) } : { action, runs: [...selected], filter: null }); };
   const filtered = Object.values(filter).some((value) => value !== undefined);
   return (
     <>
-      <PageHeader title="Runs" actions={<TableMenu columns={columns} preferences={preferences} onChange={setPreferences} />} />
+      <PageHeader
+        title="Runs"
+        actions={
+          <>
+            <ViewsMenu search={stringifySearch({ ...search })} onOpen={(view) => {
+                clear();
+                void navigate({ to: "/runs", search: validateSearch(parseSearch(view)) });
+              }} />
+            <Button icon={<Columns3 size={14} aria-hidden />} onClick={() => { setArranging(true); }}>
+              Columns
+            </Button>
+          </>
+        }
+      />
       <StatusToggles filter={filter} onChange={apply} />
       <FilterBar filter={filter} onChange={apply} busy={query.isPlaceholderData && query.isFetching} input={input} />
       <Fresh count={fresh} onShow={showNew} />
@@ -66,11 +97,9 @@ export default function Page() {
           ) : (
             <DataTable
               label="Runs"
-              columns={columns}
+              columns={shown.flatMap((id) => columns.find((column) => column.id === id) ?? [])}
               rows={rows}
               rowId={(run) => run.workflow_id}
-              hidden={preferences.hidden}
-              comfortable={preferences.comfortable}
               selected={all ? new Set(rows.map((run) => run.workflow_id)) : selected}
               onSelect={select}
               selectLabel={(run) => `Select ${run.workflow_name} ${run.workflow_id}`}
@@ -91,17 +120,18 @@ export default function Page() {
       {(selected.size > 0 || all) && (
         <BulkBar me={me} rows={rows} selected={selected} all={all} more={query.hasNextPage} allOff={filter.parent_id ? "A filter by parent can't be acted on as a whole: select its rows." : null} onAll={() => { setAll(true); }} onClear={clear} onAct={act} />
       )}
-      {asked && (
+      {request && (
         <BulkDialog
-          request={asked}
-          onClose={() => { setAsked(null); }}
+          request={request}
+          onClose={() => { setRequest(null); }}
           onDone={() => {
-            setAsked(null);
+            setRequest(null);
             clear();
           }}
         />
       )}
-      {cursor.peeked && <Peek run={cursor.peeked} onClose={cursor.close} />}
+      {cursor.peeked && <Peek run={cursor.peeked} answerable={asked(cursor.peeked)} onClose={cursor.close} />}
+      {arranging && <ColumnsDialog columns={columns} shown={shown} onChange={arrange} onClose={() => { setArranging(false); }} />}
     </>
   );
 }

@@ -1,9 +1,13 @@
 import type { RunFilter, RunStatus } from "@/api/types";
 import type { RawSearch } from "@/model/search";
 import { someOf, text } from "@/model/search";
+import { columnsIn } from "./arrangement";
 
-/** The filter itself is what the address says: a link shows the same runs to everybody. */
-export type RunsSearch = RunFilter;
+/** The filter and the columns are what the address says: a link shows the same runs to everybody. */
+export interface RunsSearch extends RunFilter {
+  /** The columns that are shown, in order: `status,workflow,run`. */
+  columns?: string | undefined;
+}
 
 const STATUSES: readonly RunStatus[] = ["pending", "running", "waiting", "retrying", "completed", "failed", "canceled"];
 
@@ -20,5 +24,6 @@ export function validateSearch(search: RawSearch): RunsSearch {
     q: text(search.q),
     created_after: text(search.created_after),
     created_before: text(search.created_before),
+    columns: columnsIn(text(search.columns))?.join(","),
   };
 }

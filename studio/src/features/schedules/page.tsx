@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { meQuery, schedulesQuery } from "@/api/queries";
 import type { Schedule } from "@/api/types";
+import { Everybody } from "@/blocks/rights/Everybody";
 import { PageHeader } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
 import { EmptyState } from "@/ui/States";
@@ -17,6 +18,14 @@ import { Rule } from "./Rule";
 const EVERY = 5_000;
 
 export default function Page() {
+  return (
+    <Everybody title="Schedules" what="Schedules">
+      <AllSchedules />
+    </Everybody>
+  );
+}
+
+function AllSchedules() {
   const schedules = useQuery({ ...schedulesQuery(), refetchInterval: EVERY });
   return (
     <>

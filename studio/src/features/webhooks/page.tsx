@@ -2,6 +2,7 @@ import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { deliveriesQuery } from "@/api/queries";
 import type { Delivery } from "@/api/types";
+import { Everybody } from "@/blocks/rights/Everybody";
 import { STATUSES, isMoving, isStatus } from "@/model/status";
 import { Button } from "@/ui/Button";
 import { PageHeader } from "@/ui/Page";
@@ -21,6 +22,14 @@ const EVERY = 5_000;
 const SOON = 1_000;
 
 export default function Page() {
+  return (
+    <Everybody title="Webhooks" what="Webhook deliveries">
+      <AllDeliveries />
+    </Everybody>
+  );
+}
+
+function AllDeliveries() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const { delivery: open, ...filter } = search;

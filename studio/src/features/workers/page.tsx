@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { queueQuery, workersQuery } from "@/api/queries";
+import { Everybody } from "@/blocks/rights/Everybody";
 import { PageHeader, Section } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
 import { EmptyState } from "@/ui/States";
@@ -10,6 +11,14 @@ import { WorkerCard } from "./WorkerCard";
 const EVERY = 3_000;
 
 export default function Page() {
+  return (
+    <Everybody title="Workers" what="Workers and the queue">
+      <AllWorkers />
+    </Everybody>
+  );
+}
+
+function AllWorkers() {
   const workers = useQuery({ ...workersQuery(), refetchInterval: EVERY });
   const queue = useQuery({ ...queueQuery(), refetchInterval: EVERY });
   return (

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, getRouteApi } from "@tanstack/react-router";
 import { meQuery, scheduleQuery } from "@/api/queries";
 import type { ScheduleDetail, Tick } from "@/api/types";
+import { Everybody } from "@/blocks/rights/Everybody";
 import { moment, relative } from "@/model/time";
 import { Facts, PageHeader, Section } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
@@ -21,6 +22,14 @@ const EVERY = 5_000;
 
 export default function Page() {
   const { app, name } = route.useParams();
+  return (
+    <Everybody title={name} what="Schedules">
+      <OneSchedule app={app} name={name} />
+    </Everybody>
+  );
+}
+
+function OneSchedule({ app, name }: { app: string; name: string }) {
   const schedule = useQuery({ ...scheduleQuery(app, name), refetchInterval: EVERY });
   const me = useQuery(meQuery()).data;
   return (
