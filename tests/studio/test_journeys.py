@@ -115,6 +115,34 @@ async def test_a_cut_stream_goes_on_where_it_was(site: Site, open_page: OpenPage
             await expect(page.get_by_text(f"You said: number {number}")).to_have_count(1)
 
 
+async def test_a_page_that_cant_be_loaded_comes_when_the_server_is_back(
+    site: Site, open_page: OpenPage, watch: Watch
+) -> None:
+    watch.expect("ERR_", "Failed to load resource", "dynamically imported module", "didn't come")
+    with TcpProxy(site.port) as proxy:
+        page = await open_page("/runs", base=f"http://127.0.0.1:{proxy.port}")
+        await expect(page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible()
+        proxy.reset(refuse=True)
+        await page.get_by_role("link", name="Workflows").click()
+        await expect(page.get_by_role("alert")).to_contain_text("couldn't be loaded")
+        await page.get_by_role("button", name="Try again").click()
+        await expect(page.get_by_role("alert")).to_contain_text("couldn't be loaded")
+        proxy.passes()
+        await expect(page.get_by_role("heading", name="Workflows", level=1)).to_be_visible(timeout=15_000)
+
+
+async def test_an_open_page_is_loaded_anew_after_an_upgrade(site: Site, open_page: OpenPage, watch: Watch) -> None:
+    watch.expect("404", "dynamically imported module", "didn't come")
+    page = await open_page("/runs")
+    await expect(page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible()
+    # As an upgrade leaves it: the page names an entry and chunks that the server hasn't any more.
+    await page.evaluate("document.querySelector('script[type=module][src]').setAttribute('src', './assets/old.js')")
+    await page.route("**/assets/page-*.js", lambda route: route.fulfill(status=404), times=1)
+    async with page.expect_event("load"):
+        await page.get_by_role("link", name="Workflows").click()
+    await expect(page.get_by_role("heading", name="Workflows", level=1)).to_be_visible()
+
+
 async def test_two_people_answer_and_one_is_told(site: Site, open_page: OpenPage, watch: Watch) -> None:
     run = await site.call(start(site.runner, storefront.FulfilOrder, LARGE))
     await site.call(until(site.runner, run, "waiting"))

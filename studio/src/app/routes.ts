@@ -7,6 +7,7 @@ import { validateSearch as webhooksSearch } from "@/features/webhooks/search";
 import { validateSearch as workflowSearch } from "@/features/workflows/detail/search";
 import { validateSearch as workflowsSearch } from "@/features/workflows/search";
 import { validateSearch as workspacesSearch } from "@/features/workspaces/search";
+import { code } from "@/ui/code";
 import { NotFound } from "./NotFound";
 import { Shell } from "./Shell";
 
@@ -16,45 +17,45 @@ const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
 const at = <const Path extends string>(path: Path) => ({ getParentRoute: () => root, path });
 
 export const routeTree = root.addChildren([
-  createRoute({ ...at("/"), component: lazyRouteComponent(() => import("@/features/home/page")) }),
+  createRoute({ ...at("/"), component: lazyRouteComponent(code(() => import("@/features/home/page"))) }),
   createRoute({
     ...at("/waiting"),
-    component: lazyRouteComponent(() => import("@/features/inbox/page")),
+    component: lazyRouteComponent(code(() => import("@/features/inbox/page"))),
     validateSearch: inboxSearch,
   }),
-  createRoute({ ...at("/runs"), component: lazyRouteComponent(() => import("@/features/runs/page")), validateSearch: runsSearch }),
+  createRoute({ ...at("/runs"), component: lazyRouteComponent(code(() => import("@/features/runs/page"))), validateSearch: runsSearch }),
   createRoute({
     ...at("/runs/$workflowId"),
-    component: lazyRouteComponent(() => import("@/features/run/page")),
+    component: lazyRouteComponent(code(() => import("@/features/run/page"))),
     validateSearch: runSearch,
   }),
   createRoute({
     ...at("/workflows"),
-    component: lazyRouteComponent(() => import("@/features/workflows/page")),
+    component: lazyRouteComponent(code(() => import("@/features/workflows/page"))),
     validateSearch: workflowsSearch,
   }),
   createRoute({
     ...at("/workflows/$app/$name"),
-    component: lazyRouteComponent(() => import("@/features/workflows/detail/page")),
+    component: lazyRouteComponent(code(() => import("@/features/workflows/detail/page"))),
     validateSearch: workflowSearch,
   }),
   createRoute({
     ...at("/workflows/$app/$name/start"),
-    component: lazyRouteComponent(() => import("@/features/start/page")),
+    component: lazyRouteComponent(code(() => import("@/features/start/page"))),
     validateSearch: startSearch,
   }),
-  createRoute({ ...at("/schedules"), component: lazyRouteComponent(() => import("@/features/schedules/page")) }),
-  createRoute({ ...at("/schedules/$app/$name"), component: lazyRouteComponent(() => import("@/features/schedules/detail/page")) }),
+  createRoute({ ...at("/schedules"), component: lazyRouteComponent(code(() => import("@/features/schedules/page"))) }),
+  createRoute({ ...at("/schedules/$app/$name"), component: lazyRouteComponent(code(() => import("@/features/schedules/detail/page"))) }),
   createRoute({
     ...at("/webhooks"),
-    component: lazyRouteComponent(() => import("@/features/webhooks/page")),
+    component: lazyRouteComponent(code(() => import("@/features/webhooks/page"))),
     validateSearch: webhooksSearch,
   }),
-  createRoute({ ...at("/workers"), component: lazyRouteComponent(() => import("@/features/workers/page")) }),
+  createRoute({ ...at("/workers"), component: lazyRouteComponent(code(() => import("@/features/workers/page"))) }),
   createRoute({
     ...at("/workspaces"),
-    component: lazyRouteComponent(() => import("@/features/workspaces/page")),
+    component: lazyRouteComponent(code(() => import("@/features/workspaces/page"))),
     validateSearch: workspacesSearch,
   }),
-  createRoute({ ...at("/tokens"), component: lazyRouteComponent(() => import("@/features/tokens/page")) }),
+  createRoute({ ...at("/tokens"), component: lazyRouteComponent(code(() => import("@/features/tokens/page"))) }),
 ]);

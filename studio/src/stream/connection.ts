@@ -66,6 +66,11 @@ export class Connection {
     this.#happen({ kind: "shown" });
   }
 
+  /** It may be dead without knowing it: it is opened again, from the last id. */
+  doubt(): void {
+    if (this.#state.phase === "live") this.#happen({ kind: "closed" });
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#close();

@@ -75,6 +75,23 @@ describe("the shared stream", () => {
     expect(first.stream.status.state).toBe("live");
   });
 
+  it("says so when the network goes, and goes on where it was if the server is there all the same", async () => {
+    const browser = new FakeBrowser();
+    const one = open(browser);
+    await browser.time.pass(0);
+    browser.server.last.send(HELLO);
+    await send(browser, 1);
+    one.tab.goOffline();
+    expect(one.stream.status.state).toBe("reconnecting");
+    await browser.time.pass(5_000);
+    expect(one.stream.status.state).toBe("live");
+    expect(browser.server.last.lastId).toBe("p1");
+    await send(browser, 2);
+    expect(one.heard).toEqual([1, 2]);
+    one.leave();
+    one.tab.goOffline();
+  });
+
   it("of a tab that is hidden for a moment goes on", async () => {
     const browser = new FakeBrowser();
     const only = open(browser);

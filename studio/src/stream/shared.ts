@@ -36,6 +36,8 @@ export interface Surroundings {
   locks: Locks | null;
   hidden: () => boolean;
   onVisibility: (changed: () => void) => () => void;
+  /** The network went away, as far as the browser knows: it may be wrong, of a server on this machine it often is. */
+  onOffline: (lost: () => void) => () => void;
 }
 
 export function browserSurroundings(): Surroundings {
@@ -52,6 +54,10 @@ export function browserSurroundings(): Surroundings {
         document.removeEventListener("visibilitychange", changed);
         window.removeEventListener("online", changed);
       };
+    },
+    onOffline: (lost) => {
+      window.addEventListener("offline", lost);
+      return () => { window.removeEventListener("offline", lost); };
     },
   };
 }
@@ -117,10 +123,11 @@ export class SharedStream {
   // -- this tab ------------------------------------------------------------------------------------------------------
 
   #begin(): void {
-    const { channel, onVisibility } = this.#around;
+    const { channel, onVisibility, onOffline } = this.#around;
     this.#channel = channel?.(this.#name) ?? null;
     this.#channel?.listen((message) => { this.#hear(message as Message); });
-    this.#unwatch = onVisibility(() => { this.#visibility(); });
+    const unwatch = [onVisibility(() => { this.#visibility(); }), onOffline(() => { this.#connection?.doubt(); })];
+    this.#unwatch = () => { for (const one of unwatch) one(); };
     this.#stand();
     this.#channel?.post({ kind: "who" } satisfies Message);
   }

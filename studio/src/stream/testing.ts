@@ -159,6 +159,7 @@ export class FakeBrowser {
 export class Tab {
   hidden = false;
   #changed = new Set<() => void>();
+  #lost = new Set<() => void>();
   readonly around: Surroundings;
 
   constructor(browser: FakeBrowser, { locks = true } = {}) {
@@ -171,11 +172,19 @@ export class Tab {
         this.#changed.add(changed);
         return () => this.#changed.delete(changed);
       },
+      onOffline: (lost) => {
+        this.#lost.add(lost);
+        return () => this.#lost.delete(lost);
+      },
     };
   }
 
   show(shown: boolean): void {
     this.hidden = !shown;
     for (const one of this.#changed) one();
+  }
+
+  goOffline(): void {
+    for (const one of this.#lost) one();
   }
 }

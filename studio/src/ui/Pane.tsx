@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import { Component } from "react";
+import { CodeMissing, reloadIfServed } from "./code";
 import { ErrorState } from "./States";
 
 interface PaneProps {
@@ -26,13 +27,18 @@ export class Pane extends Component<PaneProps, { error: unknown; resetKey: PaneP
     console.error(error);
   }
 
+  #retry() {
+    if (this.state.error instanceof CodeMissing) void reloadIfServed();
+    else this.setState({ error: null });
+  }
+
   override render() {
     if (this.state.error === null) return this.props.children;
     return (
       <ErrorState
         error={this.state.error}
         title={this.props.name && `${this.props.name} can't be shown`}
-        onRetry={() => { this.setState({ error: null }); }}
+        onRetry={() => { this.#retry(); }}
       />
     );
   }

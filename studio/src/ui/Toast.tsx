@@ -81,8 +81,8 @@ export function Toasts() {
           </Radix.Close>
         </Radix.Root>
       ))}
-      {/* At the top: the buttons that one presses next, of forms and dialogs, are at the bottom. */}
-      <Radix.Viewport className="pointer-events-none fixed top-14 left-1/2 z-50 flex w-[calc(100vw-1rem)] max-w-sm -translate-x-1/2 flex-col gap-2 outline-none *:pointer-events-auto" />
+      {/* In the corner: what the page says of itself is at the top, and what one presses next rarely there. */}
+      <Radix.Viewport className="pointer-events-none fixed right-2 bottom-2 z-50 flex w-[calc(100vw-1rem)] max-w-sm flex-col gap-2 outline-none *:pointer-events-auto sm:right-4 sm:bottom-4" />
     </Radix.Provider>
   );
 }
