@@ -127,6 +127,8 @@ export const historyQuery = (id: string, window: HistoryWindow = {}) =>
 export interface DocumentsWindow {
   replaced?: boolean | undefined;
   after?: number | undefined;
+  /** The id of a document: those in front of it. */
+  before?: string | undefined;
   limit?: number | undefined;
   newest?: boolean | undefined;
 }

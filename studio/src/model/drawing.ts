@@ -1,7 +1,6 @@
 /** A workflow's graph, laid out and overlaid with what a run has seen: all that is needed to draw it, in words and numbers. */
-import type { Checkpoint, Run } from "@/api/types";
 import type { Definition } from "./definition";
-import { type Graph, type GraphEdge, type GraphNode, edgeOverlayOf, graphOf, nodeOverlay, outlineOf, overlayOf } from "./graph";
+import { type Graph, type GraphEdge, type GraphNode, type Seen, edgeOverlayOf, graphOf, nodeOverlay, outlineOf, overlayOf } from "./graph";
 import { type Box, type Direction, type Layout, type Point, layoutOf, pathOf } from "./layout";
 
 export interface DrawnNode {
@@ -40,14 +39,9 @@ export interface Drawing {
   height: number;
   nodes: readonly DrawnNode[];
   edges: readonly DrawnEdge[];
+  /** The counts are of the rows that are there only. */
+  partial: boolean;
   outline: readonly { node: DrawnNode; ways: readonly { edge: DrawnEdge; target: string }[] }[];
-}
-
-/** What of a run is shown on it; `at`: until this row of the history. */
-export interface Seen {
-  run: Pick<Run, "place" | "status">;
-  rows: readonly Checkpoint[];
-  at?: number | undefined;
 }
 
 /** More places than this are a list first, and a drawing on demand. */
@@ -69,7 +63,7 @@ function laidOut(definition: Definition, direction: Direction): { graph: Graph; 
 
 export function drawingOf(definition: Definition, seen: Seen | null = null, direction: Direction = "LR"): Drawing {
   const { graph, layout } = laidOut(definition, direction);
-  const overlay = seen && overlayOf(graph, seen.run, seen.rows, seen.at);
+  const overlay = seen && overlayOf(graph, seen);
   const nodes = graph.nodes.map((node): DrawnNode => {
     const { here, visits, failed } = nodeOverlay(overlay, node.id);
     const box = layout.nodes.get(node.id) as Box;
@@ -96,7 +90,7 @@ export function drawingOf(definition: Definition, seen: Seen | null = null, dire
     node: nodeById.get(node.id) as DrawnNode,
     ways: ways.map(({ edge, target }) => ({ edge: edgeById.get(edge.id) as DrawnEdge, target: target.label })),
   }));
-  return { width: layout.width, height: layout.height, nodes, edges, outline };
+  return { width: layout.width, height: layout.height, nodes, edges, partial: overlay?.partial ?? false, outline };
 }
 
 function spokenOf(node: GraphNode, here: boolean, failed: boolean, visits: number | null, partial: boolean): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { graphOf, outlineOf, overlayOf } from "./graph";
+import { NOTHING, counted } from "./tally";
 import { layoutOf, pathOf } from "./layout";
 import { recording, recordings } from "./recordings";
 
@@ -35,7 +36,7 @@ describe("a graph", () => {
 
 describe("an overlay", () => {
   const graph = graphOf(careful.definition);
-  const at = (version?: number) => overlayOf(graph, careful.run, careful.history, version);
+  const at = (version?: number) => overlayOf(graph, { run: careful.run, rows: careful.history, at: version });
 
   it("shows where the run is, and how often it went where", () => {
     const now = at();
@@ -55,7 +56,7 @@ describe("an overlay", () => {
 
   it("counts a loop", () => {
     const loop = recording("loop");
-    const overlay = overlayOf(graphOf(loop.definition), loop.run, loop.history);
+    const overlay = overlayOf(graphOf(loop.definition), { run: loop.run, rows: loop.history });
     expect(overlay.edges.get("turning→turn→turning→way")?.taken).toBe(260);
     expect(overlay.place).toBe("end");
   });
@@ -93,5 +94,30 @@ describe.each(recordings().map((one) => [one.name, one.definition] as const))("t
   it("goes from left to right", () => {
     const start = layout.nodes.get("start")!;
     for (const [id, box] of layout.nodes) if (id !== "start") expect(box.x).toBeGreaterThan(start.x);
+  });
+});
+
+describe("the counts of a long run", () => {
+  const loop = recording("loop");
+  const graph = graphOf(loop.definition);
+  const whole = overlayOf(graph, { run: loop.run, rows: loop.history });
+
+  it.each([1, 3, loop.history.length - 1])("are those of all of it, with what was counted of the rows before %i", (first) => {
+    const before = counted(NOTHING, loop.history.slice(0, first));
+    const part = overlayOf(graph, { run: loop.run, rows: loop.history.slice(first), before });
+    expect(part).toEqual(whole);
+    expect(overlayOf(graph, { run: loop.run, rows: loop.history.slice(1), before })).toEqual(whole);
+  });
+
+  it("are said to be partial where the rows before aren't counted", () => {
+    const part = overlayOf(graph, { run: loop.run, rows: loop.history.slice(4) });
+    expect(part.partial).toBe(true);
+    expect(overlayOf(graph, { run: loop.run, rows: loop.history.slice(4), before: counted(NOTHING, loop.history.slice(0, 3)) }).partial).toBe(true);
+    expect(whole.partial).toBe(false);
+  });
+
+  it("don't take back what was counted beyond the row that is looked at", () => {
+    const before = counted(NOTHING, loop.history.slice(0, 6));
+    expect(overlayOf(graph, { run: loop.run, rows: loop.history.slice(2), at: 3, before }).partial).toBe(true);
   });
 });

@@ -1,6 +1,7 @@
 /** A workflow as a graph, places and transitions, and what of it a run has seen. */
 import type { Checkpoint, Run } from "@/api/types";
 import { type DefinedTransition, type Definition, END, START, words } from "./definition";
+import { NOTHING, type Tally, counted, failureKey, wayKey } from "./tally";
 import { duration } from "./time";
 
 export type Route = "way" | "error" | "retry";
@@ -97,22 +98,36 @@ export interface Overlay {
 const NO_NODE: NodeOverlay = { here: false, visits: 0, failed: false };
 const NO_EDGE: EdgeOverlay = { taken: 0, failures: 0, last: false };
 
-/** What had happened when the row `at` was written; by default, until now. */
-export function overlayOf(graph: Graph, run: Pick<Run, "place" | "status">, rows: readonly Checkpoint[], at?: number): Overlay {
+/** What of a run is shown; `at`: until this row of the history. */
+export interface Seen {
+  run: Pick<Run, "place" | "status">;
+  rows: readonly Checkpoint[];
+  at?: number | undefined;
+  /** What was counted of the rows before those. */
+  before?: Tally | undefined;
+  /** More happened after the last row. */
+  later?: boolean | undefined;
+}
+
+/** What had happened when the row `at` was written; by default, until the last one. */
+export function overlayOf(graph: Graph, { run, rows, at, before = NOTHING, later = false }: Seen): Overlay {
   const seen = at === undefined ? rows : rows.filter((row) => row.version <= at);
   const last = seen.at(-1) ?? null;
-  const now = at === undefined || last?.version === rows.at(-1)?.version;
+  const now = !later && (at === undefined || last?.version === rows.at(-1)?.version);
   const place = now ? run.place : placeAfter(last, run.place);
   const failed = last?.status === "failed" && last.target === null ? (last.source ?? place) : null;
-  const visited = countBy(seen.map((row) => (row.version === 0 ? START : row.target)));
-  const edges = new Map(graph.edges.map((edge) => [edge.id, edgeOverlay(edge, seen, last)]));
+  const begins = rows[0]?.version ?? 0;
+  // Of a tally that goes beyond the row that is looked at nothing can be taken away.
+  const fits = before.until >= begins && (last?.version ?? 0) >= before.until - 1;
+  const tally = counted(fits ? before : { ...NOTHING, until: begins }, seen);
+  const edges = new Map(graph.edges.map((edge) => [edge.id, edgeOverlay(edge, tally, last)]));
   const nodes = new Map(
     graph.nodes.map(({ id }) => [
       id,
-      { here: id === place, visits: Math.max(visited.get(id) ?? 0, Number(id === place)), failed: id === failed },
+      { here: id === place, visits: Math.max(tally.places.get(id) ?? 0, Number(id === place)), failed: id === failed },
     ]),
   );
-  return { nodes, edges, place, partial: (rows[0]?.version ?? 0) > 0 };
+  return { nodes, edges, place, partial: begins > 0 && !fits };
 }
 
 export function nodeOverlay(overlay: Overlay | null, id: string): NodeOverlay {
@@ -128,19 +143,12 @@ function placeAfter(row: Checkpoint | null, otherwise: string): string {
   return row.target ?? row.source ?? START;
 }
 
-function edgeOverlay(edge: GraphEdge, rows: readonly Checkpoint[], last: Checkpoint | null): EdgeOverlay {
-  const mine = rows.filter((row) => row.transition === edge.transition && row.source === edge.source);
+function edgeOverlay(edge: GraphEdge, { ways }: Tally, last: Checkpoint | null): EdgeOverlay {
   // A detour is made without a row of its own.
   if (edge.route === "retry") return NO_EDGE;
-  const through = mine.filter((row) => row.target === edge.target && (row.status === "failed") === (edge.route === "error"));
-  const failures = edge.route === "way" ? mine.filter((row) => row.status === "failed").length : 0;
-  return { taken: through.length, failures, last: last !== null && through.includes(last) };
-}
-
-function countBy(names: readonly (string | null)[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const name of names) if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return counts;
+  const way = wayKey(edge.transition, edge.source, edge.target, edge.route === "error");
+  const failures = edge.route === "way" ? (ways.get(failureKey(edge.transition, edge.source)) ?? 0) : 0;
+  return { taken: ways.get(way) ?? 0, failures, last: last !== null && wayKey(last.transition, last.source, last.target, last.status === "failed") === way };
 }
 
 // -- the same in words ---------------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ export interface TimelineSource {
   definition?: Definition | null | undefined;
   /** Transitions that a person may answer now; by default all that the run waits for. */
   answerable?: readonly string[] | undefined;
+  /** More happened after the last row: nothing here goes on. */
+  later?: boolean | undefined;
 }
 
 export interface Timeline {
@@ -66,7 +68,8 @@ export interface Timeline {
 export const MOST_CHILDREN = 20;
 
 export function timelineOf(source: TimelineSource, now: Millis): Timeline {
-  const visits = visitsOf(source.run, source.rows);
+  const known = visitsOf(source.run, source.rows);
+  const visits = source.later === true ? known.filter((visit) => visit.rows.length > 0) : known;
   const steps = stepsByVisit(source.steps ?? [], visits);
   const children = childrenByVisit(source, visits);
   const rows = visits.flatMap((visit) => [
@@ -114,7 +117,7 @@ function segmentsOf(visit: Visit, source: TimelineSource, now: Millis): Segment[
     before = row;
   }
   if (visit.until !== null && visit.until > at) segments.push(segment("backoff", at, visit.until));
-  const here = visit.left === null && visit.until === null;
+  const here = visit.left === null && visit.until === null && source.later !== true;
   return here ? [...segments, ...openSegments(visit, source, at, before, now)] : segments;
 }
 

@@ -37,7 +37,8 @@ export function RunHeader() {
 }
 
 function Sentence() {
-  const { run, rows, answerable, children } = useRunPage();
+  const { run, view, answerable, children } = useRunPage();
+  const { rows } = view;
   const now = useNow();
   const look = LOOKS[lookOf(run, answerable)];
   const openChildren = children.filter((child) => !isFinished(child.run.status) && child.run.status !== "failed").length;

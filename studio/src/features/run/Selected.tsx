@@ -39,15 +39,16 @@ export function Selected() {
   );
 }
 
+/** It isn't among the rows that are there: not yet, or not any more, because somebody went on to others. */
 function NotKnown({ at }: { at: number }) {
-  const { select, rows, store, known } = useRunPage();
-  const older = at < (rows[0]?.version ?? 0);
+  const { select, view, store, known } = useRunPage();
+  const there = at >= 0 && at <= view.version;
   return (
     <aside aria-label="Selected checkpoint" className="mt-2 flex flex-wrap items-center gap-x-3 rounded-md border bg-subtle px-2 py-1 text-muted">
-      <span>{older ? `Checkpoint ${String(at)} is older than those loaded.` : `There is no checkpoint ${String(at)} (yet).`}</span>
-      {older && (
-        <button type="button" className="prose-link min-h-6" disabled={known.loadingOlder} onClick={() => void store.olderRows()}>
-          Load older ones
+      <span role="status">{there ? `Checkpoint ${String(at)} is not among those that are loaded.` : `There is no checkpoint ${String(at)} (yet).`}</span>
+      {there && (
+        <button type="button" className="prose-link min-h-6" disabled={known.loadingOlder} onClick={() => void store.rowsAround(at)}>
+          Load it
         </button>
       )}
       <button type="button" className="prose-link min-h-6" onClick={() => { select(undefined); }}>

@@ -1,7 +1,7 @@
 /** What all parts of a run's page share: the view, the definition, what is asked, the children, and the selection. */
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
-import { createContext, useCallback, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { createContext, useCallback, useContext, useEffect, useEffectEvent, useMemo, useState, useSyncExternalStore } from "react";
 import { keys } from "@/api/keys";
 import { asksQuery, childrenQuery, meQuery, workflowQuery } from "@/api/queries";
 import type { Ask, Checkpoint, Child, Me, Run, StoredDocument, WorkflowDetail } from "@/api/types";
@@ -9,6 +9,7 @@ import type { RunView } from "@/model/fold";
 import { useLiveEvents, useLiveStatus } from "@/stream/live";
 import { isFinished } from "@/model/status";
 import type { RunSearch, RunTab } from "./search";
+import { shownDocuments } from "./past";
 import { type Known, RunStore } from "./store";
 
 export const route = getRouteApi("/runs/$workflowId");
@@ -18,8 +19,11 @@ export interface RunPageData {
   known: Known;
   view: RunView;
   run: Run;
+  /** The part of the history that is looked at: mostly its newest end. */
   rows: readonly Checkpoint[];
   documents: readonly StoredDocument[];
+  /** More happened after the last of `rows` than is shown. */
+  later: boolean;
   /** null while it isn't there, and for runs whose code is gone. */
   definition: WorkflowDetail | null;
   asks: readonly Ask[];
@@ -54,7 +58,9 @@ export function useRunStore(id: string): [RunStore, Known] {
 }
 
 export function useRunData(store: RunStore, known: Known, view: RunView): RunPageData {
-  const { run, rows, documents } = view;
+  const { run } = view;
+  const rows = known.pastRows ?? view.rows;
+  const documents = useMemo(() => shownDocuments({ view, pastDocuments: known.pastDocuments }), [view, known.pastDocuments]);
   const workflowId = run.workflow_id;
   const search = route.useSearch();
   const navigate = route.useNavigate();
@@ -64,7 +70,8 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
   const children = useInfiniteQuery(childrenQuery(run.workflow_id));
   const { fetchNextPage, hasNextPage } = children;
   const list = useMemo(() => (children.data?.pages ?? []).flatMap((page) => page.items), [children.data]);
-  const at = search.at ?? (run.status === "failed" ? lastFailure(rows) : undefined);
+  const at = search.at ?? (run.status === "failed" ? lastFailure(view.rows) : undefined);
+  useRowOfAddress(store, search.at, (version) => version >= 0 && version <= view.version && !rows.some((row) => row.version === version));
   const setSearch = useCallback(
     (change: Partial<RunSearch>) =>
       void navigate({
@@ -87,6 +94,7 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
     run,
     rows,
     documents,
+    later: known.pastRows !== null,
     definition: definition.data ?? null,
     asks: asks ?? NOTHING,
     answerable: useMemo(() => namesOf(asks, run), [asks, run]),
@@ -98,6 +106,16 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
     search,
     setSearch,
   };
+}
+
+/** A link may name any row of a long history: it is fetched, with those around it, once for each address. */
+function useRowOfAddress(store: RunStore, at: number | undefined, missing: (version: number) => boolean): void {
+  const fetch = useEffectEvent((version: number) => {
+    if (missing(version)) void store.rowsAround(version);
+  });
+  useEffect(() => {
+    if (at !== undefined) fetch(at);
+  }, [at, store]);
 }
 
 function lastFailure(rows: readonly Checkpoint[]): number | undefined {

@@ -71,7 +71,7 @@ function Opened({ store, known, view }: { store: RunStore; known: Known; view: R
     { key: "j", label: "Next checkpoint", run: () => { step(1); } },
     { key: "k", label: "Checkpoint before", run: () => { step(-1); } },
   ]);
-  const tabs = TABS.map((one) => (one.value === "feed" ? { ...one, count: known.allDocuments ? documents.filter((item) => item.replaced_at === null).length || undefined : undefined } : one));
+  const tabs = TABS.map((one) => (one.value === "feed" ? { ...one, count: known.allDocuments && known.pastDocuments === null ? documents.filter((item) => item.replaced_at === null).length || undefined : undefined } : one));
   return (
     <RunContext value={data}>
       <RunHeader />

@@ -8,40 +8,34 @@ import { documentsQuery, historyQuery, runQuery } from "@/api/queries";
 import type { CheckpointEvent } from "@/api/types";
 import { type RunView, fill, foldAll, refresh, snapshot, trim } from "@/model/fold";
 import { isFinished, isMoving } from "@/model/status";
+import { DOCUMENTS, MOST_DOCUMENTS, MOST_ROWS, type Past, ROWS, type Reader, isAll, newerDocuments, newerRows, olderDocuments, olderRows, rowsAround } from "./past";
 import { Batch, atMostEvery } from "@/stream/batch";
 import { Connection } from "@/stream/connection";
 import type { Frame } from "@/stream/frames";
 import { type Release, takeSlot } from "@/stream/slots";
 import { type LiveStatus, NOT_YET, statusOf } from "@/stream/status";
 
-/** Rows of the history that a page opens with, and that each "older" adds. */
-export const WINDOW = 200;
 /** A page that stays open keeps so many rows, unless somebody asked for older ones. */
-const MOST_ROWS = 1_000;
+const KEPT_ROWS = 1_000;
 /** Milliseconds from one change of the page to the next while much happens. */
 const STEP = 100;
-/** Documents that a page opens with, and then with each "older". */
-const DOCUMENTS = [500, 2_000, 10_000] as const;
 /** A claim has no event: a moving run is read again so often. */
 const LOOK_AGAIN = 2_000;
 
-export interface Known {
+export interface Known extends Past {
   view: RunView | null;
   live: LiveStatus;
   /** Why there is no view; or why what is older didn't come. */
   error: unknown;
-  /** All documents are there. */
-  allDocuments: boolean;
   loadingOlder: boolean;
 }
 
 export class RunStore {
-  #known: Known = { view: null, live: NOT_YET, error: null, allDocuments: false, loadingOlder: false };
+  #known: Known = { view: null, live: NOT_YET, error: null, pastRows: null, pastDocuments: null, allDocuments: false, loadingOlder: false };
   #listeners = new Set<() => void>();
   #connection: Connection | null = null;
   #batch = new Batch<CheckpointEvent>((events) => { this.#fold(events); }, atMostEvery(STEP));
   #timer: ReturnType<typeof setInterval> | null = null;
-  #documents = 0;
   #filling = false;
   #wantsAll = false;
   #release: Release | null = null;
@@ -91,35 +85,45 @@ export class RunStore {
     try {
       const run = await this.#client.fetchQuery({ ...runQuery(this.id), staleTime: 0 });
       const [rows, documents] = await Promise.all([
-        this.#client.fetchQuery({ ...historyQuery(this.id, { before: run.version + 1, limit: WINDOW, newest: true }), staleTime: 0 }),
-        this.#fetchDocuments(DOCUMENTS[0]),
+        this.#client.fetchQuery({ ...historyQuery(this.id, { before: run.version + 1, limit: ROWS, newest: true }), staleTime: 0 }),
+        this.#reader.documents({ replaced: true, newest: true, limit: DOCUMENTS }),
       ]);
       if (this.#closed) return;
-      this.#set({ view: snapshot(run, rows, documents), error: null, allDocuments: documents.length < DOCUMENTS[0] });
+      this.#set({ view: snapshot(run, rows, documents), error: null, pastRows: null, pastDocuments: null, allDocuments: isAll(documents) });
       await this.#listen();
     } catch (error) {
       if (!this.#closed) this.#set({ error });
     }
   }
 
-  /** `WINDOW` more rows in front of those that are known. */
+  /** More rows in front of those that are shown. */
   async olderRows(): Promise<void> {
-    const first = this.#known.view?.rows[0]?.version ?? 0;
-    if (first === 0) return;
     this.#wantsAll = true;
-    await this.#older(async (view) => {
-      const rows = await this.#client.fetchQuery(historyQuery(this.id, { before: first, limit: WINDOW, newest: true }));
-      return { view: fill(this.#known.view ?? view, rows) };
-    });
+    await this.#past(olderRows);
+  }
+
+  /** More rows behind those that are shown, if they aren't the newest. */
+  async newerRows(): Promise<void> {
+    await this.#past(newerRows);
+  }
+
+  /** The row and those around it are shown. */
+  async rowsAround(version: number): Promise<void> {
+    await this.#past((read, known) => rowsAround(read, known, version));
   }
 
   async olderDocuments(): Promise<void> {
-    const next = DOCUMENTS.find((count) => count > this.#documents);
-    if (next === undefined || this.#known.allDocuments) return;
-    await this.#older(async (view) => {
-      const documents = await this.#fetchDocuments(next);
-      return { view: fill(this.#known.view ?? view, [], documents), allDocuments: documents.length < next };
-    });
+    this.#wantsAll = true;
+    await this.#past(olderDocuments);
+  }
+
+  async newerDocuments(): Promise<void> {
+    await this.#past(newerDocuments);
+  }
+
+  /** The newest end is shown, and what comes. */
+  newest(): void {
+    this.#set({ pastRows: null, ...(this.#known.pastDocuments ? { pastDocuments: null, allDocuments: false } : {}) });
   }
 
   /** What somebody just did to the run is shown without waiting for the stream. */
@@ -140,18 +144,19 @@ export class RunStore {
 
   // -- inside --------------------------------------------------------------------------------------------------------
 
-  async #fetchDocuments(limit: number) {
-    const documents = await this.#client.fetchQuery({ ...documentsQuery(this.id, { replaced: true, newest: true, limit }), staleTime: 0 });
-    this.#documents = limit;
-    return documents;
-  }
+  /** Pages of the past aren't kept once they were let go. */
+  readonly #reader: Reader = {
+    rows: (window) => this.#client.fetchQuery({ ...historyQuery(this.id, window), staleTime: 0, gcTime: 0 }),
+    documents: (window) => this.#client.fetchQuery({ ...documentsQuery(this.id, window), staleTime: 0, gcTime: 0 }),
+  };
 
-  async #older(fetch: (view: RunView) => Promise<Partial<Known>>): Promise<void> {
+  async #past(step: (read: Reader, known: () => Past & { view: RunView }) => Promise<Partial<Known>>): Promise<void> {
     const { view, loadingOlder } = this.#known;
     if (!view || loadingOlder) return;
     this.#set({ loadingOlder: true });
     try {
-      this.#set({ ...(await fetch(view)), loadingOlder: false, error: null });
+      const change = await step(this.#reader, () => ({ ...this.#known, view: this.#known.view ?? view }));
+      this.#set({ ...change, loadingOlder: false, error: null });
     } catch (error) {
       this.#set({ error, loadingOlder: false });
     }
@@ -186,8 +191,11 @@ export class RunStore {
     const folded = foldAll(view, events);
     if (folded === view) return;
     // Cut by a fifth at a time: a window that moves with each event is another one each time.
-    const next = this.#wantsAll || folded.rows.length < MOST_ROWS * 1.25 ? folded : trim(folded, MOST_ROWS);
-    this.#set({ view: next });
+    const keep = this.#wantsAll ? MOST_ROWS : KEPT_ROWS;
+    const rowsKept = folded.rows.length < keep * 1.25 ? folded : trim(folded, keep);
+    const next = rowsKept.documents.length < MOST_DOCUMENTS * 1.25 ? rowsKept : { ...rowsKept, documents: rowsKept.documents.slice(-MOST_DOCUMENTS) };
+    const cut = next.documents.length < folded.documents.length && !this.#known.pastDocuments;
+    this.#set({ view: next, ...(cut ? { allDocuments: false } : {}) });
     if (next.missing) void this.#fillHole(next.missing);
     if (isFinished(next.run.status) && next.run.result === null) void this.look().catch(report);
   }

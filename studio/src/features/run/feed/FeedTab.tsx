@@ -38,6 +38,19 @@ export function FeedTab() {
               </p>
             )
           }
+          follows={known.pastDocuments === null}
+          tail={
+            known.pastDocuments !== null && (
+              <p className="flex flex-wrap justify-center gap-2 py-2">
+                <Button size="sm" pending={known.loadingOlder} onClick={() => void store.newerDocuments()}>
+                  Load newer documents
+                </Button>
+                <Button size="sm" variant="ghost" onClick={() => { store.newest(); }}>
+                  Go to the newest
+                </Button>
+              </p>
+            )
+          }
           render={(item, place) => <Item item={item} size={place["aria-setsize"]} position={place["aria-posinset"]} selected={item.current.version === at} onSelect={onSelect} />}
         />
       )}
@@ -52,14 +65,14 @@ function keyOf({ current, older }: ReturnType<typeof feedOf>[number]): string {
 
 /** Stays at the bottom of the window, so that an answer is always at hand. */
 function Dock() {
-  const { run, rows, asks, definition, me, store } = useRunPage();
+  const { run, view, asks, definition, me, store } = useRunPage();
   const sent = () => {
     toast({ title: "Sent", tone: "done" });
     void store.look();
   };
   return (
     <div className="sticky bottom-0 z-10 max-h-[60dvh] overflow-y-auto border-t bg-surface py-3 empty:hidden">
-      <AnswerPanel run={run} rows={rows} asks={asks} widgets={definition?.ui ?? []} me={me} onSent={sent} />
+      <AnswerPanel run={run} rows={view.rows} asks={asks} widgets={definition?.ui ?? []} me={me} onSent={sent} />
     </div>
   );
 }

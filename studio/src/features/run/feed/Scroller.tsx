@@ -17,6 +17,10 @@ export interface ScrollerProps<Item> {
   render: (item: Item, place: Place) => ReactNode;
   /** Above the first item. */
   head?: ReactNode;
+  /** Below the last one. */
+  tail?: ReactNode;
+  /** What is last here is the newest: it stays in view as long as nobody scrolls away. */
+  follows?: boolean;
   className: string;
 }
 
@@ -33,10 +37,10 @@ export function Scroller<Item>(props: ScrollerProps<Item>) {
   return props.items.length > VIRTUAL_FROM ? <Virtual {...props} /> : <Plain {...props} />;
 }
 
-function Plain<Item>({ label, items, itemKey, render, head, className }: ScrollerProps<Item>) {
+function Plain<Item>({ label, items, itemKey, render, head, tail, follows = true, className }: ScrollerProps<Item>) {
   const box = useRef<HTMLDivElement>(null);
-  const end = useEnd(box, items, itemKey);
-  useStay(box, items[0] === undefined ? "" : itemKey(items[0]), end.is);
+  const end = useEnd(box, items, itemKey, follows);
+  useStay(box, items[0] === undefined ? "" : itemKey(items[0]), end.is && follows);
   return (
     <Frame end={end} onJump={() => { jump(box); }}>
       <div ref={box} role="region" aria-label={label} tabIndex={0} data-inset-focus onScroll={end.onScroll} className={cn("overflow-y-auto overscroll-contain", className)}>
@@ -46,14 +50,15 @@ function Plain<Item>({ label, items, itemKey, render, head, className }: Scrolle
             <div key={itemKey(item)}>{render(item, placeOf(at, items.length))}</div>
           ))}
         </div>
+        {tail}
       </div>
     </Frame>
   );
 }
 
-function Virtual<Item>({ label, items, itemKey, render, head, className }: ScrollerProps<Item>) {
+function Virtual<Item>({ label, items, itemKey, render, head, tail, follows = true, className }: ScrollerProps<Item>) {
   const box = useRef<HTMLDivElement>(null);
-  const end = useEnd(box, items, itemKey);
+  const end = useEnd(box, items, itemKey, follows);
   const virtualizer = useVirtualizer({
     count: items.length,
     getScrollElement: () => box.current,
@@ -61,7 +66,7 @@ function Virtual<Item>({ label, items, itemKey, render, head, className }: Scrol
     getItemKey: (at) => itemKey(items[at] as Item),
     overscan: 8,
     anchorTo: "end",
-    followOnAppend: true,
+    followOnAppend: follows,
     scrollEndThreshold: NEAR,
   });
   useLayoutEffect(() => {
@@ -86,6 +91,7 @@ function Virtual<Item>({ label, items, itemKey, render, head, className }: Scrol
             </div>
           ))}
         </div>
+        {tail}
       </div>
     </Frame>
   );
@@ -117,7 +123,7 @@ interface End {
   onScroll: () => void;
 }
 
-function useEnd<Item>(box: RefObject<HTMLDivElement | null>, items: readonly Item[], itemKey: (item: Item) => string): End {
+function useEnd<Item>(box: RefObject<HTMLDivElement | null>, items: readonly Item[], itemKey: (item: Item) => string, follows: boolean): End {
   const [is, setIs] = useState(true);
   const last = items.at(-1);
   const lastKey = last === undefined ? "" : itemKey(last);
@@ -127,7 +133,7 @@ function useEnd<Item>(box: RefObject<HTMLDivElement | null>, items: readonly Ite
     if (box.current) setIs(isAtEnd(box.current));
   };
   // Counted from the end: older ones that are put in front aren't new.
-  const unseen = is || seen === lastKey ? 0 : items.length - 1 - items.findLastIndex((item) => itemKey(item) === seen);
+  const unseen = is || !follows || seen === lastKey ? 0 : items.length - 1 - items.findLastIndex((item) => itemKey(item) === seen);
   return { is, unseen, onScroll };
 }
 

@@ -28,7 +28,8 @@ function One({ widget }: { widget: Widget }) {
 }
 
 function Usable({ widget, ask }: { widget: Widget; ask: Ask }) {
-  const { run, rows, me, store } = useRunPage();
+  const { run, view, me, store } = useRunPage();
+  const { rows } = view;
   const [open, setOpen] = useState(false);
   const [control] = controlsOf([ask], [widget], run.place).shown;
   const wait = waitOf(run, rows);

@@ -2,18 +2,21 @@ import { useMemo, useState } from "react";
 import { MOST_PLACES, drawingOf } from "@/model/drawing";
 import { Button } from "@/ui/Button";
 import StateGraph from "@/ui/graph/StateGraph";
-import { EmptyState } from "@/ui/States";
+import { EmptyState, ErrorState } from "@/ui/States";
 import { useRunPage } from "../data";
 import { OlderRows } from "../OlderRows";
 import { rowTitle } from "../Selected";
 import { Outline } from "./Outline";
+import { type Counting, useTally } from "./useTally";
 
 /** The workflow's places and ways, with where the run is and where it went; a slider goes back through the checkpoints. */
 export default function GraphTab() {
-  const { definition, run, rows, selected, search, select } = useRunPage();
+  const { definition, run, rows, later, selected, search, select } = useRunPage();
   const [large, setLarge] = useState(false);
+  const counting = useTally();
+  const { tally: before } = counting;
   const at = search.at === undefined ? undefined : selected?.version;
-  const drawing = useMemo(() => definition && drawingOf(definition, { run, rows, at }), [definition, run, rows, at]);
+  const drawing = useMemo(() => definition && drawingOf(definition, { run, rows, at, before, later }), [definition, run, rows, at, before, later]);
   if (!drawing) {
     return (
       <EmptyState title="The graph isn't known here">
@@ -49,6 +52,7 @@ export default function GraphTab() {
           </Button>
         </p>
       )}
+      {drawing.partial && <Counted counting={counting} />}
       <Slider />
       <OlderRows />
       <details open={!drawn}>
@@ -56,6 +60,23 @@ export default function GraphTab() {
         <Outline drawing={drawing} />
       </details>
     </div>
+  );
+}
+
+/** What the counts are of, as long as it isn't the whole history. */
+function Counted({ counting: { left, running, error, count } }: { counting: Counting }) {
+  const { rows } = useRunPage();
+  const part = `Counts are of the checkpoints ${String(rows[0]?.version ?? 0)} to ${String(rows.at(-1)?.version ?? 0)} only.`;
+  if (error !== null) return <ErrorState error={error} title="The rest of the history couldn't be counted" onRetry={count} />;
+  return (
+    <p role="status" className="flex flex-wrap items-center gap-2 text-muted">
+      {running ? `Counting ${String(left)} older checkpoints` : part}
+      {!running && left > 0 && (
+        <Button size="sm" onClick={count}>
+          Count all {left} older ones
+        </Button>
+      )}
+    </p>
   );
 }
 

@@ -16,15 +16,15 @@ import { useZoom } from "./useZoom";
 
 /** Where the time went: visits, attempts, steps, waits, and the runs that were started. */
 export function TimelineTab() {
-  const { run, rows, documents, definition, children, moreChildren, answerable, search, setSearch } = useRunPage();
+  const { run, rows, documents, definition, children, moreChildren, answerable, later, search, setSearch } = useRunPage();
   const still = isFinished(run.status) || run.status === "failed";
   const now = useNow(still ? 60_000 : 1_000);
   // The stream of all runs makes it old, once a second at most.
   const steps = useQuery(stepsQuery(run.workflow_id));
   const [range, setRange] = useZoom();
   const whole = useMemo(
-    () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable }, now),
-    [run, rows, documents, definition, children, steps.data, answerable, now],
+    () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable, later }, now),
+    [run, rows, documents, definition, children, steps.data, answerable, later, now],
   );
   const timeline = useMemo(() => (search.attempt === undefined ? whole : attemptOf(whole, search.attempt)), [whole, search.attempt]);
   if (whole.rows.length === 0) return <EmptyState title="Nothing has happened yet" />;
