@@ -50,6 +50,7 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.TooManyAttempts("wait a minute", retry_after=60), 429, "wait a minute"),
     (errors.ScheduleNotFound("no schedule 's'"), 404, "no schedule 's'"),
     (errors.DeliveryNotFound("no delivery 'd'"), 404, "no delivery 'd'"),
+    (errors.CursorNotFound("no page ended there"), 404, "no page ended there"),
     (errors.TokenNotFound("no token 't1'"), 404, "no token 't1'"),
     (errors.IssuerUnavailable("https://login.example can't be reached"), 503, "https://login.example can't be reached"),
     (errors.NonRetryable("the card was stolen"), 500, "the card was stolen"),

@@ -44,6 +44,7 @@ PUBLIC = [
 ERRORS = [
     "BadSignature",
     "ConfigurationError",
+    "CursorNotFound",
     "DefinitionError",
     "DeliveryNotFound",
     "IdempotencyConflict",

@@ -11,6 +11,7 @@
     ├── WorkspaceNotFound         no such workspace, or somebody else's
     ├── ScheduleNotFound          no such schedule
     ├── DeliveryNotFound          no such delivery of a webhook
+    ├── CursorNotFound            where somebody else's page ended
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
     ├── InvalidPayload            a signal's data doesn't validate (errors() attached)
     ├── PayloadTooLarge           args, state, payload, document or body over its limit
@@ -43,6 +44,7 @@ from typing import Any, ClassVar, Literal
 __all__ = [
     "BadSignature",
     "ConfigurationError",
+    "CursorNotFound",
     "DefinitionError",
     "DeliveryNotFound",
     "IdempotencyConflict",
@@ -141,6 +143,12 @@ class ScheduleNotFound(StepwellError):
 
 class DeliveryNotFound(StepwellError):
     """No such delivery of a webhook, or it is older than deliveries are kept."""
+
+    http_status = 404
+
+
+class CursorNotFound(StepwellError):
+    """The cursor of a page of the API is that of somebody who sees something else, or of nobody."""
 
     http_status = 404
 

@@ -105,7 +105,7 @@ async def test_a_filter_is_done_a_page_at_a_time(
         assert good(await client.post(PREVIEW, json=choice))["more"] is False
         assert good(await client.post(PREVIEW, json={"action": "cancel", "filter": {}}))["more"] is True
         first = good(await client.post(DO, json=choice))
-        assert (first["done"], first["next_cursor"]) == (3, made[2])
+        assert (first["done"], first["next_cursor"][13:]) == (3, made[2])
         second = good(await client.post(DO, json=choice | {"cursor": first["next_cursor"]}))
         assert (second["done"], second["next_cursor"]) == (1, None)
         assert good(await client.post(PREVIEW, json=choice))["matching"] == 0

@@ -250,15 +250,6 @@ async def test_what_is_somebody_elses_or_of_another_app_is_not_there(
             assert ids(good(await client.get("/api/v1/runs", headers=headers))) == [run]
 
 
-async def test_a_cursor_shows_nothing_of_others(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
-    stepwell = stepwell_of(shop())
-    async with client_of(stepwell, served(stepwell)) as client:
-        mine = [await started(stepwell, "quiet") for _ in range(2)]
-        theirs = await started(stepwell, "quiet", user="u2")
-        assert ids(good(await client.get(f"/api/v1/runs?cursor={theirs}", headers=U1))) == mine[::-1]
-        assert ids(good(await client.get(f"/api/v1/runs?cursor={mine[0]}", headers=U2))) == []
-
-
 # -- what can't be ----------------------------------------------------------------------------------------------------
 
 

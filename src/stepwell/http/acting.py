@@ -11,7 +11,7 @@ from stepwell.errors import NoAccess
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
 from stepwell.http.bulk import Bulk
-from stepwell.http.runs import WorkflowId, text_of
+from stepwell.http.runs import WorkflowId
 from stepwell.http.schemas import (
     BulkChoice,
     BulkPreview,
@@ -81,7 +81,7 @@ def add_acting(router: APIRouter, asking: AskingOf) -> None:
     async def do_bulk(request: BulkRequest, asking: Asking) -> BulkResult:
         """The action is done for a page of the runs; go on with `next_cursor` until there is none."""
         asking.may_act()
-        return await Bulk(asking, request).do(request.reason, text_of(request.cursor))
+        return await Bulk(asking, request).do(request.reason, request.cursor)
 
     @router.post("/runs/{workflow_id}/signals", status_code=202, responses=acting)
     async def signal_run(workflow_id: WorkflowId, request: SignalRequest, asking: Asking, key: Key = None) -> Run:

@@ -11,6 +11,7 @@ from fastapi import Depends
 from stepwell.definition.model import Definition
 from stepwell.errors import UnknownApp, UnknownWorkflow, WorkflowNotFound
 from stepwell.http.access import Access, Asked
+from stepwell.http.cursors import Cursors
 from stepwell.http.principal import Principal, permit
 from stepwell.http.served import Served
 from stepwell.runner.models import Run
@@ -34,6 +35,11 @@ class Asking:
     def sight(self, kind: type[S]) -> S:
         """What they may see beyond single runs: an Overview, Questions, Parts or Machines."""
         return kind(self.runner, self.principal.apps)
+
+    @property
+    def cursors(self) -> Cursors:
+        """Where their pages end."""
+        return Cursors.of(self.principal)
 
     def may_act(self) -> None:
         """They may change something. Raises NoAccess."""

@@ -46,7 +46,7 @@ class Bulk:
 
     async def do(self, reason: str | None, cursor: str | None) -> BulkResult:
         """It was done for a page of them. A run that refuses doesn't hold up the others. Raises StoreUnavailable."""
-        page = await self._page(_AT_ONCE, cursor)
+        page = self.asking.cursors.page(await self._page(_AT_ONCE, self.asking.cursors.position(cursor)))
         eligible, skipped = self._parted(page.items)
         answers = await asyncio.gather(*(self._one(run, reason) for run in eligible))
         failed = tuple(answer for answer in answers if answer is not None)

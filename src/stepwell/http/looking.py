@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends
 
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
-from stepwell.http.runs import Cursor, Limit, text_of
+from stepwell.http.cursors import Cursor
+from stepwell.http.runs import Limit
 from stepwell.http.schemas import Name, problems
 from stepwell.http.served import Served
 from stepwell.runner.machines import Machines
@@ -24,12 +25,14 @@ def add_looking(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
     Asking = Annotated[Asks, Depends(asking)]
     lease = stepwell.settings.lease_seconds
 
-    @router.get("/waiting", responses=problems())
+    @router.get("/waiting", responses=problems(404))
     async def list_waiting(
         asking: Asking, app_name: Name | None = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[Waiting]:
         """The runs that wait for a person, with what is asked, newest first."""
-        return await asking.sight(Questions).waiting(app_name=app_name, limit=limit, cursor=text_of(cursor))
+        position = asking.cursors.position(cursor)
+        page = await asking.sight(Questions).waiting(app_name=app_name, limit=limit, cursor=position)
+        return asking.cursors.page(page)
 
     @router.get("/counts", responses=problems())
     async def get_counts(asking: Asking, app_name: Name | None = None) -> Counts:
@@ -55,9 +58,9 @@ def add_looking(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         cursor: Cursor = None,
     ) -> Page[Workspace]:
         """The workspaces, in the order of their ids."""
-        return await asking.sight(Machines).workspaces(
-            app_name=app_name, user_id=user_id, limit=limit, cursor=text_of(cursor)
-        )
+        position = asking.cursors.position(cursor)
+        page = await asking.sight(Machines).workspaces(app_name=app_name, user_id=user_id, limit=limit, cursor=position)
+        return asking.cursors.page(page)
 
     @router.get("/workers", responses=problems())
     async def list_workers(asking: Asking) -> Sequence[Worker]:

@@ -12,6 +12,7 @@ from stepwell.engine.run import Status
 from stepwell.execution.clock import to_moment
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
+from stepwell.http.cursors import Cursor
 from stepwell.http.schemas import NO_NUL, Id, Instant, Name, problems
 from stepwell.runner.explain import Explanation
 from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument
@@ -26,12 +27,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 Rows = Annotated[int, Query(ge=1, le=10_000)]
 Version = Annotated[int, Query(ge=-1, lt=2**31)]
 WorkflowId = Annotated[str, Path(min_length=1, max_length=64)]
-Cursor = Annotated[UUID | None, Query()]
-
-
-def text_of(cursor: UUID | None) -> str | None:
-    """The cursor as the runner takes it."""
-    return None if cursor is None else str(cursor)
+DocumentId = Annotated[UUID | None, Query()]
 
 
 def add_runs(router: APIRouter, asking: AskingOf) -> None:
@@ -75,9 +71,14 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
             created_after=None if created_after is None else to_moment(created_after),
             created_before=None if created_before is None else to_moment(created_before),
         )
-        return await asking.runner.find(
-            asking.within(wanted), limit=limit, cursor=text_of(cursor), brief=brief, most_bytes=ANSWER_BYTES
+        page = await asking.runner.find(
+            asking.within(wanted),
+            limit=limit,
+            cursor=asking.cursors.position(cursor),
+            brief=brief,
+            most_bytes=ANSWER_BYTES,
         )
+        return asking.cursors.page(page)
 
     @router.get("/runs/{workflow_id}", responses=there)
     async def get_run(workflow_id: WorkflowId, asking: Asking) -> Run:
@@ -113,7 +114,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
         asking: Asking,
         replaced: bool = False,
         after: Version = -1,
-        before: Cursor = None,
+        before: DocumentId = None,
         limit: Rows = 10_000,
         newest: bool = False,
     ) -> Sequence[StoredDocument]:
@@ -127,7 +128,7 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
             workflow_id,
             replaced=replaced,
             after=after,
-            before=text_of(before),
+            before=None if before is None else str(before),
             limit=limit,
             newest=newest,
             internal=False,
@@ -151,7 +152,8 @@ def add_runs(router: APIRouter, asking: AskingOf) -> None:
     ) -> Page[Child]:
         """The runs that it started, newest first."""
         await asking.run(workflow_id)
-        return await asking.sight(Parts).children(workflow_id, limit=limit, cursor=text_of(cursor))
+        position = asking.cursors.position(cursor)
+        return asking.cursors.page(await asking.sight(Parts).children(workflow_id, limit=limit, cursor=position))
 
     @router.get("/runs/{workflow_id}/explain", responses=there)
     async def explain_run(workflow_id: WorkflowId, asking: Asking) -> Explanation:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
-from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from stepwell.engine.run import Status
+from stepwell.http.cursors import PATTERN as CURSOR
 from stepwell.runner.models import Checkpoint, Run, StoredDocument
 from stepwell.runner.views import Recent
 
@@ -145,7 +145,7 @@ class BulkRequest(BulkChoice):
     """The same, to be done."""
 
     reason: Annotated[str, Field(max_length=10_000, pattern=NO_NUL)] | None = None
-    cursor: UUID | None = None
+    cursor: Annotated[str, Field(pattern=CURSOR)] | None = None
     """The `next_cursor` of the answer before."""
 
 

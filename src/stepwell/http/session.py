@@ -3,7 +3,6 @@
 # Without `from __future__ import annotations`: FastAPI couldn't see the dependency that is made here.
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -12,6 +11,7 @@ from stepwell import __version__
 from stepwell.definition.inputs import is_text
 from stepwell.errors import NoAccess, TokenNotFound
 from stepwell.http.access import COOKIE, Access, Asked, client_address
+from stepwell.http.cursors import Cursor, Cursors
 from stepwell.http.principal import Method, Principal, Role
 from stepwell.http.schemas import problems
 from stepwell.http.served import Served
@@ -85,17 +85,17 @@ def add_tokens(router: APIRouter, stepwell: Served, access: Access) -> None:
     """`/tokens` is served."""
     Asking = Annotated[Asked, Depends(access.asked)]
 
-    @router.get("/tokens", operation_id="list_tokens", responses=problems())
+    @router.get("/tokens", operation_id="list_tokens", responses=problems(404))
     async def list_tokens(
-        asked: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 50, cursor: UUID | None = None
+        asked: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 50, cursor: Cursor = None
     ) -> Page[Token]:
         """The tokens that one holds or has made, the newest first, valid or not; everybody's for an admin of all apps."""
         only = None if _sees_all(asked.principal) else asked.principal.user_id
-        found = await stepwell.opening.core.store.read(
-            lambda tx: tokens.page(tx, only, None if cursor is None else str(cursor), limit + 1)
-        )
+        cursors = Cursors.whose(only)
+        before = cursors.position(cursor)
+        found = await stepwell.opening.core.store.read(lambda tx: tokens.page(tx, only, before, limit + 1))
         more = found[limit - 1].id if len(found) > limit else None
-        return Page(items=tuple(token_of(row) for row in found[:limit]), next_cursor=more)
+        return Page(items=tuple(token_of(row) for row in found[:limit]), next_cursor=cursors.cursor(more))
 
     @router.post("/tokens", operation_id="create_token", responses=problems(404, 409), status_code=201)
     async def create_token(wanted: NewToken, asked: Asking) -> CreatedToken:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stepwell.engine.run import Status
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
+from stepwell.http.cursors import MARK
 from stepwell.http.runs import Limit
 from stepwell.http.schemas import NO_NUL, Name, problems
 from stepwell.http.served import Served
@@ -18,7 +19,10 @@ from stepwell.http.workflows import Named
 from stepwell.runner.models import Page
 from stepwell.triggers.views import Deliveries, DeliveryView, ScheduleDetail, Schedules, ScheduleView, TickView
 
-Cursor = Annotated[str | None, Query(max_length=4096)]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=4096, pattern=rf"^{MARK}[\w=-]+$", description="The next_cursor of the page before"),
+]
 
 
 class RedriveRequest(BaseModel):
@@ -67,7 +71,7 @@ def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         """One schedule with its newest ticks, missed ones among them."""
         return await schedules(asking).get(app_name, name)
 
-    @router.get("/deliveries", responses=problems())
+    @router.get("/deliveries", responses=problems(404))
     async def list_deliveries(
         asking: Asking,
         app_name: Name | None = None,
@@ -77,7 +81,9 @@ def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         cursor: Cursor = None,
     ) -> Page[DeliveryView]:
         """A page of deliveries to webhooks, the newest first, with what became of them."""
-        return await deliveries(asking).list(app_name=app_name, route=route, status=status, limit=limit, cursor=cursor)
+        position = asking.cursors.position(cursor)
+        found = deliveries(asking).list(app_name=app_name, route=route, status=status, limit=limit, cursor=position)
+        return asking.cursors.page(await found)
 
     @router.post("/deliveries/{app_name}/{route:path}/redrive", responses=problems(404, 409))
     async def redrive_delivery(app_name: Named, route: Named, request: RedriveRequest, asking: Asking) -> DeliveryView:

@@ -2092,6 +2092,7 @@ export interface operations {
         parameters: {
             query?: {
                 app_name?: string | null;
+                /** @description The next_cursor of the page before */
                 cursor?: string | null;
                 limit?: number;
                 route?: string | null;
@@ -2134,6 +2135,16 @@ export interface operations {
             };
             /** @description No right to this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not there, or not there for you */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3027,6 +3038,7 @@ export interface operations {
                 brief?: boolean;
                 created_after?: string | null;
                 created_before?: string | null;
+                /** @description The next_cursor of the page before */
                 cursor?: string | null;
                 label?: string | null;
                 limit?: number;
@@ -3633,6 +3645,7 @@ export interface operations {
     get_children: {
         parameters: {
             query?: {
+                /** @description The next_cursor of the page before */
                 cursor?: string | null;
                 limit?: number;
             };
@@ -5579,6 +5592,7 @@ export interface operations {
     list_tokens: {
         parameters: {
             query?: {
+                /** @description The next_cursor of the page before */
                 cursor?: string | null;
                 limit?: number;
             };
@@ -5619,6 +5633,16 @@ export interface operations {
             };
             /** @description No right to this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not there, or not there for you */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5917,6 +5941,7 @@ export interface operations {
         parameters: {
             query?: {
                 app_name?: string | null;
+                /** @description The next_cursor of the page before */
                 cursor?: string | null;
                 limit?: number;
             };
@@ -5957,6 +5982,16 @@ export interface operations {
             };
             /** @description No right to this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not there, or not there for you */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6336,6 +6371,7 @@ export interface operations {
         parameters: {
             query?: {
                 app_name?: string | null;
+                /** @description The next_cursor of the page before */
                 cursor?: string | null;
                 limit?: number;
                 user_id?: string | null;
