@@ -111,3 +111,27 @@ def test_a_supervisor_starts_processes_anew_and_stops_them_together(stepwell: Sh
 
 def test_a_worker_of_an_application_that_is_not_there_exits_with_2(stepwell: Shell) -> None:
     assert stepwell("worker", "nowhere:stepwell", "--processes", "2").returncode == 2
+
+
+FRUGAL = """
+import gc
+from stepwell import END, App, Stepwell, Workflow, transition
+
+class Look(Workflow[None, None, dict[str, int]]):
+    @transition(target=END)
+    async def look(self) -> dict[str, int]:
+        return {"frozen": gc.get_freeze_count(), "after": gc.get_threshold()[0]}
+
+stepwell = Stepwell(apps=[App("frugal", workflows=[Look])])
+"""
+
+
+def test_a_worker_keeps_the_collector_from_what_stays(stepwell: Shell) -> None:
+    (stepwell.folder / "frugal.py").write_text(FRUGAL)
+    stepwell.env["STEPWELL_APP"] = "frugal:stepwell"
+    stepwell.worker(target="frugal:stepwell")
+    run = queued(stepwell, "look")
+    assert stepwell("runs", run, "--follow").returncode == 0
+    result = stepwell.json("runs", run)["result"]
+    assert result["frozen"] > 10_000
+    assert result["after"] == 10_000
