@@ -64,6 +64,8 @@ class OidcSettings(_Part):
     """Values of that claim whose users see everybody's runs."""
     default_role: Role | None = None
     """The role of those whose claim says nothing. None: operator without a `role_claim`, and with one they are refused."""
+    apps_claim: Name | None = None
+    """The claim with the names of the apps that exist for the user: a text or a list, found as `role_claim` is. None: all do."""
     leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
     """By how much the issuer's clock may differ."""
 

@@ -203,6 +203,16 @@ async def test_roles_come_from_a_claim(issuer: Issuer, api: Any) -> None:
         assert (await asked(client, issuer.token())).json()["role"] == "viewer"
 
 
+async def test_apps_come_from_a_claim(issuer: Issuer, api: Any) -> None:
+    async with api(apps_claim="stepwell.apps") as client:
+        for given, apps in ((["shop", "elsewhere"], ["elsewhere", "shop"]), ("shop", ["shop"]), ([], []), (None, [])):
+            me = (await asked(client, issuer.token(stepwell={"apps": given}))).json()
+            assert me["apps"] == apps
+        assert (await asked(client, issuer.token())).json()["apps"] == []
+    async with api() as client:
+        assert (await asked(client, issuer.token())).json()["apps"] is None
+
+
 async def test_the_user_may_be_in_another_claim(issuer: Issuer, api: Any) -> None:
     async with api(user_claim="email") as client:
         assert (await asked(client, issuer.token(email="a@b.example"))).json()["user_id"] == "a@b.example"

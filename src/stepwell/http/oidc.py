@@ -77,7 +77,9 @@ class Issuer:
         values = values_at(claims, self._settings.role_claim)
         role = self._role(values)
         everybody = not values.isdisjoint(self._settings.everybody)
-        return Principal(user_id, role, everybody, method="oidc")
+        claim = self._settings.apps_claim
+        apps = None if claim is None else values_at(claims, claim)
+        return Principal(user_id, role, everybody, apps, method="oidc")
 
     def _role(self, values: frozenset[str]) -> Role:
         settings = self._settings
