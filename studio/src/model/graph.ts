@@ -53,7 +53,8 @@ function edgesOf(t: DefinedTransition): GraphEdge[] {
 function wayLabel(t: DefinedTransition): string {
   if (t.after !== null) return `${t.name}, after ${duration(t.after * 1000)}`;
   if (t.event !== null) return `${t.name}, on ${t.event.name}`;
-  return t.guard === null ? t.name : `${t.name}, if ${t.guard}`;
+  if (t.guard === null) return t.name;
+  return t.guard.includes("<") ? `${t.name}, on a condition` : `${t.name}, if ${t.guard}`;
 }
 
 function unique(edges: readonly GraphEdge[]): GraphEdge[] {

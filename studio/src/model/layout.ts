@@ -41,7 +41,8 @@ export const SIZES: Sizes = {
   label: ({ label, human }) => ({ width: label.length * SIGN + (human ? 28 : 12) + 24, height: 20 }),
 };
 
-const LOOP = { out: 28, apart: 22 };
+/** Each loop is drawn whole, with its label on top of it. */
+const LOOP = { out: 22, apart: 26, label: 21 };
 const MARGIN = 16;
 
 export function layoutOf(graph: Graph, direction: Direction = "LR", sizes: Sizes = SIZES): Layout {
@@ -75,7 +76,7 @@ function roomFor(node: GraphNode, graph: Graph, sizes: Sizes): { width: number; 
 }
 
 function loopHeight(count: number): number {
-  return LOOP.out + (count - 1) * LOOP.apart + 10;
+  return LOOP.out + (count - 1) * LOOP.apart + LOOP.label;
 }
 
 function boxOf(node: GraphNode, center: Point, sizes: Sizes): Box {
@@ -124,7 +125,7 @@ function loopLine(box: Box, label: { width: number; height: number }, at: number
       { x: middle + half, y: top },
       { x: middle + half, y: box.y },
     ],
-    label: { x: middle - label.width / 2, y: top - label.height / 2, ...label },
+    label: { x: middle - label.width / 2, y: top - LOOP.label, ...label },
   };
 }
 

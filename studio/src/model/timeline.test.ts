@@ -70,7 +70,7 @@ describe("a timeline", () => {
       "Begin (start → choosing): work 0-0",
       "Start next (choosing → packing): work 0-0",
       "  Parcel 1 (pack): work 0-600",
-      "Packed (packing → choosing): sleep 0-600, work 600-600",
+      "Packed (packing → choosing): runs 0-600, work 600-600",
     ]);
     expect(rows).toContain("  Parcel 3 (pack): failed 1300-2100");
   });

@@ -3,13 +3,13 @@
  * methods and the runs that it started.
  */
 import type { Checkpoint, Child, Run, Step, StoredDocument } from "@/api/types";
-import { type Definition, transitionOf, transitionsFrom, words } from "./definition";
+import { type DefinedTransition, type Definition, transitionOf, transitionsFrom, words } from "./definition";
 import { type Look, endedAt, lookOf } from "./status";
 import { type Millis, moment } from "./time";
 import { type Visit, visitsOf } from "./visits";
 
-/** `stopped`: it had failed and waited for somebody to retry it. */
-export type SegmentKind = "queued" | "work" | "failed" | "canceled" | "backoff" | "stopped" | "person" | "sleep";
+/** `stopped`: it had failed and waited for somebody to retry it. `runs`: it waited for those that it started. */
+export type SegmentKind = "queued" | "work" | "failed" | "canceled" | "backoff" | "stopped" | "person" | "runs" | "event" | "sleep";
 
 export interface Segment {
   kind: SegmentKind;
@@ -153,7 +153,14 @@ function waitKind(place: string, transition: string | null, source: TimelineSour
   const kinds = taken ? [taken] : transitionsFrom(source.definition, place);
   const callbacks = new Set((source.children ?? []).map((child) => child.callback));
   if (kinds.some((one) => one.kind === "signal" && !callbacks.has(one.name))) return "person";
-  return kinds.length > 0 && kinds.every((one) => one.kind !== "automatic") ? "sleep" : "queued";
+  if (kinds.length === 0 || kinds.some((one) => one.kind === "automatic")) return "queued";
+  return stillKind(kinds);
+}
+
+/** What nobody has to do anything about: a run that was started tells by its callback, which is a signal too. */
+function stillKind(kinds: readonly DefinedTransition[]): SegmentKind {
+  if (kinds.some((one) => one.kind === "signal")) return "runs";
+  return kinds.some((one) => one.kind === "event") ? "event" : "sleep";
 }
 
 /** What a visit that nothing has left yet is doing. */
@@ -170,12 +177,14 @@ function openSegments(
     attempt: run.attempt + 1,
   });
   switch (run.status) {
-    case "pending":
-      return [goesOn("queued", at)];
+    case "pending": {
+      const due = Math.max(at, moment(run.due_at) ?? at);
+      return due >= now ? [goesOn("sleep", at)] : [...(due > at ? [segment("sleep", at, due)] : []), goesOn("queued", due)];
+    }
     case "retrying":
       return [goesOn("backoff", at)];
     case "waiting":
-      return [goesOn(lookOf(run, rest.answerable) === "waiting" ? "person" : "sleep", at)];
+      return [goesOn(lookOf(run, rest.answerable) === "waiting" ? "person" : stillKind(transitionsFrom(rest.definition, visit.place)), at)];
     case "running": {
       const since = Math.max(at, Math.min(moment(run.updated_at), now));
       const idle = before?.status === "failed" ? "backoff" : waitKind(visit.place, null, { run, ...rest });

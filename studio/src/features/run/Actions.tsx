@@ -19,7 +19,7 @@ export function Actions() {
   const retry = useMutation({
     mutationFn: () => retryRun(run.workflow_id),
     onSuccess: () => {
-      toast({ title: "It runs again", tone: "done" });
+      toast({ title: "Another attempt begins", tone: "done" });
       return store.look();
     },
     onError: (error) => { toastError("The run couldn't be retried", error); },

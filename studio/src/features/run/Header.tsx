@@ -56,6 +56,8 @@ function Sentence() {
 
 function Facts() {
   const { run, definition } = useRunPage();
+  const due = moment(run.due_at);
+  const begins = useNow() < (due ?? 0) && run.status === "pending";
   return (
     <div className="mt-1.5 flex flex-wrap items-center gap-x-4 gap-y-1 text-xs text-muted">
       <CopyId id={run.workflow_id} />
@@ -64,11 +66,13 @@ function Facts() {
         {definition && definition.version !== run.workflow_version && ` (the code here is v${String(definition.version)})`}
       </span>
       <span>
-        started <RelativeTime at={run.created_at} />
+        {begins ? "created" : "started"} <RelativeTime at={run.created_at} />
       </span>
-      <span>
-        {isFinished(run.status) || run.status === "failed" ? "took" : "for"} <Duration from={run.created_at} to={endedAt(run)} />
-      </span>
+      {!begins && (
+        <span>
+          {run.status === "failed" ? "failed after" : isFinished(run.status) ? "took" : "for"} <Duration from={run.created_at} to={endedAt(run)} />
+        </span>
+      )}
       <span>by {run.user_id}</span>
       {run.parent_id && (
         <span>

@@ -5,13 +5,22 @@ import { LOOKS } from "@/model/status";
 import { brief } from "@/model/why";
 import { StatusShape } from "@/ui/StatusShape";
 import { IconButton } from "@/ui/Button";
+import { CodeBlock } from "@/ui/CodeBlock";
 import { RelativeTime } from "@/ui/Time";
 import { useRunPage } from "./data";
+import { useTrace } from "./useTrace";
 
 /** The row of the history that is selected, on whatever tab; with the way to the ones beside it. */
 export function Selected() {
-  const { selected, rows, select, search } = useRunPage();
+  const { selected, search } = useRunPage();
   if (!selected) return search.at === undefined ? null : <NotKnown at={search.at} />;
+  return <Shown row={selected} />;
+}
+
+/** What the header and the error's card say already isn't said again on the feed; nor the stack, where the tab shows it. */
+function Shown({ row: selected }: { row: Checkpoint }) {
+  const { rows, select, search, tab } = useRunPage();
+  const trace = useTrace(selected);
   const at = rows.indexOf(selected);
   const [before, after] = [rows[at - 1], rows[at + 1]];
   return (
@@ -31,11 +40,21 @@ export function Selected() {
         <RelativeTime at={selected.finished_at} />
         {selected.answered_by && ` by ${selected.answered_by}`}
       </span>
-      {selected.error && <span className="min-w-0 grow basis-48 truncate text-failed">{brief(selected.error)}</span>}
+      {selected.error && tab !== "feed" && <span className="min-w-0 grow basis-48 truncate text-failed">{brief(selected.error)}</span>}
       <IconButton size="sm" label="Select nothing" className="ml-auto" off={search.at === undefined && "It is selected because the run failed here"} onClick={() => { select(undefined); }}>
         <X size={14} aria-hidden />
       </IconButton>
+      {trace && tab !== "history" && <Stack trace={trace} />}
     </aside>
+  );
+}
+
+export function Stack({ trace }: { trace: string }) {
+  return (
+    <details className="w-full min-w-0">
+      <summary className="min-h-6 text-muted">Stack</summary>
+      <CodeBlock code={trace} label="Stack" />
+    </details>
   );
 }
 
@@ -62,6 +81,7 @@ function NotKnown({ at }: { at: number }) {
 export function rowTitle(row: Checkpoint): string {
   if (row.version === 0) return "Started";
   if (row.status === "canceled") return row.transition ? `Cancelled during ${words(row.transition)}` : "Cancelled";
+  if (row.transition === null && row.status === "failed") return `Failed in ${row.source ?? "?"}`;
   const name = row.transition ? words(row.transition) : "No transition";
   if (row.target === null) return `${name} failed in ${row.source ?? "?"}`;
   return `${name}: ${row.source ?? "?"} → ${row.target}`;

@@ -36,6 +36,8 @@ export interface RunPageData {
   selected: Checkpoint | null;
   select: (version: number | undefined, tab?: RunTab) => void;
   search: RunSearch;
+  /** The one that is shown, whether the address says so or not. */
+  tab: RunTab;
   setSearch: (change: Partial<RunSearch>) => void;
 }
 
@@ -78,7 +80,8 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
         to: "/runs/$workflowId",
         params: { workflowId },
         search: (before: RunSearch) => ({ ...before, ...change }),
-        replace: true,
+        // Back leads to the tab before, not through every row that was looked at.
+        replace: change.tab === undefined,
         resetScroll: false,
       }),
     [navigate, workflowId],
@@ -104,6 +107,7 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
     selected: at === undefined ? null : (rows.find((row) => row.version === at) ?? null),
     select,
     search,
+    tab: search.tab ?? (documents.length > 0 || (asks ?? NOTHING).length > 0 ? "feed" : "timeline"),
     setSearch,
   };
 }

@@ -116,6 +116,7 @@ const FOR_AXE = new Set(["documents", "failed", "children", "chat"]);
 
 beforeEach(() => {
   vi.stubGlobal("ResizeObserver", NoObserver);
+  vi.stubGlobal("IntersectionObserver", NoObserver);
   vi.stubGlobal("DOMMatrixReadOnly", class { m22 = 1; });
   window.matchMedia ??= (() => ({ matches: false, addEventListener: () => undefined, removeEventListener: () => undefined })) as never;
   Element.prototype.scrollTo = (() => undefined) as never;

@@ -59,8 +59,7 @@ const TABS: readonly { value: RunTab; label: string; key: string }[] = [
 
 function Opened({ store, known, view }: { store: RunStore; known: Known; view: RunView }) {
   const data = useRunData(store, known, view);
-  const { search, setSearch, documents, asks, rows, selected, select } = data;
-  const tab = search.tab ?? (documents.length > 0 || asks.length > 0 ? "feed" : "timeline");
+  const { search, setSearch, documents, rows, selected, select, tab } = data;
   const step = (by: number) => {
     const at = selected ? rows.indexOf(selected) + by : rows.length - 1;
     const row = rows[at];

@@ -86,7 +86,7 @@ function Drawn({ label, nodes, edges, width, height, follow, onSelect, className
     [edges],
   );
   return (
-    <div role="group" aria-label={label} className={cn("state-graph min-h-72 rounded-md border", className)} style={{ height: Math.min(560, Math.max(288, height + 48)), maxWidth: "100%" }} data-width={width}>
+    <div role="group" aria-label={label} className={cn("state-graph min-h-72 rounded-md border", className)} style={{ height: `clamp(288px, ${String(height + 48)}px, max(360px, calc(100dvh - 24rem)))`, maxWidth: "100%" }} data-width={width}>
       <ReactFlow
         nodes={places}
         edges={ways}
@@ -123,7 +123,8 @@ function Drawn({ label, nodes, edges, width, height, follow, onSelect, className
   );
 }
 
-const FIT = { padding: 0.08, maxZoom: 1.1 } as const;
+/** Never so small that it can't be read: what doesn't fit is dragged into view. */
+const FIT = { padding: 0.06, minZoom: 0.8, maxZoom: 1.1 } as const;
 
 const WORDS = {
   "node.a11yDescription.default": "Press Enter to select this place.",

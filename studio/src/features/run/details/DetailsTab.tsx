@@ -12,6 +12,8 @@ import { Facts, Section } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
 import { AbsoluteTime } from "@/ui/Time";
 import { useRunPage } from "../data";
+import { Stack } from "../Selected";
+import { useTrace } from "../useTrace";
 
 /** What it was started with, what came of it, why it is where it is, and all its names and times. */
 export function DetailsTab() {
@@ -23,6 +25,7 @@ export function DetailsTab() {
         {run.error !== null && (
           <Section title="Error">
             <CodeBlock code={run.error} label="Error" wrap />
+            <LastStack />
           </Section>
         )}
         <Value title="Args" value={run.args} none="It takes no args." />
@@ -36,6 +39,12 @@ export function DetailsTab() {
       </div>
     </div>
   );
+}
+
+function LastStack() {
+  const { view } = useRunPage();
+  const trace = useTrace(view.rows.findLast((row) => row.status === "failed") ?? null);
+  return trace ? <Stack trace={trace} /> : null;
 }
 
 function Why() {
@@ -109,15 +118,15 @@ function AllFacts() {
     ["Failed attempts here", String(run.attempt)],
     ["User", run.user_id],
     ["Workspace", <WholeId key="workspace" id={run.workspace_id} />],
-    ["Labels", run.labels.length === 0 ? "none" : <span key="labels" className="flex flex-wrap gap-1">{run.labels.map((label) => <Badge key={label}>{label}</Badge>)}</span>],
+    run.labels.length === 0 ? null : ["Labels", <span key="labels" className="flex flex-wrap gap-1">{run.labels.map((label) => <Badge key={label}>{label}</Badge>)}</span>],
     ["Priority", String(run.priority)],
-    ["Idempotency key", run.idempotency_key === null ? "none" : <code key="key">{run.idempotency_key}</code>],
-    ["Parent", run.parent_id === null ? "none" : <Link key="parent" to="/runs/$workflowId" params={{ workflowId: run.parent_id }} className="prose-link">{shortId(run.parent_id)}</Link>],
-    ["Waits for", run.waiting_for.length === 0 ? "nobody" : run.waiting_for.map(words).join(", ")],
-    ["Due", <AbsoluteTime key="due" at={run.due_at} />],
+    run.idempotency_key === null ? null : ["Idempotency key", <code key="key">{run.idempotency_key}</code>],
+    run.parent_id === null ? null : ["Parent", <Link key="parent" to="/runs/$workflowId" params={{ workflowId: run.parent_id }} className="prose-link">{shortId(run.parent_id)}</Link>],
+    run.waiting_for.length > 0 ? ["Waits for", run.waiting_for.map(words).join(", ")] : null,
+    run.due_at !== null ? ["Due", <AbsoluteTime key="due" at={run.due_at} />] : null,
     ["Created", <AbsoluteTime key="created" at={run.created_at} />],
     ["Changed", <AbsoluteTime key="updated" at={run.updated_at} />],
-    ["Finished", <AbsoluteTime key="finished" at={run.finished_at} />],
+    run.finished_at !== null ? ["Finished", <AbsoluteTime key="finished" at={run.finished_at} />] : run.status === "failed" ? ["Failed", <AbsoluteTime key="failed" at={run.updated_at} />] : null,
   ];
   return <Facts facts={facts} />;
 }

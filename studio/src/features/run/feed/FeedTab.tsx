@@ -1,25 +1,25 @@
 import { FileText } from "lucide-react";
-import { useCallback, useMemo } from "react";
-import { AnswerPanel } from "@/blocks/answer/AnswerPanel";
+import { useCallback, useMemo, useState } from "react";
 import { feedOf } from "@/model/fold";
 import { isFinished } from "@/model/status";
-import { toast } from "@/ui/Toast";
 import { Button } from "@/ui/Button";
 import { EmptyState } from "@/ui/States";
 import { useRunPage } from "../data";
+import { Dock } from "./Dock";
 import { Item } from "./Item";
 import { Scroller } from "./Scroller";
 
 /** What the run has saved, live, and below it whatever it asks. */
 export function FeedTab() {
-  const { documents, run, selected, select, known, store } = useRunPage();
+  const { documents, run, asks, selected, select, known, store } = useRunPage();
+  const [large, setLarge] = useState(false);
   const items = useMemo(() => feedOf(documents), [documents]);
   const at = selected?.version;
   const onSelect = useCallback((version: number) => { select(version); }, [select]);
   return (
     <div className="flex min-w-0 flex-col gap-3">
       <h2 className="sr-only">Documents</h2>
-      {items.length === 0 ? (
+      {items.length === 0 && asks.length > 0 ? null : items.length === 0 ? (
         <EmptyState title="No documents" icon={<FileText size={28} strokeWidth={1.5} aria-hidden />}>
           {isFinished(run.status) ? "This run saved none." : "None yet: they appear here as soon as the run saves them."}
         </EmptyState>
@@ -28,7 +28,7 @@ export function FeedTab() {
           label="Documents of the run"
           items={items}
           itemKey={keyOf}
-          className="max-h-[max(20rem,calc(100dvh-20rem))]"
+          className={large ? "max-h-[max(14rem,40dvh)]" : "max-h-[max(20rem,calc(100dvh-20rem))]"}
           head={
             !known.allDocuments && (
               <p className="py-2 text-center">
@@ -54,25 +54,11 @@ export function FeedTab() {
           render={(item, place) => <Item item={item} size={place["aria-setsize"]} position={place["aria-posinset"]} selected={item.current.version === at} onSelect={onSelect} />}
         />
       )}
-      <Dock />
+      <Dock onLarge={setLarge} />
     </div>
   );
 }
 
 function keyOf({ current, older }: ReturnType<typeof feedOf>[number]): string {
   return older[0]?.id ?? current.id;
-}
-
-/** Stays at the bottom of the window, so that an answer is always at hand. */
-function Dock() {
-  const { run, view, asks, definition, me, store } = useRunPage();
-  const sent = () => {
-    toast({ title: "Sent", tone: "done" });
-    void store.look();
-  };
-  return (
-    <div className="sticky bottom-0 z-10 max-h-[60dvh] overflow-y-auto border-t bg-surface py-3 empty:hidden">
-      <AnswerPanel run={run} rows={view.rows} asks={asks} widgets={definition?.ui ?? []} me={me} onSent={sent} />
-    </div>
-  );
 }

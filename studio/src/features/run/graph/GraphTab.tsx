@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useMemo, useState, useSyncExternalStore } from "react";
 import { MOST_PLACES, drawingOf } from "@/model/drawing";
 import { Button } from "@/ui/Button";
 import StateGraph from "@/ui/graph/StateGraph";
@@ -13,10 +13,11 @@ import { type Counting, useTally } from "./useTally";
 export default function GraphTab() {
   const { definition, run, rows, later, selected, search, select } = useRunPage();
   const [large, setLarge] = useState(false);
+  const direction = useNarrow() ? "TB" : "LR";
   const counting = useTally();
   const { tally: before } = counting;
   const at = search.at === undefined ? undefined : selected?.version;
-  const drawing = useMemo(() => definition && drawingOf(definition, { run, rows, at, before, later }), [definition, run, rows, at, before, later]);
+  const drawing = useMemo(() => definition && drawingOf(definition, { run, rows, at, before, later }, direction), [definition, run, rows, at, before, later, direction]);
   if (!drawing) {
     return (
       <EmptyState title="The graph isn't known here">
@@ -60,6 +61,20 @@ export default function GraphTab() {
         <Outline drawing={drawing} />
       </details>
     </div>
+  );
+}
+
+const NARROW = "(max-width: 640px)";
+
+/** On a phone the graph runs down the page. */
+function useNarrow(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      const query = window.matchMedia(NARROW);
+      query.addEventListener("change", listener);
+      return () => { query.removeEventListener("change", listener); };
+    },
+    () => window.matchMedia(NARROW).matches,
   );
 }
 

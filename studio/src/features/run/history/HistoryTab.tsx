@@ -1,6 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { historyQuery } from "@/api/queries";
 import type { Checkpoint } from "@/api/types";
 import { words } from "@/model/definition";
 import { duration, moment } from "@/model/time";
@@ -13,6 +11,7 @@ import { AbsoluteTime, RelativeTime } from "@/ui/Time";
 import { useRunPage } from "../data";
 import { OlderRows } from "../OlderRows";
 import { RowShape, lookOfRow } from "../Selected";
+import { useTrace } from "../useTrace";
 
 const COLUMNS: readonly Column<Checkpoint>[] = [
   { id: "version", header: "#", cell: (row) => row.version, className: "w-12 text-right tabular-nums" },
@@ -77,17 +76,4 @@ function Inspector({ row }: { row: Checkpoint }) {
       {row.status === "failed" && !trace && <p className="mt-2 text-muted">The stack is shown only to those who may see everybody's runs.</p>}
     </section>
   );
-}
-
-/** Rows that came by the stream have no trace: it is asked for. */
-function useTrace(row: Checkpoint): string | null {
-  const { run, me } = useRunPage();
-  const missing = row.status === "failed" && row.trace === null && me?.everybody === true;
-  const query = useQuery({
-    ...historyQuery(run.workflow_id, { after: row.version - 1, before: row.version + 1, limit: 1 }),
-    enabled: missing,
-    staleTime: Infinity,
-    meta: { live: "in-place" },
-  });
-  return row.trace ?? query.data?.[0]?.trace ?? null;
 }

@@ -132,7 +132,9 @@ function Shown({ row, mode }: { row: Checkpoint; mode: StateMode }) {
       <p className="mb-1 text-muted">
         From checkpoint {other.version} to {row.version}: {countText(count(changes))}
       </p>
-      <Changes changes={changes} />
+      {changes.length > 0 && <Changes changes={changes} />}
+      <h2 className="mt-3 mb-1 text-base! font-normal! text-muted">After checkpoint {row.version}</h2>
+      <JsonTree value={state.value} label={`State after checkpoint ${String(row.version)}`} depth={changes.length > 0 ? 1 : 3} />
     </>
   );
 }

@@ -25,6 +25,8 @@ export const KINDS: Record<SegmentKind, { word: string; token: StatusToken; patt
   backoff: { word: "backing off", token: "backoff", pattern: "timeline-hatch" },
   stopped: { word: "stopped until it was retried", token: "failed", pattern: "timeline-line" },
   person: { word: "waiting for a person", token: "human", pattern: "timeline-dots" },
+  runs: { word: "waiting for runs that it started", token: "sleeping", pattern: "timeline-line" },
+  event: { word: "waiting for an event", token: "sleeping", pattern: "timeline-line" },
   sleep: { word: "sleeping", token: "sleeping", pattern: "timeline-line" },
 };
 
@@ -94,7 +96,7 @@ export function Bars({ timeline, real, range: wanted, onRange }: BarsProps) {
           <div className="flex w-32 shrink-0 flex-col justify-between border-r sm:w-64">
             <ZoomButtons zoomed={range !== null} onZoom={(closer) => { zoom(closer ? CLOSER : 1 / CLOSER); }} onPan={(later) => { pan(later ? PAN : -PAN); }} onAll={() => { onRange(null); }} />
             <span role="status" className="hidden truncate px-2 text-xs leading-6 text-muted sm:block">
-              {range ? `${duration(range.to - range.from)} of ${duration(timeline.to - timeline.from)}` : ""}
+              {range ? `${duration(range.to - range.from)} of ${duration(timeline.to - timeline.from)}, from ${time(range.from)}` : `from ${time(timeline.from)}`}
             </span>
           </div>
           <div ref={track} className="min-w-0 grow">
@@ -175,6 +177,11 @@ function Bar({ segment, axis, onClick }: { segment: Segment; axis: Axis; onClick
       style={{ left: from, width: Math.max(3, to - from), color: statusColor(token) }}
     />
   );
+}
+
+/** "21:20:29": the clock's time beside those since the start. */
+function time(at: number): string {
+  return absolute(at).split(", ").at(-1) ?? "";
 }
 
 /** Time since the timeline began; the clock's is behind it. */
