@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, Header
 
 from servers.loop import LoopThread
-from stepwell import Settings, Stepwell, WorkflowRunner
+from stepwell import App, Settings, Stepwell, WorkflowRunner
 from stepwell.fastapi import Principal
 from stepwell.settings import AuthSettings
 
@@ -37,13 +37,13 @@ def current_user(x_user: Annotated[str, Header()] = "") -> Principal | None:
 
 
 class Site:
-    """`url` is open, with a worker in the same process and nothing in the database."""
+    """`url` is open, with a worker in the same process and nothing in the database; the apps are the shop's by default."""
 
-    def __init__(self, database: Path, prefix: str = "", **settings: Any) -> None:
+    def __init__(self, database: Path, prefix: str = "", apps: Sequence[App] | None = None, **settings: Any) -> None:
         given = Settings(
             _env_file=None, database_url=f"sqlite:///{database}", drain_seconds=0, auth=AuthSettings(), **settings
         )
-        self.stepwell = Stepwell(storefront.apps(), settings=given)
+        self.stepwell = Stepwell(storefront.apps() if apps is None else apps, settings=given)
         app = FastAPI(lifespan=self.stepwell.lifespan)
         inner = FastAPI() if prefix else app
         self.stepwell.mount(inner, user=Depends(current_user))

@@ -7,12 +7,24 @@ from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic_core import core_schema
 
 T = TypeVar("T")
 
 
-class _Quiet(GenerateJsonSchema):
+class _Schemas(GenerateJsonSchema):
+    """Pydantic's, but the texts of a Decimal are told from any other text: forms ask for one by its digits."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        told = super().decimal_schema(schema)
+        for one in (told, *told.get("anyOf", ())):
+            if one.get("type") == "string":
+                one["format"] = "decimal"
+        return told
+
+
+class _Quiet(_Schemas):
     ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}  # type: ignore[misc]
 
 
@@ -56,7 +68,7 @@ class Codec(Generic[T]):
 
     def schema(self, *, quiet: bool = False) -> dict[str, Any]:
         """The JSON schema of what is accepted. `quiet`: without a warning of Pydantic's for what it can't show."""
-        return self._adapter.json_schema(by_alias=True, schema_generator=_Quiet if quiet else GenerateJsonSchema)
+        return self._adapter.json_schema(by_alias=True, schema_generator=_Quiet if quiet else _Schemas)
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})

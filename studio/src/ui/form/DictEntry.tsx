@@ -1,6 +1,7 @@
 import type { FieldTemplateProps } from "@rjsf/utils";
 import { X } from "lucide-react";
-import type { ReactNode } from "react";
+import type { FocusEvent, ReactNode } from "react";
+import { useRef } from "react";
 import { IconButton } from "../Button";
 import { Input } from "../fields";
 
@@ -8,13 +9,23 @@ type DictEntryProps = Pick<FieldTemplateProps, "id" | "label" | "disabled" | "re
 
 /** An entry of a dict: its key can be changed and the whole removed. */
 export function DictEntry({ children, id, label, disabled, readonly, onKeyRenameBlur, onRemoveProperty }: DictEntryProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const rename = (event: FocusEvent<HTMLInputElement>) => {
+    const { value } = event.target;
+    const at = event.relatedTarget instanceof Node ? inputsIn(box.current).findIndex((one) => one === event.relatedTarget) : -1;
+    onKeyRenameBlur(event);
+    if (at < 0 || value === label) return;
+    // rjsf draws a renamed entry anew: the focus goes on to where it was going.
+    const entry = `${id.slice(0, id.length - label.length)}${value}`;
+    requestAnimationFrame(() => inputsIn(document.querySelector(`[data-entry="${CSS.escape(entry)}"]`))[at]?.focus());
+  };
   return (
-    <div className="flex items-start gap-2">
+    <div ref={box} data-entry={id} className="flex items-start gap-2">
       <div className="w-1/3 max-w-60 min-w-20 shrink-0">
         <label htmlFor={`${id}-key`} className="font-medium">
           Key
         </label>
-        <Input key={label} id={`${id}-key`} defaultValue={label} readOnly={disabled || readonly} onBlur={onKeyRenameBlur} className="mt-1" />
+        <Input key={label} id={`${id}-key`} data-dict-key defaultValue={label} readOnly={disabled || readonly} onBlur={rename} className="mt-1" />
       </div>
       <div className="min-w-0 grow">{children}</div>
       {!disabled && !readonly && (
@@ -24,4 +35,8 @@ export function DictEntry({ children, id, label, disabled, readonly, onKeyRename
       )}
     </div>
   );
+}
+
+function inputsIn(box: Element | null): HTMLElement[] {
+  return [...(box?.querySelectorAll<HTMLElement>("input,select,textarea,[role=textbox],button") ?? [])];
 }

@@ -1,12 +1,13 @@
 import type { FieldTemplateProps } from "@rjsf/utils";
 import { ADDITIONAL_PROPERTY_FLAG, descriptionId } from "@rjsf/utils";
-import { CircleSlash, Plus, X } from "lucide-react";
+import { CircleSlash, Plus } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { Button, IconButton } from "../Button";
 import { cn } from "../cn";
 import { presenceOf } from "./absent";
 import { DictEntry } from "./DictEntry";
 import { begun } from "./initial";
+import { ReadOnlyField } from "./ReadOnlyField";
 import type { Schema } from "./schema";
 import { branchesOf } from "./schema";
 import { CheckboxWidget, RadioWidget, ReadOnlyWidget, SwitchWidget } from "./widgets";
@@ -18,7 +19,7 @@ export function FieldTemplate(props: FieldTemplateProps) {
   if (!(ADDITIONAL_PROPERTY_FLAG in schema)) return <Optional {...props} />;
   return (
     <DictEntry {...props}>
-      <Present {...props} />
+      <Present {...props} label={`Value of ${props.label}`} />
     </DictEntry>
   );
 }
@@ -38,7 +39,8 @@ function Optional(props: FieldTemplateProps) {
     focusNext();
   };
   const add = () => { set(begun(schema as Schema, registry.rootSchema as Schema), true); };
-  const fixed = disabled || readonly;
+  const fixed = disabled || readonly || props.uiSchema?.["ui:field"] === ReadOnlyField;
+  const framed = isFramed(props) && presenceOf(formData, { optional, nullable, opened }) !== "null";
   const presence = presenceOf(formData, { optional, nullable, opened });
   if (presence === "absent") {
     return (
@@ -55,20 +57,21 @@ function Optional(props: FieldTemplateProps) {
   }
   return (
     <div ref={box} className="relative">
-      <div className={cn("absolute z-10 flex", isContainer(schema as Schema) && presence !== "null" ? "top-3.5 right-2" : "top-0 right-0")}>
+      {/* In a frame they stand on its upper line, as its legend does. */}
+      <div className={cn("absolute -top-0.5 z-10 flex gap-1", framed ? "right-2 bg-surface px-1" : "right-0")}>
         {nullable && presence !== "null" && !fixed && (
           <IconButton size="sm" label={`Set ${label} to null`} onClick={() => { set(null, true); }}>
             <CircleSlash size={14} aria-hidden />
           </IconButton>
         )}
         {optional && !fixed && (
-          <IconButton size="sm" label={`Leave ${label} out`} onClick={() => { set(undefined, false); }}>
-            <X size={14} aria-hidden />
-          </IconButton>
+          <Button size="sm" variant="ghost" data-leave onClick={() => { set(undefined, false); }}>
+            Leave out<span className="sr-only"> {label}</span>
+          </Button>
         )}
       </div>
       {presence === "null" ? (
-        <div className="flex min-h-8 flex-wrap items-center gap-x-2 pr-14">
+        <div className="flex min-h-8 flex-wrap items-center gap-x-2 pr-28">
           <span className="font-medium">{label}</span>
           <code className="rounded-sm bg-hover px-1">null</code>
           <Button id={id} size="sm" off={fixed && "It can't be changed now"} onClick={add}>
@@ -92,25 +95,31 @@ function DefaultNote({ schema }: { schema: Schema }) {
 function useFocus(box: React.RefObject<HTMLDivElement | null>) {
   const [count, setCount] = useState(0);
   useEffect(() => {
-    if (count > 0) box.current?.querySelector<HTMLElement>("input,select,textarea,button:not([aria-label])")?.focus();
+    if (count > 0) box.current?.querySelector<HTMLElement>("input,select,textarea,[role=textbox],button:not([aria-label],[data-leave])")?.focus();
   }, [count, box]);
   return () => { setCount((before) => before + 1); };
 }
 
 function Present(props: FieldTemplateProps) {
-  const { id, label, schema, uiSchema, children, rawDescription, displayLabel } = props;
+  const { id, label, schema, uiSchema, children, rawDescription, displayLabel, required, fieldPathId } = props;
   const widget: unknown = uiSchema?.["ui:widget"];
   const own = uiSchema?.["ui:field"] !== undefined;
   // Objects, lists and unions say their titles themselves, as legends; check boxes and switches carry theirs.
-  const container = !own && isContainer(schema as Schema);
+  const container = isFramed(props);
   const boolean = !own && schema.type === "boolean";
   const ticked = boolean && (widget === undefined || widget === CheckboxWidget || widget === SwitchWidget);
   const labelled = (displayLabel || own || boolean) && !container && !ticked;
-  const Label = widget === RadioWidget || widget === ReadOnlyWidget ? "span" : "label";
+  const choices = schema.type === "array";
+  const Label = widget === RadioWidget || widget === ReadOnlyWidget || choices ? "span" : "label";
+  // The number before an entry of a list is its label for the eye.
+  const entry = typeof fieldPathId.path.at(-1) === "number";
   return (
     <div className="flex min-w-0 flex-col gap-1">
       {labelled && (
-        <Label {...(Label === "label" ? { htmlFor: id } : {})} className="pr-14 font-medium">
+        <Label
+          {...(Label === "label" ? { htmlFor: id, onClick: () => { focusOn(id); } } : {})}
+          className={cn("pr-36 font-medium", entry && "sr-only", required && fieldPathId.path.length > 0 && REQUIRED)}
+        >
           {label}
         </Label>
       )}
@@ -125,9 +134,19 @@ function Present(props: FieldTemplateProps) {
   );
 }
 
-/** It has a frame of its own. */
-function isContainer(schema: Schema): boolean {
-  return schema.type === "object" || schema.type === "array" || branchesOf(schema) !== null;
+/** Seen, and not read: inputs say themselves that they are required. */
+const REQUIRED = "after:ml-1.5 after:text-xs after:font-normal after:text-muted after:content-['required'_/_'']";
+
+/** An editor isn't what a label focuses by itself. */
+function focusOn(id: string): void {
+  document.getElementById(id)?.focus();
+}
+
+/** It has a frame of its own; a list of which some are ticked has none. */
+function isFramed({ schema, uiSchema, displayLabel }: FieldTemplateProps): boolean {
+  if (uiSchema?.["ui:field"] !== undefined) return false;
+  if (schema.type === "array") return !displayLabel;
+  return schema.type === "object" || branchesOf(schema as Schema) !== null;
 }
 
 function Errors({ id, rawErrors }: FieldTemplateProps) {

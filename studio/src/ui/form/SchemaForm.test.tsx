@@ -5,6 +5,11 @@ import { expect, test, vi } from "vitest";
 import SchemaForm from "./SchemaForm";
 import type { Schema } from "./schema";
 
+// jsdom has no layout, which an editor needs: the plain field stays, as it does where the editor can't be loaded.
+vi.mock("../editor/codemirror", () => {
+  throw new Error("not here");
+});
+
 const ORDER: Schema = {
   title: "OrderArgs",
   type: "object",
@@ -74,7 +79,7 @@ test("an optional field is absent, then empty, then null, then absent again", as
   await user.click(screen.getByRole("button", { name: "Set Note to null" }));
   await user.click(send);
   expect(last()).toEqual({ note: null });
-  await user.click(screen.getByRole("button", { name: "Leave Note out" }));
+  await user.click(screen.getByRole("button", { name: /Leave out ?Note/ }));
   await user.click(send);
   expect(last()).toEqual({});
 });

@@ -1,19 +1,19 @@
 import type { ErrorSchema, RJSFSchema } from "@rjsf/utils";
 import { toErrorSchema } from "@rjsf/utils";
-import { TriangleAlert } from "lucide-react";
 import type { KeyboardEvent, ReactNode, Ref } from "react";
 import { useEffect, useImperativeHandle, useMemo, useRef, useState } from "react";
 import { cn } from "../cn";
 import { Button } from "../Button";
-import { TextArea } from "../fields";
+import { CodeEditor } from "../editor/CodeEditor";
 import type { ServerFault } from "./faults";
 import { placed } from "./faults";
 import { initial as initialOf } from "./initial";
 import { readJson, sameJson, writeJson } from "./json";
+import { inOrder } from "./places";
 import { prepare } from "./prepare";
 import type { Schema } from "./schema";
+import { Summary } from "./Summary";
 import { ThemedForm } from "./theme";
-import type { Fault } from "./validate";
 import { asSent, faultsOf } from "./validate";
 import { errorOf, validatorFor } from "./validator";
 
@@ -67,7 +67,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   // The server's faults are of what was sent: with the next change they are old.
   const server = errors === outdated ? [] : placed(errors, value, errorPrefix);
   const own = tried ? faultsOf(given, value) : [];
-  const faults = [...own, ...server];
+  const faults = inOrder([...own, ...server], shown);
 
   useEffect(() => {
     if (errors.length > 0) summary.current?.focus();
@@ -95,7 +95,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   };
   return (
     <div onKeyDown={onKeyDown} className="flex min-w-0 flex-col gap-4">
-      {(faults.length > 0 || (tried && unreadable)) && <Summary box={summary} id={id} faults={faults} unreadable={unreadable} onPick={() => { setView("form"); }} />}
+      {(faults.length > 0 || (tried && unreadable)) && <Summary box={summary} id={id} faults={faults} schema={shown} unreadable={unreadable} onPick={() => { setView("form"); }} />}
       {locked && <p role="status" className="rounded-sm border px-3 py-2 text-muted">{locked}</p>}
       <ViewSwitch view={view} onChange={setView} split={split} />
       <div className={cn(split && "grid gap-6 lg:grid-cols-[minmax(0,1fr)_minmax(0,24rem)]")}>
@@ -122,25 +122,27 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
           </ThemedForm>
         </div>
         <div className={cn(split && "lg:sticky lg:top-16 lg:self-start", view === "form" && (split ? "hidden lg:block" : "hidden"))}>
-          <label htmlFor={`${id}-json`} className="font-medium">
+          <label htmlFor={`${id}-json`} className="font-medium" onClick={() => document.getElementById(`${id}-json`)?.focus()}>
             JSON
           </label>
-          <TextArea
+          <CodeEditor
             id={`${id}-json`}
+            label="JSON"
+            language="json"
             rows={16}
-            spellCheck={false}
-            className="mt-1 font-mono text-xs"
+            className="mt-1"
             readOnly={Boolean(locked)}
-            aria-invalid={unreadable !== null || undefined}
-            aria-describedby={`${id}-json-fault`}
+            fault={read && !read.ok ? read.at : null}
+            invalid={unreadable !== null}
+            describedBy={`${id}-json-fault`}
             value={typed ?? writeJson(value)}
-            onChange={(event) => {
-              const next = readJson(event.target.value);
+            onChange={(text) => {
+              const next = readJson(text);
               if (!next.ok) {
-                setTyped(event.target.value);
+                setTyped(text);
                 return;
               }
-              change(next.value, event.target.value);
+              change(next.value, text);
               setEdition(edition + 1);
             }}
           />
@@ -188,55 +190,4 @@ function Unreadable({ onDrop, onShow }: { onDrop: () => void; onShow: () => void
       </Button>
     </div>
   );
-}
-
-interface SummaryProps {
-  box: React.RefObject<HTMLDivElement | null>;
-  id: string;
-  faults: Fault[];
-  unreadable: string | null;
-  onPick: () => void;
-}
-
-/** All that is wrong, on top; each leads to its field. */
-function Summary({ box, id, faults, unreadable, onPick }: SummaryProps) {
-  const go = (fault: Fault) => {
-    onPick();
-    requestAnimationFrame(() => { focusField([id, ...fault.path].join("_")); });
-  };
-  return (
-    <div ref={box} role="alert" tabIndex={-1} className="rounded-md border border-failed px-3 py-2">
-      <p className="flex items-center gap-2 font-semibold text-failed">
-        <TriangleAlert size={16} aria-hidden />
-        {faults.length > 1 ? `${String(faults.length)} things are to be changed` : "Something is to be changed"}
-      </p>
-      <ul className="mt-1 list-disc pl-6">
-        {unreadable && <li>JSON: {unreadable}</li>}
-        {faults.map((fault, at) => (
-          <li key={at}>
-            {fault.path.length > 0 ? (
-              <button type="button" className="prose-link text-left" onClick={() => { go(fault); }}>
-                {fault.path.join(" › ")}
-              </button>
-            ) : (
-              "All of it"
-            )}
-            : {fault.message}
-          </li>
-        ))}
-      </ul>
-    </div>
-  );
-}
-
-/** The field, or the nearest thing around it that is on the page. */
-function focusField(id: string): void {
-  for (let at = id; at.includes("_"); at = at.slice(0, at.lastIndexOf("_"))) {
-    const found = document.getElementById(at) ?? document.getElementById(`${at}__kind`);
-    if (!found) continue;
-    found.closest("details")?.setAttribute("open", "");
-    const inner = found.matches("fieldset,[role=radiogroup]") ? found.querySelector<HTMLElement>("input,select,textarea,button") : null;
-    (inner ?? found).focus();
-    return;
-  }
 }

@@ -2,8 +2,8 @@ import type { UIOptionsType, UiSchema } from "@rjsf/utils";
 import { JsonField } from "./JsonField";
 import { ReadOnlyField } from "./ReadOnlyField";
 import type { Schema } from "./schema";
-import { namesOf, schemaOf } from "./schema";
-import { CheckboxWidget, CodeWidget, DateTimeWidget, DateWidget, DecimalWidget, NumberWidget, RadioWidget, SelectWidget, SliderWidget, SwitchWidget, TextareaWidget, TextWidget } from "./widgets";
+import { choicesOf, namesOf, resolved, schemaOf } from "./schema";
+import { CheckboxWidget, CodeWidget, DateTimeWidget, DateWidget, DecimalWidget, DurationWidget, NumberWidget, RadioWidget, SelectWidget, SliderWidget, SwitchWidget, TextareaWidget, TextWidget } from "./widgets";
 
 /** The widgets that can be declared in Python, by their names. */
 const WIDGETS = {
@@ -20,8 +20,8 @@ const WIDGETS = {
 } as const;
 
 /** What a schema node says about its looks, in rjsf's words. */
-export function uiOf(node: Schema, required: boolean): UiSchema {
-  return { ...orderOf(node), ...fieldOf(node, required) };
+export function uiOf(node: Schema, required: boolean, root: Schema): UiSchema {
+  return { ...orderOf(node), ...fieldOf(node, required, root) };
 }
 
 function orderOf(node: Schema): UiSchema {
@@ -30,7 +30,7 @@ function orderOf(node: Schema): UiSchema {
   return order.length > 0 ? { "ui:order": [...order, "*"] } : {};
 }
 
-function fieldOf(node: Schema, required: boolean): UiSchema {
+function fieldOf(node: Schema, required: boolean, root: Schema): UiSchema {
   if (node["x-any"] === true) return { "ui:field": JsonField, "ui:fieldReplacesAnyOrOneOf": true };
   const { type, ...rest } = schemaOf(node["x-widget"]);
   const options = rest as UIOptionsType;
@@ -38,7 +38,9 @@ function fieldOf(node: Schema, required: boolean): UiSchema {
   if (type === "read-only") return { "ui:field": ReadOnlyField, "ui:fieldReplacesAnyOrOneOf": true };
   if (type === "date") return { "ui:widget": node.format === "date-time" ? DateTimeWidget : DateWidget, "ui:options": options };
   const widget = typeof type === "string" && Object.hasOwn(WIDGETS, type) ? WIDGETS[type as keyof typeof WIDGETS] : undefined;
-  if (widget) return { "ui:widget": widget, "ui:options": options };
+  // rjsf tells a list's widget of the choices only where none may be taken twice.
+  const choices = widget && node.type === "array" ? { choices: choicesOf(resolved(schemaOf(node.items), root)) } : {};
+  if (widget) return { "ui:widget": widget, "ui:options": { ...options, ...choices } as UIOptionsType };
   return byType(node, required);
 }
 
@@ -46,7 +48,7 @@ function byType(node: Schema, required: boolean): UiSchema {
   if (node.const !== undefined) return { "ui:widget": "hidden" };
   if (node["x-decimal"] === true) return { "ui:widget": DecimalWidget };
   if ((node.type === "number" || node.type === "integer") && !node.enum) return { "ui:widget": NumberWidget };
-  if (node.format === "duration") return { "ui:options": { placeholder: "PT1H30M" } };
+  if (node.format === "duration") return { "ui:widget": DurationWidget };
   // A box that nobody ticked looks like a no: who is asked for a yes or no answers it.
   if (node.type === "boolean" && required && node["x-default"] === undefined) return { "ui:widget": RadioWidget };
   return {};

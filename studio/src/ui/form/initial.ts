@@ -36,6 +36,7 @@ export function begun(schema: Schema, root: Schema): unknown {
 }
 
 function isChoice(node: Schema, root: Schema): boolean {
+  if (schemaOf(node["x-widget"]).type === "select") return true;
   return node.uniqueItems === true && Array.isArray(resolved(schemaOf(node.items), root).enum);
 }
 

@@ -9,11 +9,13 @@ import { branchesOf, isSchema, schemaOf, schemasOf } from "./schema";
  * - `prefixItems` becomes `items: [...]`.
  * - A property that is only a reference gets its own name as its title: two addresses aren't both "Address".
  * - A schema of anything gets `x-any`: it is edited as JSON.
+ * - A whole number or a number is a number.
  * - Defaults move to `x-default`: what is filled in is decided once (initial.ts), not by rjsf at every change.
  */
 export function prepare(schema: Schema): Schema {
   const { default: given, ...rest } = schema;
-  const node = collapsed(given === undefined || given === null ? rest : { ...rest, "x-default": given });
+  // The default of a secret is masked: sent, it would be a secret of asterisks.
+  const node = collapsed(given === undefined || given === null || isSecret(schema) ? rest : { ...rest, "x-default": given });
   const next: Schema = { ...node };
   if (isSchema(node.properties)) next.properties = mapped(node.properties, (child, name) => prepare(named(child, name)));
   for (const key of ["$defs", "definitions", "patternProperties"]) {
@@ -27,6 +29,10 @@ export function prepare(schema: Schema): Schema {
   if (node.type === "array" || node.items !== undefined || node.prefixItems !== undefined) Object.assign(next, items(node));
   if (isAnything(node)) next["x-any"] = true;
   return next;
+}
+
+function isSecret(schema: Schema): boolean {
+  return schema.format === "password" || (branchesOf(schema) ?? []).some((branch) => branch.format === "password");
 }
 
 function collapsed(schema: Schema): Schema {
@@ -51,11 +57,22 @@ function withoutNull(schema: Schema, branches: Schema[]): Schema {
 /** `anyOf [number, digits as a string]`: what Pydantic says of a Decimal. */
 function decimal(schema: Schema): Schema {
   const branches = schemasOf(schema.anyOf);
-  const number = branches.find((branch) => branch.type === "number");
-  const text = branches.find((branch) => branch.type === "string" && typeof branch.pattern === "string" && branch.pattern.startsWith("^(?!^[-+.]*$)"));
-  if (branches.length !== 2 || !number || !text) return schema;
   const { anyOf: _anyOf, ...beside } = schema;
-  return { ...text, ...beside, "x-decimal": true };
+  // Every whole number is a number.
+  if (branches.length === 2 && branches.every(isNumber)) return { ...branches.find((branch) => branch.type === "number"), ...beside };
+  const number = branches.find((branch) => branch.type === "number");
+  const text = branches.find(isDigits);
+  if (branches.length !== 2 || !number || !text) return schema;
+  return { ...text, ...beside, format: undefined, "x-decimal": true };
+}
+
+/** As Stepwell's schemas and those of older Pydantics say it. */
+function isDigits({ type, format, pattern }: Schema): boolean {
+  return type === "string" && (format === "decimal" || (typeof pattern === "string" && pattern.startsWith("^(?!^[-+.]*$)")));
+}
+
+function isNumber({ type, ...rest }: Schema): boolean {
+  return (type === "number" || type === "integer") && Object.keys(rest).every((key) => key === "title");
 }
 
 function items(node: Schema): Schema {

@@ -23,6 +23,12 @@ function target(ref: string, root: Schema): Schema {
   return schemaOf(steps.reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], root));
 }
 
+/** The values that a schema allows by naming them. */
+export function choicesOf(node: Schema): unknown[] {
+  if (node.const !== undefined) return [node.const];
+  return Array.isArray(node.enum) ? (node.enum as unknown[]) : (branchesOf(node) ?? []).flatMap(choicesOf);
+}
+
 /** The branches of a union; null for what is none. */
 export function branchesOf(schema: Schema): Schema[] | null {
   if (Array.isArray(schema.oneOf)) return schemasOf(schema.oneOf);

@@ -3,6 +3,7 @@ import getDefaultRegistry from "@rjsf/core/lib/getDefaultRegistry.js";
 import withTheme from "@rjsf/core/lib/withTheme.js";
 import type { FieldProps } from "@rjsf/utils";
 import type { ComponentType } from "react";
+import { useState } from "react";
 import { Button } from "../Button";
 import { uiOf } from "./declaredUi";
 import { FieldTemplate } from "./FieldTemplate";
@@ -25,14 +26,58 @@ function SchemaField(props: FieldProps) {
   const node = resolved(schema as Schema, registry.rootSchema as Schema);
   // The whole value and an item of a list can't be left out.
   const needed = required === true || typeof fieldPathId.path.at(-1) !== "string";
-  return <RjsfField {...props} uiSchema={{ ...uiOf(node, needed), ...uiSchema }} />;
+  const title = entryTitle(props.title, fieldPathId.path.at(-1));
+  return <RjsfField {...props} {...(title === undefined ? {} : { title })} uiSchema={{ ...uiOf(node, needed, registry.rootSchema as Schema), ...uiSchema }} />;
+}
+
+/** rjsf calls the entries of a list "Tags-1". */
+function entryTitle(title: string | undefined, step: string | number | undefined): string | undefined {
+  if (title === undefined || typeof step !== "number") return title;
+  const end = `-${String(step + 1)}`;
+  return title.endsWith(end) ? `${title.slice(0, -end.length)}, entry ${String(step + 1)}` : title;
 }
 
 /** An object. rjsf remembers which entries a dict has, and overlooks those that the JSON view adds: then the dict begins anew. */
 function ObjectField(props: FieldProps) {
-  const { schema, registry } = props;
+  const { schema, registry, formData, onChange, fieldPathId } = props;
   const { edition } = registry.formContext as { edition: number };
-  return <RjsfObject key={schema.additionalProperties ? edition : 0} {...props} />;
+  const [added, setAdded] = useState(0);
+  const entries = schemaOf(schema.additionalProperties);
+  const change: FieldProps["onChange"] = (next, path, ...rest) => {
+    const key = path.length === fieldPathId.path.length ? addedKey(formData, next) : undefined;
+    if (key === undefined) {
+      onChange(next, path, ...rest);
+      return;
+    }
+    // rjsf begins an entry with a text, whatever its type is.
+    const { [key]: _given, ...others } = next as Record<string, unknown>;
+    onChange({ ...others, [freeKey(others)]: begun(entries, registry.rootSchema as Schema) ?? null }, path, ...rest);
+    setAdded(added + 1);
+    requestAnimationFrame(() => { selectLastKey(fieldPathId.$id); });
+  };
+  return <RjsfObject key={schema.additionalProperties ? `${String(edition)} ${String(added)}` : 0} {...props} onChange={change} />;
+}
+
+/** The one key that `after` has more than `before`. */
+function addedKey(before: unknown, after: unknown): string | undefined {
+  const known = Object.keys(schemaOf(before));
+  const more = Object.keys(schemaOf(after)).filter((key) => !known.includes(key));
+  return more.length === 1 && Object.keys(schemaOf(after)).length === known.length + 1 ? more[0] : undefined;
+}
+
+function freeKey(taken: object): string {
+  for (let count = 1; ; count += 1) {
+    const key = count === 1 ? "key" : `key ${String(count)}`;
+    if (!Object.hasOwn(taken, key)) return key;
+  }
+}
+
+/** A new entry is named first: what is typed replaces the name that it began with. */
+function selectLastKey(id: string): void {
+  const keys = document.querySelectorAll<HTMLInputElement>(`[id^="${CSS.escape(id)}_"][data-dict-key]`);
+  const last = keys[keys.length - 1];
+  last?.focus();
+  last?.select();
 }
 
 /** A list whose new items begin with their own defaults, which rjsf is told nothing of. */

@@ -1,8 +1,10 @@
 import type { RegistryWidgetsType, WidgetProps } from "@rjsf/utils";
 import { useState } from "react";
+import { CodeEditor } from "../editor/CodeEditor";
 import { Checkbox, Input, Select, Switch, TextArea } from "../fields";
 import { JsonValue } from "../JsonTree";
 import type { ZoneChoice } from "./zone";
+import { durationWords } from "./duration";
 import { isoOf, localZone, written } from "./zone";
 
 /** What every input says of itself; the texts are in FieldTemplate. */
@@ -42,7 +44,6 @@ function line(type: string, extra: { inputMode?: "decimal" | "numeric"; placehol
 }
 
 export const TextWidget = line("text", { autoComplete: "off" });
-const DurationWidget = line("text", { placeholder: "PT1H30M", autoComplete: "off" });
 
 /** Empty is absent: a number has no empty value. */
 export function NumberWidget(props: WidgetProps) {
@@ -95,7 +96,9 @@ export function TextareaWidget(props: WidgetProps) {
 
 function optionsOf({ options }: WidgetProps): { label: string; value: unknown }[] {
   const labels = (options.labels ?? {}) as Record<string, string>;
-  return (options.enumOptions ?? []).map(({ label, value }) => ({ label: labels[String(value)] ?? label, value: value as unknown }));
+  const choices = options.choices as readonly unknown[] | undefined;
+  const all = choices?.map((value) => ({ label: textOf(value), value })) ?? options.enumOptions ?? [];
+  return all.map(({ label, value }) => ({ label: labels[String(value)] ?? label, value: value as unknown }));
 }
 
 export function SelectWidget(props: WidgetProps) {
@@ -271,23 +274,26 @@ export function DateTimeWidget(props: WidgetProps) {
   );
 }
 
-/** Text in which every character counts; Tab leaves it, as it leaves every field. */
+/** Text in which every character counts. */
 export function CodeWidget(props: WidgetProps) {
-  const { value, onChange, options, readonly, placeholder } = props;
+  const { id, label, value, onChange, options, required, disabled, readonly, placeholder } = props;
+  const { "aria-describedby": describedBy, "aria-invalid": invalid, onBlur, onFocus } = inputProps(props);
   return (
-    <TextArea
-      {...inputProps(props)}
+    <CodeEditor
+      id={id}
+      label={label}
+      language={options.language as string | undefined}
       rows={(options.rows as number | undefined) ?? 8}
-      spellCheck={false}
-      autoCapitalize="off"
-      autoComplete="off"
-      wrap="off"
-      className="font-mono text-xs"
+      required={required}
+      invalid={invalid}
+      disabled={disabled}
       readOnly={readonly}
       placeholder={(options.placeholder as string | undefined) ?? placeholder}
-      data-language={options.language as string | undefined}
+      describedBy={describedBy}
       value={textOf(value)}
-      onChange={(event) => { onChange(event.target.value); }}
+      onChange={onChange}
+      onBlur={onBlur}
+      onFocus={onFocus}
     />
   );
 }
@@ -297,6 +303,31 @@ export function ReadOnlyWidget({ id, value }: WidgetProps) {
     <div id={id} tabIndex={-1} aria-describedby={`${id}__description`} className="wrap-anywhere whitespace-pre-wrap">
       {typeof value === "string" ? value : <JsonValue value={value} />}
     </div>
+  );
+}
+
+/** An ISO 8601 duration, read back in words. */
+export function DurationWidget(props: WidgetProps) {
+  const { id, value, onChange, readonly } = props;
+  const said = typeof value === "string" ? durationWords(value) : null;
+  const { "aria-describedby": described, ...rest } = inputProps(props);
+  return (
+    <>
+      <Input
+        {...rest}
+        type="text"
+        autoComplete="off"
+        placeholder="PT1H30M"
+        className="max-w-56"
+        readOnly={readonly}
+        aria-describedby={`${id}__words ${described}`}
+        value={textOf(value)}
+        onChange={(event) => { onChange(event.target.value === "" ? undefined : event.target.value); }}
+      />
+      <p id={`${id}__words`} className="text-xs text-muted">
+        {said ?? "A duration: PT1H30M is 1 hour 30 minutes, P2D is 2 days."}
+      </p>
+    </>
   );
 }
 

@@ -1,0 +1,178 @@
+"""Forms of difficult types, and the editor of code: each is filled in as a person does, and the run gets what was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import desk
+import pytest
+import pytest_asyncio
+from filling import until
+from opening import OpenPage, pages
+from playwright.async_api import Browser, Locator, Page, expect
+from sites import Site, open_site
+from watching import Watch
+
+TAKE = "/workflows/desk/take/start"
+SCRIPT = "/workflows/desk/run_script/start"
+
+
+@pytest.fixture
+def desk_site(database: Path) -> Iterator[Site]:
+    with open_site(database, apps=desk.apps()) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_desk(browser: Browser, desk_site: Site, watch: Watch) -> AsyncIterator[OpenPage]:
+    async for opened in pages(browser, desk_site.url, watch):
+        yield opened
+
+
+def editor(page: Page, label: str) -> Locator:
+    """The editor, once it has taken the place of the plain field."""
+    return page.locator(f'.cm-content[aria-label="{label}"]')
+
+
+async def started(page: Page, site: Site) -> Any:
+    """The result of the run that the form starts."""
+    await page.get_by_role("button", name="Start", exact=True).click()
+    await expect(page).to_have_url(re.compile("/runs/[0-9a-f-]{36}"))
+    workflow_id = page.url.rpartition("/runs/")[2].partition("?")[0]
+    await site.call(until(site.runner, workflow_id, "completed"))
+    result = (await site.call(site.runner.get(workflow_id))).result
+    return result
+
+
+async def test_every_odd_type_is_filled_in(desk_site: Site, open_desk: OpenPage) -> None:
+    page = await open_desk(TAKE)
+    price = page.get_by_label("Price", exact=True)
+    await expect(price).to_have_attribute("inputmode", "decimal")
+    await price.fill("12345678901234567890.10")
+    await page.get_by_role("button", name="Add Discount").click()
+    await page.get_by_label("Discount", exact=True).fill("0.30")
+    await expect(page.get_by_text("1 hour 30 minutes", exact=True)).to_be_visible()
+    await page.get_by_label("Every", exact=True).fill("P2DT5M")
+    await expect(page.get_by_text("2 days 5 minutes", exact=True)).to_be_visible()
+    await page.get_by_label("Size, entry 1", exact=True).fill("7")
+    await page.get_by_role("checkbox", name="Green").check()
+    await page.get_by_role("checkbox", name="As fast as it goes").check()
+    await page.get_by_role("button", name="Add an entry to Stock").click()
+    await page.keyboard.type("bolts")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_label("Value of bolts", exact=True)).to_be_focused()
+    await page.keyboard.type("12")
+    await page.get_by_role("button", name="Add to Numbers").click()
+    await page.get_by_label("Numbers, entry 1", exact=True).fill("5")
+    await page.get_by_role("button", name="Add Tree").click()
+    await page.get_by_label("Name", exact=True).fill("root")
+    result = await started(page, desk_site)
+    assert result["price"] == "12345678901234567890.10"
+    assert (result["discount"], result["every"], result["size"]) == ("0.30", "P2DT5M", [7, "cm"])
+    assert (result["colours"], result["modes"], result["stock"]) == (["green"], ["fast"], {"bolts": 12})
+    assert (result["numbers"], result["tree"]["name"]) == ([5], "root")
+
+
+async def test_what_is_wrong_is_told_in_the_forms_words_and_order(open_desk: OpenPage) -> None:
+    page = await open_desk(TAKE)
+    await page.get_by_role("button", name="Add an entry to Stock").click()
+    await page.get_by_role("button", name="Start", exact=True).click()
+    summary = page.get_by_role("alert")
+    await expect(summary).to_contain_text("Please correct 2 fields")
+    await expect(summary.get_by_role("listitem")).to_have_text(
+        [re.compile("^Price: "), re.compile("^Stock \u203a key: ")]
+    )
+
+
+async def test_code_is_written_in_an_editor(desk_site: Site, open_desk: OpenPage) -> None:
+    page = await open_desk(SCRIPT)
+    code = editor(page, "Code")
+    await code.click()
+    await page.keyboard.type("f(x")
+    await expect(code).to_have_text("f(x)")
+    await page.keyboard.press("ControlOrMeta+z")
+    await expect(code).to_have_text("")
+    await page.keyboard.press("ControlOrMeta+a")
+    await page.keyboard.type("if x:")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("y = 1")
+    await page.keyboard.press("ControlOrMeta+f")
+    await expect(page.get_by_role("textbox", name="Find")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(code).to_be_focused()
+    assert await started(page, desk_site) == "if x:\n    y = 1"
+
+
+async def test_tab_leaves_the_editor_after_escape(open_desk: OpenPage) -> None:
+    page = await open_desk(SCRIPT)
+    code = editor(page, "Code")
+    described = await code.get_attribute("aria-describedby") or ""
+    said = page.locator(f"#{described.split()[-1]}")
+    await expect(said).to_contain_text("Escape, then Tab leaves")
+    await code.focus()
+    await page.keyboard.press("Tab")
+    await expect(code).to_be_focused()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Tab")
+    await expect(code).not_to_be_focused()
+
+
+async def test_json_that_cannot_be_read_is_marked_at_its_place(open_desk: OpenPage) -> None:
+    page = await open_desk(SCRIPT)
+    whole = editor(page, "JSON")
+    await whole.fill('{\n  "code": "x",\n}')
+    await expect(whole).to_have_attribute("aria-invalid", "true")
+    await expect(whole.locator(".cm-fault")).to_have_text(",")
+    await expect(page.get_by_text("line 2, column 14: there is no comma after the last one")).to_be_visible()
+    await whole.fill('{"code": "from JSON"}')
+    await expect(whole.locator(".cm-fault")).to_have_count(0)
+    await expect(editor(page, "Code")).to_have_text("from JSON")
+    await page.get_by_role("button", name="Add Data").click()
+    data = editor(page, "Data")
+    await data.fill("[1, 2")
+    await expect(data.locator(".cm-fault")).to_have_count(1)
+    await data.fill("[1, 2]")
+    await expect(whole).to_contain_text('"data"')
+
+
+async def test_what_is_typed_while_the_editor_loads_is_kept(open_desk: OpenPage) -> None:
+    page = await open_desk("/")
+    held = asyncio.Event()
+
+    async def late(route: Any) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route(re.compile("codemirror"), late)
+    await page.goto(page.url.rstrip("/") + SCRIPT)
+    plain = page.locator("textarea[aria-label=Code]")
+    await plain.fill("print(1)")
+    await plain.evaluate("field => field.setSelectionRange(5, 5)")
+    held.set()
+    code = editor(page, "Code")
+    await expect(code).to_be_focused()
+    await page.keyboard.type("_x")
+    await expect(code).to_have_text("print_x(1)")
+
+
+async def test_without_its_chunk_the_plain_field_does(desk_site: Site, open_desk: OpenPage, watch: Watch) -> None:
+    watch.expect("Failed to load resource")
+    page = await open_desk("/")
+    await page.route(re.compile("codemirror"), lambda route: route.abort())
+    await page.goto(page.url.rstrip("/") + SCRIPT)
+    await page.locator("textarea[aria-label=Code]").fill("print(1)")
+    assert await started(page, desk_site) == "print(1)"
+
+
+async def test_home_loads_no_editor(open_desk: OpenPage) -> None:
+    page = await open_desk("/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.reload()
+    await page.locator("h1").wait_for()
+    await page.wait_for_timeout(500)
+    assert not [url for url in asked if "codemirror" in url or "SchemaForm" in url]
