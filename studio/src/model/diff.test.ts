@@ -88,3 +88,42 @@ describe("a word diff", () => {
     expect(without("-")).toBe(after.trimEnd());
   });
 });
+
+describe("very long texts", () => {
+  const word = "lorem ipsum dolor sit amet ";
+  const long = word.repeat(40_000);
+  const rejoined = (sign: "+" | "-", pieces: readonly { sign: string; text: string }[]) =>
+    pieces.filter((one) => one.sign === "=" || one.sign === sign).map((one) => one.text).join("");
+
+  it("are compared quickly, and the change is a word", () => {
+    const now = `${long.slice(0, 500_000)}CHANGED${long.slice(500_000)}`;
+    const began = performance.now();
+    const [change] = diff({ text: long }, { text: now });
+    const pieces = change?.words ?? [];
+    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(rejoined("-", pieces)).toBe(long);
+    expect(rejoined("+", pieces)).toBe(now);
+    expect(pieces.filter((one) => one.sign !== "=").every((one) => one.text.length < 20)).toBe(true);
+  });
+
+  it.each([
+    ["x".repeat(1_000_000), "y".repeat(1_000_000)],
+    ["x".repeat(1_000_000), `${"x".repeat(400_000)}y${"x".repeat(600_000)}`],
+    [long, ""],
+    [long, long.toUpperCase()],
+    [long, `${long} more`],
+    [long, long.slice(27 * 5)],
+  ])("give both sides back (%#)", (before, after) => {
+    const began = performance.now();
+    const pieces = diff(before, after)[0]?.words ?? [];
+    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(rejoined("-", pieces)).toBe(before);
+    expect(rejoined("+", pieces)).toBe(after);
+  });
+
+  it("cost nothing to count", () => {
+    const began = performance.now();
+    for (let n = 0; n < 200; n += 1) count(diff({ text: long }, { text: `${long}${String(n)}` }));
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+});

@@ -49,7 +49,23 @@ function compare(old: Json, now: Json, path: readonly Step[], at: string, into: 
   if (Object.is(old, now)) return;
   if (isObject(old) && isObject(now)) compareObjects(old, now, path, at, into);
   else if (Array.isArray(old) && Array.isArray(now)) compareArrays(old, now, path, at, into);
-  else into.push({ path, at, sign: "~", old, new: now, words: wordsOf(old, now) });
+  else into.push(changed(path, at, old, now));
+}
+
+/** The words are compared when somebody looks at them: counting changes of long texts stays cheap. */
+function changed(path: readonly Step[], at: string, old: Json, now: Json): Change {
+  let words: Piece[] | null | undefined;
+  return {
+    path,
+    at,
+    sign: "~",
+    old,
+    new: now,
+    get words() {
+      words ??= wordsOf(old, now);
+      return words;
+    },
+  };
 }
 
 type JsonObject = Record<string, Json>;

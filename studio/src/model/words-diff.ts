@@ -10,6 +10,44 @@ const MOST = 2_000;
 
 /** Pieces that give `before` without the `+` ones, and `after` without the `-` ones. */
 export function wordDiff(before: string, after: string): Piece[] {
+  return before.length + after.length > LARGE ? largeDiff(before, after) : smallDiff(before, after);
+}
+
+/** Beyond so many characters on both sides together the ends that are alike are found sign by sign, not word by word. */
+const LARGE = 50_000;
+
+function largeDiff(before: string, after: string): Piece[] {
+  const least = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < least && before[head] === after[head]) head += 1;
+  head = wordBegins(before, head);
+  let tail = 0;
+  while (tail < least - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail += 1;
+  tail = before.length - wordEnds(before, before.length - tail);
+  const [old, now] = [before.slice(head, before.length - tail), after.slice(head, after.length - tail)];
+  const changed: Piece[] = old.length + now.length > LARGE ? [{ sign: "-", text: old }, { sign: "+", text: now }] : smallDiff(old, now);
+  const pieces: Piece[] = [{ sign: "=", text: before.slice(0, head) }, ...changed, { sign: "=", text: before.slice(before.length - tail) }];
+  return joined(pieces.filter((one) => one.text !== ""));
+}
+
+const WORD = /[\p{L}\p{N}_]/u;
+/** Words are no longer than this: what is longer may be cut anywhere. */
+const LONGEST = 200;
+
+/** Where the word at `at` begins: a change within a word is one of the word. */
+function wordBegins(text: string, at: number): number {
+  let begin = at;
+  while (begin > 0 && at - begin < LONGEST && WORD.test(text[begin - 1] ?? "")) begin -= 1;
+  return at - begin < LONGEST ? begin : at;
+}
+
+function wordEnds(text: string, at: number): number {
+  let end = at;
+  while (end < text.length && end - at < LONGEST && WORD.test(text[end] ?? "")) end += 1;
+  return end - at < LONGEST ? end : at;
+}
+
+function smallDiff(before: string, after: string): Piece[] {
   const [a, b] = [tokens(before), tokens(after)];
   const head = alike(a, b);
   const tail = alike(a.slice(head).reverse(), b.slice(head).reverse());

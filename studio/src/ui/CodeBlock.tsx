@@ -1,4 +1,5 @@
 import { cn } from "./cn";
+import { Clamped } from "./Clamped";
 import { CopyButton } from "./Copy";
 
 export interface CodeBlockProps {
@@ -18,15 +19,19 @@ export function CodeBlock({ code, label, language, wrap = false, className }: Co
         {language && <span className="text-xs text-muted">{language}</span>}
         <CopyButton text={code} label={`Copy: ${label}`} />
       </div>
-      <pre
-        tabIndex={0}
-        role="group"
-        aria-label={label}
-        data-inset-focus
-        className={cn("max-h-[60vh] overflow-auto p-3 pr-16", wrap && "wrap-anywhere whitespace-pre-wrap")}
-      >
-        <code>{code}</code>
-      </pre>
+      <Clamped text={code} label={label} most={20_000}>
+        {(shown) => (
+          <pre
+            tabIndex={0}
+            role="group"
+            aria-label={label}
+            data-inset-focus
+            className={cn("max-h-[60vh] overflow-auto p-3 pr-16", wrap && "wrap-anywhere whitespace-pre-wrap")}
+          >
+            <code>{shown}</code>
+          </pre>
+        )}
+      </Clamped>
     </div>
   );
 }

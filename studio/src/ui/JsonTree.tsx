@@ -2,6 +2,7 @@ import { ChevronDown, ChevronRight } from "lucide-react";
 import type { KeyboardEvent } from "react";
 import { useMemo, useRef, useState } from "react";
 import { cn } from "./cn";
+import { Clamped } from "./Clamped";
 import { CopyButton } from "./Copy";
 import type { JsonLine, Rest } from "./json";
 import { linesOf, SHOWN, summary } from "./json";
@@ -91,9 +92,18 @@ function Line({ line }: { line: JsonLine }) {
   );
 }
 
+/** Texts beyond this are shown by their beginning. */
+const LONG = 2_000;
+
 /** A leaf as it is; a folded object or array as its size. */
 export function JsonValue({ value, open = false }: { value: unknown; open?: boolean }) {
-  if (typeof value === "string") return <span className="text-(--code-string)">{JSON.stringify(value)}</span>;
+  if (typeof value === "string") {
+    return (
+      <Clamped text={value} label="text" most={LONG}>
+        {(shown) => <span className="text-(--code-string)">{JSON.stringify(shown)}</span>}
+      </Clamped>
+    );
+  }
   if (typeof value === "number") return <span className="text-(--code-number)">{String(value)}</span>;
   if (typeof value === "object" && value !== null) return <span className="text-muted">{open ? (Array.isArray(value) ? "[" : "{") : summary(value)}</span>;
   return <span className="text-(--code-word)">{String(value)}</span>;

@@ -3,6 +3,7 @@ import type { Checkpoint } from "@/api/types";
 import { words } from "@/model/definition";
 import { duration, moment } from "@/model/time";
 import { brief } from "@/model/why";
+import { Clamped } from "@/ui/Clamped";
 import { CodeBlock } from "@/ui/CodeBlock";
 import { CopyButton } from "@/ui/Copy";
 import { Facts } from "@/ui/Page";
@@ -69,7 +70,7 @@ function Inspector({ row }: { row: Checkpoint }) {
           ["Ended", <AbsoluteTime key="ended" at={row.finished_at} />],
           row.signal_id !== null && ["Signal", <code key="signal">{row.signal_id}</code>],
           row.answered_by !== null && ["Answered by", row.answered_by],
-          row.error !== null && ["Error", <span key="error" className="whitespace-pre-wrap text-failed">{row.error}</span>],
+          row.error !== null && ["Error", <Clamped key="error" text={row.error} label="error">{(shown) => <span className="whitespace-pre-wrap text-failed">{shown}</span>}</Clamped>],
         ]}
       />
       {trace && <CodeBlock code={trace} label="Stack" className="mt-2" />}

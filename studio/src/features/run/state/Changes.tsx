@@ -1,7 +1,13 @@
-import type { Change } from "@/model/diff";
+import { useMemo, useState } from "react";
 import type { Json } from "@/api/types";
+import type { Change } from "@/model/diff";
+import type { Piece } from "@/model/words-diff";
+import { Button } from "@/ui/Button";
+import { Clamped } from "@/ui/Clamped";
 import { cn } from "@/ui/cn";
+import { CopyButton } from "@/ui/Copy";
 import { JsonTree } from "@/ui/JsonTree";
+import { beginningOf, endsOf, grouped } from "@/ui/long";
 
 const WORDS = { "+": "added", "-": "removed", "~": "changed" } as const;
 const COLOURS = { "+": "text-added", "-": "text-removed", "~": "text-backoff" } as const;
@@ -44,24 +50,7 @@ export function Changes({ changes }: { changes: readonly Change[] }) {
 }
 
 function Values({ change }: { change: Change }) {
-  if (change.words) {
-    return (
-      <span className="whitespace-pre-wrap">
-        {change.words.map((piece, at) => {
-          if (piece.sign === "=") return <span key={at}>{piece.text}</span>;
-          return piece.sign === "+" ? (
-            <ins key={at} className="tint-added text-added">
-              {piece.text}
-            </ins>
-          ) : (
-            <del key={at} className="tint-removed text-removed">
-              {piece.text}
-            </del>
-          );
-        })}
-      </span>
-    );
-  }
+  if (change.words) return <Words pieces={change.words} />;
   return (
     <>
       {change.old !== undefined && <Value value={change.old} className="text-removed" label="before" />}
@@ -71,10 +60,58 @@ function Values({ change }: { change: Change }) {
   );
 }
 
+/** Beyond so many characters what didn't change is left out, and what did is shown by its beginning. */
+const LONG = 2_000;
+const LONG_PIECE = 500;
+
+function Words({ pieces }: { pieces: readonly Piece[] }) {
+  const [all, setAll] = useState(false);
+  const length = useMemo(() => pieces.reduce((sum, piece) => sum + piece.text.length, 0), [pieces]);
+  const whole = all || length <= LONG;
+  return (
+    <>
+      <span className="whitespace-pre-wrap">
+        {pieces.map((piece, at) => {
+          if (piece.sign === "=") return <span key={at}>{whole ? piece.text : endsOf(piece.text)}</span>;
+          const text = whole ? piece.text : beginningOf(piece.text, LONG_PIECE);
+          return piece.sign === "+" ? (
+            <ins key={at} className="tint-added text-added">
+              {text}
+            </ins>
+          ) : (
+            <del key={at} className="tint-removed text-removed">
+              {text}
+            </del>
+          );
+        })}
+      </span>
+      {length > LONG && (
+        <span className="flex flex-wrap items-center gap-2 py-1 font-sans">
+          <Button size="sm" aria-expanded={all} onClick={() => { setAll(!all); }}>
+            {all ? "Show less" : `Show all ${grouped(length)} characters`}
+          </Button>
+          <CopyButton text={() => textOf(pieces, "-")}>Copy what it was</CopyButton>
+          <CopyButton text={() => textOf(pieces, "+")}>Copy what it is</CopyButton>
+        </span>
+      )}
+    </>
+  );
+}
+
+function textOf(pieces: readonly Piece[], side: "+" | "-"): string {
+  return pieces.filter((piece) => piece.sign === "=" || piece.sign === side).map((piece) => piece.text).join("");
+}
+
 const SHORT = 120;
 
 function Value({ value, className, label }: { value: Json; className: string; label: string }) {
-  const text = JSON.stringify(value);
-  if (text.length > SHORT && typeof value === "object") return <JsonTree value={value} label={label} depth={1} className="my-1" />;
-  return <span className={className}>{text}</span>;
+  if (typeof value === "object" && value !== null && JSON.stringify(value).length > SHORT) {
+    return <JsonTree value={value} label={label} depth={1} className="my-1" />;
+  }
+  if (typeof value !== "string") return <span className={className}>{JSON.stringify(value)}</span>;
+  return (
+    <Clamped text={value} label={`text ${label}`} most={LONG_PIECE}>
+      {(shown) => <span className={className}>{JSON.stringify(shown)}</span>}
+    </Clamped>
+  );
 }
