@@ -176,6 +176,20 @@ async def test_handlers_are_nobodys_to_start_or_to_see(stepwell_of: StepwellOf, 
         assert (result["done"], result["failed"]) == (0, [])
 
 
+async def test_a_body_that_cant_be_read_says_where(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
+    stepwell = stepwell_of(shop())
+    headers = {"Content-Type": "application/json"}
+    async with client_of(stepwell, served(stepwell), **U1) as client:
+        for body, status, words in (
+            (b'{"app_name": }', 422, "no JSON at character 13: Expecting value"),
+            (b'{"app_name":', 422, "no JSON at character 12"),
+            (b'{"app_name":"\xff"}', 400, "UTF-8"),
+            (100_000 * b"[", 400, "can't be read"),
+        ):
+            answer = await client.post("/api/v1/runs", content=body, headers=headers)
+            assert words in problem(answer, status)["detail"], body[:20]
+
+
 # -- answering --------------------------------------------------------------------------------------------------------
 
 

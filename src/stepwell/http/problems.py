@@ -89,6 +89,12 @@ def _members(error: StepwellError) -> dict[str, object]:
     return more
 
 
+def _words(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return f"The body is no JSON at character {error['loc'][-1]}: {error['ctx']['error']}"
+    return f"{_where(error['loc'])}: {error['msg']}"
+
+
 def _where(loc: Sequence[str | int]) -> str:
     # Without `body`, `query` and the like, but for what is wrong with all of it.
     return ".".join(map(str, loc[1:] or loc))
@@ -133,7 +139,7 @@ class ProblemRoute(APIRoute):
             except StepwellError as error:
                 return problem_of(error)
             except RequestValidationError as error:
-                detail = "; ".join(f"{_where(one['loc'])}: {one['msg']}" for one in error.errors())
+                detail = "; ".join(map(_words, error.errors()))
                 return problem(422, "Invalid request", detail, errors=_without_input(error.errors()))
             except HTTPException as error:
                 if error.detail != _UNREADABLE:
