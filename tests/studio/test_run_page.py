@@ -66,9 +66,8 @@ async def test_the_stack_is_at_hand_where_a_failed_run_opens(look_at: OpenPage) 
 
 async def test_a_delayed_run_has_not_started(look_at: OpenPage) -> None:
     page = await look_at("/runs/{later}?tab=timeline")
-    header = page.get_by_role("main").locator("header").first
-    await expect(header.get_by_text("created", exact=False).first).to_be_visible()
-    await expect(header.get_by_text("started", exact=False)).to_have_count(0)
+    await expect(page.get_by_text(re.compile("^created "))).to_be_visible()
+    await expect(page.get_by_text(re.compile("^started "))).to_have_count(0)
     await expect(page.get_by_role("list", name="What the patterns mean")).to_contain_text("sleeping")
 
 
@@ -106,3 +105,45 @@ async def test_a_graph_can_be_read_on_a_phone(look_at: OpenPage) -> None:
     await expect(place).to_be_in_viewport()
     height = await place.evaluate("node => node.getBoundingClientRect().height")
     assert height >= 0.75 * 36, "places are drawn no smaller than they can be read"
+
+
+async def test_a_waiting_run_is_answered_from_its_header_on_any_tab(look_at: OpenPage) -> None:
+    page = await look_at("/runs/{review}?tab=history")
+    header = page.get_by_role("main").locator("header").first
+    await expect(header).to_contain_text("Waiting for “Send the decision” or “Put on hold”")
+    await header.get_by_role("button", name="Answer").click()
+    await expect(page.get_by_role("radio", name="Yes")).to_be_in_viewport()
+    await expect(page.get_by_role("radio", name="Yes")).to_be_focused()
+
+
+async def test_a_run_that_waits_for_those_it_started_needs_nobody(look_at: OpenPage) -> None:
+    page = await look_at("/runs/{children}?tab=timeline")
+    header = page.get_by_role("main").locator("header").first
+    await expect(header).to_contain_text(re.compile("Waiting for runs? ?Waiting for .* that it started"))
+    await expect(header.get_by_role("button", name="Answer")).to_have_count(0)
+    await expect(page.get_by_role("list", name="What the patterns mean")).to_contain_text("runs that it started")
+    await page.get_by_role("button", name=re.compile("^started \\d+ runs?$")).click()
+    await expect(page.get_by_role("heading", name="Runs that it started")).to_be_visible()
+
+
+async def test_a_viewer_sees_why_the_header_does_nothing(open_page: OpenPage, site: Site) -> None:
+    run = await site.call(start(site.runner, storefront.FulfilOrder, LARGE))
+    await site.call(until(site.runner, run, "waiting"))
+    page = await open_page(f"/runs/{run}", who="vera")
+    answer = page.get_by_role("main").locator("header").first.get_by_role("button", name="Answer")
+    await expect(answer).to_have_attribute("aria-disabled", "true")
+    await answer.focus()
+    await expect(page.get_by_role("tooltip")).to_contain_text("it needs the role operator")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_the_header_stays_in_view(look_at: OpenPage, width: int) -> None:
+    page = await look_at("/runs/{sent}?tab=history", viewport={"width": width, "height": 500})
+    await expect(page.get_by_role("table", name="History")).to_be_visible()
+    await page.evaluate("window.scrollTo(0, 300)")
+    header = page.get_by_role("main").locator("header").first
+    await expect(header.get_by_role("heading", level=1)).to_be_in_viewport(ratio=1)
+    box = await header.bounding_box()
+    assert box is not None
+    assert box["height"] < 120
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width

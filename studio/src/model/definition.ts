@@ -1,7 +1,7 @@
 /** Reading a workflow's definition: the part of it that the model needs. */
 import type { WorkflowDetail } from "@/api/types";
 
-export type Definition = Pick<WorkflowDetail, "places" | "transitions">;
+export type Definition = Pick<WorkflowDetail, "places" | "transitions"> & Partial<Pick<WorkflowDetail, "ui">>;
 export type DefinedTransition = Definition["transitions"][number];
 
 export const START = "start";
@@ -11,6 +11,19 @@ export const END = "end";
 export function words(name: string): string {
   const text = name.replace(/[_-]+/g, " ").trim();
   return text === "" ? name : text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** The label that its author gave the one control of this transition; null if there is none, or several with it. */
+export function labelIn(definition: Partial<Pick<WorkflowDetail, "ui">> | null | undefined, name: string): string | null {
+  const mine = (definition?.ui ?? []).filter((widget) => widget.transition === name);
+  const [only] = mine;
+  if (!only || mine.length > 1) return null;
+  return (only.type === "form" ? only.title : null) ?? only.label;
+}
+
+/** What people read for a transition. Its technical name is for those who look closer. */
+export function titleOf(definition: Partial<Pick<WorkflowDetail, "ui">> | null | undefined, name: string): string {
+  return labelIn(definition, name) ?? words(name);
 }
 
 /** The transition of this name from `source`; any of its name if none leaves there (a stacked or renamed one). */

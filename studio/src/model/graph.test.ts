@@ -23,8 +23,8 @@ describe("a graph", () => {
 
   it("says what a way waits for", () => {
     const labels = graphOf(recording("timer").definition).edges.map((edge) => edge.label);
-    expect(labels).toEqual(["begin", "remind, after 6 h", "paid, on invoice.paid"]);
-    expect(graphOf(recording("loop").definition).edges.map((edge) => edge.label)).toContain("turn, if again");
+    expect(labels).toEqual(["Begin", "Remind, after 6 h", "Paid, on invoice.paid"]);
+    expect(graphOf(recording("loop").definition).edges.map((edge) => edge.label)).toContain("Turn, if again");
   });
 
   it("is a list, too, in the order of reaching", () => {

@@ -1,6 +1,6 @@
 /** A workflow as a graph, places and transitions, and what of it a run has seen. */
 import type { Checkpoint, Run } from "@/api/types";
-import { type DefinedTransition, type Definition, END, START, words } from "./definition";
+import { type DefinedTransition, type Definition, END, START, titleOf, words } from "./definition";
 import { NOTHING, type Tally, counted, failureKey, wayKey } from "./tally";
 import { duration } from "./time";
 
@@ -31,30 +31,30 @@ export interface Graph {
 
 /** The definition's graph: bounded by the code, however long a run is. */
 export function graphOf(definition: Definition): Graph {
-  const edges = unique(definition.transitions.flatMap(edgesOf));
+  const edges = unique(definition.transitions.flatMap((one) => edgesOf(one, titleOf(definition, one.name))));
   const named = definition.places.map((place) => place.name);
   const used = edges.flatMap((edge) => [edge.source, edge.target]);
   const nodes = [...new Set([...named, ...used])].sort(startFirst);
   return { nodes: nodes.map((id) => ({ id, label: words(id), kind: kindOf(id) })), edges };
 }
 
-function edgesOf(t: DefinedTransition): GraphEdge[] {
+function edgesOf(t: DefinedTransition, title: string): GraphEdge[] {
   const edge = (target: string, route: Route, label: string): GraphEdge => {
     const id = [t.source, t.name, target, route].join("→");
     return { id, source: t.source, target, transition: t.name, route, label, human: route === "way" && t.kind === "signal" };
   };
   return [
-    edge(t.target, "way", wayLabel(t)),
-    ...(t.error_place === null ? [] : [edge(t.error_place, "error", `${t.name} failed`)]),
-    ...(t.retry_target === null ? [] : [edge(t.retry_target, "retry", `${t.name} retries`)]),
+    edge(t.target, "way", wayLabel(t, title)),
+    ...(t.error_place === null ? [] : [edge(t.error_place, "error", `${title} failed`)]),
+    ...(t.retry_target === null ? [] : [edge(t.retry_target, "retry", `${title} retries`)]),
   ];
 }
 
-function wayLabel(t: DefinedTransition): string {
-  if (t.after !== null) return `${t.name}, after ${duration(t.after * 1000)}`;
-  if (t.event !== null) return `${t.name}, on ${t.event.name}`;
-  if (t.guard === null) return t.name;
-  return t.guard.includes("<") ? `${t.name}, on a condition` : `${t.name}, if ${t.guard}`;
+function wayLabel(t: DefinedTransition, title: string): string {
+  if (t.after !== null) return `${title}, after ${duration(t.after * 1000)}`;
+  if (t.event !== null) return `${title}, on ${t.event.name}`;
+  if (t.guard === null) return title;
+  return t.guard.includes("<") ? `${title}, on a condition` : `${title}, if ${t.guard}`;
 }
 
 function unique(edges: readonly GraphEdge[]): GraphEdge[] {

@@ -46,7 +46,7 @@ describe("a timeline", () => {
 
   it("goes on until now where the run does", () => {
     expect(told(timeline("waiting"))[1]).toBe("Review (in review): person 0-10800000…");
-    expect(told(timeline("delayed"))).toEqual(["Start (in start): queued 0-600000…"]);
+    expect(told(timeline("delayed"))).toEqual(["Start (in start): sleep 0-600000…"]);
   });
 
   it("ends with a cancelled run, and with a failed one", () => {

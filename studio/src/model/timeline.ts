@@ -3,7 +3,7 @@
  * methods and the runs that it started.
  */
 import type { Checkpoint, Child, Run, Step, StoredDocument } from "@/api/types";
-import { type DefinedTransition, type Definition, transitionOf, transitionsFrom, words } from "./definition";
+import { type DefinedTransition, type Definition, titleOf, transitionOf, transitionsFrom, words } from "./definition";
 import { type Look, endedAt, lookOf } from "./status";
 import { type Millis, moment } from "./time";
 import { type Visit, visitsOf } from "./visits";
@@ -54,6 +54,8 @@ export interface TimelineSource {
   answerable?: readonly string[] | undefined;
   /** More happened after the last row: nothing here goes on. */
   later?: boolean | undefined;
+  /** What people may answer of a child; undefined: not known. */
+  asked?: ((run: Run) => readonly string[] | undefined) | undefined;
 }
 
 export interface Timeline {
@@ -75,7 +77,7 @@ export function timelineOf(source: TimelineSource, now: Millis): Timeline {
   const rows = visits.flatMap((visit) => [
     visitRow(visit, source, now),
     ...stepRows(visit, steps.get(visit) ?? []),
-    ...childRows(visit, children.get(visit) ?? [], now),
+    ...childRows(visit, children.get(visit) ?? [], source, now),
   ]);
   const from = Math.min(...rows.map((row) => row.from), visits[0]?.from ?? moment(source.run.created_at));
   const to = rows.reduce((latest, row) => Math.max(latest, row.to), from);
@@ -92,7 +94,7 @@ function visitRow(visit: Visit, source: TimelineSource, now: Millis): TimelineRo
     key: `visit-${visit.entered}`,
     kind: "visit",
     depth: 0,
-    label: words(last?.transition ?? visit.place),
+    label: last?.transition ? titleOf(source.definition, last.transition) : words(visit.place),
     note: last?.target ? `${visit.place} → ${last.target}` : `in ${visit.place}`,
     segments,
     from: visit.from,
@@ -256,12 +258,15 @@ function childrenByVisit({ children = [], documents = [] }: TimelineSource, visi
   return found;
 }
 
-function childRows(visit: Visit, children: readonly Child[], now: Millis): TimelineRow[] {
+function childRows(visit: Visit, children: readonly Child[], { asked }: TimelineSource, now: Millis): TimelineRow[] {
   const version = visit.left?.version ?? null;
-  if (children.length <= MOST_CHILDREN) return children.map((child) => childRow(child, version, now));
-  const rows = children.map((child) => childRow(child, version, now));
+  if (children.length <= MOST_CHILDREN) return children.map((child) => childRow(child, version, now, asked));
+  const rows = children.map((child) => childRow(child, version, now, asked));
   const counts: Partial<Record<Look, number>> = {};
-  for (const { run } of children) counts[lookOf(run)] = (counts[lookOf(run)] ?? 0) + 1;
+  for (const { run } of children) {
+    const look = lookOf(run, asked?.(run));
+    counts[look] = (counts[look] ?? 0) + 1;
+  }
   const from = Math.min(...rows.map((row) => row.from));
   const to = Math.max(...rows.map((row) => row.to));
   const open = rows.some((row) => row.open);
@@ -296,13 +301,13 @@ const CHILD_KINDS: Record<Look, SegmentKind> = {
   canceled: "canceled",
 };
 
-function childRow(child: Child, version: number | null, now: Millis): TimelineRow {
+function childRow(child: Child, version: number | null, now: Millis, asked: TimelineSource["asked"]): TimelineRow {
   const { run } = child;
   const from = moment(run.created_at);
   const ended = moment(endedAt(run));
   const to = Math.max(from, ended ?? now);
   const open = ended === null;
-  const kind = CHILD_KINDS[lookOf(run)];
+  const kind = CHILD_KINDS[lookOf(run, asked?.(run))];
   return {
     key: `child-${run.workflow_id}`,
     kind: "child",

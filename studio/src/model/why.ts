@@ -1,6 +1,6 @@
 /** One sentence that says where a run stands, why, and when that will change. */
-import type { Run } from "@/api/types";
-import { END, START, words } from "./definition";
+import type { Run, WorkflowDetail } from "@/api/types";
+import { END, START, labelIn, words } from "./definition";
 import { type Millis, type Zone, clock, moment, relative, short } from "./time";
 
 export interface WhySource {
@@ -15,6 +15,8 @@ export interface WhySource {
   /** When the place was entered; by default when the run was written last. */
   since?: Millis | undefined;
   zone?: Zone | undefined;
+  /** The workflow's labels for its transitions. */
+  definition?: Partial<Pick<WorkflowDetail, "ui">> | null | undefined;
 }
 
 /** "Waiting for approve or reject in 'review' for 3 h, the next timer is due at 17:00." */
@@ -46,7 +48,7 @@ function waiting(source: WhySource, due: Millis | null, now: Millis): string {
   const names = source.answerable ?? run.waiting_for;
   const later = due === null ? "" : due > now ? `, its timer is due at ${clock(due, now, zone)}` : ", its timer is due";
   const long = forHowLong(source, now);
-  if (names.length > 0) return `Waiting for ${either(names)} ${at(run.place)}${long}${later}.`;
+  if (names.length > 0) return `Waiting for ${either(names, source.definition)} ${at(run.place)}${long}${later}.`;
   const open = source.openChildren ?? 0;
   if (open > 0) return `Waiting for ${open === 1 ? "a run" : `${open} runs`} that it started, ${at(run.place)}${long}${later}.`;
   if (due === null) return `Waiting for an event or another run ${at(run.place)}${long}.`;
@@ -85,9 +87,12 @@ function took(run: WhySource["run"]): string {
   return short(moment(run.finished_at ?? run.updated_at) - moment(run.created_at));
 }
 
-/** "approve", "approve or reject", "approve, reject or ask". */
-export function either(names: readonly string[]): string {
-  const said = names.map((name) => words(name).toLowerCase());
+/** "approve", "approve or reject", "approve, reject or “Ask the customer”": labels as they are on the page. */
+export function either(names: readonly string[], definition?: WhySource["definition"]): string {
+  const said = names.map((name) => {
+    const label = labelIn(definition, name);
+    return label === null ? words(name).toLowerCase() : `“${label}”`;
+  });
   return said.length < 2 ? (said[0] ?? "nothing") : `${said.slice(0, -1).join(", ")} or ${said.at(-1)}`;
 }
 

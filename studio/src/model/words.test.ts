@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Me, Run, RunStatus } from "@/api/types";
 import { actionsOf, bulkLabel, bulkSummary, counted, eligible, offReason } from "./actions";
-import { transitionOf, words } from "./definition";
+import { titleOf, transitionOf, words } from "./definition";
 import { recording, recordings } from "./recordings";
 import { LOOKS, STATUSES, STATUS_NAMES, endedAt, isFinished, isMoving, isStatus, lookOf } from "./status";
 import { absolute, clock, duration, moment, nextChange, relative, short } from "./time";
@@ -181,5 +181,24 @@ describe("a definition", () => {
     expect(transitionOf(definition, "gone")).toBeNull();
     expect(transitionOf(null, "send")).toBeNull();
     expect([words("ask_for_review"), words("_"), words("ümlaut")]).toEqual(["Ask for review", "_", "Ümlaut"]);
+  });
+});
+
+describe("what people read for a transition", () => {
+  const widget = { type: "button", transition: "decide", label: "Send the decision", enabled_at: [], data: null, variant: "primary" } as const;
+  const ui = [{ ...widget, enabled_at: [] }];
+
+  it("is the label of its one control, else its name in words", () => {
+    expect(titleOf({ ui }, "decide")).toBe("Send the decision");
+    expect(titleOf({ ui }, "put_on_hold")).toBe("Put on hold");
+    expect(titleOf(null, "decide")).toBe("Decide");
+  });
+
+  it("is no label where several controls send it", () => {
+    expect(titleOf({ ui: [...ui, { ...widget, label: "Refuse", enabled_at: [] }] }, "decide")).toBe("Decide");
+  });
+
+  it("is in the sentence as it is on the page", () => {
+    expect(either(["decide", "put_on_hold"], { ui })).toBe("“Send the decision” or put on hold");
   });
 });

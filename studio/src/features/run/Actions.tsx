@@ -10,10 +10,11 @@ import { Field, TextArea } from "@/ui/fields";
 import { Menu, MenuItem } from "@/ui/Menu";
 import { toast, toastError } from "@/ui/Toast";
 import { useRunPage } from "./data";
+import { goTo } from "./feed/Dock";
 
 /** One primary action by status, the rest in a menu. What can't be done now stays visible and says why. */
 export function Actions() {
-  const { run, me, store } = useRunPage();
+  const { run, me, store, answerable, setSearch } = useRunPage();
   const [asking, setAsking] = useState(false);
   const navigate = useNavigate();
   const retry = useMutation({
@@ -34,7 +35,12 @@ export function Actions() {
   const primary = actions.find((one) => one.primary);
   const rest = actions.filter((one) => one !== primary);
   return (
-    <div className="flex items-center gap-2">
+    <div className="flex shrink-0 items-center gap-2">
+      {run.status === "waiting" && answerable.length > 0 && (
+        <Button variant="primary" off={me.role === "viewer" && "You may look, but not answer: it needs the role operator."} onClick={() => { setSearch({ tab: "feed" }); answerSoon(); }}>
+          Answer
+        </Button>
+      )}
       {primary && (
         <Button variant={primary.verb === "cancel" ? "danger" : "primary"} off={primary.off} pending={primary.verb === "retry" && retry.isPending} onClick={() => { act(primary.verb); }}>
           {primary.label}
@@ -50,6 +56,14 @@ export function Actions() {
       <CancelDialog open={asking} onOpenChange={setAsking} />
     </div>
   );
+}
+
+/** Once the feed is there, with its form. */
+function answerSoon(tries = 30): void {
+  const dock = document.querySelector("[data-dock]");
+  const there = dock !== null && dock.childElementCount > 0 && dock.querySelector("[role=status]") === null;
+  if (there || (dock && tries === 0)) goTo(dock);
+  else if (tries > 0) setTimeout(() => { answerSoon(tries - 1); }, 100);
 }
 
 function CancelDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {

@@ -19,9 +19,10 @@ export function RunHeader() {
   const title = definition?.title ?? words(run.workflow_name);
   useTabTitle(title, run.status);
   return (
-    <header className="mb-3 border-b bg-surface pt-1 pb-2 sm:sticky sm:top-12 sm:z-20">
-      <div className="flex flex-wrap items-start gap-x-4 gap-y-2">
-        <div className="min-w-0 grow basis-72">
+    <>
+    <header className="sticky top-12 z-20 bg-surface pt-1 pb-1">
+      <div className="flex items-start gap-x-4 gap-y-2">
+        <div className="min-w-0 grow">
           <h1 className="text-lg leading-6 font-semibold wrap-anywhere">
             <Link to="/workflows/$app/$name" params={{ app: run.app_name, name: run.workflow_name }} className="hover:underline">
               {title}
@@ -31,13 +32,14 @@ export function RunHeader() {
         </div>
         <Actions />
       </div>
-      <Facts />
     </header>
+    <Facts />
+    </>
   );
 }
 
 function Sentence() {
-  const { run, view, answerable, children } = useRunPage();
+  const { run, view, answerable, children, definition } = useRunPage();
   const { rows } = view;
   const now = useNow();
   const look = LOOKS[lookOf(run, answerable)];
@@ -47,19 +49,27 @@ function Sentence() {
   return (
     <p className="mt-0.5 flex flex-wrap items-baseline gap-x-2">
       <span className="self-center">
-        <StatusBadge word={look.word} shape={look.shape} token={look.token} />
+        <StatusBadge word={run.status === "waiting" && look === LOOKS.sleeping ? restWord(openChildren, run.due_at) : look.word} shape={look.shape} token={look.token} />
       </span>
-      <span className="wrap-anywhere">{statusSentence({ run, answerable, openChildren, since }, now)}</span>
+      <span className="line-clamp-2 wrap-anywhere sm:line-clamp-3" title={answerable.join(", ") || undefined}>
+        {statusSentence({ run, answerable, openChildren, since, definition }, now)}
+      </span>
     </p>
   );
 }
 
+/** What a run rests for that waits for nobody. */
+function restWord(openChildren: number, due: string | null): string {
+  if (openChildren > 0) return openChildren === 1 ? "Waiting for a run" : "Waiting for runs";
+  return due === null ? "Waiting for an event" : LOOKS.sleeping.word;
+}
+
 function Facts() {
-  const { run, definition } = useRunPage();
+  const { run, definition, children, moreChildren, setSearch } = useRunPage();
   const due = moment(run.due_at);
   const begins = useNow() < (due ?? 0) && run.status === "pending";
   return (
-    <div className="mt-1.5 flex flex-wrap items-center gap-x-4 gap-y-1 text-xs text-muted">
+    <div className="mb-3 flex border-b pb-2 flex-wrap items-center gap-x-4 gap-y-1 text-xs text-muted">
       <CopyId id={run.workflow_id} />
       <span>
         v{run.workflow_version}
@@ -81,6 +91,12 @@ function Facts() {
             {shortId(run.parent_id)}
           </Link>
         </span>
+      )}
+      {children.length > 0 && (
+        <button type="button" className="prose-link min-h-6" onClick={() => { setSearch({ tab: "details" }); }}>
+          started {children.length}
+          {moreChildren ? "+" : ""} {children.length === 1 && !moreChildren ? "run" : "runs"}
+        </button>
       )}
       {run.labels.map((label) => (
         <Badge key={label}>{label}</Badge>

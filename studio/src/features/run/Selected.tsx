@@ -1,6 +1,6 @@
 import { ChevronLeft, ChevronRight, X } from "lucide-react";
-import type { Checkpoint } from "@/api/types";
-import { END, words } from "@/model/definition";
+import type { Checkpoint, WorkflowDetail } from "@/api/types";
+import { END, titleOf } from "@/model/definition";
 import { LOOKS } from "@/model/status";
 import { brief } from "@/model/why";
 import { StatusShape } from "@/ui/StatusShape";
@@ -19,7 +19,7 @@ export function Selected() {
 
 /** What the header and the error's card say already isn't said again on the feed; nor the stack, where the tab shows it. */
 function Shown({ row: selected }: { row: Checkpoint }) {
-  const { rows, select, search, tab } = useRunPage();
+  const { rows, select, search, tab, definition } = useRunPage();
   const trace = useTrace(selected);
   const at = rows.indexOf(selected);
   const [before, after] = [rows[at - 1], rows[at + 1]];
@@ -33,8 +33,8 @@ function Shown({ row: selected }: { row: Checkpoint }) {
           <ChevronRight size={16} aria-hidden />
         </IconButton>
       </span>
-      <span className="inline-flex min-w-0 items-center gap-1.5 font-medium">
-        <RowShape row={selected} /> {selected.version}: {rowTitle(selected)}
+      <span className="inline-flex min-w-0 items-center gap-1.5 font-medium" title={selected.transition ?? undefined}>
+        <RowShape row={selected} /> {selected.version}: {rowTitle(selected, definition)}
       </span>
       <span className="text-muted">
         <RelativeTime at={selected.finished_at} />
@@ -78,11 +78,11 @@ function NotKnown({ at }: { at: number }) {
 }
 
 /** "Charge: approved → paid", "Started", "Cancelled". */
-export function rowTitle(row: Checkpoint): string {
+export function rowTitle(row: Checkpoint, definition: WorkflowDetail | null): string {
   if (row.version === 0) return "Started";
-  if (row.status === "canceled") return row.transition ? `Cancelled during ${words(row.transition)}` : "Cancelled";
+  if (row.status === "canceled") return row.transition ? `Cancelled during ${titleOf(definition, row.transition)}` : "Cancelled";
   if (row.transition === null && row.status === "failed") return `Failed in ${row.source ?? "?"}`;
-  const name = row.transition ? words(row.transition) : "No transition";
+  const name = row.transition ? titleOf(definition, row.transition) : "No transition";
   if (row.target === null) return `${name} failed in ${row.source ?? "?"}`;
   return `${name}: ${row.source ?? "?"} → ${row.target}`;
 }

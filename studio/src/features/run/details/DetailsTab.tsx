@@ -2,7 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { explainQuery } from "@/api/queries";
-import { words } from "@/model/definition";
+import { useAsked } from "@/blocks/asked";
+import { titleOf, words } from "@/model/definition";
 import { LOOKS, lookOf } from "@/model/status";
 import { Badge, StatusBadge } from "@/ui/Badge";
 import { CodeBlock } from "@/ui/CodeBlock";
@@ -73,12 +74,13 @@ function Value({ title, value, none }: { title: string; value: unknown; none: st
 
 function ChildrenList() {
   const { children, moreChildren } = useRunPage();
+  const asked = useAsked();
   if (children.length === 0) return null;
   return (
     <Section title="Runs that it started">
       <ul className="flex flex-col gap-1">
         {children.map(({ run, label, callback }) => {
-          const look = LOOKS[lookOf(run)];
+          const look = LOOKS[lookOf(run, asked(run))];
           return (
             <li key={run.workflow_id} className="flex flex-wrap items-center gap-x-3">
               <StatusBadge word={look.word} shape={look.shape} token={look.token} />
@@ -107,6 +109,16 @@ function WholeId({ id }: { id: string }) {
   );
 }
 
+/** A transition by its title, with its name for those who call it. */
+function Named({ name }: { name: string }) {
+  const { definition } = useRunPage();
+  return (
+    <span className="mr-3 inline-block">
+      {titleOf(definition, name)} <code className="text-muted">{name}</code>
+    </span>
+  );
+}
+
 function AllFacts() {
   const { run } = useRunPage();
   const facts: (readonly [string, ReactNode] | null)[] = [
@@ -122,7 +134,7 @@ function AllFacts() {
     ["Priority", String(run.priority)],
     run.idempotency_key === null ? null : ["Idempotency key", <code key="key">{run.idempotency_key}</code>],
     run.parent_id === null ? null : ["Parent", <Link key="parent" to="/runs/$workflowId" params={{ workflowId: run.parent_id }} className="prose-link">{shortId(run.parent_id)}</Link>],
-    run.waiting_for.length > 0 ? ["Waits for", run.waiting_for.map(words).join(", ")] : null,
+    run.waiting_for.length > 0 ? ["Waits for", run.waiting_for.map((name) => <Named key={name} name={name} />)] : null,
     run.due_at !== null ? ["Due", <AbsoluteTime key="due" at={run.due_at} />] : null,
     ["Created", <AbsoluteTime key="created" at={run.created_at} />],
     ["Changed", <AbsoluteTime key="updated" at={run.updated_at} />],

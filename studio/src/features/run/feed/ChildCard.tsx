@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { asksQuery, documentsQuery, meQuery, runQuery, workflowQuery } from "@/api/queries";
 import type { Run } from "@/api/types";
 import { AnswerPanel } from "@/blocks/answer/AnswerPanel";
+import { useAsked } from "@/blocks/asked";
 import { feedOf } from "@/model/fold";
 import { LOOKS, isMoving, lookOf } from "@/model/status";
 import { statusSentence } from "@/model/why";
@@ -30,11 +31,12 @@ export function ChildCard({ workflowId, label, inline }: { workflowId: string; l
 
 function Standing({ run }: { run: Run }) {
   const now = useNow();
-  const look = LOOKS[lookOf(run)];
+  const answerable = useAsked()(run);
+  const look = LOOKS[lookOf(run, answerable)];
   return (
     <>
       <StatusBadge word={look.word} shape={look.shape} token={look.token} />
-      <span className="min-w-0 text-xs wrap-anywhere text-muted">{statusSentence({ run }, now)}</span>
+      <span className="min-w-0 text-xs wrap-anywhere text-muted">{statusSentence({ run, answerable }, now)}</span>
     </>
   );
 }

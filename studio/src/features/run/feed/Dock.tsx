@@ -42,7 +42,8 @@ export function Dock({ onLarge }: { onLarge: (large: boolean) => void }) {
 /** The question comes into view, and its first field or button has the focus. */
 export function goTo(box: Element | null): void {
   box?.scrollIntoView({ block: "start" });
-  box?.querySelector<HTMLElement>("input:not([type=hidden]),textarea,select,button")?.focus({ preventScroll: true });
+  const field = box?.querySelector<HTMLElement>("input:not([type=hidden]),textarea,select") ?? box?.querySelector<HTMLElement>("button");
+  field?.focus({ preventScroll: true });
 }
 
 /** Who is writing while somebody else answers sees why the form is locked: that is said at its top. */

@@ -96,7 +96,7 @@ function Counted({ counting: { left, running, error, count } }: { counting: Coun
 }
 
 function Slider() {
-  const { rows, selected, search, select } = useRunPage();
+  const { rows, selected, search, select, definition } = useRunPage();
   if (rows.length < 2) return null;
   const at = search.at === undefined || !selected ? rows.length - 1 : rows.indexOf(selected);
   const row = rows[at];
@@ -108,7 +108,7 @@ function Slider() {
         min={0}
         max={rows.length - 1}
         value={at}
-        aria-valuetext={row ? `${String(row.version)}: ${rowTitle(row)}` : undefined}
+        aria-valuetext={row ? `${String(row.version)}: ${rowTitle(row, definition)}` : undefined}
         className="min-h-6 min-w-40 grow accent-accent"
         onChange={(event) => {
           const next = Number(event.target.value);
@@ -116,7 +116,7 @@ function Slider() {
           select(next === rows.length - 1 ? undefined : rows[next]?.version);
         }}
       />
-      <span className="w-full sm:w-64">{row && `${String(row.version)}: ${rowTitle(row)}`}</span>
+      <span className="w-full sm:w-64">{row && `${String(row.version)}: ${rowTitle(row, definition)}`}</span>
     </label>
   );
 }

@@ -1,5 +1,4 @@
 import type { Drawing } from "@/model/drawing";
-import { words } from "@/model/definition";
 
 /** The graph in words, in the order in which its places are reached. */
 export function Outline({ drawing }: { drawing: Drawing }) {
@@ -12,7 +11,7 @@ export function Outline({ drawing }: { drawing: Drawing }) {
             <ul className="list-disc pl-6 text-muted">
               {ways.map(({ edge, target }) => (
                 <li key={edge.id}>
-                  {words(edge.label)} → {target}
+                  {edge.label} → {target}
                   {edge.human && " (a person)"}
                   {edge.taken !== null && edge.taken > 0 && `, taken ${edge.taken === 1 ? "once" : `${String(edge.taken)} times`}`}
                   {edge.failures > 0 && `, failed ${String(edge.failures)} times`}

@@ -1,6 +1,6 @@
 import { useMemo } from "react";
 import type { Checkpoint } from "@/api/types";
-import { words } from "@/model/definition";
+import { titleOf, words } from "@/model/definition";
 import { duration, moment } from "@/model/time";
 import { brief } from "@/model/why";
 import { Clamped } from "@/ui/Clamped";
@@ -26,7 +26,7 @@ const COLUMNS: readonly Column<Checkpoint>[] = [
       </span>
     ),
   },
-  { id: "transition", header: "Transition", cell: (row) => (row.version === 0 ? "Started" : row.transition ? words(row.transition) : "–"), className: "whitespace-nowrap" },
+  { id: "transition", header: "Transition", cell: (row) => <Named row={row} />, className: "whitespace-nowrap" },
   { id: "way", header: "Way", cell: (row) => (row.source ? `${row.source} → ${row.target ?? "stays"}` : "–"), className: "whitespace-nowrap" },
   { id: "attempt", header: "Attempt", cell: (row) => (row.attempt > 0 ? row.attempt : "–"), className: "text-right" },
   { id: "by", header: "Answered by", cell: (row) => row.answered_by ?? "–", className: "whitespace-nowrap" },
@@ -34,6 +34,19 @@ const COLUMNS: readonly Column<Checkpoint>[] = [
   { id: "took", header: "Took", cell: (row) => duration(moment(row.finished_at) - moment(row.started_at)), className: "text-right whitespace-nowrap" },
   { id: "error", header: "Error", cell: (row) => row.error && <span className="text-failed">{brief(row.error)}</span>, className: "min-w-48" },
 ];
+
+/** A title that isn't the name in other words has the name beside it. */
+function Named({ row }: { row: Checkpoint }) {
+  const { definition } = useRunPage();
+  if (row.version === 0) return "Started";
+  if (row.transition === null) return "–";
+  const title = titleOf(definition, row.transition);
+  return (
+    <>
+      {title} {title !== words(row.transition) && <code className="text-muted">{row.transition}</code>}
+    </>
+  );
+}
 
 /** Every row of the history, the newest first; what went wrong in the selected one, with its stack. */
 export function HistoryTab() {

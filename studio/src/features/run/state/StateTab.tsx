@@ -47,7 +47,7 @@ export function StateTab() {
 }
 
 function Checkpoints({ current }: { current: Checkpoint | null }) {
-  const { rows, select } = useRunPage();
+  const { rows, select, definition } = useRunPage();
   const list = useRef<VirtualListHandle>(null);
   const at = current ? rows.indexOf(current) : -1;
   useEffect(() => {
@@ -73,7 +73,7 @@ function Checkpoints({ current }: { current: Checkpoint | null }) {
             <span className="flex w-full items-center gap-1.5">
               <RowShape row={row} />
               <span className="text-muted">{row.version}</span>
-              <span className="truncate">{rowTitle(row)}</span>
+              <span className="truncate">{rowTitle(row, definition)}</span>
             </span>
             <span className="flex w-full justify-between gap-2 pl-5 text-xs text-muted">
               <RelativeTime at={row.finished_at} />
@@ -99,14 +99,14 @@ function ChangeCounts({ row, before }: { row: Checkpoint; before: Checkpoint | u
 }
 
 function CompareWith({ row }: { row: Checkpoint | null }) {
-  const { rows, search, setSearch } = useRunPage();
+  const { rows, search, setSearch, definition } = useRunPage();
   return (
     <label className="inline-flex items-center gap-2">
       <span className="whitespace-nowrap text-muted">{row?.version} with</span>
       <Select value={search.with ?? rows[0]?.version ?? 0} onChange={(event) => { setSearch({ with: Number(event.target.value) }); }} className="max-w-64">
         {rows.map((one) => (
           <option key={one.version} value={one.version}>
-            {one.version}: {rowTitle(one)}
+            {one.version}: {rowTitle(one, definition)}
           </option>
         ))}
       </Select>

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { stepsQuery } from "@/api/queries";
+import { useAsked } from "@/blocks/asked";
 import { isFinished } from "@/model/status";
 import { type Timeline, timelineOf } from "@/model/timeline";
 import { attemptOf, attemptsOf, sideOf } from "@/model/zoom";
@@ -21,10 +22,11 @@ export function TimelineTab() {
   const now = useNow(still ? 60_000 : 1_000);
   // The stream of all runs makes it old, once a second at most.
   const steps = useQuery(stepsQuery(run.workflow_id));
+  const asked = useAsked();
   const [range, setRange] = useZoom();
   const whole = useMemo(
-    () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable, later }, now),
-    [run, rows, documents, definition, children, steps.data, answerable, later, now],
+    () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable, later, asked }, now),
+    [run, rows, documents, definition, children, steps.data, answerable, later, asked, now],
   );
   const timeline = useMemo(() => (search.attempt === undefined ? whole : attemptOf(whole, search.attempt)), [whole, search.attempt]);
   if (whole.rows.length === 0) return <EmptyState title="Nothing has happened yet" />;
