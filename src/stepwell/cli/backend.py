@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
 from stepwell.errors import ConfigurationError, UnknownWorkflow
@@ -76,6 +77,14 @@ class Beginning:
     """For whom; None: for whoever asks."""
     labels: Sequence[str] = field(default=())
     key: str | None = None
+    delay: timedelta | None = None
+    """It begins so much later; excludes `at`."""
+    at: datetime | None = None
+    """It begins then; aware."""
+    priority: int | None = None
+    """Higher goes first; None: the workflow's."""
+    workspace: str | None = None
+    """The workspace's id; None: that of the app and the user."""
 
 
 class Backend(Protocol):

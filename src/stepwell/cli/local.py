@@ -90,6 +90,10 @@ class Local:
             user_id=given.user or USER,
             labels=given.labels,
             idempotency_key=given.key,
+            delay=given.delay,
+            at=given.at,
+            priority=given.priority,
+            workspace_id=given.workspace,
         )
         return handle.workflow_id
 

@@ -63,11 +63,17 @@ class Remote:
             raise unreachable(self.url, error) from error
         return json_of(response)
 
-    async def _get(self, type_: type[T], path: str, **given: Any) -> T:
+    async def fetch(self, type_: type[T], path: str, **given: Any) -> T:
+        """What a GET answers, as this type. Raises the StepwellError that a problem stands for."""
         return as_type(type_, await self._ask("GET", path, **given), self._client.base_url)
 
-    async def _post(self, type_: type[T], path: str, **given: Any) -> T:
+    async def post(self, type_: type[T], path: str, **given: Any) -> T:
+        """What a POST answers, as this type. Raises as `fetch`."""
         return as_type(type_, await self._ask("POST", path, **given), self._client.base_url)
+
+    async def delete(self, path: str) -> None:
+        """It is deleted. Raises as `fetch`."""
+        await self._ask("DELETE", path)
 
     # -- workflows ------------------------------------------------------------------------------------------------
 
@@ -84,13 +90,13 @@ class Remote:
         return await self._detail(*chosen(name, app_name, await self._lanes(app_name)))
 
     async def _lanes(self, app_name: str | None) -> list[tuple[str, str]]:
-        apps = {app.name: app.workflows for app in await self._get(list[AppView], "/apps")}
+        apps = {app.name: app.workflows for app in await self.fetch(list[AppView], "/apps")}
         if app_name is not None and app_name not in apps:
             raise UnknownApp(f"No app {app_name!r}. There is: {', '.join(sorted(apps)) or 'none'}.")
         return [(app, name) for app, names in apps.items() for name in names if app_name in (None, app)]
 
     async def _detail(self, app_name: str, name: str) -> Listed:
-        told = await self._get(dict[str, Any], f"/workflows/{_segment(app_name)}/{_segment(name)}")
+        told = await self.fetch(dict[str, Any], f"/workflows/{_segment(app_name)}/{_segment(name)}")
         return Listed(app_name, {key: value for key, value in told.items() if key != "app_name"})
 
     async def lacks_workers(self, app_name: str, workflow: str) -> bool:
@@ -105,12 +111,16 @@ class Remote:
             "args": given.args,
             "labels": list(given.labels),
             "user_id": given.user,
+            "delay_seconds": None if given.delay is None else given.delay.total_seconds(),
+            "at": None if given.at is None else given.at.isoformat(),
+            "priority": given.priority,
+            "workspace_id": given.workspace,
         }
         told = {name: value for name, value in body.items() if value not in (None, [])}
-        return (await self._post(Started, "/runs", json=told, headers=_key(given.key))).workflow_id
+        return (await self.post(Started, "/runs", json=told, headers=_key(given.key))).workflow_id
 
     async def get(self, run_id: str) -> Run:
-        run = await self._get(Run, f"/runs/{_id(run_id)}")
+        run = await self.fetch(Run, f"/runs/{_id(run_id)}")
         if self._user not in (None, run.user_id):
             raise WorkflowNotFound(f"No run {run_id!r} of user {self._user!r}.")
         return run
@@ -125,22 +135,22 @@ class Remote:
             "cursor": wanted.cursor,
         }
         told = {name: value for name, value in params.items() if value not in (None, [])}
-        return await self._get(Page[Run], "/runs", params=told)
+        return await self.fetch(Page[Run], "/runs", params=told)
 
     async def history(self, run_id: str) -> Sequence[Checkpoint]:
         found: list[Checkpoint] = []
         while True:  # an answer has fewer rows where their states are large
             after = found[-1].version if found else -1
-            more = await self._get(list[Checkpoint], f"/runs/{_id(run_id)}/history", params={"after": after})
+            more = await self.fetch(list[Checkpoint], f"/runs/{_id(run_id)}/history", params={"after": after})
             if not more:
                 return found
             found += more
 
     async def explain(self, run_id: str) -> Explanation:
-        return await self._get(Explanation, f"/runs/{_id(run_id)}/explain")
+        return await self.fetch(Explanation, f"/runs/{_id(run_id)}/explain")
 
     async def asks(self, run_id: str) -> Sequence[Ask]:
-        return await self._get(list[Ask], f"/runs/{_id(run_id)}/asks")
+        return await self.fetch(list[Ask], f"/runs/{_id(run_id)}/asks")
 
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._act(run_id, "signals", {"name": name, "data": data}, key)
@@ -155,18 +165,18 @@ class Remote:
         if self._user is not None:
             await self.get(run_id)
         given = {} if body is None else {"json": body}
-        return await self._post(Run, f"/runs/{_id(run_id)}/{verb}", headers=_key(key), **given)
+        return await self.post(Run, f"/runs/{_id(run_id)}/{verb}", headers=_key(key), **given)
 
     # -- schedules ------------------------------------------------------------------------------------------------
 
     async def schedules(self) -> Sequence[ScheduleView]:
-        return await self._get(list[ScheduleView], "/schedules")
+        return await self.fetch(list[ScheduleView], "/schedules")
 
     async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
-        return await self._post(ScheduleView, _steering(app_name, schedule, "pause" if paused else "resume"))
+        return await self.post(ScheduleView, _steering(app_name, schedule, "pause" if paused else "resume"))
 
     async def fire(self, app_name: str, schedule: str) -> TickView:
-        return await self._post(TickView, _steering(app_name, schedule, "fire"))
+        return await self.post(TickView, _steering(app_name, schedule, "fire"))
 
     # -- following ------------------------------------------------------------------------------------------------
 
@@ -216,7 +226,7 @@ class Remote:
         if run.status in ENDED:
             return True
         params = {"parent_id": run.workflow_id, "status": list(MOVING), "limit": 1, "brief": True}
-        return not (await self._get(Page[Run], "/runs", params=params)).items
+        return not (await self.fetch(Page[Run], "/runs", params=params)).items
 
 
 class _Nothing:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from stepwell.cli.follow import followed
 from stepwell.cli.output import INTERRUPTED, WAITING, brief, exit_code, put, put_json, run_line, say
 from stepwell.cli.target import Application, AppName, Json, execute
 from stepwell.cli.terminal import is_interactive
+from stepwell.cli.times import begins
 from stepwell.cli.where import Token, Url, backend_of
 from stepwell.runner.models import Run
 
@@ -31,6 +34,18 @@ def run(
     user: Annotated[str | None, typer.Option("--user", help="For whom it runs. Default: cli, or the token's.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", help="A label of the run.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="An idempotency key: the same start counts once.")] = None,
+    delay: Annotated[
+        str | None, typer.Option("--delay", metavar="TIME", help="It begins so much later: 90, 90s, 15m, 2h or 1d.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="WHEN", help="It begins then: ISO 8601, local unless it says a zone.")
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", help="Higher goes first. Default: the workflow's.")
+    ] = None,
+    workspace: Annotated[
+        str | None, typer.Option("--workspace", metavar="ID", help="The workspace. Default: the app's and user's.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Queue it, print its id, and leave.")] = False,
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr, and no questions.")] = False,
@@ -43,7 +58,18 @@ def run(
     Exit codes: 0 completed, 1 failed or cancelled, 3 waiting for input, or not ended after --timeout.
     """
     backend = backend_of(ctx, app, url, token)
-    start = _Start(backend, workflow, app_name, arg or (), data, user, label or (), key, detach, json, quiet, timeout)
+    later, then = begins(delay, at)
+    beginning = partial(
+        Beginning,
+        user=user,
+        labels=label or (),
+        key=key,
+        delay=later,
+        at=then,
+        priority=priority,
+        workspace=workspace,
+    )
+    start = _Start(backend, workflow, app_name, arg or (), data, beginning, detach, json, quiet, timeout)
     try:
         code = execute(start.act)
     except KeyboardInterrupt:
@@ -65,9 +91,7 @@ class _Start:
     app_name: str | None
     pairs: Any
     data: str | None
-    user: str | None
-    labels: Any
-    key: str | None
+    beginning: Callable[[Listed, Any], Beginning]
     detach: bool
     json: bool
     quiet: bool
@@ -96,7 +120,7 @@ class _Start:
         return 0
 
     async def _started(self, workflow: Listed, args: Any) -> str:
-        self.run_id = await self.backend.start(Beginning(workflow, args, self.user, self.labels, self.key))
+        self.run_id = await self.backend.start(self.beginning(workflow, args))
         return self.run_id
 
     async def _followed(self, workflow: Listed, args: Any) -> int:

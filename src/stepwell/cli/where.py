@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +13,9 @@ from stepwell.cli.output import say
 from stepwell.cli.target import load_stepwell
 from stepwell.errors import ConfigurationError
 from stepwell.runner.models import Run
+
+if TYPE_CHECKING:
+    from stepwell.cli.remote import Remote
 
 Url = Annotated[
     str | None,
@@ -40,19 +43,27 @@ def backend_of(
 
     Raises ConfigurationError.
     """
-    given = {name for name in ("app", "url") if _is_given(ctx, name)}
-    if len(given) == 2:
-        raise ConfigurationError("--app and --url: give one of them. --url reaches a server, --app a database.")
-    if url and given != {"app"}:
-        from stepwell.cli.remote import Remote  # loaded by those who need it
-
-        return Remote(url, read(token).strip() if token else None, user)
+    server = server_of(ctx, url, token, user)
+    if server is not None:
+        return server
     if app is None:
         raise ConfigurationError(
             "No application and no server: give --app MODULE:ATTR or set STEPWELL_APP, as in orders.main:stepwell; "
             "or give --url URL or set STEPWELL_URL."
         )
     return Local(load_stepwell(app), user)
+
+
+def server_of(ctx: typer.Context, url: str | None, token: str | None, user: str | None = None) -> Remote | None:
+    """The server of the command; None where it is about a database. Raises ConfigurationError."""
+    given = {name for name in ("app", "url") if _is_given(ctx, name)}
+    if len(given) == 2:
+        raise ConfigurationError("--app and --url: give one of them. --url reaches a server, --app a database.")
+    if not url or given == {"app"}:
+        return None
+    from stepwell.cli.remote import Remote  # loaded by those who need it
+
+    return Remote(url, read(token).strip() if token else None, user)
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:
