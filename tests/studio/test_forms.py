@@ -44,8 +44,7 @@ async def started(page: Page, site: Site) -> Any:
     await expect(page).to_have_url(re.compile("/runs/[0-9a-f-]{36}"))
     workflow_id = page.url.rpartition("/runs/")[2].partition("?")[0]
     await site.call(until(site.runner, workflow_id, "completed"))
-    result = (await site.call(site.runner.get(workflow_id))).result
-    return result
+    return (await site.call(site.runner.get(workflow_id))).result
 
 
 async def test_every_odd_type_is_filled_in(desk_site: Site, open_desk: OpenPage) -> None:
@@ -176,3 +175,60 @@ async def test_home_loads_no_editor(open_desk: OpenPage) -> None:
     await page.locator("h1").wait_for()
     await page.wait_for_timeout(500)
     assert not [url for url in asked if "codemirror" in url or "SchemaForm" in url]
+
+
+async def test_markdown_is_written_and_previewed(desk_site: Site, open_desk: OpenPage) -> None:
+    page = await open_review(desk_site, open_desk)
+    text = page.get_by_role("textbox", name="Text", exact=True)
+    await text.fill("A **bold** <img src=x onerror=alert(1)> word")
+    await page.get_by_role("tab", name="Preview").click()
+    preview = page.get_by_role("tabpanel", name="Preview")
+    await expect(preview.locator("strong")).to_have_text("bold")
+    await expect(preview.locator("img")).to_have_count(0)
+    await page.get_by_role("tab", name="Write").click()
+    await expect(text).to_have_value("A **bold** <img src=x onerror=alert(1)> word")
+
+
+async def test_a_document_is_shown_as_its_class_says(desk_site: Site, open_desk: OpenPage) -> None:
+    page = await open_review(desk_site, open_desk)
+    report = page.get_by_role("article", name="Report")
+    names = ["What came of it", "Code", "Log", "In all", "Per day"]
+    await expect(report.locator("dt")).to_have_text(names)
+    await expect(report.locator("strong")).to_have_text("well")
+    await expect(report.get_by_role("group", name="Code")).to_have_text("print('made')")
+    await expect(report.get_by_text("Since the beginning")).to_be_visible()
+    await expect(report).not_to_contain_text("cache")
+    log = report.locator("dd", has_text="line 1 of the log")
+    await expect(log).not_to_contain_text("line 80 of the log")
+    await log.get_by_role("button", name=re.compile(r"Show all \(1\.\d kB\)")).click()
+    await expect(log).to_contain_text("line 80 of the log")
+
+
+async def test_a_failed_answer_keeps_its_button_small(desk_site: Site, open_desk: OpenPage, watch: Watch) -> None:
+    watch.expect("Failed to load resource")
+    page = await open_review(desk_site, open_desk)
+    refuse = page.get_by_role("button", name="Refuse")
+    before = await refuse.bounding_box()
+    await page.route(re.compile("/signals"), lambda route: route.abort())
+    await refuse.click()
+    await expect(page.get_by_role("alert").filter(has_text=re.compile(r"\w"))).to_be_visible()
+    after = await refuse.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["width"] <= before["width"] + 40
+
+
+async def test_what_was_typed_outlives_a_reload(open_desk: OpenPage) -> None:
+    page = await open_desk(SCRIPT)
+    await editor(page, "Code").fill("print('kept')")
+    await page.reload()
+    await expect(editor(page, "Code")).to_have_text("print('kept')")
+    await page.get_by_role("button", name="Begin anew").click()
+    await expect(editor(page, "Code")).to_have_text("")
+
+
+async def open_review(site: Site, open_desk: OpenPage) -> Page:
+    """The page of a run that has saved a report, and waits for a letter."""
+    run = await site.call(site.runner.run(desk.Review, app_name="desk", user_id="ada"))
+    await site.call(until(site.runner, run.workflow_id, "waiting"))
+    return await open_desk(f"/runs/{run.workflow_id}")

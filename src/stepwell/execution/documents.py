@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from stepwell.definition.context import Validate
 from stepwell.definition.document import Document
 from stepwell.definition.inputs import bounded, details, is_text, summary
+from stepwell.definition.shown import shown
 from stepwell.engine.commit import DocumentWrite
 from stepwell.errors import InvalidPayload, StepwellError
 from stepwell.store.base import DocumentRow
@@ -119,9 +120,7 @@ def _write(
         errors=to_json(errors).decode() if errors else None,
         internal=int(type_.document_internal),
         transition=transition,
-        ui=to_json([widget.model_dump(mode="json") for widget in type_.document_ui]).decode()
-        if type_.document_ui
-        else None,
+        ui=shown(type_),
     )
 
 

@@ -117,6 +117,13 @@ export interface ButtonWidget extends WidgetBase {
 
 export type Widget = FormWidget | PromptInputWidget | ButtonWidget;
 
+/** How the fields of a document are shown, in order; stored with it. */
+export interface FieldsShown {
+  type: "fields";
+  fields: { name: string; title?: string; description?: string; widget?: JsonObject }[];
+  groups: FieldGroup[];
+}
+
 /** One entry of a schema's `x-groups`. */
 export interface FieldGroup {
   title: string;
@@ -145,7 +152,7 @@ export type Started = Schemas["Started"];
 export type Run = With<Schemas["Run"], { args: Json; state: Json; result: Json }>;
 /** `transition` is null in row 0, the creation. */
 export type Checkpoint = With<Schemas["Checkpoint"], { state: Json }>;
-export type StoredDocument = With<Schemas["StoredDocument"], { content: JsonObject; errors: JsonObject[]; meta: JsonObject | null; ui: Widget[] }>;
+export type StoredDocument = With<Schemas["StoredDocument"], { content: JsonObject; errors: JsonObject[]; meta: JsonObject | null; ui: (Widget | FieldsShown)[] }>;
 export type Step = With<Schemas["Step"], { value: Json }>;
 export type Child = With<Schemas["Child"], { run: Run }>;
 export type Explanation = With<Schemas["Explanation"], { status: RunStatus }>;

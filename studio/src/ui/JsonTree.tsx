@@ -100,7 +100,7 @@ export function JsonValue({ value, open = false }: { value: unknown; open?: bool
   if (typeof value === "string") {
     return (
       <Clamped text={value} label="text" most={LONG}>
-        {(shown) => <span className="text-(--code-string)">{JSON.stringify(shown)}</span>}
+        {(shown) => <span dir="auto" className="text-(--code-string)">{JSON.stringify(shown)}</span>}
       </Clamped>
     );
   }

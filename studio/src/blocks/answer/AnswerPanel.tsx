@@ -1,7 +1,6 @@
 import { useState } from "react";
 import type { Ask, Checkpoint, Me, Run, Widget } from "@/api/types";
 import { type Control, type Wait, controlsOf, labelOf, lockOf, waitId, waitOf } from "@/model/answer";
-import { Button } from "@/ui/Button";
 import { useNow } from "@/ui/useNow";
 import { AskButton } from "./AskButton";
 import { AskForm } from "./AskForm";
@@ -103,19 +102,23 @@ function CutOff({ wait, control, rows, onSent }: { wait: Wait; control: Prompt; 
 /** Of several questions with forms, one is open. */
 function Choice({ forms, current, onChoose }: { forms: readonly Held[]; current: Held | undefined; onChoose: (transition: string) => void }) {
   return (
-    <div role="group" aria-label="Which answer" className="flex flex-wrap gap-1">
-      {forms.map((held) => (
-        <Button
-          key={held.control.ask.transition}
-          size="sm"
-          variant={held === current ? "secondary" : "ghost"}
-          aria-pressed={held === current}
-          onClick={() => { onChoose(held.control.ask.transition); }}
-        >
-          {held.control.widget?.title ?? labelOf(held.control)}
-        </Button>
-      ))}
-    </div>
+    <>
+      <h2>Answer</h2>
+      <div role="group" aria-label="Which answer" className="flex flex-wrap gap-1 border-b">
+        {forms.map((held) => (
+          <button
+            key={held.control.ask.transition}
+            type="button"
+            data-inset-focus
+            aria-pressed={held === current}
+            className="-mb-px min-h-9 border-b-2 border-transparent px-3 font-medium text-muted hover:text-ink aria-pressed:border-accent aria-pressed:text-ink"
+            onClick={() => { onChoose(held.control.ask.transition); }}
+          >
+            {held.control.widget?.title ?? labelOf(held.control)}
+          </button>
+        ))}
+      </div>
+    </>
   );
 }
 

@@ -17,11 +17,11 @@ export function AskButton({ wait, control, off, onSent }: AskButtonProps) {
   const data: Json = widget?.data ?? null;
   const fault = sending.problem ?? sending.fields.map((one) => one.msg).join(" ");
   return (
-    <span className="inline-flex flex-col gap-1">
+    <span className="inline-flex max-w-full flex-col items-start gap-1">
       <Button variant={widget?.variant ?? "secondary"} off={off} pending={sending.pending} onClick={() => { sending.send(data); }}>
         {labelOf(control)}
       </Button>
-      <span role="alert" className="text-xs text-failed empty:hidden">
+      <span role="alert" className="max-w-prose text-xs wrap-anywhere text-failed empty:hidden">
         {fault}
       </span>
     </span>

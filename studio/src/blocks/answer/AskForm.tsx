@@ -33,7 +33,7 @@ export function AskForm({ wait, control, lock, off, onDirty, onSent }: AskFormPr
   const [draft] = useState(() => draftOf(id));
   const initial = sending.sent === 0 ? draft : undefined;
   return (
-    <div className="flex min-w-0 flex-col gap-2">
+    <div className="flex max-w-2xl min-w-0 flex-col gap-2">
       {ask.description && <p className="max-w-prose text-muted">{ask.description}</p>}
       {initial !== undefined && !lock && <p className="text-xs text-muted">This is what you had typed before.</p>}
       <Suspense fallback={<LoadingRows rows={3} label="Loading the form" />}>

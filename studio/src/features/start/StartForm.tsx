@@ -12,9 +12,10 @@ import type { SchemaFormHandle } from "@/ui/SchemaForm";
 import { SchemaForm } from "@/ui/SchemaForm";
 import { ErrorState } from "@/ui/States";
 import { CopyMenu } from "./CopyMenu";
+import { draftOf, dropDraft, keepDraft } from "./draft";
 import { remember } from "./last";
 import { OptionFields } from "./OptionFields";
-import type { Faults, Start } from "./request";
+import type { Faults, Options, Start } from "./request";
 import { faultsOf, NO_OPTIONS, startOf } from "./request";
 import { useStart } from "./useStart";
 
@@ -29,12 +30,16 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
   const { app_name, name, title, args } = workflow;
   const me = useQuery(meQuery()).data;
   const router = useRouter();
-  const form = useRef<SchemaFormHandle>(null);
+  const handle = useRef<SchemaFormHandle>(null);
   const stay = useRef(false);
-  const [options, setOptions] = useState(NO_OPTIONS);
+  const form = `${app_name} ${name} ${source}`;
+  const [draft, setDraft] = useState(() => draftOf(form));
+  // How often it was begun anew.
+  const [anew, setAnew] = useState(0);
+  const [options, setOptions] = useState(draft?.options ?? NO_OPTIONS);
   const [faults, setFaults] = useState<Faults>({});
   const starting = useStart();
-  const current = (): Start => startOf(workflow, args === null ? undefined : ((form.current?.value() ?? null) as Json), options);
+  const current = (): Start => startOf(workflow, args === null ? undefined : ((handle.current?.value() ?? null) as Json), options);
   const submit = (value: unknown) => {
     const found = faultsOf(options);
     setFaults(found);
@@ -42,10 +47,11 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
     stay.current = false;
     if (Object.keys(found).length > 0 || starting.isPending || off) return;
     if (args !== null) remember(app_name, name, value as Json);
-    starting.mutate({ start: startOf(workflow, args === null ? undefined : (value as Json), options), title, stay: another });
+    const start = startOf(workflow, args === null ? undefined : (value as Json), options);
+    starting.mutate({ start, title, stay: another }, { onSuccess: () => { dropDraft(form); } });
   };
   const link = () => {
-    const value = form.current?.value();
+    const value = handle.current?.value();
     const search = value === undefined ? {} : { args: JSON.stringify(value) };
     return new URL(router.buildLocation({ to: "/workflows/$app/$name/start", params: { app: app_name, name }, search }).href, document.baseURI).href;
   };
@@ -62,10 +68,28 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
       <CopyMenu start={current} api={new URL(apiBase(), document.baseURI).href} link={link} />
     </>
   );
-  const optionFields = <OptionFields options={options} faults={faults} me={me} onChange={setOptions} />;
+  const setAndKeep = (next: Options) => {
+    setOptions(next);
+    keepDraft(form, { options: next });
+  };
+  const beginAnew = () => {
+    dropDraft(form);
+    setDraft(undefined);
+    setOptions(NO_OPTIONS);
+    setAnew(anew + 1);
+  };
+  const optionFields = <OptionFields options={options} faults={faults} me={me} onChange={setAndKeep} />;
   return (
     <div className="flex max-w-6xl flex-col gap-4">
       {starting.error && fields.length === 0 && <ErrorState title="It wasn't started" error={starting.error} />}
+      {draft && (
+        <p className="flex flex-wrap items-center gap-2 text-muted">
+          This is what you had typed before.
+          <Button size="sm" onClick={beginAnew}>
+            Begin anew
+          </Button>
+        </p>
+      )}
       {args === null ? (
         <form
           className="flex flex-col gap-4"
@@ -79,7 +103,7 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
           <div className="flex flex-wrap gap-2">{buttons}</div>
         </form>
       ) : (
-        <SchemaForm id={`start-${app_name}-${name}-${source}`} handle={form} schema={args} initial={initial} errors={fields} split onSubmit={submit}>
+        <SchemaForm id={`start-${app_name}-${name}-${source}${anew === 0 ? "" : `-${String(anew)}`}`} handle={handle} schema={args} initial={draft?.args ?? initial} errors={fields} split onChange={(value) => { keepDraft(form, { args: value as Json }); }} onSubmit={submit}>
           <div className="mb-2 w-full">{optionFields}</div>
           {buttons}
         </SchemaForm>

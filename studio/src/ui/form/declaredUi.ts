@@ -1,5 +1,6 @@
 import type { UIOptionsType, UiSchema } from "@rjsf/utils";
 import { JsonField } from "./JsonField";
+import { MarkdownWidget } from "./MarkdownWidget";
 import { ReadOnlyField } from "./ReadOnlyField";
 import type { Schema } from "./schema";
 import { choicesOf, namesOf, resolved, schemaOf } from "./schema";
@@ -9,7 +10,7 @@ import { CheckboxWidget, CodeWidget, DateTimeWidget, DateWidget, DecimalWidget, 
 const WIDGETS = {
   text: TextWidget,
   textarea: TextareaWidget,
-  markdown: TextareaWidget,
+  markdown: MarkdownWidget,
   number: NumberWidget,
   select: SelectWidget,
   radio: RadioWidget,

@@ -18,20 +18,20 @@ const PLUGINS = [gfm];
 
 const COMPONENTS: ComponentProps<typeof Markdown>["components"] = {
   // The page has its own h1 and h2: what a document says begins below them.
-  h1: ({ children }) => <h3 className="mt-3 mb-1 text-lg">{children}</h3>,
-  h2: ({ children }) => <h3 className="mt-3 mb-1">{children}</h3>,
-  h3: ({ children }) => <h4 className="mt-2 mb-1 font-semibold">{children}</h4>,
-  h4: ({ children }) => <h5 className="mt-2 font-semibold">{children}</h5>,
-  h5: ({ children }) => <h6 className="mt-2 font-semibold">{children}</h6>,
-  h6: ({ children }) => <p className="mt-2 font-semibold">{children}</p>,
-  p: ({ children }) => <p className="my-1.5">{children}</p>,
-  ul: ({ children }) => <ul className="my-1.5 list-disc pl-5">{children}</ul>,
+  h1: ({ children }) => <h3 dir="auto" className="mt-3 mb-1 text-lg">{children}</h3>,
+  h2: ({ children }) => <h3 dir="auto" className="mt-3 mb-1">{children}</h3>,
+  h3: ({ children }) => <h4 dir="auto" className="mt-2 mb-1 font-semibold">{children}</h4>,
+  h4: ({ children }) => <h5 dir="auto" className="mt-2 font-semibold">{children}</h5>,
+  h5: ({ children }) => <h6 dir="auto" className="mt-2 font-semibold">{children}</h6>,
+  h6: ({ children }) => <p dir="auto" className="mt-2 font-semibold">{children}</p>,
+  p: ({ children }) => <p dir="auto" className="my-1.5">{children}</p>,
+  ul: ({ children }) => <ul dir="auto" className="my-1.5 list-disc ps-5">{children}</ul>,
   ol: ({ children, start }) => (
-    <ol start={start} className="my-1.5 list-decimal pl-5">
+    <ol dir="auto" start={start} className="my-1.5 list-decimal ps-5">
       {children}
     </ol>
   ),
-  blockquote: ({ children }) => <blockquote className="my-1.5 border-l-2 border-control pl-3 text-muted">{children}</blockquote>,
+  blockquote: ({ children }) => <blockquote dir="auto" className="my-1.5 border-s-2 border-control ps-3 text-muted">{children}</blockquote>,
   hr: () => <hr className="my-3" />,
   a: ({ href, children }) => {
     const safe = safeHref(href);
@@ -52,12 +52,12 @@ const COMPONENTS: ComponentProps<typeof Markdown>["components"] = {
     </div>
   ),
   th: ({ children, style }) => (
-    <th style={style} className="border px-2 py-1 text-left font-semibold">
+    <th dir="auto" style={style} className="border px-2 py-1 text-start font-semibold">
       {children}
     </th>
   ),
   td: ({ children, style }) => (
-    <td style={style} className="border px-2 py-1">
+    <td dir="auto" style={style} className="border px-2 py-1">
       {children}
     </td>
   ),

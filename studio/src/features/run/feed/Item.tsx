@@ -1,6 +1,7 @@
 import { Braces, Hash } from "lucide-react";
 import { memo, useState } from "react";
 import type { StoredDocument } from "@/api/types";
+import { widgetsOf } from "@/blocks/documents/shown";
 import { words } from "@/model/definition";
 import { diff } from "@/model/diff";
 import type { DocumentVersions } from "@/model/fold";
@@ -12,6 +13,7 @@ import { Pane } from "@/ui/Pane";
 import { RelativeTime } from "@/ui/Time";
 import { Changes } from "../state/Changes";
 import { Content } from "./renderers";
+import { authorOf, tagsOf } from "./shape";
 import { Widgets } from "./Widgets";
 
 export interface ItemProps {
@@ -28,14 +30,24 @@ export const Item = memo(function Item({ item, size, position, selected, onSelec
   const { current, older } = item;
   const [raw, setRaw] = useState(false);
   const count = older.length + 1;
+  const widgets = widgetsOf(current);
+  const author = authorOf(current);
   return (
     <article aria-label={words(current.name)} aria-setsize={size} aria-posinset={position} className={cn("min-w-0 rounded-md border-l-2 py-2 pr-1 pl-3", selected ? "border-accent bg-subtle" : "border-transparent")}>
       <header className="mb-1 flex min-h-6 flex-wrap items-center gap-x-2 text-xs text-muted">
         <span className="font-medium text-ink">{words(current.name)}</span>
+        {author && <span>from {author}</span>}
         {current.transition && <span>{words(current.transition)}</span>}
         <RelativeTime at={current.created_at} />
-        {current.tags.map((tag) => (
-          <Badge key={tag}>{tag}</Badge>
+        {current.key !== null && (
+          <span title="Saved again under this key, it takes this one's place">
+            key <code>{current.key}</code>
+          </span>
+        )}
+        {tagsOf(current).map((tag) => (
+          <Badge key={tag}>
+            <span className="sr-only">Tag: </span>#{tag}
+          </Badge>
         ))}
         <span className="ml-auto inline-flex items-center">
           <IconButton size="sm" label={`Select checkpoint ${String(current.version)}`} aria-pressed={selected} onClick={() => { onSelect(current.version); }}>
@@ -49,7 +61,7 @@ export const Item = memo(function Item({ item, size, position, selected, onSelec
       <Pane name={`The document ${words(current.name)}`} resetKey={current.id}>
         {raw ? <JsonTree value={{ ...current }} label={words(current.name)} depth={2} /> : <Content document={current} />}
         {current.errors.length > 0 && <Misfits document={current} />}
-        {current.ui.length > 0 && <Widgets widgets={current.ui} />}
+        {widgets.length > 0 && <Widgets widgets={widgets} />}
       </Pane>
       {count > 1 && <Versions item={item} />}
     </article>

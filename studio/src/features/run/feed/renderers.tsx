@@ -1,9 +1,12 @@
 import { CircleX, User } from "lucide-react";
 import { memo } from "react";
 import type { StoredDocument } from "@/api/types";
+import { Fields } from "@/blocks/documents/Fields";
+import { layoutOf } from "@/blocks/documents/shown";
 import { words } from "@/model/definition";
 import { cn } from "@/ui/cn";
 import { CodeBlock } from "@/ui/CodeBlock";
+import { Folded, PlainText } from "@/ui/Folded";
 import { JsonTree } from "@/ui/JsonTree";
 import { Markdown } from "@/ui/Markdown";
 import { ChildCard } from "./ChildCard";
@@ -11,14 +14,16 @@ import { type Shape, cellText, shapeOf } from "./shape";
 
 /** What a document holds, by its type; what Studio doesn't know is a tree. */
 export const Content = memo(function Content({ document, nested = false }: { document: StoredDocument; nested?: boolean }) {
+  const layout = layoutOf(document);
+  if (layout) return <Fields layout={layout} />;
   const shape = shapeOf(document);
   switch (shape.kind) {
     case "message":
-      return <MessageText role={shape.role} text={shape.text} />;
+      return <MessageText role={shape.role} text={shape.text} said={!nested} />;
     case "markdown":
-      return <Markdown text={shape.text} />;
+      return <Folded text={shape.text}>{(text) => <Markdown text={text} />}</Folded>;
     case "plain":
-      return <p className="max-w-prose wrap-anywhere whitespace-pre-wrap">{shape.text}</p>;
+      return <PlainText text={shape.text} />;
     case "code":
       return <CodeBlock code={shape.code} label={words(document.name)} language={shape.language} />;
     case "table":
@@ -34,15 +39,14 @@ export const Content = memo(function Content({ document, nested = false }: { doc
 
 const PEOPLE = new Set(["user", "human", "customer"]);
 
-function MessageText({ role, text }: { role: string; text: string }) {
+/** `said`: who it is from stands above it. */
+function MessageText({ role, text, said }: { role: string; text: string; said: boolean }) {
   const person = PEOPLE.has(role.toLowerCase());
   return (
     <div className={cn("max-w-prose rounded-md border px-3 py-2", person ? "tint-running" : "bg-subtle")}>
-      <p className="mb-0.5 flex items-center gap-1 text-xs font-semibold">
-        {person && <User size={12} aria-hidden />}
-        {role || "message"}
-      </p>
-      <Markdown text={text} />
+      {!said && <p className="text-xs font-semibold">{role || "message"}</p>}
+      {person && <User size={12} aria-hidden className="float-right ml-2" />}
+      <Folded text={text}>{(shown) => <Markdown text={shown} />}</Folded>
     </div>
   );
 }
@@ -55,7 +59,7 @@ function Failure({ shape }: { shape: Extract<Shape, { kind: "error" }> }) {
         <CircleX size={14} aria-hidden /> {shape.type}
         {where && <span className="font-normal">{where}</span>}
       </p>
-      <p className="wrap-anywhere whitespace-pre-wrap">{shape.message}</p>
+      <PlainText text={shape.message} className="" />
     </div>
   );
 }

@@ -35,6 +35,17 @@ function errorOf(content: JsonObject, message: string): Shape {
   return { kind: "error", message, type: str(content.type) ?? "Error", transition: str(content.transition), attempt };
 }
 
+/** Who a message is from; null for other documents. */
+export function authorOf(document: Pick<StoredDocument, "name" | "content">): string | null {
+  const shape = shapeOf(document);
+  return shape.kind === "message" ? shape.role || null : null;
+}
+
+/** The tags that tell more than the name does. */
+export function tagsOf({ name, tags }: Pick<StoredDocument, "name" | "tags">): string[] {
+  return tags.filter((tag) => tag !== name && tag !== `ui-${name}`);
+}
+
 /** A field `rows` of objects, beside which there is at most a list of `columns` and a title. */
 function tableOf(content: JsonObject): Shape | null {
   const { rows } = content;
