@@ -132,3 +132,15 @@ async def test_the_graph_says_what_it_counts_and_counts_all(open_run: OpenPage) 
     await expect(page.get_by_text(f"taken {READS} times")).to_be_visible()
     await expect(page.get_by_text("taken once").first).to_be_visible()
     await expect(page.get_by_text("Counts are of")).to_have_count(0)
+
+
+async def test_a_loop_is_one_row_of_the_timeline_until_it_is_unfolded(open_run: OpenPage) -> None:
+    page = await open_run("history", "?tab=timeline")
+    rows = page.get_by_role("region", name="Timeline").get_by_role("listitem")
+    await expect(rows.first).to_contain_text(re.compile("Read .199"))
+    await expect(rows).to_have_count(3)
+    await rows.first.get_by_role("button").focus()
+    await page.keyboard.press("Enter")
+    await expect(rows.first).to_have_attribute("aria-setsize", "201")
+    await page.get_by_role("button", name="Fold what is alike").click()
+    await expect(rows).to_have_count(3)

@@ -25,7 +25,7 @@ export interface Segment {
 
 export interface TimelineRow {
   key: string;
-  kind: "visit" | "step" | "child" | "children";
+  kind: "visit" | "visits" | "step" | "child" | "children";
   depth: 0 | 1;
   label: string;
   /** Second to the label: from where to where, which workflow. */
@@ -40,6 +40,8 @@ export interface TimelineRow {
   child: Child | null;
   /** Of `children`: how many have which status. */
   counts: Readonly<Partial<Record<Look, number>>> | null;
+  /** Of `visits`: the time that all of them took together. */
+  spent?: Readonly<Partial<Record<SegmentKind, Millis>>>;
 }
 
 export interface TimelineSource {

@@ -1,34 +1,23 @@
 import "./timeline.css";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Link } from "@tanstack/react-router";
+import { ChevronRight } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useEffect, useEffectEvent, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { type Axis, axisOf, marksOf, momentAt, xOf } from "@/model/axis";
 import { absolute, duration } from "@/model/time";
-import type { Segment, SegmentKind, Timeline, TimelineRow } from "@/model/timeline";
+import type { Segment, Timeline, TimelineRow } from "@/model/timeline";
 import { type Range, panned, sideOf, within, wholeOf, zoomed } from "@/model/zoom";
 import { cn } from "@/ui/cn";
 import { useShortcuts } from "@/ui/shortcuts";
-import { type StatusToken, statusColor } from "@/ui/StatusShape";
+import { statusColor } from "@/ui/StatusShape";
 import { useRunPage } from "../data";
 import { Overview } from "./Overview";
+import { KINDS, KIND_NAMES, segmentText, spentText, title } from "./words";
 import { ZoomButtons } from "./ZoomButtons";
 
 const ROW = 28;
 /** A live row is drawn anew many times: beyond so many only those in view are. */
 const VIRTUAL_FROM = 60;
-
-export const KINDS: Record<SegmentKind, { word: string; token: StatusToken; pattern: string }> = {
-  work: { word: "working", token: "running", pattern: "timeline-solid" },
-  queued: { word: "queued", token: "queued", pattern: "timeline-outline" },
-  failed: { word: "failed attempt", token: "failed", pattern: "timeline-cross" },
-  canceled: { word: "cancelled", token: "canceled", pattern: "timeline-cross" },
-  backoff: { word: "backing off", token: "backoff", pattern: "timeline-hatch" },
-  stopped: { word: "stopped until it was retried", token: "failed", pattern: "timeline-line" },
-  person: { word: "waiting for a person", token: "human", pattern: "timeline-dots" },
-  runs: { word: "waiting for runs that it started", token: "sleeping", pattern: "timeline-line" },
-  event: { word: "waiting for an event", token: "sleeping", pattern: "timeline-line" },
-  sleep: { word: "sleeping", token: "sleeping", pattern: "timeline-line" },
-};
 
 export interface BarsProps {
   timeline: Timeline;
@@ -37,6 +26,8 @@ export interface BarsProps {
   /** The part that is looked at; null: all of it. */
   range: Range | null;
   onRange: (range: Range | null) => void;
+  /** A row that stands for many gives place to them. */
+  onUnfold: (key: string) => void;
 }
 
 /** One step of the keys, of the wheel, of the buttons. */
@@ -44,7 +35,7 @@ const CLOSER = 0.7;
 const PAN = 0.25;
 
 /** The rows of a timeline as bars on a folded axis. Up and down go from row to row, Enter selects its checkpoint. */
-export function Bars({ timeline, real, range: wanted, onRange }: BarsProps) {
+export function Bars({ timeline, real, range: wanted, onRange, onUnfold }: BarsProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const track = useRef<HTMLDivElement>(null);
   const width = useWidth(track);
@@ -109,7 +100,7 @@ export function Bars({ timeline, real, range: wanted, onRange }: BarsProps) {
         <div role="list" className="relative" style={{ height: rows.length * ROW }}>
           {shown.map((at) => {
             const row = rows[at] as TimelineRow;
-            return <Row key={row.key} row={row} at={at} count={rows.length} axis={axis} />;
+            return <Row key={row.key} row={row} at={at} count={rows.length} axis={axis} onUnfold={onUnfold} />;
           })}
         </div>
       </div>
@@ -118,7 +109,7 @@ export function Bars({ timeline, real, range: wanted, onRange }: BarsProps) {
   );
 }
 
-function Row({ row, at, count, axis }: { row: TimelineRow; at: number; count: number; axis: Axis }) {
+function Row({ row, at, count, axis, onUnfold }: { row: TimelineRow; at: number; count: number; axis: Axis; onUnfold: (key: string) => void }) {
   const { selected, select } = useRunPage();
   const current = row.version !== null && row.version === selected?.version && row.kind === "visit";
   const { version, child } = row;
@@ -147,9 +138,10 @@ function Row({ row, at, count, axis }: { row: TimelineRow; at: number; count: nu
             {words}
           </Link>
         ) : (
-          <button type="button" data-inset-focus aria-pressed={current} disabled={version === null} className={className} title={title(row)} onClick={() => { select(version ?? undefined); }}>
+          <button type="button" data-inset-focus aria-pressed={row.kind === "visits" ? undefined : current} aria-expanded={row.kind === "visits" ? false : undefined} disabled={version === null} className={className} title={title(row)} onClick={() => { if (row.kind === "visits") onUnfold(row.key); else select(version ?? undefined); }}>
+            {row.kind === "visits" && <ChevronRight size={14} aria-hidden className="shrink-0 text-muted" />}
             {words}
-            <span className="sr-only">: {spoken(row)}</span>
+            <span className="sr-only">: {spentText(row)}</span>
           </button>
         )}
       </div>
@@ -206,7 +198,7 @@ function Legend({ timeline }: { timeline: Timeline }) {
   const used = new Set(timeline.rows.flatMap((row) => row.segments.map((segment) => segment.kind)));
   return (
     <ul aria-label="What the patterns mean" className="flex flex-wrap gap-x-4 gap-y-1 text-xs text-muted">
-      {(Object.keys(KINDS) as SegmentKind[])
+      {KIND_NAMES
         .filter((kind) => used.has(kind))
         .map((kind) => (
           <li key={kind} className="inline-flex items-center gap-1.5">
@@ -216,19 +208,6 @@ function Legend({ timeline }: { timeline: Timeline }) {
         ))}
     </ul>
   );
-}
-
-export function segmentText(segment: Segment): string {
-  const attempt = segment.attempt === null ? "" : `, attempt ${String(segment.attempt)}`;
-  return `${KINDS[segment.kind].word} for ${duration(segment.to - segment.from)}${attempt}${segment.open ? " so far" : ""}${segment.error ? `: ${segment.error}` : ""}`;
-}
-
-function title(row: TimelineRow): string {
-  return `${row.label}, ${row.note}: ${spoken(row)}`;
-}
-
-function spoken(row: TimelineRow): string {
-  return row.segments.map(segmentText).join("; ") || "no time";
 }
 
 /** The wheel over the header, and with Ctrl (or two fingers) anywhere: the page must not scroll or grow with it. */

@@ -1,7 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { stepsQuery } from "@/api/queries";
 import { useAsked } from "@/blocks/asked";
+import { folded } from "@/model/folds";
 import { isFinished } from "@/model/status";
 import { type Timeline, timelineOf } from "@/model/timeline";
 import { attemptOf, attemptsOf, sideOf } from "@/model/zoom";
@@ -28,7 +29,8 @@ export function TimelineTab() {
     () => timelineOf({ run, rows, documents, definition, children, steps: steps.data, answerable, later, asked }, now),
     [run, rows, documents, definition, children, steps.data, answerable, later, asked, now],
   );
-  const timeline = useMemo(() => (search.attempt === undefined ? whole : attemptOf(whole, search.attempt)), [whole, search.attempt]);
+  const [open, setOpen] = useState<ReadonlySet<string>>(NONE);
+  const timeline = useMemo(() => folded(search.attempt === undefined ? whole : attemptOf(whole, search.attempt), open), [whole, search.attempt, open]);
   if (whole.rows.length === 0) return <EmptyState title="Nothing has happened yet" />;
   const table = search.table === true;
   return (
@@ -48,6 +50,11 @@ export function TimelineTab() {
             Load more of the runs it started
           </Button>
         )}
+        {open.size > 0 && (
+          <Button size="sm" variant="ghost" onClick={() => { setOpen(NONE); }}>
+            Fold what is alike
+          </Button>
+        )}
         <OlderRows />
       </div>
       {timeline.rows.length === 0 ? (
@@ -55,11 +62,13 @@ export function TimelineTab() {
       ) : table ? (
         <TimelineTable timeline={range ? { ...timeline, rows: timeline.rows.filter((row) => sideOf(row, range) === "within") } : timeline} />
       ) : (
-        <Bars timeline={timeline} real={search.real === true} range={range} onRange={setRange} />
+        <Bars timeline={timeline} real={search.real === true} range={range} onRange={setRange} onUnfold={(key) => { setOpen(new Set(open).add(key)); }} />
       )}
     </div>
   );
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 /** Nothing to choose where everything went through at once. */
 function Attempts({ whole }: { whole: Timeline }) {

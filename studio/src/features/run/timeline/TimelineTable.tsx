@@ -2,14 +2,14 @@ import { absolute, duration } from "@/model/time";
 import type { Timeline, TimelineRow } from "@/model/timeline";
 import { DataTable, type Column } from "@/ui/Table";
 import { useRunPage } from "../data";
-import { segmentText } from "./Bars";
+import { spentText } from "./words";
 
 const COLUMNS: readonly Column<TimelineRow>[] = [
   { id: "what", header: "What", cell: (row) => <span className={row.depth === 1 ? "pl-4" : ""}>{row.label}</span> },
   { id: "where", header: "Where", cell: (row) => <span className="text-muted">{row.note}</span> },
   { id: "from", header: "From", cell: (row) => absolute(row.from), className: "whitespace-nowrap" },
   { id: "took", header: "Took", cell: (row) => duration(row.to - row.from) + (row.open ? " so far" : ""), className: "whitespace-nowrap" },
-  { id: "spent", header: "Spent", cell: (row) => row.segments.map(segmentText).join("; "), className: "min-w-64" },
+  { id: "spent", header: "Spent", cell: (row) => spentText(row), className: "min-w-64" },
 ];
 
 /** The same as the bars, in words. */
