@@ -147,3 +147,19 @@ async def test_the_header_stays_in_view(look_at: OpenPage, width: int) -> None:
     assert box is not None
     assert box["height"] < 120
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_megabyte_of_text_is_shown_by_its_beginning(site: Site, open_page: OpenPage) -> None:
+    args = LARGE | {"note": "Leave it. " * 100_000}
+    run = await site.call(start(site.runner, storefront.FulfilOrder, args))
+    await site.call(until(site.runner, run, "waiting"))
+    page = await open_page(f"/runs/{run}?tab=details")
+    tree = page.get_by_role("tree", name="Args")
+    await expect(tree).to_contain_text("Leave it.")
+    assert len(await tree.inner_text()) < 5_000
+    await tree.get_by_role("button", name="Show all 1,000,000 characters").click()
+    await expect(tree.get_by_role("button", name="Show less")).to_be_attached()
+    assert len(await tree.inner_text()) > 1_000_000
+    await tree.get_by_role("button", name="Show less").click()
+    await page.get_by_role("tab", name="Timeline").click()
+    await expect(page.get_by_role("region", name="Timeline")).to_be_visible()
