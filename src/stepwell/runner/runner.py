@@ -134,6 +134,9 @@ class WorkflowRunner(Reader):
         if connection is not None:
             return await self._start_in(connection, starts, origin)
         refuse_inside_transaction()
+        return await self._start_many(starts, origin)
+
+    async def _start_many(self, starts: Sequence[Start], origin: Origin) -> Handles:
         commits = tuple(prepare(self.core.shared, start, origin)[1] for start in starts)
         started: Starteds = await self.core.store.writer.write(Begin(commits))
         return [RunHandle(self, one.run.id, one.created) for one in started]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -100,6 +101,27 @@ def newest(
 
 def _mark(one: Handled) -> Mark:
     return one.received_at, one.app_name, one.route, one.delivery_id
+
+
+def started(tx: Tx, handlers: Sequence[str], apps: Sequence[str] | None, most: int) -> dict[str, list[str]]:
+    """For the runs of handlers the ids of those that each started, in order, `most` of each: the ones that are kept.
+
+    A handler that returned has them as its result; what attempts that failed had started is in the journal.
+    """
+    listed = tx.dialect.listed(handlers)
+    journaled = tx.rows(
+        f"SELECT run_id, value FROM stepwell_steps WHERE run_id {tx.dialect.among} ORDER BY recorded_at, name", listed
+    )
+    returned = tx.rows(
+        f"SELECT id, result FROM stepwell_runs WHERE id {tx.dialect.among} AND result IS NOT NULL AND internal=1",
+        listed,
+    )
+    found: dict[str, list[str]] = {}
+    for handler, value in (*journaled, *returned):
+        found.setdefault(handler, []).extend(json.loads(value) or ())
+    first = {handler: list(dict.fromkeys(ids))[:most] for handler, ids in found.items()}
+    kept = runs.existing(tx, {one for ids in first.values() for one in ids}, apps)
+    return {handler: [one for one in ids if one in kept] for handler, ids in first.items()}
 
 
 def expire(tx: Tx, before: Moment, limit: int) -> int:

@@ -259,9 +259,14 @@ def delete_handlers(tx: Tx, ids: Iterable[str]) -> None:
     delete(tx, [row[0] for row in found])
 
 
-def existing(tx: Tx, ids: Iterable[str]) -> set[str]:
-    """Those of these ids that are runs."""
-    found = tx.rows(f"SELECT id FROM stepwell_runs WHERE id {tx.dialect.among}", tx.dialect.listed(ids))
+def existing(tx: Tx, ids: Iterable[str], apps: Sequence[str] | None = None) -> set[str]:
+    """Those of these ids that are runs (of these apps)."""
+    of_apps = "" if apps is None else f" AND app_name {tx.dialect.among}"
+    found = tx.rows(
+        f"SELECT id FROM stepwell_runs WHERE id {tx.dialect.among}{of_apps}",
+        tx.dialect.listed(ids),
+        *([] if apps is None else [tx.dialect.listed(apps)]),
+    )
     return {row[0] for row in found}
 
 

@@ -28,7 +28,7 @@ log = logging.getLogger("stepwell.triggers")
 
 TICK_RETRY: Final = Retry(retries=3, delay=timedelta(seconds=1), max_delay=timedelta(seconds=30), jitter=0.2)
 
-_Handle = Callable[[Any], Awaitable[None]]
+_Handle = Callable[[Any], Awaitable[list[str]]]
 
 
 class Triggers(Protocol):
@@ -112,10 +112,10 @@ def _of_schedule(app_name: str, schedule: Schedule, opening: Opening) -> Definit
     assert not isinstance(schedule.action, StartWorkflow)  # only handlers have a workflow of their own
     binding, _ = bind(schedule.action, TICK_ROLES)
 
-    async def handle(self: Any) -> None:
+    async def handle(self: Any) -> list[str]:
         tick = Tick.from_json(self.args)
         identity = f"tick:{app_name}:{schedule.name}:{tick.scheduled_at.astimezone(UTC).isoformat()}"
-        await _call(binding, {"tick": tick}, identity, opening)
+        return await _call(self, binding, {"tick": tick}, Calls(identity), opening)
 
     return _internal(schedule_workflow(schedule.name), handle, TICK_RETRY)
 
@@ -123,27 +123,41 @@ def _of_schedule(app_name: str, schedule: Schedule, opening: Opening) -> Definit
 def _of_webhook(app_name: str, route: WebhookRoute, opening: Opening) -> Definition:
     binding, _ = bind(route.handler, DELIVERY_ROLES)
 
-    async def handle(self: Any) -> None:
+    async def handle(self: Any) -> list[str]:
         event = WebhookEvent.from_json(self.args)
-        await _call(binding, {"event": event}, f"delivery:{app_name}:{route.name}:{event.id}", opening)
+        calls = Calls(f"delivery:{app_name}:{route.name}:{event.id}")
+        return await _call(self, binding, {"event": event}, calls, opening)
 
     return _internal(webhook_workflow(route.name), handle, None)
 
 
-async def _call(binding: Binding, given: Mapping[str, Any], identity: str, opening: Opening) -> None:
-    runner = HandlerRunner(opening, Calls(identity))
+async def _call(run: Any, binding: Binding, given: Mapping[str, Any], calls: Calls, opening: Opening) -> list[str]:
+    """The ids of the runs that the handler started; they are the result of its own run."""
+    runner = HandlerRunner(opening, calls)
     shown = runner if binding.asynchronous else runner.blocking
     try:
         await binding.call({**given, "runner": shown}, opening.shared.threads)
     except Exception:
-        log.exception("the handler of %s failed", identity)
+        log.exception("the handler of %s failed", calls.identity)
+        await _journal(run, calls)
         raise
+    return calls.started
+
+
+async def _journal(run: Any, calls: Calls) -> None:
+    """What a failed handler started is in the journal of its run: that goes on, and the handler's error has no room."""
+    if not calls.started:
+        return
+    try:
+        await run.step(f"started:{run.info.attempt}", calls.started.copy)
+    except StepwellError:
+        log.exception("what the handler of %s had started could not be noted", calls.identity)
 
 
 def _internal(name: str, handle: _Handle, retry: Retry | None) -> Definition:
     def body(namespace: dict[str, Any]) -> None:
         namespace.update(__module__=__name__, handle=transition(target=END, retry=retry)(handle))
 
-    made: Any = new_class(name, (Workflow[dict[str, Any], None, None],), {"name": name, "title": name}, body)
+    made: Any = new_class(name, (Workflow[dict[str, Any], None, list[str]],), {"name": name, "title": name}, body)
     definition: Definition = made.stepwell_definition
     return definition

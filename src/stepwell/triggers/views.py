@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
@@ -24,12 +24,16 @@ from stepwell.triggers.declare import StartWorkflow
 from stepwell.triggers.due import newest
 from stepwell.triggers.firing import Firing, described
 from stepwell.triggers.handlers import Triggers
+from stepwell.triggers.keyed import TOLD
 from stepwell.triggers.scheduler import Scheduler
 
 _NEXT: Final = 10
 _TICKS: Final = 50
 _Text = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")]
 _MARK: Final = TypeAdapter[Mark](tuple[Annotated[int, Field(ge=-(2**63), lt=2**63)], _Text, _Text, _Text])
+
+_Started = Mapping[str, Sequence[str]]
+"""By the run of a handler, the runs that it started."""
 
 
 class _View(BaseModel):
@@ -86,6 +90,8 @@ class DeliveryView(_View):
     """Of its handler; null: it ended long ago."""
     attempt: int | None
     error: str | None
+    started: tuple[str, ...]
+    """The runs that its handler started, in every attempt, or was led to by a key: the first 100, as long as they are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +244,15 @@ class Deliveries:
         """A page of deliveries, the newest first. Raises InvalidArgs for a cursor that is none."""
         before = None if cursor is None else _mark(cursor)
         apps = self.apps if app_name is None else {app_name} & ({app_name} if self.apps is None else self.apps)
-        found, mark = await self.core.store.read(
-            lambda tx: deliveries.newest(
-                tx, limit, before, apps=None if apps is None else sorted(apps), route=route, status=status
-            )
-        )
-        return Page(items=tuple(self._view(one) for one in found), next_cursor=None if mark is None else _cursor(mark))
+
+        def query(tx: Tx) -> tuple[Sequence[Handled], Mark | None, _Started]:
+            listed = None if apps is None else sorted(apps)
+            found, mark = deliveries.newest(tx, limit, before, apps=listed, route=route, status=status)
+            return found, mark, self._started(tx, [one.run_id for one in found])
+
+        found, mark, started = await self.core.store.read(query)
+        items = tuple(self._view(one, started) for one in found)
+        return Page(items=items, next_cursor=None if mark is None else _cursor(mark))
 
     async def redrive(self, app_name: str, route: str, delivery_id: str) -> DeliveryView:
         """The handler of a delivery that failed runs again. Raises DeliveryNotFound, RunFinished."""
@@ -251,9 +260,13 @@ class Deliveries:
         if known is None or (self.apps is not None and app_name not in self.apps):
             raise DeliveryNotFound(f"No delivery {delivery_id!r} of webhook {route!r} in app {app_name!r}.")
         run = await self.core.write(self.core.operations.retry(known.run_id, None), None)
-        return self._view(Handled(*known, run.status, run.attempt, run.error))
+        started = await self.core.store.read(lambda tx: self._started(tx, [run.id]))
+        return self._view(Handled(*known, run.status, run.attempt, run.error), started)
 
-    def _view(self, one: Handled) -> DeliveryView:
+    def _started(self, tx: Tx, handlers: Sequence[str]) -> _Started:
+        return deliveries.started(tx, handlers, None if self.apps is None else sorted(self.apps), TOLD)
+
+    def _view(self, one: Handled, started: _Started) -> DeliveryView:
         app = self.declared.get(one.app_name)
         paths = [route.path for route in app.webhooks if route.name == one.route] if app is not None else []
         return DeliveryView(
@@ -265,6 +278,7 @@ class Deliveries:
             status=one.status,
             attempt=one.attempt,
             error=one.error,
+            started=tuple(started.get(one.run_id, ())),
         )
 
 

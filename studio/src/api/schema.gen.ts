@@ -1103,6 +1103,8 @@ export interface components {
             received_at: string;
             /** Route */
             route: string;
+            /** Started */
+            started: string[];
             /** Status */
             status: ("pending" | "running" | "waiting" | "retrying" | "completed" | "failed" | "canceled") | null;
         };
