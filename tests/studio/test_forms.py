@@ -15,7 +15,7 @@ from filling import until
 from opening import OpenPage, pages
 from playwright.async_api import Browser, Locator, Page, expect
 from sites import Site, open_site
-from watching import Watch
+from watching import Watch, check_accessible
 
 TAKE = "/workflows/desk/take/start"
 SCRIPT = "/workflows/desk/run_script/start"
@@ -225,6 +225,61 @@ async def test_what_was_typed_outlives_a_reload(open_desk: OpenPage) -> None:
     await expect(editor(page, "Code")).to_have_text("print('kept')")
     await page.get_by_role("button", name="Begin anew").click()
     await expect(editor(page, "Code")).to_have_text("")
+
+
+async def test_a_secret_is_kept_nowhere(desk_site: Site, open_desk: OpenPage) -> None:
+    page = await open_review(desk_site, open_desk)
+    await page.get_by_role("textbox", name="Text", exact=True).fill("kept")
+    await page.get_by_role("button", name="Add Key").click()
+    key = page.get_by_label("Key", exact=True)
+    await expect(key).to_have_attribute("type", "password")
+    await key.fill("hunter2")
+    kept = await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "kept" in kept
+    assert "hunter2" not in kept
+
+
+@pytest.mark.parametrize("path", [TAKE, SCRIPT])
+async def test_forms_and_editors_are_accessible(open_desk: OpenPage, path: str) -> None:
+    page = await open_desk(path)
+    await editor(page, "JSON").wait_for()
+    await page.get_by_role("button", name=re.compile("^Add (Tree|Data)$")).click()
+    await page.get_by_role("button", name="Start", exact=True).click()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await editor(page, "JSON").fill("[1,")
+    await page.keyboard.press("ControlOrMeta+f")
+    await expect(page.get_by_role("textbox", name="Find")).to_be_focused()
+    await check_accessible(page)
+    await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.wait_for_timeout(300)
+    await check_accessible(page)
+    await page.set_viewport_size({"width": 320, "height": 640})
+    await page.get_by_role("group", name="View of the form").get_by_role("button", name="JSON").click()
+    await check_accessible(page)
+    overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+
+
+async def test_a_declared_document_and_its_form_are_accessible(desk_site: Site, open_desk: OpenPage) -> None:
+    page = await open_review(desk_site, open_desk)
+    await page.get_by_role("textbox", name="Text", exact=True).fill("**x**")
+    await page.get_by_role("tab", name="Preview").click()
+    await expect(page.get_by_role("tabpanel", name="Preview").locator("strong")).to_be_visible()
+    await check_accessible(page)
+
+
+async def test_who_may_only_look_reads_the_editor(desk_site: Site, open_desk: OpenPage) -> None:
+    run = await desk_site.call(desk_site.runner.run(desk.Review, app_name="desk", user_id="ada"))
+    await desk_site.call(until(desk_site.runner, run.workflow_id, "waiting"))
+    page = await open_desk(f"/runs/{run.workflow_id}", who="vera")
+    await page.get_by_role("group", name="View of the form").get_by_role("button", name="JSON").click()
+    whole = editor(page, "JSON")
+    await expect(whole).to_have_attribute("aria-readonly", "true")
+    await whole.focus()
+    await page.keyboard.type("x")
+    await expect(whole).to_have_text("{}")
+    await check_accessible(page)
 
 
 async def open_review(site: Site, open_desk: OpenPage) -> Page:

@@ -4,6 +4,7 @@ import { type Control, type Wait, labelOf, waitId } from "@/model/answer";
 import { Button } from "@/ui/Button";
 import { withWidgets } from "@/ui/form/declared";
 import type { Schema } from "@/ui/form/schema";
+import { withoutSecrets } from "@/ui/form/secrets";
 import { LoadingRows } from "@/ui/States";
 import { draftOf, dropDraft, keepDraft } from "./drafts";
 import { useSend } from "./useSend";
@@ -45,7 +46,7 @@ export function AskForm({ wait, control, lock, off, onDirty, onSent }: AskFormPr
           errors={sending.fields}
           errorPrefix="data"
           onChange={(value) => {
-            keepDraft(id, value);
+            keepDraft(id, withoutSecrets(value, schema));
             onDirty(true);
           }}
           onSubmit={(value) => { sending.send((value ?? null) as Json); }}

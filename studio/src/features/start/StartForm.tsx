@@ -8,6 +8,7 @@ import { meQuery } from "@/api/queries";
 import type { Json, WorkflowDetail } from "@/api/types";
 import { actOff } from "@/model/rights";
 import { Button } from "@/ui/Button";
+import { withoutSecrets } from "@/ui/form/secrets";
 import type { SchemaFormHandle } from "@/ui/SchemaForm";
 import { SchemaForm } from "@/ui/SchemaForm";
 import { ErrorState } from "@/ui/States";
@@ -46,7 +47,7 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
     const another = stay.current;
     stay.current = false;
     if (Object.keys(found).length > 0 || starting.isPending || off) return;
-    if (args !== null) remember(app_name, name, value as Json);
+    if (args !== null) remember(app_name, name, withoutSecrets(value, args) as Json);
     const start = startOf(workflow, args === null ? undefined : (value as Json), options);
     starting.mutate({ start, title, stay: another }, { onSuccess: () => { dropDraft(form); } });
   };
@@ -103,7 +104,7 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
           <div className="flex flex-wrap gap-2">{buttons}</div>
         </form>
       ) : (
-        <SchemaForm id={`start-${app_name}-${name}-${source}${anew === 0 ? "" : `-${String(anew)}`}`} handle={handle} schema={args} initial={draft?.args ?? initial} errors={fields} split onChange={(value) => { keepDraft(form, { args: value as Json }); }} onSubmit={submit}>
+        <SchemaForm id={`start-${app_name}-${name}-${source}${anew === 0 ? "" : `-${String(anew)}`}`} handle={handle} schema={args} initial={draft?.args ?? initial} errors={fields} split onChange={(value) => { keepDraft(form, { args: withoutSecrets(value, args) as Json }); }} onSubmit={submit}>
           <div className="mb-2 w-full">{optionFields}</div>
           {buttons}
         </SchemaForm>

@@ -34,6 +34,7 @@ let parts: Parts | null = null;
 /** Text in which every character counts. Until the editor has loaded, and where it can't, a plain field stands here and loses nothing. */
 export function CodeEditor(props: CodeEditorProps) {
   const { id, language, rows = 8, className } = props;
+  const fixed = isFixed(props);
   const [ready, setReady] = useState(parts !== null);
   const plain = useRef<HTMLTextAreaElement>(null);
   const composing = useRef(false);
@@ -58,7 +59,7 @@ export function CodeEditor(props: CodeEditorProps) {
     return () => { mounted = false; };
   }, [ready]);
   return (
-    <div className={cn("min-w-0 overflow-hidden rounded-sm border border-control bg-surface has-[.cm-content:focus]:outline-2 has-[.cm-content:focus]:outline-offset-2 has-[.cm-content:focus]:outline-accent", props.invalid && "border-failed", className)}>
+    <div className={cn("min-w-0 overflow-hidden rounded-sm border border-control bg-surface has-[.cm-content:focus]:outline-2 has-[.cm-content:focus]:outline-offset-2 has-[.cm-content:focus]:outline-accent", fixed && "[--surface:var(--subtle)]", props.invalid && "border-failed", className)}>
       {ready ? (
         <Loaded {...props} rows={rows} taken={taken} />
       ) : (
@@ -75,11 +76,13 @@ export function CodeEditor(props: CodeEditorProps) {
       )}
       <p id={`${id}__keys`} className="flex justify-between gap-2 border-t bg-subtle px-2 py-0.5 text-xs text-muted">
         <span>{language ?? "text"}</span>
-        <span className="pointer-coarse:sr-only">Tab indents; Escape, then Tab leaves</span>
+        {fixed ? <span>read only</span> : <span className="pointer-coarse:sr-only">Tab indents; Escape, then Tab leaves</span>}
       </p>
     </div>
   );
 }
+
+const isFixed = ({ disabled, readOnly }: CodeEditorProps) => Boolean(disabled) || Boolean(readOnly);
 
 function said({ describedBy, id }: CodeEditorProps): string {
   return `${describedBy} ${id}__keys`;
@@ -144,12 +147,12 @@ function Loaded({ taken, ...props }: CodeEditorProps & { taken: readonly [number
 }
 
 function factsOf(props: CodeEditorProps): Facts {
-  const { id, label, value, language, fault, invalid, required, disabled, readOnly, placeholder } = props;
+  const { id, label, value, language, fault, invalid, required, disabled, placeholder } = props;
   return {
     text: value,
     language,
     fault: fault ?? null,
-    fixed: Boolean(disabled) || Boolean(readOnly),
+    fixed: isFixed(props),
     placeholder: placeholder ?? "",
     attributes: {
       id,

@@ -56,6 +56,8 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   const validator = useMemo(() => validatorFor(given), [given]);
   const [value, setValue] = useState<unknown>(() => (initial === undefined ? initialOf(shown, shown) : initial));
   const [view, setView] = useState<View>("form");
+  // Its editor is loaded when it is first seen, and keeps its undo then.
+  const [seen, setSeen] = useState(split);
   const [typed, setTyped] = useState<string | null>(null);
   const [tried, setTried] = useState(false);
   // How often the JSON view has changed the value.
@@ -73,6 +75,10 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
     if (errors.length > 0) summary.current?.focus();
   }, [errors]);
   useImperativeHandle(handle, () => ({ value: () => asSent(value) }), [value]);
+  const look = (next: View) => {
+    setView(next);
+    setSeen(seen || next === "json");
+  };
   const change = (next: unknown, text: string | null) => {
     setTyped(text);
     setOutdated(errors);
@@ -97,10 +103,10 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
     <div onKeyDown={onKeyDown} className="flex min-w-0 flex-col gap-4">
       {(faults.length > 0 || (tried && unreadable)) && <Summary box={summary} id={id} faults={faults} schema={shown} unreadable={unreadable} onPick={() => { setView("form"); }} />}
       {locked && <p role="status" className="rounded-sm border px-3 py-2 text-muted">{locked}</p>}
-      <ViewSwitch view={view} onChange={setView} split={split} />
+      <ViewSwitch view={view} onChange={look} split={split} />
       <div className={cn(split && "grid gap-6 lg:grid-cols-[minmax(0,1fr)_minmax(0,24rem)]")}>
         <div className={cn(view === "json" && (split ? "hidden lg:block" : "hidden"))}>
-          {unreadable && <Unreadable onDrop={() => { setTyped(null); }} onShow={() => { setView("json"); }} />}
+          {unreadable && <Unreadable onDrop={() => { setTyped(null); }} onShow={() => { look("json"); }} />}
           <ThemedForm
             id={`${id}-form`}
             idPrefix={id}
@@ -125,27 +131,29 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
           <label htmlFor={`${id}-json`} className="font-medium" onClick={() => document.getElementById(`${id}-json`)?.focus()}>
             JSON
           </label>
-          <CodeEditor
-            id={`${id}-json`}
-            label="JSON"
-            language="json"
-            rows={16}
-            className="mt-1"
-            readOnly={Boolean(locked)}
-            fault={read && !read.ok ? read.at : null}
-            invalid={unreadable !== null}
-            describedBy={`${id}-json-fault`}
-            value={typed ?? writeJson(value)}
-            onChange={(text) => {
-              const next = readJson(text);
-              if (!next.ok) {
-                setTyped(text);
-                return;
-              }
-              change(next.value, text);
-              setEdition(edition + 1);
-            }}
-          />
+          {seen && (
+            <CodeEditor
+              id={`${id}-json`}
+              label="JSON"
+              language="json"
+              rows={split ? 16 : 8}
+              className="mt-1"
+              readOnly={Boolean(locked)}
+              fault={read && !read.ok ? read.at : null}
+              invalid={unreadable !== null}
+              describedBy={`${id}-json-fault`}
+              value={typed ?? writeJson(value)}
+              onChange={(text) => {
+                const next = readJson(text);
+                if (!next.ok) {
+                  setTyped(text);
+                  return;
+                }
+                change(next.value, text);
+                setEdition(edition + 1);
+              }}
+            />
+          )}
           <p id={`${id}-json-fault`} className="text-xs text-failed empty:hidden">
             {unreadable}
           </p>

@@ -49,6 +49,8 @@ function byType(node: Schema, required: boolean): UiSchema {
   if (node.const !== undefined) return { "ui:widget": "hidden" };
   if (node["x-decimal"] === true) return { "ui:widget": DecimalWidget };
   if ((node.type === "number" || node.type === "integer") && !node.enum) return { "ui:widget": NumberWidget };
+  // JSON in a text (Pydantic's Json), and not a value of its own.
+  if (node.contentMediaType === "application/json") return { "ui:widget": CodeWidget, "ui:options": { language: "json", rows: 4 } };
   if (node.format === "duration") return { "ui:widget": DurationWidget };
   // A box that nobody ticked looks like a no: who is asked for a yes or no answers it.
   if (node.type === "boolean" && required && node["x-default"] === undefined) return { "ui:widget": RadioWidget };
