@@ -24,6 +24,8 @@ PAGES = {
     "a run with children": "/runs/{children}",
     "a run with many documents": "/runs/{many}",
     "a timeline": "/runs/{review}?tab=timeline",
+    "a part of a timeline": "/runs/{many}?tab=timeline&zoom=0-15&at=1",
+    "one attempt of a timeline": "/runs/{retrying}?tab=timeline&attempt=1",
     "a timeline as a table": "/runs/{review}?tab=timeline&table=true",
     "a graph": "/runs/{review}?tab=graph",
     "a state": "/runs/{review}?tab=state",

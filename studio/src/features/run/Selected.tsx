@@ -44,7 +44,7 @@ function Shown({ row: selected }: { row: Checkpoint }) {
       <IconButton size="sm" label="Select nothing" className="ml-auto" off={search.at === undefined && "It is selected because the run failed here"} onClick={() => { select(undefined); }}>
         <X size={14} aria-hidden />
       </IconButton>
-      {trace && tab !== "history" && <Stack trace={trace} />}
+      {trace && tab !== "history" && tab !== "details" && <Stack trace={trace} />}
     </aside>
   );
 }
