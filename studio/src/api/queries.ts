@@ -59,8 +59,8 @@ export interface Paged {
 
 export const meQuery = () =>
   queryOptions({ ...one<Me>(keys.me, (signal) => api().GET("/me", { signal })), staleTime: Infinity, retry: false });
-export const tokensQuery = (paged: Paged = {}) =>
-  page<Token>([...keys.tokens, paged], (signal) => api().GET("/tokens", { params: { query: paged }, signal }));
+export const tokensQuery = (limit = 50) =>
+  pages<Token>([...keys.tokens, { limit }], (cursor, signal) => api().GET("/tokens", { params: { query: { limit, cursor } }, signal }));
 
 // --- definitions
 

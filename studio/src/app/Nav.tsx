@@ -25,7 +25,7 @@ export function Nav({ me, narrow = false, onGo }: { me: Me; narrow?: boolean; on
               {...(onGo ? { onClick: onGo } : {})}
             >
               <page.icon size={16} aria-hidden className="shrink-0 text-muted" />
-              <span className={cn(narrow && "sr-only")}>{page.name}</span>
+              <span className={cn("whitespace-nowrap", narrow && "sr-only")}>{page.name}</span>
               {page.to === "/waiting" && count && <Count count={count} narrow={narrow} />}
             </Link>
           </li>
@@ -37,7 +37,7 @@ export function Nav({ me, narrow = false, onGo }: { me: Me; narrow?: boolean; on
 
 function Count({ count, narrow }: { count: string; narrow: boolean }) {
   return (
-    <span className={cn("rounded-full bg-human px-1.5 text-xs font-medium text-surface", narrow ? "-ml-1" : "ml-auto")}>
+    <span className={cn("rounded-full bg-human px-1 text-xs font-medium text-surface", narrow ? "-ml-1" : "ml-auto")}>
       {count}
       <span className="sr-only"> waiting</span>
     </span>

@@ -41,7 +41,9 @@ describe("a filter", () => {
   });
 
   it("takes other colons for words", () => {
-    expect(parseFilter("http://x.y note:z").filter).toEqual({ q: "http://x.y note:z" });
+    expect(parseFilter('http://x.y "note:z"').filter).toEqual({ q: "http://x.y note:z" });
+    expect(parseFilter("note:z").problems[0]).toMatch(/There is no filter “note”.*in quotes/);
+    expect(parseFilter("note:z").filter).toEqual({});
     expect(parseFilter('"status:failed"').filter).toEqual({ status: ["failed"] });
   });
 

@@ -68,7 +68,7 @@ export function parseFilter(text: string): ParsedFilter {
   const problems: string[] = [];
   for (const token of tokens(text)) {
     const chip = chipOf(token);
-    const problem = faultOf(chip);
+    const problem = faultOf(chip, !token.startsWith("\u0000"));
     if (problem === null) put(chips, chip);
     else problems.push(problem);
   }
@@ -132,12 +132,17 @@ function tokens(text: string): string[] {
     if (sign === "\\" && at + 1 < text.length) token += text[(at += 1)];
     else if (sign === '"') [quote, begun] = [!quote, true];
     else if (!quote && /\s/.test(sign)) {
-      if (token !== "" || begun) found.push(begun && !token.includes(":") ? `\u0000${token}` : token);
+      if (token !== "" || begun) found.push(begun && !qualified(token) ? `\u0000${token}` : token);
       [token, begun] = ["", false];
     } else token += sign;
   }
-  if (token !== "" || begun) found.push(begun && !token.includes(":") ? `\u0000${token}` : token);
+  if (token !== "" || begun) found.push(begun && !qualified(token) ? `\u0000${token}` : token);
   return found;
+}
+
+/** In quotes only what is a filter stays one: `"status:failed"`. */
+function qualified(token: string): boolean {
+  return split(token)[0] !== null;
 }
 
 function chipOf(token: string): Chip {
@@ -152,7 +157,12 @@ function split(token: string): [Qualifier | null, string] {
   return Object.hasOwn(FIELDS, name) ? [name as Qualifier, token.slice(at + 1)] : [null, token];
 }
 
-function faultOf({ qualifier, value }: Chip): string | null {
+/** `colour:red`, which no filter is called; quotes make it words, and so does what an address looks like. */
+const UNKNOWN = /^([a-z][a-z_.-]*):(?!\/\/)\S/i;
+
+function faultOf({ qualifier, value }: Chip, bare: boolean): string | null {
+  const named = bare && qualifier === null ? UNKNOWN.exec(value)?.[1] : undefined;
+  if (named !== undefined) return `There is no filter “${named}”: there are ${QUALIFIERS.map((one) => one.name).join(", ")}. To look for the text, write "${value}" in quotes.`;
   if (qualifier === null) return null;
   if (value === "") return `${qualifier}: needs a value, such as ${QUALIFIERS.find((one) => one.name === qualifier)?.example}.`;
   if (qualifier === "status") {

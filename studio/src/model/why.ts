@@ -37,10 +37,16 @@ export function statusSentence(source: WhySource, now: Millis): string {
     case "failed":
       return `Failed ${at(run.place)} ${ago(run.updated_at, now)}: ${brief(run.error)}`;
     case "canceled":
-      return `Cancelled ${at(run.place)} ${ago(run.finished_at ?? run.updated_at, now)}${run.error ? `: ${brief(run.error)}` : "."}`;
+      return `Cancelled ${at(run.place)} ${ago(run.finished_at ?? run.updated_at, now)}${reasonOf(run.error)}`;
     case "completed":
       return `Completed ${ago(run.finished_at ?? run.updated_at, now)}, after ${took(run)}.`;
   }
+}
+
+/** The engine writes "canceled: ..." in front of what somebody said, which the sentence has said already. */
+function reasonOf(error: string | null): string {
+  const said = (error ?? "").replace(/^canceled(: |$)/, "");
+  return said === "" ? "." : `: ${brief(said)}`;
 }
 
 function waiting(source: WhySource, due: Millis | null, now: Millis): string {

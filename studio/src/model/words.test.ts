@@ -132,7 +132,7 @@ describe("why", () => {
   it.each([
     ["waiting", "Waiting for decide or withdraw in 'review' for 3 h, its timer is due at 7 Jan, 00:00."],
     ["failed", "Failed in 'start' 4 min ago: Flaky.charge: ConnectionError: The bank didn't answer for order B3."],
-    ["canceled", "Cancelled in 'review' just now: canceled: Ordered twice."],
+    ["canceled", "Cancelled in 'review' just now: Ordered twice."],
     ["delayed", "Starts in 50 min, at 01:00."],
     ["timer", "Completed 1 h ago, after 6 h."],
   ])("is %s: %s", (name, text) => {

@@ -1,11 +1,19 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { failuresQuery } from "@/api/queries";
+import { RotateCcw } from "lucide-react";
+import { lazy, Suspense, useState } from "react";
+import { failuresQuery, meQuery } from "@/api/queries";
 import type { FailureGroup } from "@/api/types";
+import { actOff } from "@/model/rights";
+import { Button } from "@/ui/Button";
 import { STATUSES } from "@/model/status";
 import { QueryView } from "@/ui/QueryView";
 import { StatusShape } from "@/ui/StatusShape";
 import { RelativeTime } from "@/ui/Time";
+import { filterOf } from "./alike";
+
+/** Only who retries needs it. */
+const BulkDialog = lazy(() => import("@/blocks/bulk/BulkDialog").then(({ BulkDialog: found }) => ({ default: found })));
 
 const SHOWN = 8;
 
@@ -50,13 +58,33 @@ function Failure({ group }: { group: FailureGroup }) {
       </div>
       <Link
         to="/runs"
-        search={{ status: ["failed"], app_name: group.app_name, workflow: group.workflow_name }}
-        className="prose-link shrink-0 text-xs"
-        aria-label={`${runs(group.count)} of ${group.workflow_name} failed: show and retry them`}
+        search={filterOf(group)}
+        className="prose-link shrink-0 text-xs leading-6"
+        aria-label={`${runs(group.count)} of ${group.workflow_name} failed: show them`}
       >
         {runs(group.count)}
       </Link>
+      <RetryAll group={group} />
     </li>
+  );
+}
+
+/** Looks first at what it would hit: the errors of others may have the same words in them. */
+function RetryAll({ group }: { group: FailureGroup }) {
+  const off = actOff(useQuery(meQuery()).data);
+  const [asked, setAsked] = useState(false);
+  const close = () => { setAsked(false); };
+  return (
+    <>
+      <Button size="sm" off={off} icon={<RotateCcw size={12} aria-hidden />} aria-label={`Retry ${runs(group.count)} of ${group.workflow_name}`} onClick={() => { setAsked(true); }}>
+        Retry{group.count === 1 ? "" : " all"}…
+      </Button>
+      {asked && (
+        <Suspense>
+          <BulkDialog request={{ action: "retry", runs: null, filter: filterOf(group) }} onClose={close} onDone={close} />
+        </Suspense>
+      )}
+    </>
   );
 }
 

@@ -1,14 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { workflowsQuery } from "@/api/queries";
-import type { WorkflowSummary } from "@/api/types";
+import type { Me, WorkflowSummary } from "@/api/types";
+import { actOff } from "@/model/rights";
 import { buttonClass } from "@/ui/Button";
 import { CodeBlock } from "@/ui/CodeBlock";
 import { Section } from "@/ui/Page";
 import { StatusShape } from "@/ui/StatusShape";
 
 /** Nothing has run yet: what to do, each step ticking itself off as it is done. */
-export function FirstSteps() {
+export function FirstSteps({ me }: { me: Me }) {
   const workflows = useQuery(workflowsQuery()).data;
   const first = workflows?.[0];
   return (
@@ -22,7 +23,7 @@ export function FirstSteps() {
           )}
         </Step>
         <Step done={false} title="Run it">
-          {first ? <Run workflow={first} /> : <p className="text-muted">From here, from the command line, over HTTP, by the clock or by an event.</p>}
+          {actOff(me) !== null ? <p className="text-muted">Somebody else has to: you may look, but not start runs. It needs the role operator.</p> : first ? <Run workflow={first} /> : <p className="text-muted">From here, from the command line, over HTTP, by the clock or by an event.</p>}
         </Step>
         <Step done={false} title="Watch it">
           <p className="text-muted">

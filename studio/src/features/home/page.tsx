@@ -7,6 +7,7 @@ import { FirstSteps } from "./FirstSteps";
 import { NeedsYou } from "./NeedsYou";
 import { Next } from "./Next";
 import { Now } from "./Now";
+import { StandsStill } from "./StandsStill";
 import { Throughput } from "./Throughput";
 import { Workers } from "./Workers";
 
@@ -18,13 +19,18 @@ export default function Page() {
   return (
     <>
       <PageHeader title="Home" />
-      {empty && <FirstSteps />}
+      {empty && me && <FirstSteps me={me} />}
       {/* Where there is room, what asks for something is beside what only tells. */}
       <div className="grid gap-x-8 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
         <div className="min-w-0">
           <Part name="Waiting for you">
             <NeedsYou />
           </Part>
+          {me && (
+            <Pane name="What stands still">
+              <StandsStill everybody={me.everybody} />
+            </Pane>
+          )}
           <Part name="Failures">
             <Broken />
           </Part>

@@ -6,11 +6,11 @@ export interface Upcoming {
   at: string;
 }
 
-/** The next ticks of all schedules that tick, the nearest first. */
+/** The next tick of each schedule that ticks, the nearest first: one that ticks often hides no other. */
 export function upcoming(schedules: readonly Schedule[], most: number): Upcoming[] {
   return schedules
     .filter((schedule) => !schedule.paused)
-    .flatMap((schedule) => schedule.next.map((at) => ({ schedule, at })))
+    .flatMap((schedule) => schedule.next.slice(0, 1).map((at) => ({ schedule, at })))
     .sort((a, b) => moment(a.at) - moment(b.at))
     .slice(0, most);
 }

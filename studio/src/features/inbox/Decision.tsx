@@ -22,10 +22,10 @@ export function Decision({ id, waits, onNext }: { id: string; waits: boolean; on
       {(found) => (
         <>
           <Head run={found} />
-          <Answer run={found} waits={waits} onNext={onNext} />
           <Section title="What it concerns">
             <Concerns id={id} version={found.version} />
           </Section>
+          <Answer run={found} waits={waits} onNext={onNext} />
           <details>
             <summary className="min-h-6 text-muted">What the run was started with</summary>
             <JsonTree value={found.args} label="Args" />

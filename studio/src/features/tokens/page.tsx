@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import { useState } from "react";
 import { meQuery, tokensQuery } from "@/api/queries";
@@ -16,11 +16,8 @@ import { NewTokenDialog } from "./NewTokenDialog";
 import { RevokeButton } from "./RevokeButton";
 import { stateOf } from "./state";
 
-/** More than a page of tokens is older than anybody looks. */
-const LIMIT = 200;
-
 export default function Page() {
-  const tokens = useQuery({ ...tokensQuery({ limit: LIMIT }), refetchInterval: 30_000 });
+  const tokens = useInfiniteQuery({ ...tokensQuery(), refetchInterval: 30_000 });
   const me = useQuery(meQuery()).data;
   const [creating, setCreating] = useState(false);
   const create = (
@@ -32,8 +29,13 @@ export default function Page() {
     <>
       <PageHeader title="Tokens" description="For programs, and for browsers that sign in without an application: each asks the API with the rights that it was given." actions={create} />
       <QueryView query={tokens} errorTitle="The tokens couldn't be loaded">
-        {(page) => (page.items.length === 0 ? <NoTokens /> : <DataTable label="Tokens" columns={COLUMNS} rows={page.items} rowId={(one) => one.id} />)}
+        {({ pages }) => (pages.every((page) => page.items.length === 0) ? <NoTokens /> : <DataTable label="Tokens" columns={COLUMNS} rows={pages.flatMap((page) => page.items)} rowId={(one) => one.id} />)}
       </QueryView>
+      {tokens.hasNextPage && (
+        <Button className="mt-3" pending={tokens.isFetchingNextPage} onClick={() => void tokens.fetchNextPage()}>
+          Older tokens
+        </Button>
+      )}
       {creating && me && <NewTokenDialog me={me} onClose={() => { setCreating(false); }} />}
     </>
   );

@@ -42,6 +42,7 @@ function Workflows({ workflows }: { workflows: readonly WorkflowSummary[] }) {
     { id: "name", header: "Workflow", className: "min-w-48", cell: (one) => <Name workflow={one} /> },
     { id: "recent", header: "Last runs", cell: (one) => <RecentStrip recent={one.recent} /> },
     { id: "open", header: "Open", cell: (one) => <OpenRuns workflow={one} /> },
+    { id: "version", header: "Version", cell: (one) => one.version },
     { id: "took", header: "Median", className: "whitespace-nowrap", cell: (one) => <Took workflow={one} /> },
     { id: "start", header: "Start", className: "text-right", cell: (one) => <Start workflow={one} off={off} /> },
   ];

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { runsQuery, workflowsQuery } from "@/api/queries";
-import type { Run, Trigger, WorkflowDetail } from "@/api/types";
+import type { Run, RunStatus, Trigger, WorkflowDetail } from "@/api/types";
 import { LOOKS, endedAt, lookOf } from "@/model/status";
 import { duration } from "@/model/time";
 import { StatusBadge } from "@/ui/Badge";
@@ -14,6 +14,7 @@ import { DataTable } from "@/ui/Table";
 import { Duration, RelativeTime } from "@/ui/Time";
 import { OpenRuns } from "../Open";
 import { RecentStrip } from "../RecentStrip";
+import { otherVersions } from "./versions";
 
 export function Overview({ workflow }: { workflow: WorkflowDetail }) {
   const { app_name, name } = workflow;
@@ -45,7 +46,7 @@ export function Overview({ workflow }: { workflow: WorkflowDetail }) {
             facts={[
               ["Name", <code key="name">{name}</code>],
               ["App", app_name],
-              ["Version", workflow.version],
+              ["Version", <Version key="version" workflow={workflow} />],
               ["Priority", workflow.priority],
               ["Time limit", workflow.run_timeout === null ? "none" : duration(workflow.run_timeout * 1000)],
               ["Places", workflow.places.length],
@@ -57,6 +58,29 @@ export function Overview({ workflow }: { workflow: WorkflowDetail }) {
         </Section>
       </div>
     </div>
+  );
+}
+
+const OPEN: readonly RunStatus[] = ["pending", "running", "waiting", "retrying", "failed"];
+const LOOKED_AT = 200;
+
+/** The version that new runs begin with, and which others runs that aren't over began with. */
+function Version({ workflow: { app_name, name, version } }: { workflow: WorkflowDetail }) {
+  const open = useQuery(runsQuery({ app_name, workflow: name, status: [...OPEN] }, { limit: LOOKED_AT })).data;
+  const others = open ? otherVersions(open.items, version) : [];
+  return (
+    <>
+      {version}
+      {others.length > 0 && (
+        <span className="block text-muted">
+          {open?.next_cursor ? `Of the newest ${String(LOOKED_AT)} runs that aren't over, ` : "Of the runs that aren't over, "}
+          {others.map((one) => `${String(one.runs)} began with version ${String(one.version)}`).join(", ")}.{" "}
+          <Link to="/runs" search={{ app_name, workflow: name, status: [...OPEN], columns: "status,run,version,place,why,started" }} className="prose-link">
+            Show them
+          </Link>
+        </span>
+      )}
+    </>
   );
 }
 

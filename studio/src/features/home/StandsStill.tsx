@@ -1,0 +1,73 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { Hourglass } from "lucide-react";
+import { queueQuery, runsQuery } from "@/api/queries";
+import { Section } from "@/ui/Page";
+import { useNow } from "@/ui/useNow";
+import type { Still } from "./still";
+import { stillAmong, stillIn } from "./still";
+
+const EVERY = 10_000;
+
+/** What is due and doesn't go on, why, and what helps. Nothing, where all goes on. */
+export function StandsStill({ everybody }: { everybody: boolean }) {
+  return everybody ? <OfAll /> : <OfMine />;
+}
+
+function OfAll() {
+  const now = useNow(5_000);
+  // That it can't be read is said where the queue is shown.
+  const queue = useQuery({ ...queueQuery(), refetchInterval: EVERY }).data;
+  return <List found={queue ? stillIn(queue, now) : []} />;
+}
+
+function OfMine() {
+  const now = useNow(5_000);
+  const runs = useQuery({ ...runsQuery({ status: ["pending", "waiting", "retrying"] }, { limit: 50 }), refetchInterval: EVERY }).data;
+  return <List found={stillAmong(runs?.items ?? [], now)} />;
+}
+
+function List({ found }: { found: readonly Still[] }) {
+  if (found.length === 0) return null;
+  return (
+    <Section title="Stands still">
+      <ul className="divide-y rounded-md border">
+        {found.map((one) => (
+          <li key={`${one.app ?? ""} ${one.workflow ?? ""}`} className="flex items-start gap-2 px-3 py-2">
+            <Hourglass size={14} aria-hidden className="mt-1 shrink-0 text-failed" />
+            <div className="min-w-0">
+              <p className="wrap-anywhere">{one.said}</p>
+              <p className="text-xs text-muted">
+                <Cure still={one} />
+              </p>
+            </div>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function Cure({ still: { cure, app, workflow } }: { still: Still }) {
+  if (cure === "ask for a worker") return "Ask whoever runs Stepwell here whether a worker is alive.";
+  const runs = app !== null && workflow !== null && (
+    <Link to="/runs" search={{ app_name: app, workflow, status: ["pending", "waiting", "retrying"] }} className="prose-link">
+      Its runs
+    </Link>
+  );
+  if (cure === "look at the workers") {
+    return (
+      <>
+        <Link to="/workers" className="prose-link">
+          Look at the workers
+        </Link>
+        , or start another. {runs}
+      </>
+    );
+  }
+  return (
+    <>
+      Start one that declares it: <code>stepwell worker MODULE:ATTR</code>. {runs}
+    </>
+  );
+}

@@ -1,0 +1,41 @@
+import type { Lane, Queue, Run } from "@/api/types";
+import { counted } from "@/model/actions";
+import type { Millis } from "@/model/time";
+import { moment, short } from "@/model/time";
+
+export interface Still {
+  /** Runs, since when, and why: one sentence. */
+  said: string;
+  cure: "start a worker" | "look at the workers" | "ask for a worker";
+  app: string | null;
+  workflow: string | null;
+}
+
+/** A worker polls every few seconds: what waits longer than this waits for something else than the next look. */
+const ALONE = 10_000;
+/** Behind others it may take longer, and nothing is wrong yet. */
+const BEHIND = 60_000;
+
+/** What is due and doesn't go on, by workflow, the longest first. */
+export function stillIn(queue: Queue, now: Millis): Still[] {
+  return queue.lanes
+    .filter((lane) => now - moment(lane.oldest_at) > (lane.workers === 0 ? ALONE : BEHIND))
+    .sort((a, b) => moment(a.oldest_at) - moment(b.oldest_at))
+    .map((lane) => ({ said: sentence(lane, queue.capped_at, now), cure: lane.workers === 0 ? "start a worker" : "look at the workers", app: lane.app_name, workflow: lane.workflow_name }));
+}
+
+function sentence(lane: Lane, cap: number, now: Millis): string {
+  const runs = `${counted(lane.ready, "run", lane.ready >= cap)} of ${lane.workflow_name}`;
+  const since = `${lane.ready === 1 ? "has" : "have"} been due for up to ${short(now - moment(lane.oldest_at))}`;
+  if (lane.workers === 0) return `${runs} ${since}: no worker that is alive takes this workflow.`;
+  const takers = lane.workers === 1 ? "the one worker that takes it is" : `the ${String(lane.workers)} workers that take it are`;
+  return `${runs} ${since}: ${takers} busy with others, or too few.`;
+}
+
+/** The same for who sees only their own runs, and neither queue nor workers. */
+export function stillAmong(runs: readonly Pick<Run, "ready_at">[], now: Millis): Still[] {
+  const due = runs.flatMap(({ ready_at }) => (ready_at !== null && now - moment(ready_at) > BEHIND ? [moment(ready_at)] : []));
+  if (due.length === 0) return [];
+  const said = `${counted(due.length, "run")} of yours ${due.length === 1 ? "has" : "have"} been due for up to ${short(now - Math.min(...due))}: no worker has taken ${due.length === 1 ? "it" : "them"} up.`;
+  return [{ said, cure: "ask for a worker", app: null, workflow: null }];
+}
