@@ -118,8 +118,10 @@ def test_schedules_are_listed_and_steered(afar: Shell) -> None:
     assert "desk/nightly is paused" in afar("schedules", "pause", "nightly").stdout
     assert afar.json("schedules", "list")[0]["paused"] is True
     assert "desk/nightly is active, next" in afar("schedules", "resume", "desk/nightly").stdout
-    tick = afar.json("schedules", "fire", "nightly")
+    tick = afar.json("schedules", "fire", "nightly", "--key", "once")
     assert tick["outcome"] == "fired"
+    assert afar.json("schedules", "fire", "nightly", "--key", "once")["workflow_id"] == tick["workflow_id"]
+    assert afar.json("schedules", "fire", "nightly")["workflow_id"] != tick["workflow_id"]
     assert afar("runs", tick["workflow_id"], "--follow").returncode == 0
     assert "nightly" in afar("schedules", "list").stdout
     missing = afar("schedules", "pause", "weekly")

@@ -20,7 +20,9 @@ import pytest
 import pytest_asyncio
 from fastapi import Depends, FastAPI, Header
 
+from conformance.support import reaches
 from stepwell import END, App, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
+from stepwell.execution.clock import to_datetime
 from stepwell.fastapi import Principal
 from stepwell.http.tokens import NewToken, make_token
 from stepwell.settings import AuthSettings
@@ -79,6 +81,7 @@ class Write(Workflow[None, None, str]):
 
 def shop(broken: list[bool]) -> App:
     app = App("shop", workflows=[Review, Break, Write])
+    app.schedule("breaking", workflow=Break, user_id="ann", every=timedelta(days=365))
 
     @app.cron("0 3 * * *", name="nightly")
     async def nightly(runner: WorkflowRunner) -> None: ...
@@ -118,6 +121,12 @@ class World:
             assert (await client.post("/hooks/in", content='{"a": 1}', headers=headers)).status_code == 500
         self.broken.clear()
         return headers["X-GitHub-Delivery"]
+
+    async def tick(self) -> str:
+        """When a tick was due whose run failed."""
+        row = await self.stepwell.scheduler.fire("shop", "breaking")
+        await reaches(self.stepwell.runner, str(row.run_id), "failed")
+        return to_datetime(row.scheduled_at).isoformat()
 
     async def token(self, wanted: NewToken) -> tuple[str, str]:
         """(id, secret) of a new token."""
@@ -225,6 +234,10 @@ async def of_delivery(world: World) -> tuple[str, str, Any]:
     return "POST", "/deliveries/shop/in/redrive", {"delivery_id": await world.delivery()}
 
 
+async def of_tick(world: World) -> tuple[str, str, Any]:
+    return "POST", "/schedules/shop/breaking/retry", {"scheduled_at": await world.tick()}
+
+
 async def of_sign_in(world: World) -> tuple[str, str, Any]:
     _, secret = await world.token(NewToken(name="t", user_id="ann", role="viewer"))
     return "POST", "/session", {"token": secret}
@@ -303,6 +316,7 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "pause_schedule": (at("POST", "/schedules/shop/nightly/pause"), ACT_ON_SHOPS),
     "resume_schedule": (at("POST", "/schedules/shop/nightly/resume"), ACT_ON_SHOPS),
     "fire_schedule": (at("POST", "/schedules/shop/nightly/fire"), ACT_ON_SHOPS),
+    "retry_tick": (of_tick, ACT_ON_SHOPS),
     "list_deliveries": (at("GET", "/deliveries"), READ_ALL),
     "redrive_delivery": (of_delivery, ACT_ON_SHOPS),
 }

@@ -146,8 +146,8 @@ class Backend(Protocol):
         """The schedule, which fires nothing until it is resumed, or fires again."""
         ...
 
-    async def fire(self, app_name: str, schedule: str) -> TickView:
-        """A tick of now, fired or refused."""
+    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
+        """A tick of now, fired or refused, or the one that this key has fired."""
         ...
 
     def follow(self, run_id: str) -> AsyncIterator[News]:

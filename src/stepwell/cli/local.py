@@ -135,8 +135,8 @@ class Local:
     async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
         return await self._schedules.pause(app_name, schedule, paused)
 
-    async def fire(self, app_name: str, schedule: str) -> TickView:
-        return await self._schedules.fire(app_name, schedule)
+    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
+        return await self._schedules.fire(app_name, schedule, key)
 
     @property
     def _schedules(self) -> Schedules:

@@ -175,8 +175,8 @@ class Remote:
     async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
         return await self.post(ScheduleView, _steering(app_name, schedule, "pause" if paused else "resume"))
 
-    async def fire(self, app_name: str, schedule: str) -> TickView:
-        return await self.post(TickView, _steering(app_name, schedule, "fire"))
+    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
+        return await self.post(TickView, _steering(app_name, schedule, "fire"), headers=_key(key))
 
     # -- following ------------------------------------------------------------------------------------------------
 

@@ -70,12 +70,18 @@ def resume(
 
 @program.command("fire")
 def fire(
-    ctx: typer.Context, name: Name, app: Application = None, url: Url = None, token: Token = None, json: Json = False
+    ctx: typer.Context,
+    name: Name,
+    key: Annotated[str | None, typer.Option("--key", help="An idempotency key: the same one fires once.")] = None,
+    app: Application = None,
+    url: Url = None,
+    token: Token = None,
+    json: Json = False,
 ) -> None:
     """A tick of now, whatever its rule says. A worker takes it on."""
 
     async def act(backend: Backend) -> TickView:
-        return await backend.fire(*await _named(backend, name))
+        return await backend.fire(*await _named(backend, name), key)
 
     tick = _on(backend_of(ctx, app, url, token), act)
     started = f" {tick.workflow_id}" if tick.workflow_id else ""

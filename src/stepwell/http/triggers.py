@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from stepwell.engine.run import Status
+from stepwell.http.acting import Key
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
 from stepwell.http.cursors import MARK
 from stepwell.http.runs import Limit
-from stepwell.http.schemas import NO_NUL, Name, problems
+from stepwell.http.schemas import NO_NUL, Instant, Name, problems
 from stepwell.http.served import Served
 from stepwell.http.workflows import Named
 from stepwell.runner.models import Page
@@ -31,6 +32,15 @@ class RedriveRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     delivery_id: Annotated[str, Field(min_length=1, max_length=1024, pattern=NO_NUL)]
+
+
+class TickRequest(BaseModel):
+    """Which tick."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scheduled_at: Instant
+    """As the schedule's list of ticks names it."""
 
 
 def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
@@ -61,9 +71,17 @@ def add_triggers(router: APIRouter, stepwell: Served, asking: AskingOf) -> None:
         return await schedules(asking, act=True).pause(app_name, name, False)
 
     @router.post("/schedules/{app_name}/{name:path}/fire", responses=problems(404))
-    async def fire_schedule(app_name: Named, name: Named, asking: Asking) -> TickView:
-        """A tick of now has fired, whatever its rule says; durable on return."""
-        return await schedules(asking, act=True).fire(app_name, name)
+    async def fire_schedule(app_name: Named, name: Named, asking: Asking, key: Key = None) -> TickView:
+        """A tick of now has fired, whatever its rule says; durable on return. An `Idempotency-Key` fires once a schedule."""
+        return await schedules(asking, act=True).fire(app_name, name, key)
+
+    @router.post("/schedules/{app_name}/{name:path}/retry", responses=problems(404, 409))
+    async def retry_tick(app_name: Named, name: Named, request: TickRequest, asking: Asking) -> TickView:
+        """The failed handler of a tick runs again, or the failed run that the tick started.
+
+        What a handler had started isn't started twice.
+        """
+        return await schedules(asking, act=True).retry(app_name, name, request.scheduled_at)
 
     # After those whose paths go on: a name may hold slashes.
     @router.get("/schedules/{app_name}/{name:path}", responses=problems(404))

@@ -111,6 +111,19 @@ def tick(tx: Tx, wanted: TickRow) -> TickRow | None:
     return found[0] if found else None
 
 
+def tick_of(tx: Tx, app_name: str, schedule: str, run_id: str) -> TickRow | None:
+    """The tick of a schedule that has this run; the newest ones are looked at first."""
+    found = tx.fetch(
+        TickRow._make,
+        f"SELECT {rows.columns(ticks)} FROM stepwell_ticks WHERE app_name=? AND schedule=? AND run_id=?"
+        " ORDER BY scheduled_at DESC LIMIT 1",
+        app_name,
+        schedule,
+        run_id,
+    )
+    return found[0] if found else None
+
+
 def ticks_of(tx: Tx, app_name: str, schedule: str, limit: int = 1000) -> list[TickRow]:
     """The newest ticks of a schedule, newest first."""
     return tx.fetch(

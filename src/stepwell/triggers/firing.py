@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final, assert_never
 
 from stepwell.engine.run import Moment
@@ -17,7 +18,7 @@ from stepwell.errors import StepwellError
 from stepwell.execution.clock import microseconds, to_datetime, to_moment
 from stepwell.execution.shared import Shared
 from stepwell.runner.start import Origin, Start, prepare
-from stepwell.store import schedules
+from stepwell.store import runs, schedules
 from stepwell.store.apply import Applier
 from stepwell.store.schedules import ScheduleRow, TickRow
 from stepwell.store.tx import Tx
@@ -95,13 +96,35 @@ class Firing:
         if new != row._replace(updated_at=now):
             schedules.save(tx, new)
 
-    def fire_now(self, tx: Tx) -> TickRow:
-        """A tick of this moment has fired, whatever the rule says and whether the schedule is paused or not."""
+    def fire_now(self, tx: Tx, key: str | None = None) -> TickRow:
+        """A tick of this moment has fired, whatever the rule says and whether the schedule is paused or not.
+
+        With a key that has fired one before: that tick. Its run has the key, so it holds as long as the run is kept.
+        """
         now = self.shared.clock.now()
+        # Whoever comes with the same key at the same time waits here, and finds what this one has fired.
         schedules.hold(tx, self.app_name, self.schedule.name, now)
+        if key is not None and (fired := self._fired_by(tx, key)) is not None:
+            return fired
         tick = self._tick(to_datetime(now), now)
-        self._fire(tx, tick, now)
+        while key is not None and schedules.tick(tx, tick) is not None:
+            tick = tick._replace(scheduled_at=tick.scheduled_at + 1)  # a key's tick is nobody else's
+        self._fire(tx, tick, now, key)
         return schedules.tick(tx, tick) or tick
+
+    def _fired_by(self, tx: Tx, key: str) -> TickRow | None:
+        action = self.schedule.action
+        user_id = action.user_id if isinstance(action, StartWorkflow) else SYSTEM_USER
+        one = (self.app_name, user_id, self._run_key(key))
+        run = runs.by_keys(tx, [one]).get(one)
+        if run is None:
+            return None
+        tick = schedules.tick_of(tx, self.app_name, self.schedule.name, run.id)
+        # A run is kept for as long as its user wants, its tick isn't.
+        return tick or TickRow(self.app_name, self.schedule.name, run.created_at, run.created_at, "fired", run.id)
+
+    def _run_key(self, key: str) -> str:
+        return f"schedule:{self.schedule.name}:fire:{sha256(key.encode()).hexdigest()}"
 
     # -- what becomes of a tick -----------------------------------------------------------------------------------
 
@@ -139,18 +162,18 @@ class Firing:
     def _tick(self, scheduled_at: datetime, now: Moment) -> TickRow:
         return TickRow(self.app_name, self.schedule.name, to_moment(scheduled_at), now, "fired", None)
 
-    def _fire(self, tx: Tx, tick: TickRow, now: Moment) -> int:
+    def _fire(self, tx: Tx, tick: TickRow, now: Moment, key: str | None = None) -> int:
         """1 if the tick fired now; 0 if another process has fired it, or its workflow refuses it."""
         if tick.outcome == "fired" and not schedules.add_tick(tx, tick):
             return 0
-        run_id = self._begin(tx, tick, now)
+        run_id = self._begin(tx, tick, now, key)
         outcome: schedules.TickOutcome = "fired" if run_id else "refused"
         schedules.change_tick(tx, tick._replace(fired_at=now, outcome=outcome, run_id=run_id))
         return int(run_id is not None)
 
-    def _begin(self, tx: Tx, tick: TickRow, now: Moment) -> str | None:
+    def _begin(self, tx: Tx, tick: TickRow, now: Moment, key: str | None) -> str | None:
         try:
-            _, commit = prepare(self.shared, *self._start(tick, now))
+            _, commit = prepare(self.shared, *self._start(tick, now, key))
             [answer] = self.applier.begin(tx, [(commit,)])
             if isinstance(answer, Exception):
                 raise answer
@@ -160,15 +183,17 @@ class Firing:
             return None
         return answer[0].run.id
 
-    def _start(self, tick: TickRow, now: Moment) -> tuple[Start, Origin]:
+    def _start(self, tick: TickRow, now: Moment, key: str | None) -> tuple[Start, Origin]:
         action = self.schedule.action
+        run_key = None if key is None else self._run_key(key)
         if isinstance(action, StartWorkflow):
-            key = f"schedule:{self.schedule.name}:{to_datetime(tick.scheduled_at).isoformat()}"
-            start = Start(action.workflow, action.args, idempotency_key=key)
+            of_tick = f"schedule:{self.schedule.name}:{to_datetime(tick.scheduled_at).isoformat()}"
+            start = Start(action.workflow, action.args, idempotency_key=run_key or of_tick)
             return start, Origin(self.app_name, action.user_id)
         scheduled_at = to_datetime(tick.scheduled_at).astimezone(getattr(self.schedule.rule, "zone", UTC))
         given = Tick(self.schedule.name, scheduled_at, to_datetime(now)).to_json()
-        return Start(schedule_workflow(self.schedule.name), given), Origin(self.app_name, SYSTEM_USER, internal=1)
+        start = Start(schedule_workflow(self.schedule.name), given, idempotency_key=run_key)
+        return start, Origin(self.app_name, SYSTEM_USER, internal=1)
 
 
 def described(rule: Rule) -> str:

@@ -108,10 +108,13 @@ class Scheduler:
         now = self._clock.now()
         await self._core.write(lambda given: schedules.pause(given, app_name, schedule, paused, now), None)
 
-    async def fire(self, app_name: str, schedule: str) -> TickRow:
-        """A tick of now, fired (or refused by its workflow): durable on return. Raises ScheduleNotFound."""
+    async def fire(self, app_name: str, schedule: str, key: str | None = None) -> TickRow:
+        """A tick of now, fired (or refused by its workflow), or the one that this key fired: durable on return.
+
+        Raises ScheduleNotFound.
+        """
         firing = self._firing(app_name, schedule)
-        return await self._core.write(firing.fire_now, None)
+        return await self._core.write(lambda given: firing.fire_now(given, key), None)
 
     def _firing(self, app_name: str, schedule: str) -> Firing:
         found = self._firings.get((app_name, schedule))

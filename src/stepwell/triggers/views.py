@@ -12,10 +12,11 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from stepwell.engine.run import Run, Status
-from stepwell.errors import DeliveryNotFound, InvalidArgs, ScheduleNotFound
-from stepwell.execution.clock import to_datetime
+from stepwell.errors import DeliveryNotFound, InvalidArgs, RunFinished, ScheduleNotFound
+from stepwell.execution.clock import to_datetime, to_moment
 from stepwell.runner.core import Core
 from stepwell.runner.models import Page
+from stepwell.runner.start import checked_key
 from stepwell.store import deliveries, runs, schedules
 from stepwell.store.deliveries import Handled, Mark
 from stepwell.store.schedules import ScheduleRow, TickRow
@@ -137,11 +138,28 @@ class Schedules:
         detail = await self.get(app_name, name)
         return ScheduleView(**{field: getattr(detail, field) for field in ScheduleView.model_fields})
 
-    async def fire(self, app_name: str, name: str) -> TickView:
-        """The tick of now, fired or refused. Raises ScheduleNotFound."""
+    async def fire(self, app_name: str, name: str, key: str | None = None) -> TickView:
+        """The tick of now, fired or refused, or the one that this key has fired. Raises ScheduleNotFound, InvalidArgs."""
         self._check(app_name, name)
-        row = await self.scheduler.fire(app_name, name)
+        row = await self.scheduler.fire(app_name, name, checked_key(key))
         return await self.core.store.read(lambda tx: _tick(row, runs.load(tx, _ids([row]))))
+
+    async def retry(self, app_name: str, name: str, scheduled_at: datetime) -> TickView:
+        """The handler of a tick that failed runs again, or the run that the tick started.
+
+        Raises ScheduleNotFound, RunFinished if nothing of it has failed, WorkflowNotFound if its run is deleted.
+        """
+        self._check(app_name, name)
+        wanted = TickRow(app_name, name, to_moment(scheduled_at), 0, "fired", None)
+        row = await self.core.store.read(lambda tx: schedules.tick(tx, wanted))
+        if row is None:
+            raise ScheduleNotFound(
+                f"Schedule {name!r} of app {app_name!r} has no tick of {scheduled_at.isoformat()} that fired."
+            )
+        if row.run_id is None:
+            raise RunFinished(f"The tick of {scheduled_at.isoformat()} is {row.outcome}: nothing of it has failed.")
+        run = await self.core.write(self.core.operations.retry(row.run_id, None), None)
+        return _tick(row, {run.id: run})
 
     def _sees(self, app_name: str) -> bool:
         return self.apps is None or app_name in self.apps
