@@ -18,7 +18,7 @@ async def test_all_that_failed_alike_are_retried_after_a_look(site: Site, open_p
         await site.call(until(site.runner, one, "failed"))
     storefront.Till.broken = False
     page = await open_page("/")
-    await page.get_by_role("button", name="Retry 3 runs of charge_card").click()
+    await page.get_by_role("button", name="Retry all… 3 runs of charge_card").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("3 of 3 runs can be retried")
     await dialog.get_by_role("button", name="Retry 3 runs").click()
@@ -47,7 +47,7 @@ async def test_what_nobody_takes_is_said_with_what_helps(site: Site, open_page: 
         "app_name": "shop",
         "workflow_name": "charge_card",
         "ready": 2,
-        "oldest_at": (datetime.now(UTC) - timedelta(minutes=5)).isoformat(),
+        "oldest_at": (datetime.now(UTC) - timedelta(minutes=5, seconds=30)).isoformat(),
         "workers": 0,
     }
     depth = {

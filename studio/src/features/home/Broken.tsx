@@ -19,29 +19,39 @@ const SHOWN = 8;
 
 /** Failed runs, grouped by workflow and error: one line for one cause. */
 export function Broken() {
+  // Kept here: the group goes away while its runs are retried, and what came of it is still to be read.
+  const [asked, setAsked] = useState<FailureGroup | null>(null);
+  const close = () => { setAsked(null); };
   return (
-    <QueryView query={useQuery(failuresQuery())} errorTitle="The failures couldn't be loaded">
-      {(groups) =>
-        groups.length === 0 ? (
-          <p className="text-muted">No run has failed.</p>
-        ) : (
-          <>
-            <ul className="divide-y rounded-md border">
-              {groups.slice(0, SHOWN).map((group) => (
-                <Failure key={`${group.app_name} ${group.workflow_name} ${group.error}`} group={group} />
-              ))}
-            </ul>
-            <Link to="/runs" search={{ status: ["failed"] }} className="prose-link mt-2 inline-block">
-              All failed runs
-            </Link>
-          </>
-        )
-      }
-    </QueryView>
+    <>
+      <QueryView query={useQuery(failuresQuery())} errorTitle="The failures couldn't be loaded">
+        {(groups) =>
+          groups.length === 0 ? (
+            <p className="text-muted">No run has failed.</p>
+          ) : (
+            <>
+              <ul className="divide-y rounded-md border">
+                {groups.slice(0, SHOWN).map((group) => (
+                  <Failure key={`${group.app_name} ${group.workflow_name} ${group.error}`} group={group} onRetry={setAsked} />
+                ))}
+              </ul>
+              <Link to="/runs" search={{ status: ["failed"] }} className="prose-link mt-2 inline-block">
+                All failed runs
+              </Link>
+            </>
+          )
+        }
+      </QueryView>
+      {asked && (
+        <Suspense>
+          <BulkDialog request={{ action: "retry", runs: null, filter: filterOf(asked) }} onClose={close} onDone={close} />
+        </Suspense>
+      )}
+    </>
   );
 }
 
-function Failure({ group }: { group: FailureGroup }) {
+function Failure({ group, onRetry }: { group: FailureGroup; onRetry: (group: FailureGroup) => void }) {
   const { shape, token } = STATUSES.failed;
   return (
     <li className="flex items-start gap-2 px-3 py-2">
@@ -64,27 +74,19 @@ function Failure({ group }: { group: FailureGroup }) {
       >
         {runs(group.count)}
       </Link>
-      <RetryAll group={group} />
+      <RetryAll group={group} onRetry={onRetry} />
     </li>
   );
 }
 
 /** Looks first at what it would hit: the errors of others may have the same words in them. */
-function RetryAll({ group }: { group: FailureGroup }) {
+function RetryAll({ group, onRetry }: { group: FailureGroup; onRetry: (group: FailureGroup) => void }) {
   const off = actOff(useQuery(meQuery()).data);
-  const [asked, setAsked] = useState(false);
-  const close = () => { setAsked(false); };
+  const verb = group.count === 1 ? "Retry…" : "Retry all…";
   return (
-    <>
-      <Button size="sm" off={off} icon={<RotateCcw size={12} aria-hidden />} aria-label={`Retry ${runs(group.count)} of ${group.workflow_name}`} onClick={() => { setAsked(true); }}>
-        Retry{group.count === 1 ? "" : " all"}…
-      </Button>
-      {asked && (
-        <Suspense>
-          <BulkDialog request={{ action: "retry", runs: null, filter: filterOf(group) }} onClose={close} onDone={close} />
-        </Suspense>
-      )}
-    </>
+    <Button size="sm" off={off} icon={<RotateCcw size={12} aria-hidden />} aria-label={`${verb} ${runs(group.count)} of ${group.workflow_name}`} onClick={() => { onRetry(group); }}>
+      {verb}
+    </Button>
   );
 }
 

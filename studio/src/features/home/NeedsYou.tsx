@@ -41,7 +41,7 @@ function Question({ item: { run, asks, since } }: { item: Waiting }) {
       <StatusShape shape={shape} token={token} />
       <div className="min-w-0 grow">
         <Link to="/waiting" search={{ run: run.workflow_id }} className="prose-link font-medium">
-          {asks.map((ask) => ask.title).join(" or ")}
+          {asks.map((ask, at) => (at === 0 ? ask.title : ask.title.toLowerCase())).join(" or ")}
         </Link>
         <div className="truncate text-xs text-muted">
           {run.workflow_name} at {run.place}

@@ -54,7 +54,7 @@ export function FilterBar({ filter, onChange, busy, input }: FilterBarProps) {
             Clear
           </Button>
         )}
-        <span role="status" className="text-xs text-muted">
+        <span role="status" className={busy ? "text-xs text-muted" : "sr-only"}>
           {busy && "Filtering…"}
         </span>
       </form>

@@ -21,7 +21,7 @@ export function columnsOf(narrowing: Narrowing, asked: Asked): readonly (Column<
     { id: "workflow", header: "Workflow", cell: (run) => <CellMenu chip={{ qualifier: "workflow", value: run.workflow_name }} narrowing={narrowing}>{run.workflow_name}</CellMenu> },
     { id: "run", header: "Run", cell: (run) => <RunLink id={run.workflow_id} /> },
     { id: "place", header: "Place", cell: (run) => <CellMenu chip={{ qualifier: "place", value: run.place }} narrowing={narrowing}><Place run={run} /></CellMenu> },
-    { id: "why", header: "Why", className: "max-w-96 min-w-24 w-full", cell: (run) => <Why run={run} answerable={asked(run)} /> },
+    { id: "why", header: "Why", className: "w-full max-w-0 min-w-48", cell: (run) => <Why run={run} answerable={asked(run)} /> },
     { id: "started", header: "Started", cell: (run) => <RelativeTime at={run.created_at} /> },
     { id: "duration", header: "Duration", className: "text-right", cell: (run) => <Duration from={run.created_at} to={endedAt(run)} /> },
     { id: "labels", header: "Labels", cell: (run) => <Labels labels={run.labels} narrowing={narrowing} /> },
