@@ -48,6 +48,7 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.NotSignedIn("sign in first"), 401, "sign in first"),
     (errors.NoAccess("say who asks"), 403, "say who asks"),
     (errors.TooManyAttempts("wait a minute", retry_after=60), 429, "wait a minute"),
+    (errors.TooManyStreams("close some", retry_after=5), 429, "close some"),
     (errors.ScheduleNotFound("no schedule 's'"), 404, "no schedule 's'"),
     (errors.DeliveryNotFound("no delivery 'd'"), 404, "no delivery 'd'"),
     (errors.CursorNotFound("no page ended there"), 404, "no page ended there"),

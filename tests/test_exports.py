@@ -66,6 +66,7 @@ ERRORS = [
     "StoreUnavailable",
     "TokenNotFound",
     "TooManyAttempts",
+    "TooManyStreams",
     "TransitionFailed",
     "TransitionTimeout",
     "UnknownApp",

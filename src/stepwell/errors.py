@@ -27,6 +27,7 @@
     ├── NotSignedIn               a request doesn't say who asks, or proves it wrongly
     ├── NoAccess                  who asks may not do this, or nobody has said who may ask
     ├── TooManyAttempts           too many failed logins of late from there
+    ├── TooManyStreams            no more live streams of this user, or of this process
     ├── TokenNotFound             no such API token, or somebody else's
     ├── IssuerUnavailable         the keys of the OIDC issuer can't be fetched
     ├── NonRetryable              raised by authors: no retry can help
@@ -66,6 +67,7 @@ __all__ = [
     "StoreUnavailable",
     "TokenNotFound",
     "TooManyAttempts",
+    "TooManyStreams",
     "TransitionFailed",
     "TransitionTimeout",
     "UnknownApp",
@@ -117,12 +119,6 @@ class UnknownWorkflow(StepwellError):
     http_status = 404
 
 
-class UnknownTransition(StepwellError):
-    """The workflow has no signal transition of that name: it could never be taken."""
-
-    http_status = 422
-
-
 class WorkflowNotFound(StepwellError):
     """No such run, or it belongs to somebody else: the two look the same on purpose."""
 
@@ -171,6 +167,13 @@ class InvalidArgs(_Validation):
 
 class InvalidPayload(_Validation):
     """The data of a signal or an event doesn't validate; the run is untouched."""
+
+
+class UnknownTransition(_Validation):
+    """The workflow has no signal transition of that name: it could never be taken."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, [{"loc": ("name",), "msg": message, "type": "unknown_transition"}])
 
 
 class PayloadTooLarge(StepwellError):
@@ -259,6 +262,16 @@ class NoAccess(StepwellError):
 
 class TooManyAttempts(StepwellError):
     """Too many failed logins of late: nothing was looked at. Worth another try after `retry_after` seconds."""
+
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class TooManyStreams(StepwellError):
+    """As many live streams are open as one user, or one process, may have. Worth another try after `retry_after` seconds."""
 
     http_status = 429
 

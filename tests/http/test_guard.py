@@ -87,6 +87,15 @@ async def test_answers_of_the_api_say_what_browsers_must_not_do(api: Any) -> Non
             assert "access-control-allow-origin" not in answer.headers
 
 
+async def test_a_path_that_isnt_there_says_where_the_paths_are(api: Any) -> None:
+    async with api() as client:
+        for path in ("/api/v1/nothing", "/api/v1/runs/a%2Fb", "/api/v1/"):
+            answer = await client.get(path)
+            assert answer.status_code == 404
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "/api/v1/openapi.json" in answer.json()["detail"]
+
+
 async def test_other_paths_of_the_application_are_left_alone(api: Any) -> None:
     async with api(max_request_bytes=10) as client:
         headers = {"origin": "https://evil.example", "sec-fetch-site": "cross-site", "content-type": "text/plain"}
@@ -95,7 +104,7 @@ async def test_other_paths_of_the_application_are_left_alone(api: Any) -> None:
         signed = {**headers, **sign_github('{"long": "enough"}', SECRET)}
         hook = await client.post("/api/v1/hooks/in", content='{"long": "enough"}', headers=signed)
         assert hook.status_code == 200, hook.text
-        unknown = await client.post("/api/v1/nothing", headers=headers)
+        unknown = await client.post("/api/v2/nothing", headers=headers)
         assert unknown.json() == {"detail": "Not Found"}
         for answer in (mine, hook, unknown):
             assert "x-frame-options" not in answer.headers

@@ -186,6 +186,25 @@ async def test_a_number_of_nothing_is_refused(last: str, stepwell_of: StepwellOf
     async with serving(served(stepwell)) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         answer = await client.get("/api/v1/events", headers={"x-user": "u1", "Last-Event-ID": last})
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+        assert [one["loc"] for one in answer.json()["errors"]] == [["header", "Last-Event-ID"]]
+
+
+async def test_what_a_stream_is_restricted_to_has_to_be_there(stepwell_of: StepwellOf) -> None:
+    stepwell = stepwell_of(chats())
+    async with serving(served(stepwell)) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        run = await stepwell.runner.run(Chat, 1, app_name="chats", user_id="u1")
+        theirs = (await stepwell.runner.get(run.workflow_id)).workspace_id
+        for query, status in (
+            ({"workspace_id": theirs}, 404),
+            ({"workspace_id": "nowhere"}, 404),
+            ({"app_name": "none"}, 404),
+        ):
+            answer = await client.get("/api/v1/events", params=query, headers={"x-user": "u2"})
+            assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        for user in ("u1", "root"):
+            path = f"/events?app_name=chats&workspace_id={theirs}"
+            async with events(port, path, user=user, last="") as found:  # an empty Last-Event-ID is none
+                assert (await next_of(found, "hello")).kind == "hello"
 
 
 async def test_who_does_not_read_is_cut_off(stepwell_of: StepwellOf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +220,7 @@ async def test_who_does_not_read_is_cut_off(stepwell_of: StepwellOf, monkeypatch
                     await asyncio.sleep(0.01)
             args: Any = 8000  # more than the buffers of the two sockets hold
             run = await stepwell.runner.run(Chat, args, app_name="chats", user_id="u1")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while tail.watchers:
                     await asyncio.sleep(0.05)
             assert run.workflow_id

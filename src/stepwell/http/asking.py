@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fastapi import Depends
 
 from stepwell.definition.model import Definition
-from stepwell.errors import UnknownApp, UnknownWorkflow, WorkflowNotFound
+from stepwell.errors import UnknownApp, UnknownWorkflow, WorkflowNotFound, WorkspaceNotFound
 from stepwell.http.access import Access, Asked
 from stepwell.http.cursors import Cursors
 from stepwell.http.principal import Principal, permit
@@ -17,6 +17,7 @@ from stepwell.http.served import Served
 from stepwell.runner.models import Run
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.runner.sight import Sight
+from stepwell.store import workspaces
 from stepwell.store.queries import Filter
 
 S = TypeVar("S", bound=Sight)
@@ -68,6 +69,19 @@ class Asking:
         apps = [one for one in self.runner.core.shared.registry.apps if self.principal.sees(one)]
         if app_name not in apps:
             raise UnknownApp(f"No app {app_name!r}. Registered: {', '.join(apps) or 'none'}.")
+
+    async def there(self, app_name: str | None, workspace_id: str | None) -> None:
+        """The app and the workspace, where one is named, are there for them. Raises UnknownApp or WorkspaceNotFound."""
+        if app_name is not None:
+            self.app(app_name)
+        if workspace_id is not None:
+            found = await self.runner.core.store.read(lambda tx: workspaces.load(tx, workspace_id))
+            if (
+                found is None
+                or not self.principal.sees(found.app_name)
+                or self.runner.only not in (None, found.user_id)
+            ):
+                raise WorkspaceNotFound(f"No workspace {workspace_id!r}.")
 
     def within(self, wanted: Filter) -> Filter:
         """The filter, restricted to what is there for them."""

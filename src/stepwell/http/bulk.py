@@ -74,7 +74,8 @@ class Bulk:
 
     async def _page(self, limit: int, cursor: str | None) -> Page[Run]:
         if (self.choice.runs is None) == (self.choice.filter is None):
-            raise InvalidArgs("Give either runs=[...] or filter={...}.")
+            message = "Give either `runs` or `filter`."
+            raise InvalidArgs(message, [{"loc": ("filter",), "msg": message, "type": "one_of"}])
         if self.choice.filter is not None:
             wanted = self.asking.within(filter_of(self.choice.filter))
             return await self.asking.runner.find(wanted, limit=limit, cursor=cursor, brief=True)

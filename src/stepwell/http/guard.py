@@ -82,9 +82,7 @@ class Guard:
     def _is_ours(self, scope: Scope) -> bool:
         if self._ours is None:
             self._ours = _any_of(self._patterns())
-        path: str = scope["path"]
-        root = str(scope.get("root_path", "")).rstrip("/")
-        return self._ours.match(path[len(root) :] if root and path.startswith(root + "/") else path) is not None
+        return self._ours.match(path_of(scope)) is not None
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -115,6 +113,13 @@ class Guard:
             f"This came from a page of {origin or 'another origin'}. Pages of other origins need auth.cors_origins; a "
             "proxy in front of this must hand on `Host` as it came.",
         )
+
+
+def path_of(scope: Scope) -> str:
+    """The path as the routes of the application see it: without what it is mounted under."""
+    path: str = scope["path"]
+    root = str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stepwell.errors import ConfigurationError, StepwellError
 from stepwell.http.access import Access
 from stepwell.http.acting import add_acting
 from stepwell.http.asking import asking_for
 from stepwell.http.document import add_document
-from stepwell.http.guard import add_guard
+from stepwell.http.guard import add_guard, path_of
 from stepwell.http.health import add_health
 from stepwell.http.looking import add_looking
-from stepwell.http.problems import answer_problem, problem_route
+from stepwell.http.problems import answer_problem, problem, problem_route
 from stepwell.http.runs import add_runs
 from stepwell.http.served import Served
 from stepwell.http.session import add_session
@@ -56,6 +57,18 @@ def mount(stepwell: Served, app: FastAPI, *, user: object = None) -> None:
     app.include_router(studio)
     add_guard(app, stepwell.settings, lambda: [_pattern(route) for route in (*router.routes, *studio.routes)])
     app.exception_handlers.setdefault(StepwellError, answer_problem)
+    app.router.default = _missing(app.router.default)
+
+
+def _missing(default: ASGIApp) -> ASGIApp:
+    """What answers where no route fits, the application's own among them, which may begin with the same prefix."""
+    absent = problem(404, "Not found", f"There is no such path here. {PREFIX}/openapi.json tells those that there are.")
+
+    async def missing(scope: Scope, receive: Receive, send: Send) -> None:
+        ours = scope["type"] == "http" and path_of(scope).startswith(f"{PREFIX}/")
+        await (absent if ours else default)(scope, receive, send)
+
+    return missing
 
 
 def _pattern(route: BaseRoute) -> str:

@@ -22,6 +22,7 @@ from stepwell.errors import (
     StepwellError,
     StoreUnavailable,
     TooManyAttempts,
+    TooManyStreams,
 )
 from stepwell.triggers.webhooks import UNSIGNED
 
@@ -71,7 +72,7 @@ def _headers(error: StepwellError) -> dict[str, str]:
     match error:
         case StoreUnavailable() | IssuerUnavailable():
             return {"Retry-After": str(_RETRY_AFTER)}
-        case TooManyAttempts():
+        case TooManyAttempts() | TooManyStreams():
             return {"Retry-After": str(error.retry_after)}
         case NotSignedIn():
             return {"WWW-Authenticate": 'Bearer realm="stepwell"'}

@@ -7,7 +7,6 @@ Either is all that a client needs to come back, to any process: it misses nothin
 # Without `from __future__ import annotations`: FastAPI couldn't see the dependency that is made here.
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,13 +16,15 @@ from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from stepwell.errors import InvalidArgs, StoreUnavailable
+from stepwell.errors import InvalidArgs, StoreUnavailable, TooManyStreams
 from stepwell.events import tail
 from stepwell.events.tail import Seen, Watcher
 from stepwell.http.access import Access
 from stepwell.http.asking import Asking as Asks
 from stepwell.http.asking import AskingOf
 from stepwell.http.leaving import when_told_to_stop
+from stepwell.http.open_streams import OpenStreams, Term
+from stepwell.http.problems import problem_of
 from stepwell.http.runs import Version, WorkflowId
 from stepwell.http.schemas import CheckpointEvent, Id, Name, problems
 from stepwell.runner.core import Core
@@ -37,11 +38,7 @@ _PING: Final = 15.0
 """Seconds after which a silent stream says that it is there."""
 _SEND_WITHIN: Final = 10.0
 """Seconds in which a client must have taken what is sent to it."""
-_LONGEST: Final = 900.0
-"""Seconds after which a stream ends, so that who reads it is asked again who they are. It goes on where it was."""
 _PAGE: Final = 200
-_MOST: Final = 1_000
-"""Streams of one process."""
 _BYE: Final = b": come back\n\n"
 
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=32_768)]
@@ -55,12 +52,25 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, chunks: AsyncIterator[bytes], status_code: int = 200) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], term: Term, streams: OpenStreams, user_id: str, status_code: int = 200
+    ) -> None:
         super().__init__(status_code=status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._chunks = chunks
+        self._term = term
+        self._streams = streams
+        self._user_id = user_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Not before: what is only answered has no end at which its place would be free again.
+        try:
+            with self._streams.one_of(self._user_id):
+                await self._serve(receive, send)
+        except TooManyStreams as error:
+            await problem_of(error)(scope, receive, send)
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send(send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
@@ -77,12 +87,17 @@ class EventStream(Response):
         try:
             async with aclosing(self._chunks) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
-                    async with asyncio.timeout(_SEND_WITHIN):
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            async with asyncio.timeout(_SEND_WITHIN):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    await self._say(send, chunk)
+                    if await self._term.over():
+                        await self._say(send, _BYE)
+                        break
+            await self._say(send, b"", more=False)
         except (TimeoutError, StoreUnavailable):
             return  # the connection is closed without an end: the client comes back
+
+    async def _say(self, send: Send, chunk: bytes, *, more: bool = True) -> None:
+        async with asyncio.timeout(_SEND_WITHIN):
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -93,6 +108,11 @@ async def _disconnected(receive: Receive) -> None:
 def add_streams(router: APIRouter, access: Access, asking: AskingOf) -> None:
     """`/runs/{id}/events` and `/events` are served."""
     Asking = Annotated[Asks, Depends(asking)]
+    streams = OpenStreams()
+
+    def opened(asking: Asks, chunks: AsyncIterator[bytes]) -> EventStream:
+        when_told_to_stop(asking.runner.core.tail)
+        return EventStream(chunks, Term(access, asking.asked), streams, asking.principal.user_id)
 
     @router.get("/runs/{workflow_id}/events", response_class=EventStream, responses={**_EVENTS, **problems(404)})
     async def stream_run(
@@ -103,8 +123,8 @@ def add_streams(router: APIRouter, access: Access, asking: AskingOf) -> None:
     ) -> EventStream:
         """Every row of the run's history after `Last-Event-ID` (else `after`), as they are committed; `end` when it ended."""
         await asking.run(workflow_id)
-        begin = after if last_event_id is None else _version(last_event_id)
-        return EventStream(_Stream(_open(asking), access, asking).of_run(workflow_id, begin))
+        begin = _version(last_event_id) if last_event_id else after
+        return opened(asking, _Stream(asking).of_run(workflow_id, begin))
 
     @router.get("/events", response_class=EventStream, responses={**_EVENTS, **problems(404)})
     async def stream_runs(
@@ -117,44 +137,40 @@ def add_streams(router: APIRouter, access: Access, asking: AskingOf) -> None:
 
         The first event is `hello`, with the position from which it goes on.
         """
-        stream = _Stream(_open(asking), access, asking, workspace_id, app_name)
-        return EventStream(stream.of_many(None if last_event_id is None else _position(last_event_id)))
-
-
-def _open(asking: Asks) -> Core:
-    core = asking.runner.core
-    when_told_to_stop(core.tail)
-    if core.tail.watchers >= _MOST:
-        raise StoreUnavailable(f"{_MOST:,} streams are open here: this process takes no more. Come back later.")
-    return core
+        await asking.there(app_name, workspace_id)
+        position = _position(last_event_id) if last_event_id else None
+        return opened(asking, _Stream(asking, workspace_id, app_name).of_many(position))
 
 
 def _version(given: str) -> int:
     if given.isdecimal() and int(given) < 2**31:
         return int(given)
-    raise InvalidArgs(
-        f"Last-Event-ID {given[:80]!r} is none of this stream's: it is the number of a row of the history."
-    )
+    raise _none_of_ours(given, "it is the number of a row of the history")
 
 
 def _position(given: str) -> tuple[Horizon, Horizon | None, int]:
     try:
         return tail.parse(given)
     except ValueError:
-        raise InvalidArgs(
-            f"Last-Event-ID {given[:80]!r} is none of this stream's: send the one that came last."
-        ) from None
+        raise _none_of_ours(given, "send the one that came last") from None
+
+
+def _none_of_ours(given: str, cure: str) -> InvalidArgs:
+    message = f"Last-Event-ID {given[:80]!r} is none of this stream's: {cure}."
+    return InvalidArgs(message, [{"loc": ("header", "Last-Event-ID"), "msg": message, "type": "last_event_id"}])
 
 
 @dataclass
 class _Stream:
     """What one client is told."""
 
-    core: Core
-    access: Access
     asking: Asks
     workspace_id: str | None = None
     app_name: str | None = None
+
+    @property
+    def core(self) -> Core:
+        return self.asking.runner.core
 
     # -- one run --------------------------------------------------------------------------------------------------
 
@@ -215,12 +231,10 @@ class _Stream:
         watcher = await self.core.tail.join(self._sees, user_id=self.asking.runner.only)
         at = watcher.at
         try:
-            if position is None:
-                yield _hello(at)
-            else:
+            if position is not None:
                 async for chunk in self._missed(*position, at):
                     yield chunk
-                yield _hello(at)
+            yield _hello(at)
             async for seen in self._handed(watcher):
                 for one in seen:
                     yield _event(self._told(one), one.at)
@@ -269,13 +283,7 @@ class _Stream:
 
     async def _handed(self, watcher: Watcher) -> AsyncIterator[list[Seen]]:
         """What comes, or nothing where a while has passed; ends when the client should come back."""
-        last = time.monotonic() + _LONGEST
-        asked = time.monotonic()
-        while (now := time.monotonic()) < last:
-            if now - asked >= _PING:
-                if not await self.access.holds(self.asking.asked):
-                    return
-                asked = now
+        while True:
             seen = await watcher.next(_PING)
             if watcher.cut_off:
                 return

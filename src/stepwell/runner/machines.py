@@ -30,7 +30,9 @@ class Machines(Sight):
     ) -> Page[Workspace]:
         """The workspaces, in the order of their ids."""
         check_limit(limit)
-        after, user = cursor_of(cursor), self._user if self._user is not None else user_id
+        if self._user not in (None, user_id or self._user):
+            return Page(items=(), next_cursor=None)
+        after, user = cursor_of(cursor), self._user or user_id
         apps = None if self.apps is None else sorted(self.apps)
         found = await self._core.store.read(
             lambda tx: overview.list_workspaces(tx, app_name, user, apps, limit + 1, after)

@@ -139,7 +139,8 @@ def refuse_reserved(what: str, key: Any) -> None:
 
 def _due(delay: Any, at: Any, now: int) -> int | None:
     if delay is not None and at is not None:
-        raise InvalidArgs("delay= and at= exclude each other: give one of them.")
+        message = "delay and at exclude each other: give one of them."
+        raise InvalidArgs(message, [{"loc": ("at",), "msg": message, "type": "one_of"}])
     if delay is not None:
         if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= MAX_DELAY:
             raise InvalidArgs(
