@@ -1,25 +1,26 @@
 import type { ReactNode } from "react";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { Button } from "./Button";
 import { CopyButton } from "./Copy";
-import { beginningOf, grouped } from "./long";
+import { beginningOf, firstLinesOf, grouped } from "./long";
 
 export interface ClampedProps {
   text: string;
   /** What it is: "message", "value of note". */
   label: string;
-  /** Texts up to this length are shown whole. */
+  /** Texts up to this length are shown whole; left out: as many lines as are read by the way. */
   most?: number;
   children: (shown: string) => ReactNode;
 }
 
 /** A long text by its beginning; the rest when it is asked for. Copied is always all of it. */
-export function Clamped({ text, label, most = 5_000, children }: ClampedProps) {
+export function Clamped({ text, label, most, children }: ClampedProps) {
   const [all, setAll] = useState(false);
-  if (text.length <= most) return children(text);
+  const beginning = useMemo(() => (most === undefined ? firstLinesOf(text) : beginningOf(text, most)), [text, most]);
+  if (beginning === text) return children(text);
   return (
     <>
-      {children(all ? text : beginningOf(text, most))}
+      {children(all ? text : beginning)}
       <span className="flex flex-wrap items-center gap-2 py-1 font-sans">
         <Button size="sm" aria-expanded={all} onClick={(event) => { event.stopPropagation(); setAll(!all); }}>
           {all ? "Show less" : `Show all ${grouped(text.length)} characters`}
@@ -27,5 +28,18 @@ export function Clamped({ text, label, most = 5_000, children }: ClampedProps) {
         <CopyButton text={text} label={`Copy all of the ${label}`} />
       </span>
     </>
+  );
+}
+
+/** Text as it was written, in its own direction. */
+export function PlainText({ text, label = "text", className = "max-w-prose" }: { text: string; label?: string; className?: string }) {
+  return (
+    <Clamped text={text} label={label}>
+      {(shown) => (
+        <p dir="auto" className={`wrap-anywhere whitespace-pre-wrap ${className}`}>
+          {shown}
+        </p>
+      )}
+    </Clamped>
   );
 }

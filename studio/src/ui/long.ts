@@ -1,5 +1,8 @@
 /** Half of what is kept of a stretch that says nothing new. */
 const CONTEXT = 60;
+/** More lines, or more characters, than anybody reads by the way. */
+const LINES = 24;
+const CHARACTERS = 3000;
 
 /** The first `most` characters, with a sign that there are more. */
 export function beginningOf(text: string, most: number): string {
@@ -7,6 +10,27 @@ export function beginningOf(text: string, most: number): string {
   const code = text.charCodeAt(most - 1);
   // Not through the middle of a sign of two halves.
   return `${text.slice(0, code >= 0xd800 && code < 0xdc00 ? most - 1 : most)}…`;
+}
+
+/**
+ * The first lines of what is read by the way, cut at a line's end if that leaves most of it; all of it where only a little
+ * more isn't worth a click.
+ */
+export function firstLinesOf(text: string): string {
+  const cut = Math.min(lineEnd(text, LINES), CHARACTERS);
+  if (text.length - cut < CHARACTERS / 10 && lineEnd(text, LINES + 6) === text.length) return text;
+  const line = text.lastIndexOf("\n", cut);
+  return beginningOf(text, line > cut / 2 ? line : cut);
+}
+
+/** Where the line of this number ends, counted from 1. */
+function lineEnd(text: string, count: number): number {
+  let at = -1;
+  for (let line = 0; line < count; line += 1) {
+    at = text.indexOf("\n", at + 1);
+    if (at < 0) return text.length;
+  }
+  return at;
 }
 
 /** A stretch that didn't change, by its ends. */

@@ -1,5 +1,5 @@
 import { CodeBlock } from "@/ui/CodeBlock";
-import { Folded, PlainText } from "@/ui/Folded";
+import { Clamped, PlainText } from "@/ui/Clamped";
 import { JsonTree } from "@/ui/JsonTree";
 import { Markdown } from "@/ui/Markdown";
 import type { Layout, Shown } from "./shown";
@@ -55,11 +55,11 @@ function List({ fields }: { fields: readonly Shown[] }) {
 
 function Value({ field }: { field: Shown }) {
   const { kind, options, value, title } = field;
-  if (kind === "markdown" && typeof value === "string") return <Folded text={value}>{(text) => <Markdown text={text} />}</Folded>;
+  if (kind === "markdown" && typeof value === "string") return <Clamped text={value} label={title}>{(text) => <Markdown text={text} />}</Clamped>;
   if (kind === "code" && typeof value === "string") {
     const language = typeof options.language === "string" ? options.language : undefined;
     return <CodeBlock code={value} label={title} language={language} />;
   }
   const line = lineOf(field);
-  return line === null ? <JsonTree value={value} label={title} /> : <PlainText text={line} />;
+  return line === null ? <JsonTree value={value} label={title} /> : <PlainText text={line} label={title} />;
 }

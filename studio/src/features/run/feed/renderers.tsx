@@ -6,7 +6,7 @@ import { layoutOf } from "@/blocks/documents/shown";
 import { words } from "@/model/definition";
 import { cn } from "@/ui/cn";
 import { CodeBlock } from "@/ui/CodeBlock";
-import { Folded, PlainText } from "@/ui/Folded";
+import { Clamped, PlainText } from "@/ui/Clamped";
 import { JsonTree } from "@/ui/JsonTree";
 import { Markdown } from "@/ui/Markdown";
 import { ChildCard } from "./ChildCard";
@@ -21,7 +21,7 @@ export const Content = memo(function Content({ document, nested = false }: { doc
     case "message":
       return <MessageText role={shape.role} text={shape.text} said={!nested} />;
     case "markdown":
-      return <Folded text={shape.text}>{(text) => <Markdown text={text} />}</Folded>;
+      return <Clamped text={shape.text} label="text">{(text) => <Markdown text={text} />}</Clamped>;
     case "plain":
       return <PlainText text={shape.text} />;
     case "code":
@@ -46,7 +46,7 @@ function MessageText({ role, text, said }: { role: string; text: string; said: b
     <div className={cn("max-w-prose rounded-md border px-3 py-2", person ? "tint-running" : "bg-subtle")}>
       {!said && <p className="text-xs font-semibold">{role || "message"}</p>}
       {person && <User size={12} aria-hidden className="float-right ml-2" />}
-      <Folded text={text}>{(shown) => <Markdown text={shown} />}</Folded>
+      <Clamped text={text} label="message">{(shown) => <Markdown text={shown} />}</Clamped>
     </div>
   );
 }
@@ -59,7 +59,7 @@ function Failure({ shape }: { shape: Extract<Shape, { kind: "error" }> }) {
         <CircleX size={14} aria-hidden /> {shape.type}
         {where && <span className="font-normal">{where}</span>}
       </p>
-      <PlainText text={shape.message} className="" />
+      <PlainText text={shape.message} label="message" className="" />
     </div>
   );
 }
