@@ -93,6 +93,14 @@ async def peek(page: Page) -> None:
     await page.keyboard.press(" ")
 
 
+async def views(page: Page) -> None:
+    await page.get_by_role("button", name="Views").click()
+
+
+async def cell(page: Page) -> None:
+    await page.get_by_role("button", name="Filter by status:failed").first.click()
+
+
 async def columns(page: Page) -> None:
     await page.locator("tbody tr").first.wait_for()
     await page.get_by_role("button", name="Columns").click()
@@ -119,7 +127,9 @@ async def shortcuts(page: Page) -> None:
 OPENED: dict[str, tuple[str, Callable[[Page], Awaitable[None]], str]] = {
     "bulk cancel": ("/runs", bulk, "dialog"),
     "a peek": ("/runs", peek, "dialog"),
-    "columns": ("/runs", columns, "menu"),
+    "columns": ("/runs", columns, "dialog"),
+    "views": ("/runs", views, "menu"),
+    "a cell": ("/runs", cell, "menu"),
     "suggestions": ("/runs", suggestions, "listbox"),
     "a new token": ("/tokens", new_token, "dialog"),
     "search": ("/", palette, "dialog"),
