@@ -1,7 +1,8 @@
 import { lazy, memo, Suspense } from "react";
 import { cn } from "./cn";
+import { code } from "./code";
 
-const Rendered = lazy(() => import("./markdown/Rendered"));
+const Rendered = lazy(code(() => import("./markdown/Rendered")));
 
 /** Markdown, rendered by a chunk that loads when it is first needed; until then the text as it is. */
 export const Markdown = memo(function Markdown({ text, className }: { text: string; className?: string }) {

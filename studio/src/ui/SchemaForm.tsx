@@ -1,8 +1,9 @@
 import { lazy, Suspense } from "react";
+import { code } from "./code";
 import type { SchemaFormProps } from "./form/SchemaForm";
 import { LoadingRows } from "./States";
 
-const Loaded = lazy(() => import("./form/SchemaForm"));
+const Loaded = lazy(code(() => import("./form/SchemaForm")));
 
 export type { SchemaFormHandle, SchemaFormProps } from "./form/SchemaForm";
 

@@ -2,6 +2,7 @@ import { lazy, Suspense, useMemo, useState } from "react";
 import type { Json, Run } from "@/api/types";
 import { type Control, type Wait, labelOf, waitId } from "@/model/answer";
 import { Button } from "@/ui/Button";
+import { code } from "@/ui/code";
 import { withWidgets } from "@/ui/form/declared";
 import type { Schema } from "@/ui/form/schema";
 import { withoutSecrets } from "@/ui/form/secrets";
@@ -9,7 +10,7 @@ import { LoadingRows } from "@/ui/States";
 import { draftOf, dropDraft, keepDraft } from "./drafts";
 import { useSend } from "./useSend";
 
-const SchemaForm = lazy(() => import("@/ui/form/SchemaForm"));
+const SchemaForm = lazy(code(() => import("@/ui/form/SchemaForm")));
 
 export interface AskFormProps {
   wait: Wait;

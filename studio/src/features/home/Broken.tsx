@@ -10,10 +10,11 @@ import { STATUSES } from "@/model/status";
 import { QueryView } from "@/ui/QueryView";
 import { StatusShape } from "@/ui/StatusShape";
 import { RelativeTime } from "@/ui/Time";
+import { code } from "@/ui/code";
 import { filterOf } from "./alike";
 
 /** Only who retries needs it. */
-const BulkDialog = lazy(() => import("@/blocks/bulk/BulkDialog").then(({ BulkDialog: found }) => ({ default: found })));
+const BulkDialog = lazy(code(() => import("@/blocks/bulk/BulkDialog").then(({ BulkDialog: found }) => ({ default: found }))));
 
 const SHOWN = 8;
 

@@ -6,6 +6,7 @@ import { buttonClass } from "@/ui/Button";
 import { PageHeader } from "@/ui/Page";
 import { Pane } from "@/ui/Pane";
 import { EmptyState, ErrorState, LoadingRows } from "@/ui/States";
+import { code } from "@/ui/code";
 import { useShortcuts } from "@/ui/shortcuts";
 import { TabPanel, Tabs } from "@/ui/Tabs";
 import { RunContext, route, useRunData, useRunStore } from "./data";
@@ -19,7 +20,7 @@ import { StateTab } from "./state/StateTab";
 import type { Known, RunStore } from "./store";
 import { TimelineTab } from "./timeline/TimelineTab";
 
-const GraphTab = lazy(() => import("./graph/GraphTab"));
+const GraphTab = lazy(code(() => import("./graph/GraphTab")));
 
 export default function Page() {
   const { workflowId } = route.useParams();

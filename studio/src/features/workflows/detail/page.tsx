@@ -11,10 +11,11 @@ import { Pane } from "@/ui/Pane";
 import { QueryView } from "@/ui/QueryView";
 import { LoadingRows } from "@/ui/States";
 import { TabPanel, Tabs } from "@/ui/Tabs";
+import { code } from "@/ui/code";
 import { Overview } from "./Overview";
 import { SchemaTab } from "./SchemaTab";
 
-const GraphTab = lazy(() => import("./GraphTab"));
+const GraphTab = lazy(code(() => import("./GraphTab")));
 const route = getRouteApi("/workflows/$app/$name");
 
 const TABS = [
