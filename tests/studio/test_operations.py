@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
+import pytest
+import pytest_asyncio
 import storefront
 from filling import fill, start, until
-from opening import OpenPage
-from playwright.async_api import expect
-from sites import Site
+from opening import OpenPage, pages
+from playwright.async_api import Browser, expect
+from sites import Site, open_site
 from watching import Watch
 
+from stepwell import App, NonRetryable, Tick, WorkflowRunner
 from stepwell.testing.webhooks import sign_stripe
 
 
@@ -34,6 +39,37 @@ async def test_a_schedule_is_paused_resumed_and_fired(site: Site, open_page: Ope
     assert len(found.items) == 1
 
 
+@pytest.fixture
+def clock_site(database: Path) -> Iterator[Site]:
+    app = App("clock")
+
+    @app.cron("0 3 1 1 *")
+    async def tidy(runner: WorkflowRunner, tick: Tick) -> None:
+        if storefront.Till.broken:
+            raise NonRetryable("The till doesn't open.")
+
+    storefront.Till.broken = True
+    with open_site(database, apps=[app]) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_clock(browser: Browser, clock_site: Site, watch: Watch) -> AsyncIterator[OpenPage]:
+    async for opened in pages(browser, clock_site.url, watch):
+        yield opened
+
+
+async def test_a_failed_tick_is_retried(open_clock: OpenPage) -> None:
+    page = await open_clock("/schedules/clock/tidy")
+    await page.get_by_role("button", name="Fire now: tidy").click()
+    tick = page.get_by_role("table", name="Ticks").locator("tbody tr")
+    await expect(tick).to_contain_text("Failed")
+    storefront.Till.broken = False
+    await tick.get_by_role("button", name="Retry").click()
+    await expect(tick).to_contain_text("Completed")
+    await expect(tick.get_by_role("button", name="Retry")).to_have_count(0)
+
+
 async def test_a_failed_delivery_is_handled_again(site: Site, open_page: OpenPage) -> None:
     body = json.dumps({"id": "evt_9", "stolen": True})
     async with httpx.AsyncClient(base_url=site.url) as sender:
@@ -46,6 +82,8 @@ async def test_a_failed_delivery_is_handled_again(site: Site, open_page: OpenPag
     storefront.Till.broken = False
     await inspector.get_by_role("button", name="Handle again").click()
     await expect(inspector).to_contain_text("Completed")
+    await inspector.get_by_role("link").click()
+    await expect(page.get_by_role("heading", name="Take a payment")).to_be_visible()
     found = await site.call(site.runner.list(workflow="take_payment"))
     assert [run.args["order_id"] for run in found.items] == ["evt_9"]
 

@@ -47,6 +47,9 @@ const schedule = (app: string, name: string) => ({ params: { path: { app_name: a
 export const pauseSchedule = (app: string, name: string) => answer<Schedule>(api().POST("/schedules/{app_name}/{name}/pause", schedule(app, name)));
 export const resumeSchedule = (app: string, name: string) => answer<Schedule>(api().POST("/schedules/{app_name}/{name}/resume", schedule(app, name)));
 export const fireSchedule = (app: string, name: string) => answer<Tick>(api().POST("/schedules/{app_name}/{name}/fire", schedule(app, name)));
+/** The failed handler of a tick runs again, or the failed run that the tick started. */
+export const retryTick = (app: string, name: string, scheduledAt: string) =>
+  answer<Tick>(api().POST("/schedules/{app_name}/{name}/retry", { ...schedule(app, name), body: { scheduled_at: scheduledAt } }));
 
 export const redrive = (app: string, route: string, deliveryId: string) =>
   answer<Delivery>(api().POST("/deliveries/{app_name}/{route}/redrive", { params: { path: { app_name: app, route } }, body: { delivery_id: deliveryId } }));

@@ -1,4 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { RotateCcw } from "lucide-react";
 import { keys } from "@/api/keys";
 import { redrive } from "@/api/mutations";
@@ -30,7 +31,8 @@ export function Inspector({ delivery, onClose }: { delivery: Delivery; onClose: 
           ["Delivery", <CopyId key="id" id={delivery.delivery_id} length={40} />],
           ["Path", <code key="path">{delivery.path}</code>],
           ["Received", <AbsoluteTime key="received" at={delivery.received_at} />],
-          ["Attempts", delivery.attempt],
+          delivery.attempt ? ["Attempts", delivery.attempt] : null,
+          ["Started", <StartedRuns key="started" delivery={delivery} />],
         ]}
       />
       {delivery.error && (
@@ -42,6 +44,22 @@ export function Inspector({ delivery, onClose }: { delivery: Delivery; onClose: 
         </>
       )}
     </Dialog>
+  );
+}
+
+/** The API names the first hundred. */
+function StartedRuns({ delivery: { started, status } }: { delivery: Delivery }) {
+  if (started.length === 0) return <span className="text-muted">{status === "completed" ? "no run that is still kept" : "nothing yet"}</span>;
+  return (
+    <ul>
+      {started.map((id) => (
+        <li key={id}>
+          <Link to="/runs/$workflowId" params={{ workflowId: id }} className="prose-link">
+            <code>{id}</code>
+          </Link>
+        </li>
+      ))}
+    </ul>
   );
 }
 

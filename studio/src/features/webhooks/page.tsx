@@ -60,6 +60,7 @@ function Deliveries({ deliveries, open, onOpen }: { deliveries: readonly Deliver
     { id: "received", header: "Received", cell: (one) => <RelativeTime at={one.received_at} /> },
     { id: "route", header: "Route", cell: (one) => <Route delivery={one} /> },
     { id: "delivery", header: "Delivery", cell: (one) => <DeliveryButton delivery={one} onOpen={onOpen} /> },
+    { id: "started", header: "Started", cell: (one) => (one.started.length === 0 ? "" : one.started.length === 1 ? "1 run" : `${String(one.started.length)} runs`) },
     { id: "error", header: "Error", className: "max-w-80 truncate text-failed", cell: (one) => one.error?.split("\n", 1)[0] ?? "" },
   ];
   return <DataTable label="Deliveries" columns={columns} rows={deliveries} rowId={keyOf} onOpen={onOpen} current={deliveries.filter((one) => one.delivery_id === open).map(keyOf)[0]} />;

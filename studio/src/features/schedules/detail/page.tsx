@@ -1,15 +1,21 @@
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, getRouteApi } from "@tanstack/react-router";
+import { keys } from "@/api/keys";
+import { retryTick } from "@/api/mutations";
 import { meQuery, scheduleQuery } from "@/api/queries";
-import type { ScheduleDetail, Tick } from "@/api/types";
+import type { Me, ScheduleDetail, Tick } from "@/api/types";
 import { Everybody } from "@/blocks/rights/Everybody";
+import { operateOff } from "@/model/rights";
+import { isMoving, isStatus } from "@/model/status";
 import { moment, relative } from "@/model/time";
+import { Button } from "@/ui/Button";
 import { Facts, PageHeader, Section } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
 import type { Column } from "@/ui/Table";
 import { DataTable } from "@/ui/Table";
 import { EmptyState } from "@/ui/States";
 import { RelativeTime } from "@/ui/Time";
+import { toastError } from "@/ui/Toast";
 import { useNow } from "@/ui/useNow";
 import { InZones } from "../NextTick";
 import { Rule } from "../Rule";
@@ -18,7 +24,9 @@ import { ScheduleState } from "../ScheduleState";
 import { OUTCOMES, TickOutcome } from "../TickOutcome";
 
 const route = getRouteApi("/schedules/$app/$name");
+/** Ticks have no events: it looks again, sooner while something that one of them started goes on. */
 const EVERY = 5_000;
+const SOON = 1_000;
 
 export default function Page() {
   const { app, name } = route.useParams();
@@ -30,7 +38,7 @@ export default function Page() {
 }
 
 function OneSchedule({ app, name }: { app: string; name: string }) {
-  const schedule = useQuery({ ...scheduleQuery(app, name), refetchInterval: EVERY });
+  const schedule = useQuery({ ...scheduleQuery(app, name), refetchInterval: ({ state }) => (state.data?.ticks.some(isGoingOn) ? SOON : EVERY) });
   const me = useQuery(meQuery()).data;
   return (
     <>
@@ -47,13 +55,15 @@ function OneSchedule({ app, name }: { app: string; name: string }) {
         actions={schedule.data && <ScheduleActions schedule={schedule.data} me={me} />}
       />
       <QueryView query={schedule} errorTitle="The schedule couldn't be loaded">
-        {(found) => <Detail schedule={found} />}
+        {(found) => <Detail schedule={found} me={me} />}
       </QueryView>
     </>
   );
 }
 
-function Detail({ schedule }: { schedule: ScheduleDetail }) {
+const isGoingOn = ({ status }: Tick) => status !== null && isStatus(status) && isMoving(status);
+
+function Detail({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined }) {
   return (
     <>
       <Section title="What it does">
@@ -72,7 +82,7 @@ function Detail({ schedule }: { schedule: ScheduleDetail }) {
           <NextTicks schedule={schedule} />
         </Section>
         <Section title="Ticks so far">
-          <Ticks schedule={schedule} />
+          <Ticks schedule={schedule} me={me} />
         </Section>
       </div>
     </>
@@ -117,13 +127,28 @@ function NextTicks({ schedule }: { schedule: ScheduleDetail }) {
   );
 }
 
-function Ticks({ schedule }: { schedule: ScheduleDetail }) {
+function Ticks({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined }) {
   if (schedule.ticks.length === 0) return <EmptyState title="It hasn't ticked yet">Its first tick is at the top of the list beside this one.</EmptyState>;
   const columns: Column<Tick>[] = [
     { id: "scheduled", header: "Scheduled", cell: (tick) => <InZones at={tick.scheduled_at} zone={schedule.timezone} /> },
     { id: "fired", header: "Fired", cell: (tick) => <RelativeTime at={tick.fired_at} none="not" /> },
     { id: "outcome", header: "Outcome", cell: (tick) => <TickOutcome tick={tick} /> },
     { id: "why", header: "Why", className: "text-muted", cell: (tick) => (tick.outcome === "fired" ? "" : OUTCOMES[tick.outcome].meaning) },
+    { id: "retry", header: "Again", cell: (tick) => tick.status === "failed" && <RetryTick schedule={schedule} tick={tick} me={me} /> },
   ];
   return <DataTable label="Ticks" columns={columns} rows={schedule.ticks} rowId={(tick) => tick.scheduled_at} />;
+}
+
+function RetryTick({ schedule, tick, me }: { schedule: ScheduleDetail; tick: Tick; me: Me | undefined }) {
+  const client = useQueryClient();
+  const again = useMutation({
+    mutationFn: () => retryTick(schedule.app_name, schedule.name, tick.scheduled_at),
+    onError: (error) => { toastError("The tick couldn't be retried", error); },
+    onSettled: () => client.invalidateQueries({ queryKey: keys.schedules }),
+  });
+  return (
+    <Button size="sm" off={operateOff(me)} pending={again.isPending} onClick={() => { again.mutate(); }}>
+      Retry
+    </Button>
+  );
 }
