@@ -65,7 +65,7 @@ class Shell:
             with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as exited:
                 main()
         for name in set(sys.modules) - modules:
-            if name.split(".")[0] in (*APPLICATIONS, "hello", "broken", "frugal"):
+            if name.split(".")[0] in (*APPLICATIONS, "hello", "broken", "other"):
                 del sys.modules[name]
         sys.path[:] = path
         code = exited.value.code

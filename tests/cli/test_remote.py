@@ -123,6 +123,7 @@ def test_schedules_are_listed_and_steered(afar: Shell) -> None:
     assert afar.json("schedules", "fire", "nightly", "--key", "once")["workflow_id"] == tick["workflow_id"]
     assert afar.json("schedules", "fire", "nightly")["workflow_id"] != tick["workflow_id"]
     assert afar("runs", tick["workflow_id"], "--follow").returncode == 0
+    assert "only a failed" in afar("schedules", "retry", "nightly").stderr
     assert "nightly" in afar("schedules", "list").stdout
     missing = afar("schedules", "pause", "weekly")
     assert (missing.returncode, missing.stderr) == (2, "error: No schedule 'weekly'. There is: desk/nightly.\n")

@@ -127,11 +127,42 @@ stepwell = Stepwell(apps=[App("frugal", workflows=[Look])])
 
 
 def test_a_worker_keeps_the_collector_from_what_stays(stepwell: Shell) -> None:
-    (stepwell.folder / "frugal.py").write_text(FRUGAL)
-    stepwell.env["STEPWELL_APP"] = "frugal:stepwell"
-    stepwell.worker(target="frugal:stepwell")
+    (stepwell.folder / "other.py").write_text(FRUGAL)
+    stepwell.env["STEPWELL_APP"] = "other:stepwell"
+    stepwell.worker(target="other:stepwell")
     run = queued(stepwell, "look")
     assert stepwell("runs", run, "--follow").returncode == 0
     result = stepwell.json("runs", run)["result"]
     assert result["frozen"] > 10_000
     assert result["after"] == 10_000
+
+
+FORGETFUL = """
+from datetime import timedelta
+from pathlib import Path
+from stepwell import END, App, NonRetryable, Stepwell, Workflow, transition
+
+class Remember(Workflow[None, None, str]):
+    @transition(target=END)
+    async def remember(self) -> str:
+        if not Path("mended").exists():
+            raise NonRetryable("what was it?")
+        return "that"
+
+forgetful = App("forgetful", workflows=[Remember])
+forgetful.schedule("yearly", workflow=Remember, user_id="system", every=timedelta(days=365))
+stepwell = Stepwell(apps=[forgetful])
+"""
+
+
+def test_a_failed_tick_runs_again(stepwell: Shell) -> None:
+    (stepwell.folder / "other.py").write_text(FORGETFUL)
+    stepwell.env["STEPWELL_APP"] = "other:stepwell"
+    assert "hasn't ticked yet" in stepwell("schedules", "retry", "yearly").stderr
+    stepwell.worker(target="other:stepwell")
+    run = stepwell.json("schedules", "fire", "yearly")["workflow_id"]
+    assert stepwell("runs", run, "--follow").returncode == 1
+    (stepwell.folder / "mended").touch()
+    assert stepwell("schedules", "retry", "yearly").returncode == 0
+    assert stepwell("runs", run, "--follow").returncode == 0
+    assert "only a failed" in stepwell("schedules", "retry", "yearly").stderr

@@ -150,6 +150,10 @@ class Backend(Protocol):
         """A tick of now, fired or refused, or the one that this key has fired."""
         ...
 
+    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
+        """The tick, whose failed handler, or the failed run that it started, runs again."""
+        ...
+
     def follow(self, run_id: str) -> AsyncIterator[News]:
         """The run's history from its beginning and as it goes on, until it ended; each row once, and in order."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 from stepwell.app import Stepwell
@@ -137,6 +138,9 @@ class Local:
 
     async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
         return await self._schedules.fire(app_name, schedule, key)
+
+    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
+        return await self._schedules.retry(app_name, schedule, scheduled_at)
 
     @property
     def _schedules(self) -> Schedules:

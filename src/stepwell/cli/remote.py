@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -177,6 +178,10 @@ class Remote:
 
     async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
         return await self.post(TickView, _steering(app_name, schedule, "fire"), headers=_key(key))
+
+    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
+        body = {"scheduled_at": scheduled_at.isoformat()}
+        return await self.post(TickView, _steering(app_name, schedule, "retry"), json=body)
 
     # -- following ------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from stepwell.triggers.views import ScheduleView, TickView
 
 T = TypeVar("T")
 
-program = typer.Typer(help="Schedules: list, pause, resume, fire now.", no_args_is_help=True)
+program = typer.Typer(help="Schedules: list, pause, resume, fire now, retry what failed.", no_args_is_help=True)
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The schedule: its name, or APP/NAME where several apps have it.")
 ]
@@ -86,6 +86,23 @@ def fire(
     tick = _on(backend_of(ctx, app, url, token), act)
     started = f" {tick.workflow_id}" if tick.workflow_id else ""
     put_json(tick.model_dump(mode="json")) if json else put(f"{tick.outcome} at {moment(tick.scheduled_at)}{started}")
+
+
+@program.command("retry")
+def retry(
+    ctx: typer.Context, name: Name, app: Application = None, url: Url = None, token: Token = None, json: Json = False
+) -> None:
+    """The handler of its last tick, or the run that the tick started, runs again after it failed. A worker takes it on."""
+
+    async def act(backend: Backend) -> TickView:
+        named = await _named(backend, name)
+        last = next(one.last for one in await backend.schedules() if (one.app_name, one.name) == named)
+        if last is None:
+            raise ScheduleNotFound(f"Schedule {name!r} hasn't ticked yet.")
+        return await backend.retry_tick(*named, last.scheduled_at)
+
+    tick = _on(backend_of(ctx, app, url, token), act)
+    put_json(tick.model_dump(mode="json")) if json else put(f"the tick of {moment(tick.scheduled_at)} is {tick.status}")
 
 
 def _paused(backend: Backend, name: str, paused: bool, json: bool) -> None:

@@ -124,7 +124,7 @@ function Drawn({ label, nodes, edges, width, height, follow, onSelect, className
 }
 
 /** Never so small that it can't be read: what doesn't fit is dragged into view. */
-const FIT = { padding: 0.06, minZoom: 0.8, maxZoom: 1.1 } as const;
+const FIT = { padding: 0.03, minZoom: 0.72, maxZoom: 1.1 } as const;
 
 const WORDS = {
   "node.a11yDescription.default": "Press Enter to select this place.",
