@@ -118,7 +118,7 @@ STARTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 }
 
 QUEUED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "delay and at": ({"delay": timedelta(1), "at": datetime.now(UTC)}, InvalidArgs, r"delay= and at= .*one of them"),
+    "delay and at": ({"delay": timedelta(1), "at": datetime.now(UTC)}, InvalidArgs, r"delay and at .*one of them"),
     "negative delay": ({"delay": timedelta(seconds=-1)}, InvalidArgs, r"delay=.*zero or more"),
     "delay as a number": ({"delay": 5}, InvalidArgs, r"delay=5.*timedelta"),
     "delay beyond the calendar": ({"delay": timedelta.max}, InvalidArgs, r"delay=.*"),

@@ -77,7 +77,7 @@ function Detail({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined
           ]}
         />
       </Section>
-      <div className="grid gap-x-8 lg:grid-cols-2">
+      <div className="grid grid-cols-1 gap-x-8 lg:grid-cols-2">
         <Section title="Next">
           <NextTicks schedule={schedule} />
         </Section>
