@@ -20,7 +20,7 @@ from stepwell.runner.models import Page
 T = TypeVar("T")
 
 _MARK: Final = 12
-"""Hexadecimal digits: so few that nothing can be told from them, and enough to tell apart who uses one service."""
+"""Hexadecimal digits: enough to tell apart who uses one service. It is no secret: a guess of whose it is can be tested."""
 MARK: Final = rf"[0-9a-f]{{{_MARK}}}\."
 PATTERN: Final = rf"^{MARK}[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{12}}$"
 """Of a cursor whose position is an id."""
