@@ -156,7 +156,8 @@ async def test_a_process_that_closes_hands_its_runs_over_at_once(stepwell_on: St
 
 
 async def test_fault_07_two_processes_never_both_commit_a_transition(stepwell_on: StepwellOn) -> None:
-    async with stepwell_on([Work], lease_seconds=0.3) as zombie, stepwell_on([Work], lease_seconds=0.3) as other:
+    # The lease is long: one that lapses for a moment, and is renewed, would let them accept runs again.
+    async with stepwell_on([Work], lease_seconds=30) as zombie, stepwell_on([Work], lease_seconds=30) as other:
         handle = await zombie.runner.run(Work, 1, **ME)
         await gate.reached()
         from stepwell.store import runs

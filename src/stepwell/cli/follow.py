@@ -27,6 +27,8 @@ from stepwell.runner.views import Ask
 
 _SLOW: Final = 5.0
 """Seconds after which one wonders why nobody takes a run that is ready."""
+_SOON: Final = 2.0
+"""Seconds within which a run that is ready has usually gone on."""
 _AWAY: Final = "Answered elsewhere meanwhile"
 
 
@@ -156,9 +158,12 @@ class _Following:
             if asked.done() or not self._ahead.coming.done():
                 return None
             news = self._ahead.coming.result()
-            if news is None or news.run.version != run.version or not news.rests:
+            if news is None or news.rows or news.run.version != run.version:
                 return _reason(news)
-            await self._ahead.next()  # it still waits, and that is all
+            await self._ahead.next()
+            if not news.rests:  # something came, and what it was is told by the row that follows
+                await self._ahead.wait(seconds=_SOON)
+                return _reason(self._ahead.coming.result() if self._ahead.coming.done() else None)
 
     async def _sent(self, run: Run, answer: Answer, key: str) -> bool:
         """Whether that is settled. False: it is to be asked again."""
