@@ -102,7 +102,7 @@ async def _work(stepwell: Stepwell, supervisor: Report | None, *, tied: bool, ag
 def _collect_less() -> None:
     """The garbage collector passes over what the application has loaded, and looks at the rest less often.
 
-    A run's rows are freed without it; looking for cycles among all that is loaded was an eighth of a worker's CPU.
+    A run's rows are freed without it, and what is loaded stays: looking for cycles there is CPU for nothing.
     """
     gc.collect()
     gc.freeze()

@@ -38,7 +38,7 @@ export const cancelRun = (id: string, reason?: string) =>
 export const retryRun = (id: string) => answer<Run>(api().POST("/runs/{workflow_id}/retry", { params: { path: of(id) } }));
 
 export const previewBulk = (request: BulkRequest) => answer<BulkPreview>(api().POST("/runs/bulk/preview", { body: request }));
-/** At most 500 runs a call: go on with `next_cursor` until it is null. */
+/** At most 200 runs a call: go on with `next_cursor` until it is null. */
 export const bulk = (request: BulkRequest & { reason?: string | undefined; cursor?: string | null | undefined }) =>
   answer<BulkResult>(api().POST("/runs/bulk", { body: request }));
 
