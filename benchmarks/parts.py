@@ -26,10 +26,10 @@ POSTGRES = Part(
     name="postgres",
     title="PostgreSQL",
     introduction="""\
-One PostgreSQL on the same machine with its default settings, reached through 127.0.0.1; a database of its own for each
-measurement, and a checkpoint of the server before it. Where a system has several ways, the table shows the best of each,
-in brackets: for Stepwell the number of runs at once, `worker_concurrency`. A job of a queue is one no-op function: it
-stands beside a run of one transition, which is stored, checkpointed and kept with its history.""",
+One PostgreSQL on the same machine with its default settings, reached through 127.0.0.1; each measurement
+has its own database, after a checkpoint of the server. If a system has several ways, the table shows the best one, in
+brackets: for Stepwell the number of runs at once, `worker_concurrency`. A job of a queue is one no-op function: it
+is compared with a run of one transition, which is stored, checkpointed and kept with its history.""",
     modules=(
         *(
             "postgres.durable",

@@ -1,7 +1,7 @@
 """Pick-up across processes: from the call that starts something to the first line of user code in another process.
 
-The other process is idle, and tells each entry by the time on the clock that all processes of a machine share. Before
-each start is a pause of random length, so that no poll keeps step with it.
+The other process is idle, and reports the time of each entry by the clock that all processes of a machine share. Before
+each start is a pause of random length, so that no poll is synchronised with it.
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ from benchmarks.goal import Name
 from benchmarks.part import Part
 from benchmarks.results import Line, Results, spread
 
-HEADER = ("What", "Stepwell: median (min-max)", "Beside it", "Ratio", "Goal", "Met")
+HEADER = ("What", "Stepwell: median (min-max)", "Compared with", "Ratio", "Goal", "Met")
 PLAIN_WIDTH = 150
 INTRODUCTION = """\
-Every measurement ran in a process and a directory of its own; those that are compared took turns. A ratio is the median
-of the ratios of neighbouring samples. The machine may have done other things too: compare ratios, not absolute figures.
-Peers got fewer runs where they are slower; no rate here counts a start-up."""
+Every measurement ran in its own process and directory; those that are compared took turns. A ratio is the median of the
+ratios of neighbouring samples. Other programs may have used the machine too: compare ratios, not absolute figures.
+Slower systems got fewer runs. No rate includes the start-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ def shown(measured: Measured) -> Iterable[str]:
 
 
 def explained(measured: Measured) -> Iterable[str]:
-    yield f"## Behind it: {measured.part.title}"
+    yield f"## Details: {measured.part.title}"
     if texts := said(measured.results):
-        yield "### What the processes said about themselves"
+        yield "### What the processes reported"
         yield bullets(texts)
     yield "### What was measured"
     yield from (described(module) for module in measured.part.modules)

@@ -1,1 +1,1 @@
-"""Applications that run: each is a package with a `__main__`, executed by the tests."""
+"""Applications that run, executed by the tests: each is a package with a `__main__`, or a file of `hosts`."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STUDIO = Path(__file__).resolve().parent
-STATIC = STUDIO.parent / "src" / "stepwell" / "http" / "static"
+STATIC = STUDIO.parent / "src" / "stepwell" / "console" / "http" / "studio" / "static"
 STAMP = ".stamp"
 
 _INPUTS = (

@@ -22,7 +22,7 @@ export default defineConfig({
   resolve: { alias: { "@": here("./src") } },
   html: { cspNonce: "__CSP_NONCE__" },
   build: {
-    outDir: process.env.STUDIO_OUT_DIR ?? here("../src/stepwell/http/static"),
+    outDir: process.env.STUDIO_OUT_DIR ?? here("../src/stepwell/console/http/studio/static"),
     emptyOutDir: true,
     // A data: URL would be refused by the Content-Security-Policy.
     assetsInlineLimit: 0,

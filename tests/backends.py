@@ -14,13 +14,14 @@ from typing import Any
 from uuid import uuid4
 
 from psutil import Process
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from servers.databases import Databases
 from servers.postgres import Postgres
 from servers.sql import Sql
 from stepwell.settings import Settings
-from stepwell.store import revision
+from stepwell.store import opening
 from stepwell.store.tables import metadata
 
 Row = tuple[Any, ...]
@@ -33,7 +34,7 @@ SCHEMA = 'Odd "schema"; its-ünï'
 
 def migrate(url: str, schema: str | None = None) -> None:
     """The database has the tables of this version."""
-    revision.upgrade(Settings(_env_file=None, database_url=url, database_schema=schema))
+    opening.upgrade(Settings(_env_file=None, database_url=url, database_schema=schema))
 
 
 class Database(ABC):
@@ -71,11 +72,20 @@ class Database(ABC):
         """An engine of the caller's, which has to dispose of it."""
         return create_async_engine(self.driver_url, **options)
 
+    drivers: tuple[str, ...]
+    """Synchronous ones of SQLAlchemy's."""
+
+    def blocking_engine(self, driver: str | None = None, **options: Any) -> Engine:
+        """A synchronous engine of the caller's, which has to dispose of it."""
+        kind, _, rest = self.url.partition(":")
+        return create_engine(f"{kind}+{driver or self.drivers[0]}:{rest}", **options)
+
 
 class SqliteFile(Database):
     """A file."""
 
     kind = "sqlite"
+    drivers = ("pysqlite",)
 
     @property
     def path(self) -> Path:
@@ -90,12 +100,12 @@ class SqliteFile(Database):
             return connection.execute(sql, parameters).fetchall()
 
     def execute(self, sql: str, *parameters: Any) -> None:
-        with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
+        with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
             connection.execute(sql, parameters)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        with closing(sqlite3.connect(self.path, isolation_level=None, timeout=30)) as connection:
+        with closing(sqlite3.connect(self.path, isolation_level=None, timeout=60)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield
 
@@ -107,6 +117,7 @@ class PostgresDatabase(Database):
     """A database of the server that the run's processes share."""
 
     kind = "postgres"
+    drivers = ("psycopg", "psycopg2")
 
     def __init__(self, url: str, schema: str | None = None) -> None:
         super().__init__(url)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from backends import (
@@ -20,13 +23,50 @@ from backends import (
     sqlite_file,
 )
 from commits import Commits, SqliteCommits, postgres_commits
+from selection import backend_of, mark
 from servers.databases import Databases
 from servers.fixtures import postgres_server, valkey_server  # noqa: F401
 from servers.pooler import TransactionPooler
 from servers.postgres import Postgres
 from servers.valkey import Valkey
+from standstills import Standstills
 from stepwell import App, Settings, Stepwell, Workflow
 from stepwell.testing import Harness
+
+# A test must pass on a machine that stands still for a while.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of these tests."""
+    group = parser.getgroup("stepwell")
+    group.addoption(
+        "--standstills", type=float, metavar="SECONDS", help="stop one of the processes of -n again and again"
+    )
+    group.addoption("--standstills-seed", type=int, metavar="NUMBER", help="at the moments of this seed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell that starts the run in the background has it ignore Ctrl-C, and so would each process that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # For servers and command lines, too. Reads of a moment last for seconds on a machine that stands still.
+    os.environ.update(STEPWELL_READ_SECONDS="120", STEPWELL_MAX_REQUEST_SECONDS="120")
+    if config.getoption("standstills") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Standstills(config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The summary has one line per failure; in CI pytest would repeat the whole message there, with logs and all."""
+    report = yield
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = crash.message.partition("\n")[0][:200]
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +184,10 @@ def commits(database: Database) -> Iterator[Commits]:
         yield SqliteCommits(database.url)
 
 
+PATIENT = {"lease_seconds": 120, "transaction_seconds": 600, "cleanup_seconds": 600}
+"""What a machine that stands still for a while must not end, where a test doesn't say otherwise."""
+
+
 @pytest.fixture
 def stepwell_on(database: Database) -> Callable[..., Stepwell]:
     """`stepwell_on(apps, **settings)`: a Stepwell to be opened with `async with`; classes are put into an app `shop`."""
@@ -161,7 +205,7 @@ def stepwell_on(database: Database) -> Callable[..., Stepwell]:
             given.append(App("shop", workflows=classes))
         return Stepwell(
             apps=given,
-            settings=Settings(_env_file=None, **{**database.settings, **settings}),
+            settings=Settings(_env_file=None, **{**PATIENT, **database.settings, **settings}),
             embedded_worker=embedded_worker,
             clock=clock,
         )
@@ -177,17 +221,16 @@ class _Kept(Settings):
         return super().model_copy(update={**(update or {}), **ours}, deep=deep)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Time that a test moves isn't Redis' time: harnesses have the database as the queue."""
-    found = [one for one in items if "harness_of" in getattr(one, "fixturenames", ()) and _backend(one) == "bullmq"]
+    """Further backends are for `make test-all`. Harnesses, whose time a test moves and Redis' doesn't, need no queue."""
+    found = [one for one in items if "harness_of" in getattr(one, "fixturenames", ()) and backend_of(one) == "bullmq"]
     if found:
         config.hook.pytest_deselected(items=found)
         left = set(items) - set(found)
         items[:] = [one for one in items if one in left]
-
-
-def _backend(item: pytest.Item) -> object:
-    return getattr(item, "callspec").params.get("backend") if hasattr(item, "callspec") else None  # noqa: B009
+    for item in items:
+        mark(item)
 
 
 @pytest.fixture
@@ -195,7 +238,7 @@ def harness_of(database: Database) -> Callable[..., Harness]:
     """`harness_of(apps, **settings)`: a Stepwell on the database with a clock that only the test moves."""
 
     def made(apps: Sequence[App], **settings: Any) -> Harness:
-        return Harness(apps, settings=_Kept(_env_file=None, **{**database.settings, **settings}))
+        return Harness(apps, settings=_Kept(_env_file=None, **{**PATIENT, **database.settings, **settings}))
 
     return made
 

@@ -18,7 +18,10 @@ BANNED_NAMES = {
     *("util", "utils", "common", "helper", "helpers", "manager", "managers", "service", "services", "misc", "v2"),
 }
 DATABASE = {"sqlalchemy", "alembic", "aiosqlite", "sqlite3"}
-HANDED_THROUGH = {"AsyncConnection", "AsyncSession", "Connection"}
+HANDED_THROUGH = {
+    *("AsyncConnection", "AsyncSession", "async_scoped_session"),
+    *("Connection", "Session", "scoped_session"),
+}
 """SQLAlchemy's types that are handed from users to the store and back, so that the rooms between may name them."""
 
 
@@ -43,6 +46,35 @@ def test_imports_point_one_way(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert code == 0, capsys.readouterr().out
 
 
+def imported_modules() -> dict[str, set[str]]:
+    """The modules of the package that each of them imports: at its top, in a function, or for type checkers only."""
+    names = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in MODULES
+        if path.parent != PACKAGE or path.name != "__init__.py"  # which only names what users import
+    }
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        taken = ((f"{module}.{one}", module) for module, parts in imports(path) for one in parts or {""})
+        found[name] = {deep if deep in names else module for deep, module in taken} & names.keys() - {name}
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = imported_modules()
+
+    def reached(name: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = [name]
+        while ahead:
+            new = graph[ahead.pop()] - seen
+            seen |= new
+            ahead += new
+        return seen
+
+    assert not {name for name in graph if name in reached(name)}
+
+
 @pytest.mark.parametrize("path", [path for path in MODULES if not name_of(path).startswith("store/")], ids=name_of)
 def test_only_the_store_talks_to_the_database(path: Path) -> None:
     for module, names in imports(path):
@@ -50,7 +82,7 @@ def test_only_the_store_talks_to_the_database(path: Path) -> None:
             assert names, f"import {module}"
             assert names <= HANDED_THROUGH, f"from {module} import {', '.join(sorted(names - HANDED_THROUGH))}"
     used = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
-    if name_of(path) != "queue/bullmq.py":  # a pipeline of Redis has an `execute` too
+    if name_of(path) != "queue/bullmq/client.py":  # a pipeline of Redis has an `execute` too
         assert not used & {"exec_driver_sql", "execute", "executemany", "scalars"}
 
 
@@ -81,11 +113,14 @@ def code_lines(path: Path) -> int:
 
 
 def test_the_engine_stays_small() -> None:
+    # It grew from 734 by whole rules: suspicion, void signals, the count between inputs, what code doesn't fit.
     lines = sum(code_lines(path) for path in (PACKAGE / "engine").rglob("*.py"))
-    assert lines <= 800, f"{lines} lines of code"
+    assert lines <= 1_050, f"{lines} lines of code"
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if not name_of(path).startswith("cli/")], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if not name_of(path).startswith("console/cli/")], ids=name_of
+)
 def test_only_the_command_line_prints(path: Path) -> None:
     calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     lines = [func.lineno for func in calls if isinstance(func, ast.Name) and func.id == "print"]
@@ -95,7 +130,7 @@ def test_only_the_command_line_prints(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name != "settings.py"], ids=name_of)
 def test_only_the_settings_read_the_environment(path: Path) -> None:
     readers = {"environ", "environb", "getenv"}
-    if name_of(path).startswith("cli/"):
+    if name_of(path).startswith("console/cli/"):
         readers = set()  # STEPWELL_APP names the application before there are settings; Typer reads it.
     used = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
     assert not used & readers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,9 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.InvalidArgs("order_id: missing", [{"loc": ("order_id",), "type": "missing"}]), 422, "order_id: missing"),
     (errors.InvalidPayload("note: too long", [{"loc": ("note",), "type": "too_long"}]), 422, "note: too long"),
     (errors.PayloadTooLarge("state: 2 MiB"), 413, "state: 2 MiB"),
+    (errors.UnknownTransition("a child fires 'paid'", callback=True), 409, "a child fires 'paid'"),
     (errors.RunFinished("run 'w1' is completed"), 409, "run 'w1' is completed"),
+    (errors.AlreadyAnswered("u2 was first", by="u2", at=datetime(2026, 1, 5, tzinfo=UTC)), 409, "u2 was first"),
     (errors.IdempotencyConflict("key 'k'"), 409, "key 'k'"),
     (errors.StatelessError("parked at 'review'"), 409, "parked at 'review'"),
     (errors.TransitionFailed("returned a value"), 500, "returned a value"),
@@ -44,11 +46,14 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.RunFailed("run 'w1' failed", workflow_id="w1", status="failed"), 409, "run 'w1' failed"),
     (errors.LeaseLost("run 'w1'"), 409, "run 'w1'"),
     (errors.StoreUnavailable("disk full", outcome="unknown", workflow_id="w1"), 503, "disk full"),
+    (errors.ReadTooLong("narrow the filter"), 503, "narrow the filter"),
     (errors.BadSignature("the time stamp is 900 s old"), 401, "the time stamp is 900 s old"),
     (errors.NotSignedIn("sign in first"), 401, "sign in first"),
     (errors.NoAccess("say who asks"), 403, "say who asks"),
     (errors.TooManyAttempts("wait a minute", retry_after=60), 429, "wait a minute"),
+    (errors.TooManyReads("wait for answers", retry_after=2), 429, "wait for answers"),
     (errors.TooManyStreams("close some", retry_after=5), 429, "close some"),
+    (errors.TooManyTokens("revoke one"), 409, "revoke one"),
     (errors.ScheduleNotFound("no schedule 's'"), 404, "no schedule 's'"),
     (errors.DeliveryNotFound("no delivery 'd'"), 404, "no delivery 'd'"),
     (errors.CursorNotFound("no page ended there"), 404, "no page ended there"),
@@ -226,7 +231,7 @@ PROVOKED: list[tuple[Provoke, type[StepwellError], str]] = [
     (
         lambda runner, _: runner.run_sync(Approve, Order(order_id="A1"), app_name="shop", user_id="u1", stateless=True),
         errors.StatelessError,
-        "Approve waits at 'review' (decide): a stateless run can't. Run it without stateless=True.",
+        "Approve waits at 'review' (decide), and a stateless run can't wait. Run it without stateless=True.",
     ),
     (
         lambda runner, run: runner.fork(run, checkpoint=1),

@@ -36,12 +36,15 @@ PUBLIC = [
     "StoredDocument",
     "Tick",
     "WebhookEvent",
+    "WebhookResponse",
     "Workflow",
     "WorkflowRunner",
+    "alembic_include_object",
     "transition",
 ]
 
 ERRORS = [
+    "AlreadyAnswered",
     "BadSignature",
     "ConfigurationError",
     "CursorNotFound",
@@ -57,6 +60,7 @@ ERRORS = [
     "NotBuilt",
     "NotSignedIn",
     "PayloadTooLarge",
+    "ReadTooLong",
     "RetryAfter",
     "RunFailed",
     "RunFinished",
@@ -66,7 +70,9 @@ ERRORS = [
     "StoreUnavailable",
     "TokenNotFound",
     "TooManyAttempts",
+    "TooManyReads",
     "TooManyStreams",
+    "TooManyTokens",
     "TransitionFailed",
     "TransitionTimeout",
     "UnknownApp",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from statistics import median
 
 HEAVY = {"sqlalchemy", "alembic", "fastapi", "starlette", "typer", "uvicorn", "rich"}
 
@@ -39,6 +38,7 @@ Stepwell(apps=[App("a", workflows=[Nothing])], settings=Settings(database_url="s
 
 
 def test_the_package_is_imported_in_no_time() -> None:
-    code = "import time\nbegin = time.perf_counter()\nimport stepwell\nprint(time.perf_counter() - begin)"
-    seconds = median(float(python(code)) for _ in range(5))
+    # CPU time, and the best of some: what else the machine does is left out.
+    code = "import time\nbegin = time.process_time()\nimport stepwell\nprint(time.process_time() - begin)"
+    seconds = min(float(python(code)) for _ in range(5))
     assert seconds < 0.4, f"import stepwell takes {seconds * 1000:.0f} ms; on a quiet machine it should be under 150"

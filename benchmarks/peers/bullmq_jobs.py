@@ -1,4 +1,4 @@
-"""BullMQ for Python: jobs that do nothing, on a Valkey that keeps nothing on disk.
+"""BullMQ for Python: jobs that do nothing, on a Valkey without persistence.
 
 Enqueued by `addBulk`, 100 at a time, and then executed by one worker in the process, 50 at once; completed jobs are
 kept, its default. For the pick-up the other process has an idle worker.

@@ -1,13 +1,13 @@
 """DBOS Transact: the same work, each of its documented ways.
 
 One workflow of three no-op steps, async except in the way `threads`. `gather` starts all with `start_workflow_async` at
-once; `bounded` keeps 16 runs under way; `threads` starts sync workflows from one thread, and DBOS runs them in its pool;
+once; `bounded` keeps 16 runs in progress; `threads` starts sync workflows from one thread, and DBOS runs them in its pool;
 `queue` enqueues all and leaves its queue at the default polling of a second, `queue_10ms` polls every 10 ms. For each
-rate the table shows whichever does most. One run goes before, and the clock stops when the last is durable. Logs are off,
-tracing and Conductor too: no network. On SQLite the database is what DBOS creates by itself; its pragmas are printed.
+rate the table shows the fastest way. One run goes first, and the clock stops when the last run is durable. Logs, tracing
+and Conductor are off, so there is no network. On SQLite the database is what DBOS creates by itself; its pragmas are printed.
 
-Across processes (`pickup_apart`), a `DBOSClient` enqueues what an idle process polls for every 10 ms: DBOS has no
-doorbell for queues.
+Across processes (`pickup_apart`), a `DBOSClient` enqueues runs, and an idle process polls for them every 10 ms: DBOS
+has no notifications for queues.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """LangGraph with its PostgreSQL saver: graphs of three nodes that do nothing, 32 at once in one process.
 
 Each run is an `ainvoke` on a thread of its own. `sync` writes every checkpoint before the next node starts, as Stepwell does;
-`async`, LangGraph's default, writes it while the next node runs. There is no queue and no worker: who calls executes, and nobody
-takes over.
+`async`, LangGraph's default, writes it while the next node runs. There is no queue and no worker: the caller
+executes the run, and no other process takes over.
 """
 
 from __future__ import annotations

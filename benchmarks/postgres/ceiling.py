@@ -1,6 +1,6 @@
-"""The ceiling: the same rows as a checkpoint writes, by plain asyncpg and nothing else.
+"""The upper limit: the rows that a checkpoint writes, written by plain asyncpg and nothing else.
 
-Transactions of 100 checkpoints, as the group commit makes them when 100 runs are under way: one fenced
+Transactions of 100 checkpoints, as the group commit makes them when 100 runs are in progress: one fenced
 `UPDATE ... FROM unnest` of the run rows and one `INSERT ... SELECT unnest` of history rows of about the same width, in
 tables with the same keys. No validation, no user code, no claims, one connection: an upper bound for transitions per second here.
 """

@@ -1,8 +1,8 @@
-"""Worker processes that do nothing else: runs of three transitions wait in the database, then one process or several
+"""Worker processes that only execute: runs of three transitions wait in the database, then one process or several
 execute them.
 
-The processes have loaded everything and wait for a word; the clock runs from that word, so with opening Stepwell, until
-the database says that the last run has ended.
+The processes have loaded everything and wait for a signal. The clock runs from that signal, so it includes opening
+Stepwell, until the database says that the last run has ended.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An idle process: what it asks the database per second, as PostgreSQL's own log has it.
+"""An idle process: the queries that it sends per second, by PostgreSQL's own log.
 
-Stepwell is open with its worker, has executed one run and has nothing to do. Counted over 20 seconds is every statement that the
-database got, and those that aren't only the frame of a transaction (BEGIN, COMMIT, ROLLBACK).
+Stepwell is open with its worker, has executed one run and has nothing to do. Over 20 seconds, every statement that the
+database received is counted, and separately those that don't only begin or end a transaction (BEGIN, COMMIT, ROLLBACK).
 """
 
 from __future__ import annotations

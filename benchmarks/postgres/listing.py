@@ -25,7 +25,7 @@ FILTERS: Final[dict[str, dict[str, Any]]] = {
     "none": {},
     "completed": {"status": "completed"},
     "failed": {"status": "failed"},
-    "needs somebody": {"status": ["failed", "waiting", "retrying"]},
+    "needs attention": {"status": ["failed", "waiting", "retrying"]},
     "workflow": {"app_name": APP, "workflow": WORKFLOW},
     "user": {"user_id": "user-7"},
     "failed of a user": {"status": "failed", "user_id": "user-7"},

@@ -1,4 +1,4 @@
-"""A database that holds a million waiting runs: the burst of `durable.py` beside them, and without them.
+"""A database that holds a million waiting runs: the burst of `durable.py` with them and without them.
 
 The waiting runs are copies of one row that a real workflow left when it parked, with a signal and a timer 30 days
 away; their history rows are not copied. Pairs (with and without) alternate, on two databases that both keep the finished

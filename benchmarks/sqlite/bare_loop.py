@@ -1,8 +1,8 @@
-"""The bare loop beside the stateless runs: three awaits of an async function, each under `asyncio.timeout(300)`, and
+"""The bare loop for comparison with stateless runs: three awaits of an async function, each under `asyncio.timeout(300)`, and
 Pydantic.
 
 The figure that counts validates the same arguments and the same state once per run of three. A second one validates
-both for each of the three, which is what a durable run does as well. No engine, no choice of transitions, no
+both for each of the three, as a durable run does. No engine, no choice of transitions, no
 injection, no cancellation.
 """
 

@@ -1,6 +1,6 @@
-"""The ceiling: the same rows as a checkpoint writes, by plain sqlite3 and nothing else.
+"""The upper limit: the rows that a checkpoint writes, written by plain sqlite3 and nothing else.
 
-WAL, `synchronous=FULL`, transactions of 100 checkpoints, as the group commit makes them when 100 runs are under way:
+WAL, `synchronous=FULL`, transactions of 100 checkpoints, as the group commit makes them when 100 runs are in progress:
 each is one fenced update of a run row and one history row of about the same width, in tables with the same keys. No
 validation, no user code, no event loop, no claims, one thread: an upper bound for transitions per second here.
 """

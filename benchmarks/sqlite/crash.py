@@ -1,10 +1,10 @@
-"""The proof that what was acknowledged is there: a process under load is killed with -9 at a random moment, five
+"""The proof that acknowledged writes are there: a process under load is killed with -9 at a random moment, five
 times.
 
 Its transitions append "run n" to a log as they are entered, its caller appends "run 0" once `run` has returned.
 Afterwards the file must hold, for each line "run n", the creation and the checkpoints up to n - 1. Nothing is
-repaired and no Stepwell is opened before the look. A kill proves the order of commit and call; that a commit also
-survives a power cut rests on the pragmas, printed from the connections that wrote.
+repaired and no Stepwell is opened before the check. A kill proves the order of commit and call; that a commit also
+survives a power cut depends on the pragmas, printed from the connections that wrote.
 """
 
 from __future__ import annotations

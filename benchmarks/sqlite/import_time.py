@@ -1,7 +1,7 @@
-"""`import stepwell` in a fresh interpreter: the time of the import statement, and the heavy packages it drew in.
+"""`import stepwell` in a fresh interpreter: the time of the import statement, and the heavy packages that it imported.
 
 Names are loaded when they are first used, so the import of what a program with a worker needs is timed as well:
-`from stepwell import App, Stepwell, Workflow, transition`. Beside it: what `import pydantic` costs.
+`from stepwell import App, Stepwell, Workflow, transition`. It is compared with the cost of `import pydantic`.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def older_id(run_id: str, milliseconds: int) -> str:
 
 def claim_query(app_name: str, workflow_names: Iterable[str], limit: int = 100) -> Query:
     """The statement by which a worker claims up to `limit` due runs of these workflows, as the store builds it."""
-    from stepwell.store.sqlite_dialect import claim_sql
+    from stepwell.store.sqlite.dialect import claim_sql
 
     lanes = [(app_name, name) for name in workflow_names]
     walks = [value for lane in lanes for value in (*lane, limit)]

@@ -1,4 +1,4 @@
-"""A file that holds many waiting runs: the same burst as above beside 0, 10,000 and 1,000,000 of them.
+"""A file that holds many waiting runs: the same burst as above, with 0, 10,000 and 1,000,000 of them.
 
 The waiting runs are copies of one row that a real workflow left when it parked, with a signal and a timer 30 days
 away; their history rows are not copied. Pairs (with and without) alternate, on two files that both keep the finished

@@ -70,7 +70,7 @@ def places(folder: Path, database: Path | None, servers: bool) -> Iterator[dict[
     url, workers = given.database_url, settings.workers
     with ExitStack() as running:
         if servers:
-            url, workers = running.enter_context(postgres(folder)), workers or WORKERS
+            url, workers = running.enter_context(postgres()), workers or WORKERS
             given = given.model_copy(update={"queue_url": running.enter_context(valkey())})
         elif database is not None or "database_url" not in given.model_fields_set:
             url = f"sqlite+aiosqlite:///{(database or folder / 'orders.db').resolve()}"
@@ -94,7 +94,7 @@ def started(console: Console, server: Server) -> Iterator[Server]:
 
 async def show(server: Server, console: Console, *, furnished: bool) -> list[str]:
     """What went otherwise than expected."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         stage = Stage(client, console, settings.operator)
         await play(stage, server)
         if furnished:

@@ -122,7 +122,7 @@ async def batch(stage: Stage, since: datetime) -> None:
     first = await stage.call("POST", "/orders/process-pending", user=stage.operator)
     again = await stage.call("POST", "/orders/process-pending", user=stage.operator)
     stage.expect((first, again) == (BATCH, 0), f"{first} new runs; the second call: {again}")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while sum("batch" in run["labels"] for run in await stage.ended("process_order", since=since)) < BATCH:
             await asyncio.sleep(0.1)
     stage.expect(True, f"{BATCH} orders completed")
@@ -156,7 +156,7 @@ async def clock(stage: Stage, since: datetime) -> None:
     stage.say("daily_reports is due at 09:00 in Berlin, which the demo doesn't wait for: the operator sends them now")
     await stage.call("PUT", "/daily-report", user=USER)
     await stage.call("POST", "/daily-report/send", user=stage.operator)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not [
             run for run in await stage.look("/runs") if run["result"] and run["workflow_name"] == "daily_report"
         ]:
@@ -176,7 +176,7 @@ async def furnish(stage: Stage) -> None:
         for warehouse in ("south", "east"):
             await start(stage, "sync_stock", {"warehouse": warehouse})
         await start(stage, "ask_for_review", {"order_id": unlucky["order_id"]}, delay_seconds=86_400)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await states(stage)) < STATES:
                 await asyncio.sleep(0.1)
         stage.expect(True, f"there are runs that are {', '.join(sorted(STATES))}")
@@ -194,7 +194,7 @@ async def states(stage: Stage) -> set[str]:
 
 async def summary(stage: Stage, since: datetime) -> None:
     """All runs in a table; those that aren't completed are problems."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while [run for run in await stage.runs(since) if run["status"] in ("pending", "running", "retrying")]:
             await asyncio.sleep(0.1)
     runs = await stage.runs(since)

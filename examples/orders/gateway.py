@@ -9,6 +9,7 @@ from typing import Annotated
 
 from sqlalchemy import Column, Integer, String, Table, func, insert, select
 
+from examples.orders.settings import settings
 from examples.orders.tables import engine, metadata
 from stepwell import Depends, NonRetryable
 
@@ -23,14 +24,14 @@ class Declined(NonRetryable):
 
 
 class Gateway:
-    """`good` cards work, `flaky` ones at the third call, `slow` ones after two seconds; `declined` ones never."""
+    """`good` cards work, `flaky` ones at the third call, `slow` ones after a while; `declined` ones never."""
 
     async def charge(self, card: str, cents: int, idempotency_key: str) -> str:
         """The id of the charge. The same key is charged once, however often it is sent, as with Stripe or Adyen.
 
         Raises Declined, and ConnectionError where nobody knows what has happened.
         """
-        await asyncio.sleep(2.0 if card == "slow" else 0.05)
+        await asyncio.sleep(settings.slow_card.total_seconds() if card == "slow" else 0.05)
         if card == "declined":
             raise Declined(f"the card was declined for {cents} cents")
         if card == "flaky" and await self._count(idempotency_key) < 3:

@@ -39,7 +39,7 @@ class Server:
 
     def __enter__(self) -> Server:
         try:
-            if self._run("stepwell.cli", "db", "upgrade").wait() != 0:
+            if self._run("stepwell.console.cli", "db", "upgrade").wait() != 0:
                 raise RuntimeError(f"the database can't be used:\n{self.log.read_text()[-4000:]}")
             self.start()
         except BaseException:
@@ -52,7 +52,7 @@ class Server:
     ) -> None:
         self.stop()
 
-    def start(self, seconds: float = 30.0) -> None:
+    def start(self, seconds: float = 60.0) -> None:
         """It answers, and its workers take runs. Raises RuntimeError with the end of its log if they don't."""
         if self._answering is None:
             # Idle connections are kept for longer than anybody here is idle: else some request meets their end.
@@ -63,7 +63,7 @@ class Server:
         if self.workers and self._executing is None:
             # After the server, which makes the shop's tables.
             options = ["examples.orders.app:stepwell", "--processes", str(self.workers)]
-            self._executing = self._run("stepwell.cli", "worker", *options)
+            self._executing = self._run("stepwell.console.cli", "worker", *options)
             _wait(self._executing, lambda: self.log.read_text().count(" takes ") >= self.workers, self.log, seconds)
 
     def kill(self, pid: int) -> None:

@@ -21,6 +21,10 @@ class ShopSettings(BaseSettings):
     """How long after an order its customer is asked how it was."""
     sales_every: timedelta = timedelta(minutes=10)
     """How often the sales overview is written."""
+    slow_card: timedelta = timedelta(seconds=2)
+    """How long the payment gateway takes with a `slow` card."""
+    carrier: timedelta = timedelta(seconds=1)
+    """How long a parcel is on its way."""
     workers: int = Field(default=0, ge=0)
     """Processes that execute runs, beside the one that answers requests; 0: that one does both."""
 

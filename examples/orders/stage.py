@@ -73,7 +73,7 @@ class Stage:
         response.raise_for_status()
         return response.json()
 
-    async def follow(self, workflow_id: str, user: str, *, until: str = "completed", seconds: float = 30.0) -> Json:
+    async def follow(self, workflow_id: str, user: str, *, until: str = "completed", seconds: float = 60.0) -> Json:
         """The run, once it has this status; every change on the way there is shown."""
         last = None
         async with asyncio.timeout(seconds):
@@ -88,7 +88,7 @@ class Stage:
                 assert run["status"] not in ("failed", "canceled"), f"{run['workflow_name']}: {run['error']}"
                 await asyncio.sleep(0.05)
 
-    async def ended(self, workflow: str, *, at_least: int = 1, since: datetime, seconds: float = 30.0) -> list[Json]:
+    async def ended(self, workflow: str, *, at_least: int = 1, since: datetime, seconds: float = 60.0) -> list[Json]:
         """The runs of this workflow that were created since then, once so many of them are completed."""
         async with asyncio.timeout(seconds):
             while True:

@@ -8,22 +8,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stepwell.app import App, Stepwell
-    from stepwell.definition.document import Document, ErrorDocument, Link, Markdown, Message, Plain
-    from stepwell.definition.event import Event
-    from stepwell.definition.injection import Depends
-    from stepwell.definition.model import END, START
-    from stepwell.definition.retry import Retry
-    from stepwell.definition.signal import Signal
-    from stepwell.definition.workflow import Workflow, transition
+    from fast_depends import Depends
+
+    from stepwell.app import App
+    from stepwell.composition import Stepwell
+    from stepwell.definition.authoring.context import Signal
+    from stepwell.definition.authoring.document import Document, ErrorDocument, Link, Markdown, Message, Plain
+    from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
+    from stepwell.definition.authoring.workflow import Workflow
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
     from stepwell.runner.runner import WorkflowRunner
     from stepwell.runner.start import Start
     from stepwell.settings import Settings
-    from stepwell.triggers.event import WebhookEvent
-    from stepwell.triggers.tick import Tick
+    from stepwell.store.migrations import alembic_include_object
+    from stepwell.triggers.answers import WebhookResponse
+    from stepwell.triggers.events import Tick, WebhookEvent
 
 __version__ = "0.1.0"
 
@@ -54,41 +55,45 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "StoredDocument",
     "Tick",
     "WebhookEvent",
+    "WebhookResponse",
     "Workflow",
     "WorkflowRunner",
+    "alembic_include_object",
     "transition",
 ]
 
 _HOME = {
     "App": "stepwell.app",
     "Checkpoint": "stepwell.runner.models",
-    "Depends": "stepwell.definition.injection",
-    "Document": "stepwell.definition.document",
-    "END": "stepwell.definition.model",
-    "ErrorDocument": "stepwell.definition.document",
-    "Event": "stepwell.definition.event",
-    "Link": "stepwell.definition.document",
-    "Markdown": "stepwell.definition.document",
-    "Message": "stepwell.definition.document",
+    "Depends": "fast_depends",
+    "Document": "stepwell.definition.authoring.document",
+    "END": "stepwell.definition.authoring.marks",
+    "ErrorDocument": "stepwell.definition.authoring.document",
+    "Event": "stepwell.definition.authoring.marks",
+    "Link": "stepwell.definition.authoring.document",
+    "Markdown": "stepwell.definition.authoring.document",
+    "Message": "stepwell.definition.authoring.document",
     "NonRetryable": "stepwell.errors",
-    "Plain": "stepwell.definition.document",
-    "Retry": "stepwell.definition.retry",
+    "Plain": "stepwell.definition.authoring.document",
+    "Retry": "stepwell.definition.authoring.marks",
     "RetryAfter": "stepwell.errors",
     "Run": "stepwell.runner.models",
     "RunHandle": "stepwell.runner.handle",
     "RunResult": "stepwell.runner.models",
-    "START": "stepwell.definition.model",
+    "START": "stepwell.definition.authoring.marks",
     "Settings": "stepwell.settings",
-    "Signal": "stepwell.definition.signal",
+    "Signal": "stepwell.definition.authoring.context",
     "Start": "stepwell.runner.start",
-    "Stepwell": "stepwell.app",
+    "Stepwell": "stepwell.composition",
     "StepwellError": "stepwell.errors",
     "StoredDocument": "stepwell.runner.models",
-    "Tick": "stepwell.triggers.tick",
-    "WebhookEvent": "stepwell.triggers.event",
-    "Workflow": "stepwell.definition.workflow",
+    "Tick": "stepwell.triggers.events",
+    "WebhookEvent": "stepwell.triggers.events",
+    "WebhookResponse": "stepwell.triggers.answers",
+    "Workflow": "stepwell.definition.authoring.workflow",
     "WorkflowRunner": "stepwell.runner.runner",
-    "transition": "stepwell.definition.workflow",
+    "alembic_include_object": "stepwell.store.migrations",
+    "transition": "stepwell.definition.authoring.marks",
 }
 
 _NOT_BUILT = frozenset({"FanOut", "Sequence"})

@@ -1,113 +1,171 @@
-"""The composition root: `App` lists what a team wrote, `Stepwell` puts the rooms together and opens them."""
+"""An App: what a team wrote, by name: its workflows, schedules and webhooks."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, Unpack
 
-from stepwell.definition.compile import resolve_payloads
+from stepwell.definition.authoring.document import document_faults
+from stepwell.definition.authoring.marks import Retry
+from stepwell.definition.authoring.workflow import Workflow, definition_of
+from stepwell.definition.compile.compiler import resolve_payloads
 from stepwell.definition.model import Definition
-from stepwell.definition.registry import Registry
-from stepwell.definition.workflow import Workflow, definition_of
-from stepwell.engine.outcome import Rules
-from stepwell.errors import ConfigurationError, DefinitionError
-from stepwell.execution.clock import Clock, SystemClock
-from stepwell.execution.shared import Limits, Shared
-from stepwell.execution.threads import Threads
-from stepwell.runner.opening import Opening
-from stepwell.settings import Settings
+from stepwell.definition.text import is_text
+from stepwell.errors import DefinitionError
+from stepwell.nearest import UnknownKeyword, checks_keywords, keywords_of, unknown_keywords
+from stepwell.triggers.challenges import ChallengeAnswer
 from stepwell.triggers.declare import (
+    SCHEDULE_OPTIONS,
+    CronOptions,
     Schedule,
+    ScheduleOptions,
     WebhookRoute,
     cron_schedule,
     duplicates,
     interval_schedule,
     webhook_route,
 )
-from stepwell.triggers.verify import Verifier
+from stepwell.triggers.signatures import UrlVerifier, Verifier
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
+__all__ = ["App"]
 
-    from stepwell.process import Process
-    from stepwell.runner.runner import WorkflowRunner
-    from stepwell.store.runs import Lane
-    from stepwell.triggers.scheduler import Scheduler
-
-# What opens, executes or serves is imported where that happens: a module that only lists its workflows in an App loads
-# neither the database layer nor the web framework.
-
-__all__ = ["App", "Stepwell"]
+MAX_NAME = 256
 
 H = TypeVar("H", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _called(example: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a method that makes a decorator: put on a function without being called, it says how it is written."""
+
+    def refusing(method: Callable[P, R]) -> Callable[P, R]:
+        @wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if len(args) == 2 and callable(args[1]):
+                handler = getattr(args[1], "__name__", repr(args[1]))
+                raise DefinitionError(f"The decorator on {handler!r}", [f"it needs its arguments: write {example}."])
+            return method(*args, **kwargs)
+
+        return checked
+
+    return refusing
 
 
 class App:
     """A named group of workflows with their triggers. Raises DefinitionError with all that is wrong with it."""
 
+    @checks_keywords("App")
     def __init__(
         self, name: str, *, title: str | None = None, workflows: Sequence[type[Workflow[Any, Any, Any]]] = ()
     ) -> None:
+        if wrong := [*_app_faults(name, title, workflows)]:
+            raise DefinitionError(f"App {name!r}", wrong)
         self.name = name
         self.title = title or name
         self.schedules: list[Schedule] = []
         self.webhooks: list[WebhookRoute] = []
+        self.unapplied: dict[object, str] = {}
+        """Decorators that decorate no function yet, as they are written: they do nothing."""
         self.definitions = _definitions(name, workflows)
         self.open_in = 0
-        """How many open Stepwells use it: none of them would hear of another trigger."""
+        """The number of open Stepwells that use it: none of them would notice another trigger."""
 
-    def cron(self, expression: str, *, timezone: str = "UTC", **options: Any) -> Callable[[H], H]:
-        """Decorates a handler `(runner, tick)` that runs durably at each tick of a cron expression.
+    def __repr__(self) -> str:
+        return f"App({self.name!r})"
 
-        One that raises is tried again 3 times; what it had started is not started twice. A plain `def` runs in a thread,
-        and its runner is `runner.blocking`. Options: `name`, `overlap`, `misfire`, `catch_up`, `jitter`. Raises
-        DefinitionError.
+    @_called("@app.cron('0 9 * * *')")
+    def cron(self, expression: str, *, timezone: str = "UTC", **options: Unpack[CronOptions]) -> Callable[[H], H]:
+        """Decorate a handler `(runner, tick)` that runs durably at each tick of a cron expression.
+
+        One that raises is tried again 3 times, or by `retry=`; what it had started is not started twice. A plain `def`
+        runs in a thread, and its runner is `runner.blocking`. Options: `name`, `overlap`, `misfire`, `catch_up`,
+        `jitter`, `timeout`, `retry`. Raises DefinitionError.
         """
 
-        def declare(handler: H) -> H:
+        def declare(handler: Callable[..., Any]) -> None:
             self._add(cron_schedule(expression, timezone=timezone, handler=handler, **options))
-            return handler
 
-        return declare
+        return self._decorator(f"@app.cron({expression!r})", declare)
 
+    @_called("app.schedule('nightly-cleanup', workflow=Cleanup, every=timedelta(hours=6)), or @app.cron(...)")
     def schedule(
         self,
         name: str,
         *,
         workflow: type[Workflow[Any, Any, Any]] | str | None = None,
         args: Any = None,
-        user_id: str = "system",
+        user_id: str | None = None,
         every: timedelta | None = None,
         cron: str | None = None,
-        timezone: str = "UTC",
-        **options: Any,
+        timezone: str | None = None,
+        **options: Unpack[ScheduleOptions],
     ) -> None:
-        """Each tick starts one run of `workflow`. Raises DefinitionError."""
-        if (every is None) == (cron is None):
-            raise DefinitionError(f"The schedule {name!r}", ["give either every=timedelta(...) or cron='...'."])
-        given = {"name": name, "workflow": workflow, "args": args, "user_id": user_id, **options}
-        self._add(interval_schedule(every, **given) if every else cron_schedule(cron or "", timezone=timezone, **given))
+        """Declare a schedule; each tick starts one run of `workflow`, for `user_id` (default: system). Raises DefinitionError."""
+        faults = ["give either every=timedelta(...) or cron='...'."] if (every is None) == (cron is None) else []
+        if every is not None and timezone is not None:
+            faults.append("timezone=... does nothing with every=..., which counts real time: leave out one of them.")
+        if cron is not None and "anchor" in options:
+            faults.append("anchor=... does nothing with cron=...: leave out one of them.")
+        known = [*keywords_of(type(self).schedule), *SCHEDULE_OPTIONS]
+        if unknown := unknown_keywords(options, known):
+            raise UnknownKeyword(f"The schedule {name!r}", [*faults, *unknown])
+        if faults:
+            raise DefinitionError(f"The schedule {name!r}", faults)
+        given: dict[str, Any] = {"name": name, "workflow": workflow, "args": args, "user_id": user_id, **options}
+        if every is not None:
+            self._add(interval_schedule(every, **given))
+        else:
+            self._add(cron_schedule(cron or "", timezone="UTC" if timezone is None else timezone, **given))
 
-    def webhook(self, path: str, *, verify: Verifier, name: str | None = None) -> Callable[[H], H]:
-        """Decorates a handler `(event, runner)` for signed deliveries at exactly `path`, each handled once.
+    @_called("@app.webhook('/webhooks/stripe', verify=stripe_signature(secret=...))")
+    @checks_keywords("The webhook")
+    def webhook(
+        self,
+        path: str,
+        *,
+        verify: Verifier | UrlVerifier,
+        name: str | None = None,
+        challenge: ChallengeAnswer | None = None,
+        timeout: timedelta | None = None,
+        retry: Retry | None = None,
+    ) -> Callable[[H], H]:
+        """Decorate a handler `(event, runner)` for signed deliveries at exactly `path`, each handled once.
 
         It runs before the answer. One that raises is answered with 500, and runs again when the sender tries again; what
-        it had started is not started twice. A plain `def` gets `runner.blocking`. Raises DefinitionError.
+        it had started is not started twice. With `retry=` Stepwell tries it again instead, and the answer is 202.
+        `timeout=` limits each attempt. A plain `def` gets `runner.blocking`.
+
+        `challenge` answers unsigned tests of the address: it is given each GET and HEAD, and each POST with a query, and
+        returns the text to answer with, or None. A GET or HEAD with None is refused (403), a POST is taken for a delivery.
+        Without it, only POST is served. Raises DefinitionError.
         """
 
-        def declare(handler: H) -> H:
-            route = webhook_route(path, verify=verify, handler=handler, name=name)
+        def declare(handler: Callable[..., Any]) -> None:
+            route = webhook_route(
+                path, verify=verify, handler=handler, name=name, challenge=challenge, timeout=timeout, retry=retry
+            )
             from stepwell.triggers.handlers import check_webhook
 
             check_webhook(self, route)
             self._refuse_twice("webhook", [*self.webhooks, route])
             self.webhooks.append(route)
+
+        return self._decorator(f"@app.webhook({path!r}, ...)", declare)
+
+    def _decorator(self, written: str, declare: Callable[[Callable[..., Any]], None]) -> Callable[[H], H]:
+        """Return a decorator that declares its handler, and is unapplied until then."""
+        made = object()
+        self.unapplied[made] = written
+
+        def decorate(handler: H) -> H:
+            self.unapplied.pop(made, None)
+            declare(handler)
             return handler
 
-        return declare
+        return decorate
 
     def _add(self, schedule: Schedule) -> None:
         from stepwell.triggers.handlers import check_schedule
@@ -124,8 +182,28 @@ class App:
             raise DefinitionError(f"App {self.name!r}", faults)
 
 
-def _definitions(name: str, workflows: Sequence[type[Workflow[Any, Any, Any]]]) -> dict[str, Definition]:
-    faults = [] if name and ":" not in name else [f"the name {name!r} must be a text without ':'."]
+def refuse_unapplied(apps: Iterable[App]) -> None:
+    """Raise DefinitionError with all decorators of these apps that decorate no function."""
+    wrong = [
+        f"{written} of app {app.name!r} decorates no function, so it does nothing: write it above its handler, or remove it."
+        for app in apps
+        for written in app.unapplied.values()
+    ]
+    if wrong:
+        raise DefinitionError("Stepwell", wrong)
+
+
+def _app_faults(name: object, title: object, workflows: object) -> Iterator[str]:
+    if not is_text(name, MAX_NAME) or ":" in name:
+        yield f"the name {name!r} must be a text of at most {MAX_NAME} characters, without ':' and NUL."
+    if title is not None and not (isinstance(title, str) and title):
+        yield f"title={title!r} isn't a text; give a string, or leave it out."
+    if isinstance(workflows, (type, str)) or not isinstance(workflows, Iterable):
+        yield f"workflows={workflows!r} isn't a list of workflow classes; write workflows=[ProcessOrder]."
+
+
+def _definitions(name: str, workflows: Iterable[type[Workflow[Any, Any, Any]]]) -> dict[str, Definition]:
+    faults: list[str] = []
     found: dict[str, Definition] = {}
     for workflow in workflows:
         try:
@@ -133,6 +211,7 @@ def _definitions(name: str, workflows: Sequence[type[Workflow[Any, Any, Any]]]) 
         except DefinitionError as error:
             faults += error.faults
             continue
+        faults += document_faults(definition.workflow)
         other = found.setdefault(definition.name, definition)
         if other is not definition:
             faults.append(
@@ -142,159 +221,3 @@ def _definitions(name: str, workflows: Sequence[type[Workflow[Any, Any, Any]]]) 
     if faults:
         raise DefinitionError(f"App {name!r}", faults)
     return found
-
-
-class Stepwell:
-    """All apps of a process on one database. Open it with `async with`, `with`, or FastAPI's `lifespan=stepwell.lifespan`.
-
-    Raises ConfigurationError or DefinitionError when it is made, StoreUnavailable when it is opened.
-    """
-
-    def __init__(
-        self,
-        apps: Sequence[App],
-        *,
-        settings: Settings | None = None,
-        embedded_worker: bool = True,
-        clock: Clock | None = None,
-    ) -> None:
-        self.apps: Mapping[str, App] = _by_name(apps)
-        self.settings = settings or Settings()
-        self.embedded_worker = embedded_worker
-        self.lanes: Sequence[Lane] | None = None
-        """The (app, workflow) pairs that the worker of this process takes, from when it is opened; None: all of them."""
-        _check_queue(self.settings)
-        self._shared = self._make_shared(clock or SystemClock())
-        self.opening = Opening(self._shared)
-        self._declare()
-        self._blocking: Any = None
-        self.process: Process | None = None
-
-    @property
-    def runner(self) -> WorkflowRunner:
-        """The verbs. Usable while this Stepwell is open; `run_sync(..., stateless=True)` at any time."""
-        from stepwell.runner.runner import WorkflowRunner
-
-        return WorkflowRunner(self.opening)
-
-    @property
-    def scheduler(self) -> Scheduler:
-        """What fires the schedules of this process. Raises StepwellError while it isn't open."""
-        self.opening.core  # noqa: B018 - says that it isn't open
-        assert self.process is not None
-        return self.process.scheduler
-
-    async def faults(self) -> list[str]:
-        """What keeps this process from its work now, for health checks; empty if it is ready."""
-        return ["closed"] if self.process is None else await self.process.faults()
-
-    def _make_shared(self, clock: Clock) -> Shared:
-        limits = self.settings
-        return Shared(
-            registry=Registry({name: app.definitions for name, app in self.apps.items()}),
-            rules=Rules(limits.max_transitions_per_pass, limits.max_takeovers, limits.max_kept_signals),
-            limits=Limits(
-                args=limits.max_args_bytes,
-                state=limits.max_state_bytes,
-                payload=limits.max_payload_bytes,
-                document=limits.max_document_bytes,
-                transition_timeout=limits.transition_timeout,
-                transaction_seconds=limits.transaction_seconds,
-            ),
-            clock=clock,
-            threads=Threads(limits.sync_threads),
-            random=random.random,
-        )
-
-    def _declare(self) -> None:
-        """The handlers of all triggers are registered. Again when it opens: decorators may follow the composition root."""
-        if not any(app.schedules or app.webhooks for app in self.apps.values()):
-            return
-        from stepwell.triggers.handlers import handler_definitions, refuse_shared_paths
-
-        refuse_shared_paths(self.apps.values())
-        for name, app in self.apps.items():
-            self._shared.registry.add(name, handler_definitions(app, self.opening))
-
-    # -- opening --------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Stepwell:
-        if self.process is not None:
-            raise ConfigurationError("This Stepwell is open already: open it once per process.")
-        from stepwell.process import Process
-
-        self._declare()
-        self.process = Process(self._shared, self.settings, self.opening, list(self.apps.values()), self.lanes)
-        try:
-            await self.process.open(worker=self.embedded_worker)
-        except BaseException:
-            self.process = None
-            raise
-        for app in self.apps.values():
-            app.open_in += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.process is not None:
-            process, self.process = self.process, None
-            for app in self.apps.values():
-                app.open_in -= 1
-            try:
-                await process.close()
-            finally:
-                self._shared.threads.close()
-
-    @asynccontextmanager
-    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
-        """For `FastAPI(lifespan=stepwell.lifespan)`: open while the application runs, drained when it stops."""
-        if app is not None and getattr(app.state, "stepwell", None) is None:
-            app.state.stepwell = self  # where `stepwell.fastapi.Runner` looks
-        async with self:
-            yield
-
-    def __enter__(self) -> Stepwell:
-        from anyio.from_thread import start_blocking_portal
-
-        portal = start_blocking_portal("asyncio")
-        opened = portal.__enter__()
-        try:
-            context = opened.wrap_async_context_manager(self)
-            context.__enter__()
-        except BaseException:
-            portal.__exit__(None, None, None)
-            raise
-        self._blocking = (portal, context)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        portal, context = self._blocking
-        self._blocking = None
-        try:
-            context.__exit__(None, None, None)
-        finally:
-            portal.__exit__(None, None, None)
-
-    def mount(self, app: FastAPI, *, user: object = None) -> None:
-        """`app` serves the health and the runs of this Stepwell under `/api/v1`, and its webhooks at their paths.
-
-        `user=Depends(current_user)` says who asks: a user's id, or an object with an `id`. Runs are shown to their own
-        user only; without `user` those routes answer 403. May be called before the Stepwell is open, once per app.
-        """
-        from stepwell.http.mount import mount
-
-        mount(self, app, user=user)
-
-
-def _by_name(apps: Sequence[App]) -> dict[str, App]:
-    names = [app.name for app in apps]
-    faults = [f"two apps are named {name!r}." for name in sorted({name for name in names if names.count(name) > 1})]
-    if faults:
-        raise DefinitionError("Stepwell", faults)
-    return {app.name: app for app in apps}
-
-
-def _check_queue(settings: Settings) -> None:
-    if settings.queue_url is not None:
-        from stepwell.queue.chosen import check_queue
-
-        check_queue(settings)

@@ -1,4 +1,4 @@
-"""Every error that Stepwell raises on purpose, in one tree.
+"""The tree of errors that Stepwell raises on purpose.
 
     StepwellError
     ├── ConfigurationError        settings, URLs, extras or schema that don't fit
@@ -7,28 +7,32 @@
     ├── UnknownApp                no app of that name is registered
     ├── UnknownWorkflow           the app doesn't list that workflow
     ├── UnknownTransition         no transition of the workflow could ever take it
-    ├── WorkflowNotFound          no such run, or somebody else's
-    ├── WorkspaceNotFound         no such workspace, or somebody else's
+    ├── WorkflowNotFound          no such run, or another user's
+    ├── WorkspaceNotFound         no such workspace, or another user's
     ├── ScheduleNotFound          no such schedule
     ├── DeliveryNotFound          no such delivery of a webhook
-    ├── CursorNotFound            where somebody else's page ended
+    ├── CursorNotFound            a cursor that isn't valid for this caller
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
     ├── InvalidPayload            a signal's data doesn't validate (errors() attached)
     ├── PayloadTooLarge           args, state, payload, document or body over its limit
     ├── RunFinished               the run takes nothing any more
+    ├── AlreadyAnswered           another answer, which leads on from the place, came first
     ├── IdempotencyConflict       a key used again for something else
     ├── StatelessError            a stateless run parked, or asked for the database
     ├── TransitionFailed          an attempt of a transition failed
-    │   └── TransitionTimeout     ... because its time was over
+    │   └── TransitionTimeout     ... because it exceeded its time
     ├── RunFailed                 result() of a run that failed or was cancelled
     ├── LeaseLost                 this process no longer owns the run it executes
     ├── StoreUnavailable          the database can't be reached or refuses to write
+    │   └── ReadTooLong           ... or a read for a user took longer than it may
     ├── BadSignature              a webhook isn't provably from its sender, or not from now
-    ├── NotSignedIn               a request doesn't say who asks, or proves it wrongly
-    ├── NoAccess                  who asks may not do this, or nobody has said who may ask
-    ├── TooManyAttempts           too many failed logins of late from there
+    ├── NotSignedIn               a request without credentials, or with invalid ones
+    ├── NoAccess                  the caller may not do this, or the API has no access rules yet
+    ├── TooManyAttempts           too many recent failed logins from one address
     ├── TooManyStreams            no more live streams of this user, or of this process
-    ├── TokenNotFound             no such API token, or somebody else's
+    ├── TooManyReads              no more reads of this user until earlier ones are answered
+    ├── TooManyTokens             no more valid API tokens of this user
+    ├── TokenNotFound             no such API token, or another user's
     ├── IssuerUnavailable         the keys of the OIDC issuer can't be fetched
     ├── NonRetryable              raised by authors: no retry can help
     └── RetryAfter                raised by authors: try again after this long
@@ -39,10 +43,11 @@ Each class carries the HTTP status with which the API answers (`http_status`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 __all__ = [
+    "AlreadyAnswered",
     "BadSignature",
     "ConfigurationError",
     "CursorNotFound",
@@ -58,6 +63,7 @@ __all__ = [
     "NotBuilt",
     "NotSignedIn",
     "PayloadTooLarge",
+    "ReadTooLong",
     "RetryAfter",
     "RunFailed",
     "RunFinished",
@@ -67,7 +73,9 @@ __all__ = [
     "StoreUnavailable",
     "TokenNotFound",
     "TooManyAttempts",
+    "TooManyReads",
     "TooManyStreams",
+    "TooManyTokens",
     "TransitionFailed",
     "TransitionTimeout",
     "UnknownApp",
@@ -81,7 +89,7 @@ __all__ = [
 class StepwellError(Exception):
     """The root: `except StepwellError` catches all that Stepwell raises on purpose."""
 
-    http_status: ClassVar[int] = 500
+    http_status: int = 500
 
 
 class ConfigurationError(StepwellError):
@@ -120,13 +128,13 @@ class UnknownWorkflow(StepwellError):
 
 
 class WorkflowNotFound(StepwellError):
-    """No such run, or it belongs to somebody else: the two look the same on purpose."""
+    """No such run, or it belongs to another user: the two look the same on purpose."""
 
     http_status = 404
 
 
 class WorkspaceNotFound(StepwellError):
-    """No such workspace, or it belongs to somebody else."""
+    """No such workspace, or it belongs to another user."""
 
     http_status = 404
 
@@ -144,7 +152,7 @@ class DeliveryNotFound(StepwellError):
 
 
 class CursorNotFound(StepwellError):
-    """The cursor of a page of the API is that of somebody who sees something else, or of nobody."""
+    """The cursor of a page isn't valid for this caller: it works only for callers with the same visibility."""
 
     http_status = 404
 
@@ -157,7 +165,7 @@ class _Validation(StepwellError):
         super().__init__(message)
 
     def errors(self) -> list[dict[str, Any]]:
-        """Pydantic's list of errors: `loc`, `msg`, `type`, `input` of each field."""
+        """Return Pydantic's list of errors: `loc`, `msg`, `type`, `input` of each field."""
         return self._errors
 
 
@@ -170,10 +178,12 @@ class InvalidPayload(_Validation):
 
 
 class UnknownTransition(_Validation):
-    """The workflow has no signal transition of that name: it could never be taken."""
+    """The workflow has no signal transition of that name, or only ends of the run's children may fire it."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, callback: bool = False) -> None:
         super().__init__(message, [{"loc": ("name",), "msg": message, "type": "unknown_transition"}])
+        if callback:
+            self.http_status = 409
 
 
 class PayloadTooLarge(StepwellError):
@@ -186,6 +196,20 @@ class RunFinished(StepwellError):
     """The run has ended, or has failed and waits for a retry: it takes nothing now."""
 
     http_status = 409
+
+
+class AlreadyAnswered(StepwellError):
+    """Another answer, which leads on from the place, came first: nothing was stored.
+
+    `by` is the user who sent it (None: the system, an event or the end of a child), `at` when it was accepted.
+    """
+
+    http_status = 409
+
+    def __init__(self, message: str, *, by: str | None, at: datetime) -> None:
+        self.by = by
+        self.at = at
+        super().__init__(message)
 
 
 class IdempotencyConflict(StepwellError):
@@ -209,7 +233,7 @@ class TransitionTimeout(TransitionFailed):
 
 
 class RunFailed(StepwellError):
-    """The run of a `result()` failed or was cancelled; `status` tells which."""
+    """The run of a `result()` failed or was cancelled; `status` is either."""
 
     http_status = 409
 
@@ -220,7 +244,7 @@ class RunFailed(StepwellError):
 
 
 class LeaseLost(StepwellError):
-    """Another worker took the run over, or it was cancelled: what this process still does for it counts for nothing."""
+    """Another worker took the run over, or it was cancelled: this process's further work on it is discarded."""
 
     http_status = 409
 
@@ -229,40 +253,48 @@ class StoreUnavailable(StepwellError):
     """The database can't be reached, is full, read-only or locked.
 
     `outcome` is "nothing" (the call stored nothing) or "unknown" (the answer to a commit was lost and the database
-    couldn't be asked again; look for `workflow_id` later).
+    couldn't be asked again; look for `workflow_id` later). `refused`: the database works, and refuses this very write.
     """
 
     http_status = 503
 
     def __init__(
-        self, message: str, *, outcome: Literal["nothing", "unknown"] = "nothing", workflow_id: str | None = None
+        self,
+        message: str,
+        *,
+        outcome: Literal["nothing", "unknown"] = "nothing",
+        workflow_id: str | None = None,
+        refused: bool = False,
     ) -> None:
         self.outcome: Literal["nothing", "unknown"] = outcome
         self.workflow_id = workflow_id
+        self.refused = refused
         super().__init__(message)
 
 
+class ReadTooLong(StoreUnavailable):
+    """A read for a user took longer than `Settings.read_seconds`, and was stopped. A narrower filter reads less."""
+
+
 class BadSignature(StepwellError):
-    """The request isn't provably from the sender, or not from now. Its text is for the log, never for the caller."""
+    """The request isn't provably from the sender, or is too old. The text is for the log, never for the caller."""
 
     http_status = 401
 
 
 class NotSignedIn(StepwellError):
-    """The request names nobody, or a token that isn't valid (any more)."""
+    """The request has no credentials, or a token that isn't valid (any more)."""
 
     http_status = 401
 
 
 class NoAccess(StepwellError):
-    """Who asks lacks a right, which the text names; or nobody has said who may ask at all."""
+    """The caller lacks a right, which the text names; or the application hasn't said who may use the API at all."""
 
     http_status = 403
 
 
-class TooManyAttempts(StepwellError):
-    """Too many failed logins of late: nothing was looked at. Worth another try after `retry_after` seconds."""
-
+class _TooMany(StepwellError):
     http_status = 429
 
     def __init__(self, message: str, *, retry_after: int) -> None:
@@ -270,24 +302,32 @@ class TooManyAttempts(StepwellError):
         super().__init__(message)
 
 
-class TooManyStreams(StepwellError):
-    """As many live streams are open as one user, or one process, may have. Worth another try after `retry_after` seconds."""
+class TooManyAttempts(_TooMany):
+    """Too many recent failed logins: the credentials weren't checked. Try again after `retry_after` seconds."""
 
-    http_status = 429
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        self.retry_after = retry_after
-        super().__init__(message)
+class TooManyStreams(_TooMany):
+    """The limit of live streams of one user, or one process, is reached. Try again after `retry_after` seconds."""
+
+
+class TooManyReads(_TooMany):
+    """Too many reads of one user wait for a reader in this process. Try again after `retry_after` seconds."""
+
+
+class TooManyTokens(StepwellError):
+    """The user has as many valid API tokens as one user may have (`AuthSettings.max_tokens`). Revoke one."""
+
+    http_status = 409
 
 
 class TokenNotFound(StepwellError):
-    """No such API token, or it belongs to somebody else."""
+    """No such API token, or it belongs to another user."""
 
     http_status = 404
 
 
 class IssuerUnavailable(StepwellError):
-    """The OIDC issuer's keys aren't known here, and can't be fetched now: nobody's JWT can be verified."""
+    """The OIDC issuer's keys aren't known here and can't be fetched now, so no JWT can be verified."""
 
     http_status = 503
 

@@ -1,4 +1,4 @@
-"""For FastAPI applications: `Runner` is the WorkflowRunner of the application's Stepwell, `Principal` says who asks.
+"""For FastAPI applications: `Runner` is the WorkflowRunner of the application's Stepwell, `Principal` is the caller.
 
 @app.post("/orders")
 async def order(payload: OrderArgs, runner: Runner) -> ...
@@ -11,15 +11,15 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from stepwell.console.http.access.principal import Principal
 from stepwell.errors import ConfigurationError
-from stepwell.http.principal import Principal
 from stepwell.runner.runner import WorkflowRunner
 
 __all__ = ["Principal", "Runner"]
 
 
 async def runner_of(connection: HTTPConnection) -> WorkflowRunner:
-    """The runner of the Stepwell that was opened by the application's lifespan, or mounted on it."""
+    """Return the runner of the Stepwell that was opened by the application's lifespan, or mounted on it."""
     stepwell = getattr(connection.app.state, "stepwell", None)
     if stepwell is None:
         raise ConfigurationError(

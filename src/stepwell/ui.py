@@ -1,12 +1,12 @@
-"""What a run shows to people, and how: widgets of workflows and documents, widgets of fields, and their layout.
+"""Widgets of workflows, documents and fields, and the layout of fields, for Studio.
 
 Widgets of workflows and documents fire a transition: `Form`, `PromptInput`, `Button`, in `ui=[...]`. Widgets of fields
 are for `Annotated[str, TextArea(rows=4)]` in the models of args, payloads and documents, or for `Form(fields=...)`.
 `Layout` puts the fields of a model in order and in groups.
 """
 
-from stepwell.definition.ui import Button, Form, PromptInput
-from stepwell.definition.widgets import (
+from stepwell.definition.forms.ui import Button, Form, PromptInput
+from stepwell.definition.forms.widgets import (
     Checkbox,
     Code,
     Date,

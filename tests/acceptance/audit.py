@@ -21,7 +21,7 @@ PATHS: dict[str, list[str]] = {
     "booking": ["book", "done"],
     "parent": ["spawn", "told"],
     "child": ["begin", "finish"],
-    "asking": ["ask", "answer"],
+    "answered": ["ask", "answer"],
     "flaky": ["attempt", "done"],
     "timed": ["begin", "rang"],
     "papers": ["first", "second", "third"],

@@ -112,7 +112,7 @@ async def _eat(scene: Scene, seconds: float) -> None:
     try:
         while loop.time() < until:
             try:
-                eaten.append(await asyncpg.connect(url, timeout=5))
+                eaten.append(await asyncpg.connect(url, timeout=60))
             except asyncpg.TooManyConnectionsError:
                 refused += 1
                 if refused == 1:
@@ -134,7 +134,7 @@ def fill(scene: Scene, blow: Blow) -> None:
     """The server's disk is full until it has felt it, and for up to three seconds more. It may break down over it."""
     before = scene.server.log.read_text().count(FULL)
     with scene.server.full():
-        scene.load.wait(lambda: scene.server.log.read_text().count(FULL) > before, 30, "the disk is full")
+        scene.load.wait(lambda: scene.server.log.read_text().count(FULL) > before, "the disk is full")
         rest(3.0 * blow.size)
     if not scene.server.running():
         scene.server.start()
@@ -159,10 +159,10 @@ def hush(scene: Scene, blow: Blow) -> None:
     hanging = LoopThread("hanging")
     try:
         task = asyncio.run_coroutine_threadsafe(_hang(scene.server.root), hanging.loop)
-        scene.load.wait(lambda: scene.server.sql.read(_HANGS)[0][0], 10, "a COMMIT hangs")
+        scene.load.wait(lambda: scene.server.sql.read(_HANGS)[0][0], "a COMMIT hangs")
         scene.load.watch(1.0 + 3.0 * blow.size)
         scene.server.sql.read(_LET_GO)
-        task.result(10)
+        task.result(60)
     finally:
         hanging.close()
     scene.goes_on()

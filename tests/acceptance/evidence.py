@@ -109,7 +109,7 @@ def records(sql: str, *parameters: Any) -> list[dict[str, Any]]:
 
 
 def _file() -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{_Place.folder / DATABASE}?mode=ro", uri=True, timeout=30)
+    return sqlite3.connect(f"file:{_Place.folder / DATABASE}?mode=ro", uri=True, timeout=60)
 
 
 def number(sql: str, *parameters: Any) -> int:
@@ -122,7 +122,7 @@ def write(sql: str, *parameters: Any) -> None:
     if _Place.sql is not None:
         _patiently(_Place.sql.execute, sql, parameters)
         return
-    with closing(sqlite3.connect(_Place.folder / DATABASE, timeout=30)) as connection:
+    with closing(sqlite3.connect(_Place.folder / DATABASE, timeout=60)) as connection:
         if parameters:
             connection.execute(sql, parameters)
         else:

@@ -155,7 +155,7 @@ class Reply(BaseModel):
     yes: bool
 
 
-class Asking(Workflow[Number]):
+class Answered(Workflow[Number]):
     """Waits for an answer."""
 
     @transition(target="asked")
@@ -255,6 +255,6 @@ class Ordered(Plain, name="ordered"):
 
 
 KINDS: list[type[Workflow[Any, Any, Any]]] = [
-    Plain, Stepping, Booking, Parent, Asking, Flaky, Timed, Papers, Announcing, Doomed, Late, Ordered,
+    Plain, Stepping, Booking, Parent, Answered, Flaky, Timed, Papers, Announcing, Doomed, Late, Ordered,
 ]  # fmt: skip
 TABLES = "CREATE TABLE bookings (run_id TEXT, attempt INTEGER); CREATE TABLE orders (n INTEGER, run_id TEXT);"

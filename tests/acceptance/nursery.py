@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _TESTS = Path(__file__).parents[1]
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 class Child:

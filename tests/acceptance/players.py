@@ -149,7 +149,7 @@ class Client:
 
     async def answer(self) -> None:
         while True:
-            await self.each("asking", "asked", self.reply)
+            await self.each("answered", "asked", self.reply)
             await self.each("doomed", "spawned", self.doom)
             await asyncio.sleep(0.05)
 

@@ -24,8 +24,6 @@ USER = "app"
 _DURABLE = {"fsync": "on", "synchronous_commit": "local", "synchronous_standby_names": "nobody"}
 """Everybody's COMMIT waits for the disk, and for a standby that there isn't if somebody asks for it."""
 FULL = "No space left on device"
-GOES_ON = 30.0
-"""Seconds for work to go on once a fault is over."""
 
 
 @dataclass(slots=True)
@@ -44,7 +42,7 @@ class Scene:
     def goes_on(self) -> None:
         """Work goes on. Raises AssertionError if it doesn't."""
         before = _committed()
-        self.resumes.append(self.load.wait(lambda: _committed() > before, GOES_ON, "work goes on"))
+        self.resumes.append(self.load.wait(lambda: _committed() > before, "work goes on"))
 
 
 def _committed() -> int:

@@ -22,9 +22,17 @@ from sqlalchemy import text
 from acceptance import evidence
 from stepwell import END, App, Document, Settings, Stepwell, Workflow, transition
 from stepwell.errors import StoreUnavailable
+from stepwell.process import Process
+from stepwell.testing.crash import bury
+from stepwell.worker import lease
+from stepwell.worker.sweep import Sweep
 
 ME: dict[str, Any] = {"app_name": "small", "user_id": "u1"}
-_LIFETIME = 120.0
+LEASE = 0.6
+"""Seconds, where a test doesn't say otherwise."""
+_LIFETIME = 600.0
+_BEAT = 0.2
+"""Seconds between the heartbeats of a worker, however long its lease."""
 
 
 class Pids(BaseModel):
@@ -49,8 +57,12 @@ def stand(run_id: str) -> int:
 async def stand_gently(run_id: str) -> int:
     """As `stand`, without blocking the loop: it can be cancelled."""
     evidence.append("stands", run_id, os.getpid())
-    while not gate(os.getpid()).exists():
-        await asyncio.sleep(0.01)
+    try:
+        while not gate(os.getpid()).exists():
+            await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        evidence.append("cancelled", run_id, os.getpid())
+        raise
     evidence.append("leaves", run_id, os.getpid())
     return os.getpid()
 
@@ -127,6 +139,11 @@ class Alarm(Workflow[None]):
     async def ring(self) -> None: ...
 
 
+class LateAlarm(Workflow[None]):
+    @transition(target=END, after=timedelta(hours=1))
+    async def ring(self) -> None: ...
+
+
 class Two(Workflow[None, Pids, list[int]]):
     """Two transitions; the first stands."""
 
@@ -139,14 +156,27 @@ class Two(Workflow[None, Pids, list[int]]):
         return [*self.state.pids, os.getpid()]
 
 
+class Deadly(Workflow[float, None, str]):
+    """Kills its process after so many seconds; below zero it takes a moment and ends."""
+
+    @transition(target=END)
+    async def go(self) -> str:
+        evidence.append("begins", self.info.workflow_id, os.getpid())
+        if self.args >= 0:
+            await asyncio.sleep(self.args)
+            os._exit(1)
+        await asyncio.sleep(0.2)
+        return "lived"
+
+
 WORKFLOWS: list[type[Workflow[Any, Any, Any]]] = [
-    Blocking, Gentle, Threaded, Journaling, Transacting, Late, Spawning, Alarm, Two,
+    Blocking, Gentle, Threaded, Journaling, Transacting, Late, Spawning, Alarm, LateAlarm, Two, Deadly,
 ]  # fmt: skip
 
 
 def stepwell(*, embedded_worker: bool = True, **settings: Any) -> Stepwell:
     """The Stepwell of every process here."""
-    given = {"database_url": evidence.database_url(), "lease_seconds": 0.6, **settings}
+    given = {"database_url": evidence.database_url(), "lease_seconds": LEASE, **settings}
     return Stepwell(
         apps=[App("small", workflows=WORKFLOWS)],
         settings=Settings(_env_file=None, **given),
@@ -160,16 +190,44 @@ def _prepare(folder: str) -> None:
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 
-def worker(folder: str, settings: dict[str, Any]) -> None:
-    """Executes until SIGTERM."""
+def worker(folder: str, settings: dict[str, Any], buries: bool = False) -> None:
+    """Executes until SIGTERM; at SIGUSR1, or at once with `buries`, it takes over what all others have."""
     _prepare(folder)
+    lease._BEATS_PER_LEASE = settings.get("lease_seconds", LEASE) / _BEAT
 
     async def work() -> None:
         stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        async with stepwell(**settings):
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        async with stepwell(**settings) as opened, asyncio.TaskGroup() as tasks:
+            process = opened.process
+            assert process is not None
+            loop.add_signal_handler(signal.SIGUSR1, lambda: tasks.create_task(bury(process)))
+            signal.signal(signal.SIGUSR2, lambda *_: leap(process))
+            if buries:
+                await bury(process)
             evidence.append("open", os.getpid())
             await asyncio.wait_for(stop.wait(), _LIFETIME)
+            evidence.append("ends", os.getpid())
+
+    asyncio.run(work())
+
+
+def leap(process: Process) -> None:
+    """To the process it is as if it had stood still for two leases."""
+    process.heartbeat._lease.beaten_at -= 2 * process.settings.lease_seconds
+
+
+def listener(folder: str) -> None:
+    """As `worker`, but it looks for nothing: what it takes up was announced to it."""
+    _prepare(folder)
+
+    async def work() -> None:
+        opened = stepwell(lease_seconds=3_600)
+        Sweep.watch_due = lambda _: asyncio.sleep(_LIFETIME)  # type: ignore[assignment,method-assign]
+        async with opened:
+            evidence.append("open", os.getpid())
+            await asyncio.sleep(_LIFETIME)
 
     asyncio.run(work())
 
@@ -192,7 +250,7 @@ def racer(folder: str, rounds: int, calls: int) -> None:
     _prepare(folder)
 
     async def work() -> None:
-        async with stepwell() as opened:
+        async with stepwell(lease_seconds=3_600) as opened:
             evidence.append("open", os.getpid())
             for n in range(rounds):
                 while not (evidence.folder() / f"round-{n}").exists():
@@ -213,7 +271,7 @@ def hold(folder: str) -> None:
     """Keeps the write lock until its gate is open."""
     _prepare(folder)
     with closing(
-        sqlite3.connect(evidence.folder() / evidence.DATABASE, isolation_level=None, timeout=30)
+        sqlite3.connect(evidence.folder() / evidence.DATABASE, isolation_level=None, timeout=60)
     ) as connection:
         connection.execute("BEGIN IMMEDIATE")
         stand("-")
@@ -251,7 +309,7 @@ async def _trickle(database: Path) -> None:
             await _one(n, lambda n=n: opened.runner.run(Late, **ME, idempotency_key=f"n{n}"))  # type: ignore[misc]
             await asyncio.sleep(0.05)
         for _, run_id in evidence.lines("accepted"):
-            await opened.runner.handle(run_id).result(timeout=20)
+            await opened.runner.handle(run_id).result(timeout=60)
 
 
 async def _one(n: int, start: Callable[[], Awaitable[Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,29 +16,28 @@ from acceptance.nursery import Child, Nursery
 from acceptance.small import gate
 
 
-async def until(look: Callable[[], Any], what: str, seconds: float = 30.0, *children: Child) -> float:
-    """How many seconds it took until `look` was true."""
-    began = time.monotonic()
+async def until(look: Callable[[], Any], what: str, *children: Child, seconds: float = 120.0) -> None:
+    """Return once `look` is true. Raise AssertionError, with what these processes have logged, if it doesn't become so."""
+    deadline = time.monotonic() + seconds
     while not look():
-        if time.monotonic() - began > seconds:
+        if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}\n" + "\n---\n".join(one.tail() for one in children))
         await asyncio.sleep(0.01)
-    return time.monotonic() - began
 
 
-def worker(nursery: Nursery, folder: Path, name: str, **settings: Any) -> Child:
-    """A process that executes."""
-    return nursery.start("acceptance.small:worker", str(folder), settings, log=folder / f"{name}.log")
+def worker(nursery: Nursery, folder: Path, name: str, *, buries: bool = False, **settings: Any) -> Child:
+    """A process that executes; with `buries` it takes over what all others have."""
+    return nursery.start("acceptance.small:worker", str(folder), settings, buries, log=folder / f"{name}.log")
 
 
 async def opened(child: Child) -> None:
     """The process has its Stepwell open."""
-    await until(lambda: [str(child.pid)] in evidence.lines("open"), "the process is open", 15.0, child)
+    await until(lambda: [str(child.pid)] in evidence.lines("open"), "the process is open", child)
 
 
-async def standing(run_id: str, child: Child, seconds: float = 30.0) -> float:
-    """The run's method stands in this process; after so many seconds."""
-    return await until(lambda: stands(run_id, child), f"{run_id} stands in {child.pid}", seconds, child)
+async def standing(run_id: str, child: Child) -> None:
+    """The run's method stands in this process."""
+    await until(lambda: stands(run_id, child), f"{run_id} stands in {child.pid}", child)
 
 
 def stands(run_id: str, child: Child) -> bool:
@@ -46,7 +46,7 @@ def stands(run_id: str, child: Child) -> bool:
 
 async def left(run_id: str, child: Child) -> None:
     """The run's method has gone on in this process."""
-    await until(lambda: [run_id, str(child.pid)] in evidence.lines("leaves"), "the method goes on", 15.0, child)
+    await until(lambda: [run_id, str(child.pid)] in evidence.lines("leaves"), "the method goes on", child)
 
 
 def open_gate(process: Child | int) -> None:
@@ -63,6 +63,17 @@ async def freeze(child: Child) -> None:
         child.thaw()
         await asyncio.sleep(0.01)
     raise AssertionError("the process holds the write lock all the time")
+
+
+def bury(child: Child) -> None:
+    """The process will take over what all others have, as after the end of their leases."""
+    child.send(signal.SIGUSR1)
+
+
+def beats(child: Child) -> int:
+    """How often the process has renewed its lease since it registered; -1 while it isn't registered."""
+    found = evidence.read("SELECT counter FROM stepwell_workers WHERE pid=?", child.pid)
+    return int(found[0][0]) if found else -1
 
 
 def _unlocked() -> bool:

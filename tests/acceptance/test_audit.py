@@ -14,6 +14,8 @@ from acceptance.load import Load, accepted
 from acceptance.mix import KINDS, TABLES, recorded
 from acceptance.nursery import Nursery
 
+pytestmark = pytest.mark.thorough
+
 _PLAIN = "(SELECT min(id) FROM stepwell_runs WHERE workflow_name='plain')"
 _OF = "(SELECT min(id) FROM stepwell_runs WHERE workflow_name='{}')"
 _ROW = (
@@ -44,7 +46,7 @@ PLANTED = {
     "children without their parent's commit": f"UPDATE stepwell_runs SET parent_id={_PLAIN} WHERE id={_OF.format('child')}",
     "commits without their child, or with two": f"DELETE FROM stepwell_runs WHERE id={_OF.format('child')}",
     "parents told twice": "INSERT INTO stepwell_signals SELECT id || '2', run_id, name, kind, data, status, error, sender,"
-    " user_id, meta, idempotency_key, visit, accepted_at, state, version FROM stepwell_signals WHERE kind='child' LIMIT 1",
+    " user_id, meta, idempotency_key, visit, accepted_at, state, version, size FROM stepwell_signals WHERE kind='child' LIMIT 1",
     "parents not told": f"UPDATE stepwell_signals SET sender='x' WHERE sender={_OF.format('child')}",
     "user rows without their transition, or twice": f"INSERT INTO bookings VALUES ({_OF.format('booking')}, 1)",
     "runs whose documents differ from their commits": f"""DELETE FROM stepwell_documents
@@ -64,11 +66,11 @@ def played(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = evidence.use(tmp_path_factory.mktemp("played"))
     load = Load(nursery, folder, lease=1.0)
     load.start("worker0")
-    load.wait((folder / evidence.DATABASE).exists, 20, "the worker opens the database")
+    load.wait((folder / evidence.DATABASE).exists, "the worker opens the database")
     evidence.write(TABLES)
     load.start("client")
-    load.wait(lambda: accepted() >= 2 * len(KINDS), 30, "runs are accepted")
-    load.finish(60)
+    load.wait(lambda: accepted() >= 2 * len(KINDS), "runs are accepted")
+    load.finish()
     nursery.end_all()
     return folder
 

@@ -1,17 +1,19 @@
-"""A method that blocks the event loop for longer than a lease (architecture 4, semantics 31)."""
+"""A method that blocks the event loop for longer than a lease (rule 31)."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from acceptance.nursery import Nursery
 from acceptance.small import ME, Blocking, Late, stepwell
-from acceptance.support import history, left, open_gate, standing, stands, until, worker
+from acceptance.support import beats, bury, history, left, open_gate, opened, standing, stands, until, worker
 
-LEASE = 0.9
+pytestmark = pytest.mark.thorough
+
+LEASE = 3_600.0
+"""Seconds; a worker of these tests renews it five times a second all the same."""
 
 
 async def test_a_blocked_loop_keeps_its_runs_and_is_named(nursery: Nursery, folder: Path) -> None:
@@ -21,32 +23,36 @@ async def test_a_blocked_loop_keeps_its_runs_and_is_named(nursery: Nursery, fold
         run = await here.runner.run(Blocking, **ME)
         await standing(run.workflow_id, blocked)
         other = worker(nursery, folder, "other", lease_seconds=LEASE)
-        await asyncio.sleep(2.7)  # three leases; the watchdog speaks after two seconds
+        await opened(other)
+        await until(lambda: "the event loop has been blocked for" in blocked.log.read_text(), "it is told", blocked)
+        before = beats(blocked)
+        await until(lambda: beats(blocked) > before + 5, "the heart beats", blocked)
         assert not stands(run.workflow_id, other), "the run was taken over"
         log = blocked.log.read_text()
-        assert "the event loop has been blocked for" in log
         assert "in stand" in log, "the log doesn't name the method"
         assert "in go" in log
         open_gate(blocked)
-        assert await run.result(timeout=10) == blocked.pid
+        assert await run.result(timeout=60) == blocked.pid
         assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
 
 
 @pytest.mark.faults
 async def test_a_loop_that_is_stuck_for_good_loses_its_runs(nursery: Nursery, folder: Path) -> None:
     """Faults 1, 7: after some leases the heart stops too; another process goes on, and the stuck one commits nothing."""
-    lease = 0.4
-    async with stepwell(embedded_worker=False, lease_seconds=lease) as here:
-        stuck = worker(nursery, folder, "stuck", lease_seconds=lease)
+    async with stepwell(embedded_worker=False, lease_seconds=LEASE) as here:
+        stuck = worker(nursery, folder, "stuck", lease_seconds=0.4)
         run = await here.runner.run(Blocking, **ME)
         await standing(run.workflow_id, stuck)
-        other = worker(nursery, folder, "other", lease_seconds=lease)
+        other = worker(nursery, folder, "other", lease_seconds=LEASE)
+        await opened(other)
+        await until(lambda: f"run {run.workflow_id}: " in stuck.log.read_text(), "it is stuck for good", stuck)
+        bury(other)
         await standing(run.workflow_id, other)
         open_gate(stuck)
         await left(run.workflow_id, stuck)
-        await until(lambda: "nothing of it was written" in stuck.log.read_text(), "the late one is refused", 5, stuck)
+        await until(lambda: "nothing of it was written" in stuck.log.read_text(), "the late one is refused", stuck)
         open_gate(other)
-        assert await run.result(timeout=10) == other.pid
+        assert await run.result(timeout=60) == other.pid
         assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
         other.kill()
-        assert await (await here.runner.run(Late, **ME)).result(timeout=10) == stuck.pid
+        assert await (await here.runner.run(Late, **ME)).result(timeout=60) == stuck.pid

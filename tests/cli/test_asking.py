@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ if before < len(texts):
 
 def test_one_of_several_answers_is_chosen_and_its_fields_are_asked(desk: Shell) -> None:
     typist = desk.typist("run", "judge")
-    typist.sees("It waits at desk. What now?")
+    typist.sees("The run waits at desk. Choose an answer:")
     assert "1) Opine: Say what you think." in typist.sees("Choose 1 to 4")
     typist.types("9")
     typist.sees("Choose a number from 1 to 4.")
@@ -119,7 +121,7 @@ def test_it_is_left_waiting_by_ctrl_d_and_left_alone_by_ctrl_c(desk: Shell) -> N
     run_id = typist.shown.split()[1]
     typist.presses(CTRL_C)
     assert typist.ends() == 130
-    assert f"The run goes on without you. Come back: stepwell runs {run_id} --follow" in typist.shown
+    assert f"The run isn't cancelled. Follow it again: stepwell runs {run_id} --follow" in typist.shown
     assert desk.json("runs", run_id)["status"] == "waiting"
 
 
@@ -130,7 +132,7 @@ def test_a_larger_form_is_written_in_the_editor_until_it_fits(desk: Shell) -> No
     typist = desk.typist("run", "fill", EDITOR=tool, VISUAL=tool)
     typist.sees("Open the editor?")
     typist.types("")
-    typist.sees("It isn't JSON")
+    typist.sees("The text isn't valid JSON")
     typist.sees("Edit it again? [Y/n] ")
     typist.types("")
     typist.sees("there is book and lamp")
@@ -152,11 +154,19 @@ def test_an_editor_that_is_closed_without_saving_leaves_it_waiting(desk: Shell) 
     assert typist.ends() == 3
 
 
+def pass_an_hour(desk: Shell) -> None:
+    """What waits has done so for an hour longer."""
+    with closing(sqlite3.connect(desk.folder / "stepwell.db", timeout=60)) as connection, connection:
+        hour = 3_600_000_000
+        connection.execute("UPDATE stepwell_runs SET entered_at=entered_at-?, due_at=due_at-?", (hour, hour))
+
+
 def test_a_question_that_a_timer_answers_is_abandoned(desk: Shell) -> None:
     typist = desk.typist("run", "hurry")
     typist.sees("Answer: ")
     typist.presses(b"half an ans")
-    typist.sees("It went on by itself meanwhile. Your answer isn't needed any more.")
+    pass_an_hour(desk)
+    typist.sees("The run went on by itself meanwhile. Your answer is no longer needed.")
     typist.sees("expire: waiting -> end")
     assert typist.ends() == 0
     assert typist.data.strip() == "expired"
@@ -173,7 +183,7 @@ def test_a_signal_without_a_payload_asks_for_it(desk: Shell) -> None:
     typist = desk.typist("signal", run_id, "remark", "--json")
     typist.sees("Remark: ")
     typist.types("")
-    typist.sees("It is needed.")
+    typist.sees("A value is required.")
     typist.types("so so")
     assert typist.ends() == 0
     assert json.loads(typist.data)["workflow_id"] == run_id
@@ -191,10 +201,23 @@ def test_documents_are_shown_as_they_come(desk: Shell) -> None:
     assert typist.ends() == 0
     assert "\x1b[1massistant:\x1b[0m Hello \N{REPLACEMENT CHARACTER}[31mthere\n" in typist.shown
     assert "Some \x1b[1mbold\x1b[0m words" in typist.shown
+    assert "\x1b[1mYour \N{REPLACEMENT CHARACTER}[31mreceipt\x1b[0m" in typist.shown
     assert "number: 7" in typist.shown
+    assert "\x1b[1mOur terms\x1b[0m" in typist.shown
+    assert "invoice" in typist.shown
     assert "-> Hurry up: " in typist.shown
     piped = desk("run", "tell")
+    later = desk("runs", piped.stderr.split()[1]).stdout
+    below = later[later.index("[1] tell: start -> told") : later.index("[2] finish")]
+    for text in (
+        "    Your receipt\n      number: 7\n",
+        "    Our terms\n    All of *them*\n",
+    ):
+        assert text in below, "and by who looks later"
     assert "    Some **bold** words\n" in piped.stderr
+    assert "    Your \N{REPLACEMENT CHARACTER}[31mreceipt\n      number: 7\n" in piped.stderr, "its title"
+    assert "    Our terms\n    All of *them*\n" in piped.stderr
+    assert "    invoice\n      number: 8\n" in piped.stderr, "its name where its class has no title"
     assert f"text: {'x' * 197}...\n" in piped.stderr
     assert piped.stdout == "told\n"
     assert "\x1b" not in piped.stderr

@@ -11,8 +11,8 @@ import pytest
 from backends import PostgresDatabase
 from servers.ports import free_port
 from servers.valkey import Valkey
-from stepwell import queue
-from stepwell.store import postgres_schema
+from stepwell.queue import bullmq
+from stepwell.store.postgres import schema as postgres_schema
 
 from .conftest import Done, Shell
 
@@ -135,7 +135,7 @@ def test_somebody_who_may_only_read(stepwell: Shell, database: PostgresDatabase,
 
 def test_settings_that_are_wrong(stepwell: Shell) -> None:
     wrong = {"STEPWELL_WORKER_CONCURRENCY": "many", "STEPWELL_LEASE_SECONDS": "-1"}
-    said = ("worker_concurrency='many': ", "lease_seconds='-1': ", "STEPWELL_...")
+    said = ("worker_concurrency: Input should be a valid integer", "lease_seconds: ", "STEPWELL_...")
     refused(stepwell(*WORKER, **wrong), *said)
     refused(stepwell("db", "current", STEPWELL_APP="", **wrong), *said)
     refused(stepwell(*WORKER, STEPWELL_DATABASE_URL="postgresql://h/d", STEPWELL_DATABASE_CONNECTIONS="2"), "needs")
@@ -176,6 +176,6 @@ def test_postgresql_without_its_driver(
 
 def test_redis_without_bullmq(stepwell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bullmq", None)
-    monkeypatch.delitem(sys.modules, "stepwell.queue.bullmq", raising=False)
-    monkeypatch.delattr(queue, "bullmq", raising=False)
+    monkeypatch.delitem(sys.modules, "stepwell.queue.bullmq.client", raising=False)
+    monkeypatch.delattr(bullmq, "client", raising=False)
     refused(stepwell(*WORKER, STEPWELL_QUEUE_URL="redis://h"), "bullmq", "pip install -U 'stepwell[bullmq]'")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stepwell.cli.times import begins, delay_of, moment_of
+from stepwell.console.cli.terminal.arguments import begins, delay_of, moment_of
 from stepwell.errors import ConfigurationError
-from stepwell.store.identity import workspace_of
+from stepwell.store.workspaces import workspace_of
 
 from .conftest import Shell
 

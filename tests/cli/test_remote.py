@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stepwell.cli.answers import error_of, json_of
-from stepwell.cli.remote import api_of
+from stepwell.console.cli.backends.answers import error_of, json_of
+from stepwell.console.cli.backends.remote import api_of
 from stepwell.errors import (
     ConfigurationError,
     IdempotencyConflict,
@@ -34,7 +34,7 @@ def test_workflows_are_listed(afar: Shell) -> None:
     assert set(told) == {"judge", "fill", "hurry", "tell"}
     assert told["judge"]["app_name"] == "desk"
     done = afar("list", "--app-name", "nothing")
-    assert (done.returncode, done.stderr) == (2, "error: No app 'nothing'. There is: desk.\n")
+    assert (done.returncode, done.stderr) == (2, "error: No app 'nothing'. Known apps: desk.\n")
 
 
 def test_a_run_is_followed_to_its_end(afar: Shell) -> None:
@@ -43,6 +43,12 @@ def test_a_run_is_followed_to_its_end(afar: Shell) -> None:
     assert "[1] tell: start -> told (" in done.stderr
     assert "    assistant: Hello" in done.stderr
     assert "[2] finish: told -> end (" in done.stderr
+    run_id = done.stderr.split()[1]
+    shown = afar("runs", run_id).stdout
+    assert "    Your receipt\n      number: 7\n" in shown, "the title of the document's class"
+    assert [one["title"] for one in afar.json("runs", run_id)["documents"]] == [
+        *(None, None, "Your \x1b[31mreceipt", "Our terms", None, None),
+    ]
     again = afar.json("run", "tell")
     assert (again["status"], again["result"], again["user_id"]) == ("completed", "told", "local")
 
@@ -126,13 +132,13 @@ def test_schedules_are_listed_and_steered(afar: Shell) -> None:
     assert "only a failed" in afar("schedules", "retry", "nightly").stderr
     assert "nightly" in afar("schedules", "list").stdout
     missing = afar("schedules", "pause", "weekly")
-    assert (missing.returncode, missing.stderr) == (2, "error: No schedule 'weekly'. There is: desk/nightly.\n")
+    assert (missing.returncode, missing.stderr) == (2, "error: No schedule 'weekly'. Known schedules: desk/nightly.\n")
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["run", "jugde"], "No workflow 'jugde'. There is: fill, hurry, judge, tell."),
+        (["run", "jugde"], "No workflow 'jugde'. Known workflows: fill, hurry, judge, tell."),
         (["runs", "nobody"], "No run 'nobody'"),
         (["runs", "../me"], "No run '../me'"),
         (["runs", "--status", "lost"], "query.status.0: Input should be 'pending', 'running'"),
@@ -188,7 +194,7 @@ def test_a_question_that_is_answered_elsewhere_is_abandoned_while_it_is_open(afa
     run_id = typist.shown.split()[1]
     assert afar("signal", run_id, "decline").returncode == 0
     typist.sees("Answered elsewhere meanwhile")
-    typist.sees("Your answer isn't needed any more.")
+    typist.sees("Your answer is no longer needed.")
     typist.sees("decline")
     assert typist.ends() == 0
     assert typist.data == "declined\n"
@@ -308,7 +314,9 @@ def test_a_problem_becomes_the_error_that_it_was(response: httpx.Response, kind:
 
 
 def test_what_isnt_an_answer_of_the_api_says_so() -> None:
-    with pytest.raises(ConfigurationError, match="answered 200 OK, and not as Stepwell's API: is --url right"):
+    with pytest.raises(
+        ConfigurationError, match="answered 200 OK, which isn't an answer of Stepwell's API: is --url right"
+    ):
         json_of(httpx.Response(200, text="<html>", request=REQUEST))
     assert json_of(httpx.Response(204, request=REQUEST)) is None
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from stepwell.cli import stream
-from stepwell.cli.stream import streamed
+from stepwell.console.cli.backends import answers
+from stepwell.console.cli.backends.answers import streamed
 from stepwell.errors import ConfigurationError, StoreUnavailable, WorkflowNotFound
 
 URL = "http://there/api/v1"
@@ -75,7 +75,7 @@ Answers = list[httpx.Response | Exception]
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], tuple[AsyncIterator[int], list[str | None]]]:
     """The versions that are streamed from a server with these answers, and with which Last-Event-ID it was asked."""
-    monkeypatch.setattr(stream, "_PAUSES", (0.0,))
+    monkeypatch.setattr(answers, "_PAUSES", (0.0,))
 
     def serve(answers: Answers) -> tuple[AsyncIterator[int], list[str | None]]:
         asked: list[str | None] = []
@@ -123,7 +123,7 @@ async def test_a_server_that_stays_away_is_given_up(
     served: Callable,  # type: ignore[type-arg]
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "_PATIENCE", 0.0)
+    monkeypatch.setattr(answers, "_PATIENCE", 0.0)
     versions, _ = served([httpx.ConnectError("refused")] * 2)
     with pytest.raises(StoreUnavailable, match="http://there/api/v1 can't be reached: refused"):
         _ = [one async for one in versions]
@@ -134,5 +134,5 @@ async def test_what_isnt_a_stream_or_of_another_version_says_so(served: Callable
     with pytest.raises(ConfigurationError, match="isn't a stream of events: is --url right"):
         _ = [one async for one in versions]
     versions, _ = served([stream_of(b'event: checkpoint\nid: 1\ndata: {"run": {}}\n\n')])
-    with pytest.raises(ConfigurationError, match="use the same version here and there"):
+    with pytest.raises(ConfigurationError, match="use the same version here and on the server"):
         _ = [one async for one in versions]

@@ -50,6 +50,15 @@ def test_what_can_not_be_a_token_is_refused(stepwell: Shell) -> None:
     assert done.stderr == "error: name: String should have at least 1 character\n"
 
 
+def test_the_operators_own_machine_may_make_anything_and_revoking_says_what_goes_with_it(stepwell: Shell) -> None:
+    made = stepwell.json("tokens", "create", "handlers", "--user", "system", "--role", "admin")
+    assert (made["user_id"], made["created_by"], made["created_via"], made["descendants"]) == (
+        *("system", "cli", "local"),
+        0,
+    )
+    assert "has been" not in stepwell("tokens", "revoke", made["id"]).stderr
+
+
 # -- through the API of a server ----------------------------------------------------------------------------------------
 
 
@@ -93,6 +102,27 @@ def test_a_server_revokes_tokens_also_the_one_that_asks(served: Shell) -> None:
     again = served.json("tokens", "revoke", made["id"])
     assert again["revoked_at"] is not None
     assert served.json("tokens", "revoke", made["id"]) == again
+
+
+def test_revoking_on_a_server_says_how_many_go_with_it(served: Shell) -> None:
+    made = served.json("tokens", "create", "parent", "--user", "eve")
+    child = served.json("tokens", "create", "child", "--token", made["token"])
+    grandchild = served.json("tokens", "create", "grandchild", "--token", child["token"])
+    assert (child["created_with"], grandchild["created_with"]) == (made["id"], child["id"])
+    shown = served("tokens", "list", "--user", "eve").stdout
+    assert f"eve, with {child['id']}" in shown
+    revoked = served("tokens", "revoke", made["id"])
+    assert (revoked.returncode, revoked.stdout.strip()) == (0, made["id"])
+    assert revoked.stderr == "2 that were created with it have been revoked too.\n"
+    assert served("runs", STEPWELL_TOKEN=grandchild["token"]).returncode == 2
+
+
+def test_revoking_on_the_database_says_how_many_go_with_it(served: Shell) -> None:
+    made = served.json("tokens", "create", "parent", "--user", "eve")
+    child = served.json("tokens", "create", "child", "--token", made["token"])
+    revoked = served("tokens", "revoke", made["id"], "--app", "guarded:stepwell")
+    assert revoked.stderr == "1 that was created with it has been revoked too.\n"
+    assert served.json("tokens", "list", "--user", "eve")[0]["id"] == child["id"]
 
 
 def test_a_server_refuses_what_exceeds_who_asks(served: Shell) -> None:

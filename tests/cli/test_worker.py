@@ -59,9 +59,9 @@ def test_a_killed_workers_run_is_taken_over(stepwell: Shell, caplog: pytest.LogC
     killed = stepwell.worker()
     stepwell.until(stepwell.naps)
     (stepwell.folder / "awake").touch()
-    successor = stepwell.worker()
     killed.kill()
     ended(killed)
+    successor = stepwell.worker(STEPWELL_LEASE_SECONDS="1")  # its own is how long it looks on
     assert stepwell("runs", run_id, "--follow").returncode == 0
     assert stepwell.naps() == [killed.pid, successor.pid]
     # By whoever saw it first: who follows the run looks too.
@@ -89,7 +89,7 @@ def test_two_workers_share_one_file(stepwell: Shell) -> None:
 
 
 def test_a_supervisor_starts_processes_anew_and_stops_them_together(stepwell: Shell) -> None:
-    supervisor = stepwell.start("worker", "shop:stepwell", "--processes", "2", "--tied")
+    supervisor = stepwell.start("worker", "shop:stepwell", "--processes", "2", "--tied", STEPWELL_LEASE_SECONDS="1")
 
     def pids() -> list[int]:
         lines = [line for line in stepwell.log(supervisor).splitlines() if "takes" in line]

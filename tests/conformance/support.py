@@ -12,6 +12,7 @@ from stepwell import Run, Stepwell, WorkflowRunner
 from stepwell.store.tables import metadata
 from stepwell.store.tx import Tx
 from stepwell.testing import Harness
+from stepwell.testing.crash import bury
 
 T = TypeVar("T")
 StepwellOn = Callable[..., Stepwell]
@@ -26,7 +27,7 @@ VOLATILE = {"stepwell_workers"}
 """What changes by itself while a Stepwell is open."""
 
 
-async def until(look: Callable[[], Awaitable[T]], what: str = "it", seconds: float = 8.0) -> T:
+async def until(look: Callable[[], Awaitable[T]], what: str = "it", seconds: float = 60.0) -> T:
     """What `look` answers, once that is true."""
     answer = None
     try:
@@ -74,6 +75,27 @@ async def counts(stepwell: Stepwell) -> dict[str, int]:
     return {name: len(rows) for name, rows in (await everything(stepwell)).items() if rows}
 
 
+async def buried(stepwell: Stepwell) -> None:
+    """This worker has taken over what all others had, without waiting for the end of their leases."""
+    assert stepwell.process is not None
+    await bury(stepwell.process)
+
+
+async def die(stepwell: Stepwell) -> None:
+    """The process is gone without a word: nothing is released, nothing more is written."""
+    process = stepwell.process
+    assert process is not None
+    process.passes.accepting = False
+    await process.duties.end()
+    process.heartbeat.stop()
+    process.passes.stop_all("lost")
+    await process.passes.drained(2)
+
+    async def nothing() -> None: ...
+
+    process.drain.deregister = nothing  # type: ignore[method-assign]
+
+
 class Gate:
     """Where a method waits until the test lets it go on; `reached` says that it came there, and how often."""
 
@@ -100,7 +122,7 @@ class Gate:
 
     async def reached(self) -> None:
         """A method has come to the gate (once per arrival)."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(60):
             await self._arrived.get()
 
     def open(self) -> None:

@@ -1,4 +1,4 @@
-"""What a method's end makes of the run: state, result, failures, retries (semantics 4 to 8)."""
+"""What a method's end makes of the run: state, result, failures, retries (rules 4 to 8)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Ends(Workflow[What, Lines, int]):
 @pytest.mark.parametrize(
     ("case", "text"),
     [
-        ("wrong type", r"^Ends\.first: TransitionFailed: the state breaks its type: count: .*'many'"),
+        ("wrong type", r"^Ends\.first: TransitionFailed: the state doesn't fit its type: count: .*'many'"),
         ("wrong inside a list", r"^Ends\.first: TransitionFailed: .*tags\.0: .*7"),
         ("another type", r"^Ends\.first: "),
         ("not JSON", r"^Ends\.first: "),
@@ -111,7 +111,7 @@ async def test_none_is_always_a_result(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Ends]) as stepwell:
         done = await stepwell.runner.run_sync(Ends, {"case": "none"}, **ME)
         assert (done.status, done.result) == ("completed", None)
-        assert await stepwell.runner.handle(done.workflow_id or "").result(8) is None
+        assert await stepwell.runner.handle(done.workflow_id or "").result(60) is None
 
 
 async def test_a_state_may_be_replaced_as_a_whole(stepwell_on: StepwellOn) -> None:
@@ -178,7 +178,7 @@ async def test_fault_17_each_failed_attempt_has_a_history_row_and_one_error_docu
         handle = await harness.runner.run(Flaky, {"items": [2]}, **ME)
         await harness.drain()
         await harness.advance(timedelta(seconds=10))
-        assert await handle.result(8) == "up"
+        assert await handle.result(60) == "up"
         rows = await harness.runner.history(handle.workflow_id)
         assert [(row.version, row.transition, row.status, row.attempt, row.target) for row in rows] == [
             (0, None, "committed", 0, None),
@@ -225,7 +225,7 @@ async def test_retries_wait_and_show_when_they_are_due(harness_on: HarnessOn) ->
         run = await handle.get()
         assert (run.status, run.place, run.attempt, run.version) == ("failed", "shaky", 3, 4)
         with pytest.raises(RunFailed, match=r"Flaky\.shake: ConnectionError: down 3") as caught:
-            await handle.result(8)
+            await handle.result(60)
         assert caught.value.status == "failed"
 
 
@@ -239,7 +239,7 @@ async def test_a_manual_retry_refills_the_budget_and_attempts_count_on(harness_o
         await harness.drain()
         assert (await handle.get()).status == "retrying", "the budget was refilled"
         await harness.advance(timedelta(minutes=1))
-        assert await handle.result(8) == "up"
+        assert await handle.result(60) == "up"
         assert [attempt for attempt, _ in calls] == [1, 2, 3, 4, 5, 6]
 
 
@@ -250,7 +250,7 @@ async def test_a_manual_retry_doesnt_wait_for_the_delay(harness_on: HarnessOn) -
         assert (await handle.get()).status == "retrying"
         await handle.retry()
         await harness.drain()
-        assert await handle.result(8) == "up"
+        assert await handle.result(60) == "up"
 
 
 class Picky(Workflow[What]):
@@ -296,7 +296,7 @@ async def test_retry_after_sets_the_next_delay(harness_on: HarnessOn) -> None:
         await harness.advance(timedelta(seconds=6.9))
         assert calls == [1]
         await harness.advance(timedelta(seconds=0.1))
-        assert await handle.result(8) == "served"
+        assert await handle.result(60) == "served"
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ async def test_error_place_takes_the_run_when_the_budget_is_used_up(harness_on: 
         rows = await harness.runner.history(handle.workflow_id)
         assert [(row.status, row.target) for row in rows[2:]] == [("failed", None), ("failed", "refused")]
         await handle.signal("settle")
-        assert await handle.result(8) == "settled"
+        assert await handle.result(60) == "settled"
         assert (await handle.get()).error is None, "the next committed transition clears it"
 
 
@@ -405,7 +405,7 @@ async def test_retry_target_is_a_detour_after_the_delay_and_the_origins_visit_go
         run = await handle.get()
         assert (run.status, run.place) == ("retrying", "paying"), "the delay is waited first, at the origin"
         await harness.advance(timedelta(minutes=1))
-        assert await handle.result(8) == "paid"
+        assert await handle.result(60) == "paid"
         assert [call[0] for call in calls] == ["pay", "reserve", "mend", "pay", "mend", "pay"]
         assert [call[1] for call in calls if call[0] == "pay"] == [1, 2, 3]
         assert len({call[2] for call in calls if call[0] == "pay"}) == 1
@@ -467,7 +467,7 @@ async def test_fault_06_result_and_state_from_before_a_wait_are_there_after_it(s
         await stepwell.runner.signal(run_id, "more")
         await reaches(stepwell.runner, run_id, "waiting", version=2)
         await stepwell.runner.signal(run_id, "finish")
-        assert await stepwell.runner.handle(run_id).result(8) == {"draft": 1}
+        assert await stepwell.runner.handle(run_id).result(60) == {"draft": 1}
         assert calls == [({"draft": 1}, {"seen": ["a", "b"]})]
 
 
@@ -498,13 +498,13 @@ class Knows(Workflow):
     @transition(target=END)
     def tell(self) -> Any:
         info = self.info
-        return {name: getattr(info, name) for name in info.__slots__}
+        return {name: getattr(info, name) for name in info.__slots__} | {"labels": list(info.labels)}
 
 
 async def test_info_says_where_and_for_whom(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Knows]) as stepwell:
         handle = await stepwell.runner.run(Knows, **ME, labels=["a"])
-        info = await handle.result(8)
+        info = await handle.result(60)
         run = await handle.get()
         assert info.pop("idempotency_key")
         assert info == {

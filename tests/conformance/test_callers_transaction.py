@@ -1,4 +1,4 @@
-"""`connection=`: what a call writes is true exactly if the caller's transaction commits (semantics 36, 37)."""
+"""`connection=`: what a call writes is true exactly if the caller's transaction commits (rules 36, 37)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ WAYS = {"connection": _connection, "session": _session}
 
 @pytest.fixture
 async def seen(database: Database) -> Callable[[Stepwell], Awaitable[dict[str, Any]]]:
-    """Everything that doesn't depend on the caller's transaction alone: on PostgreSQL, workspaces don't (semantics 36)."""
+    """Everything that doesn't depend on the caller's transaction alone: on PostgreSQL, workspaces don't (rule 36)."""
 
     async def look(stepwell: Stepwell) -> dict[str, Any]:
         found = await everything(stepwell)
@@ -158,18 +158,18 @@ async def test_it_is_committed_with_the_caller_and_seen_by_nobody_before(
         if verb == "cancel":
             assert (await stepwell.runner.get(run_id)).status == "canceled"
         elif verb in ("signal", "emit"):
-            assert await stepwell.runner.handle(run_id).result(8) == ("yes" if verb == "signal" else "closed")
+            assert await stepwell.runner.handle(run_id).result(60) == ("yes" if verb == "signal" else "closed")
         else:
             for handle in answer if isinstance(answer, list) else [answer]:
                 assert handle.created
-                await handle.result(8)
+                await handle.result(60)
 
 
 @pytest.mark.parametrize("commits", [True, False], ids=["commits", "rolls back"])
 async def test_a_session_that_joined_a_transaction_is_true_only_with_it(
     stepwell_on: StepwellOn, engine: AsyncEngine, database: Database, seen: Any, commits: bool
 ) -> None:
-    """Its own commit says nothing: whoever began the transaction may roll back later (semantics 37)."""
+    """Its own commit says nothing: whoever began the transaction may roll back later (rule 37)."""
     database.execute("CREATE TABLE mine (n INTEGER)")
     async with stepwell_on([Order]) as stepwell, engine.connect() as connection:
         before = await seen(stepwell)
@@ -182,11 +182,11 @@ async def test_a_session_that_joined_a_transaction_is_true_only_with_it(
         assert await seen(stepwell) == before
         await (outer.commit() if commits else outer.rollback())
         if commits:
-            assert await handle.result(8) == {"n": 1}
+            assert await handle.result(60) == {"n": 1}
         else:
             assert await seen(stepwell) == before
             with pytest.raises(WorkflowNotFound):
-                await handle.result(8)
+                await handle.result(60)
 
 
 async def test_a_caller_waits_for_other_writers_and_they_for_it(stepwell_on: StepwellOn, engine: AsyncEngine) -> None:
@@ -199,7 +199,7 @@ async def test_a_caller_waits_for_other_writers_and_they_for_it(stepwell_on: Ste
         handles = await asyncio.gather(
             *(mine(n) for n in range(5)), *(stepwell.runner.run(Order, {"n": n}, **ME) for n in range(5, 30))
         )
-        results = await asyncio.gather(*(handle.result(20) for handle in handles))
+        results = await asyncio.gather(*(handle.result(60) for handle in handles))
         assert sorted(result["n"] for result in results) == list(range(30))
 
 
@@ -208,7 +208,7 @@ async def test_refusals_write_nothing_and_leave_the_transaction_usable(
 ) -> None:
     async with stepwell_on([Order, Ask]) as stepwell:
         first = await stepwell.runner.run(Order, {"n": 1}, **ME, idempotency_key="k")
-        await first.result(8)
+        await first.result(60)
         before = await everything(stepwell)
         async with engine.begin() as connection:
             for error, call in (
@@ -296,7 +296,7 @@ async def test_a_workspace_rolled_back_is_made_again(stepwell_on: StepwellOn, en
         async with engine.connect() as connection:
             await stepwell.runner.run(Order, {}, **ME, connection=connection)
             await connection.rollback()
-        await (await stepwell.runner.run(Order, {}, **ME)).result(8)
+        await (await stepwell.runner.run(Order, {}, **ME)).result(60)
         assert len((await everything(stepwell))["stepwell_workspaces"]) == 1
 
 

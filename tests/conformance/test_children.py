@@ -1,4 +1,4 @@
-"""Children: one commit with their parent, told once, ended with it (semantics 17 to 19)."""
+"""Children: one commit with their parent, told once, ended with it (rules 17 to 19)."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ ALL = [Child, Parks, Envelope, Bare, Routed, Again]
 async def test_a_childs_end_comes_back_with_result_and_meta(stepwell_on: StepwellOn) -> None:
     async with stepwell_on(ALL) as stepwell:
         handle = await stepwell.runner.run(Envelope, **ME)
-        result = await handle.result(8)
+        result = await handle.result(60)
         run = await handle.get()
         assert result == [False, "completed", 5, {"part": 1}, None, run.state["child"]]
         child = await stepwell.runner.get(run.state["child"])
@@ -149,7 +149,7 @@ async def test_a_childs_end_comes_back_with_result_and_meta(stepwell_on: Stepwel
 async def test_an_envelope_learns_of_failure_and_the_parent_is_told_once(stepwell_on: StepwellOn) -> None:
     async with stepwell_on(ALL) as stepwell:
         handle = await stepwell.runner.run(Envelope, {"case": "fails"}, **ME)
-        failed, status, data, meta, error, child = await handle.result(8)
+        failed, status, data, meta, error, child = await handle.result(60)
         assert (failed, status, data, meta) == (True, "failed", None, {"part": 1})
         assert error == "Child.work: ValueError: child down"
         assert (await stepwell.runner.get(child)).status == "failed", "how it ended stays to be seen"
@@ -180,7 +180,7 @@ async def test_fault_05_a_child_that_is_retried_tells_nobody_again(stepwell_on: 
         assert (await counts(stepwell))["stepwell_signals"] == 1
         assert calls.count("told") == 1
         await handle.signal("stop")
-        await handle.result(8)
+        await handle.result(60)
 
 
 async def test_fault_09_a_canceled_child_looks_canceled(stepwell_on: StepwellOn) -> None:
@@ -189,7 +189,7 @@ async def test_fault_09_a_canceled_child_looks_canceled(stepwell_on: StepwellOn)
         await gate.reached()
         [child] = (await stepwell.runner.list(workflow=Child)).items
         await stepwell.runner.cancel(child.workflow_id, reason="enough")
-        failed, status, data, _, error, _ = await handle.result(8)
+        failed, status, data, _, error, _ = await handle.result(60)
         assert (failed, status, data, error) == (True, "canceled", None, "canceled: enough")
 
 
@@ -207,13 +207,13 @@ async def test_a_failed_child_or_a_misfit_fails_a_bare_payload_without_a_retry(
 async def test_a_failed_child_takes_the_error_place(stepwell_on: StepwellOn) -> None:
     async with stepwell_on(ALL) as stepwell:
         handle = await stepwell.runner.run(Routed, {"case": "fails"}, **ME)
-        assert await handle.result(8) == "sad"
+        assert await handle.result(60) == "sad"
 
 
 async def test_retry_target_brings_a_new_child(stepwell_on: StepwellOn) -> None:
     async with stepwell_on(ALL) as stepwell:
         handle = await stepwell.runner.run(Again, **ME)
-        assert await handle.result(8) == 5
+        assert await handle.result(60) == 5
         assert calls.count("start") == 2
 
 
@@ -221,7 +221,7 @@ async def test_retry_target_brings_a_new_child(stepwell_on: StepwellOn) -> None:
 async def test_visible_children_leave_a_link_in_their_parent(stepwell_on: StepwellOn, show: str) -> None:
     async with stepwell_on(ALL) as stepwell:
         handle = await stepwell.runner.run(Envelope, {"show": show}, **ME)
-        await handle.result(8)
+        await handle.result(60)
         links = [one.content for one in await stepwell.runner.documents(handle.workflow_id) if one.name == "link"]
         child = (await handle.get()).state["child"]
         expected = [] if show == "hidden" else [{"label": "The work", "workflow_id": child, "show": show}]
@@ -251,13 +251,13 @@ async def test_on_parent_end_says_what_becomes_of_a_child(
             await handle.cancel()
         else:
             await handle.signal("give_up")
-            await handle.result(8)
+            await handle.result(60)
         child = await reaches(stepwell.runner, run.state["child"], status)
         if status == "canceled":
             assert handle.workflow_id in (child.error or "")
         else:
             await stepwell.runner.signal(child.workflow_id, "answer")
-            await stepwell.runner.handle(child.workflow_id).result(8)
+            await stepwell.runner.handle(child.workflow_id).result(60)
             assert "told" not in calls
 
 
@@ -279,7 +279,7 @@ async def test_a_parent_that_fails_leaves_its_children(stepwell_on: StepwellOn) 
         run = await reaches(stepwell.runner, handle.workflow_id, "failed")
         child = await reaches(stepwell.runner, run.state["child"], "waiting")
         await stepwell.runner.signal(child.workflow_id, "answer")
-        await stepwell.runner.handle(child.workflow_id).result(8)
+        await stepwell.runner.handle(child.workflow_id).result(60)
         assert (await handle.get()).status == "failed"
 
 
@@ -343,7 +343,7 @@ async def test_fault_05_a_parent_that_was_away_is_told_when_it_is_back(stepwell_
         await gate.reached()
         await reaches(stepwell.runner, handle.workflow_id, "waiting")
         gate.open()
-        await handle.result(8)
+        await handle.result(60)
         assert calls.count("told") == 1
 
 
@@ -399,4 +399,37 @@ async def test_children_run_while_their_parent_waits_out_a_retry(harness_on: Har
     async with harness_on(ALL) as harness:
         handle = await harness.runner.run(Envelope, **ME)
         await harness.drain()
-        assert (await handle.result(8))[1] == "completed"
+        assert (await handle.result(60))[1] == "completed"
+
+
+class Counts(Workflow[int, int, int]):
+    """The counting loop of docs/children.md: two transitions for each end, one of them automatic."""
+
+    @transition(target="counted")
+    async def begin(self) -> None:
+        for _ in range(self.args):
+            await self.start(Child, What(), callback="done", show="hidden")
+        self.state = 0
+
+    @transition("waiting", "counted", wait=True)
+    async def done(self, answer: Signal[Answer]) -> None:
+        self.state += 1
+
+    def more(self) -> bool:
+        return self.state < self.args
+
+    @transition("counted", "waiting", when=more, priority=1)
+    async def wait(self) -> None: ...
+
+    @transition("counted", END)
+    async def close(self) -> int:
+        return self.state
+
+
+@pytest.mark.parametrize("children", [0, 60])
+async def test_any_number_of_children_can_be_counted(stepwell_on: StepwellOn, children: int) -> None:
+    gate.open()
+    other.open()
+    async with stepwell_on([Counts, Child], max_transitions_per_pass=3) as stepwell:
+        handle = await stepwell.runner.run(Counts, children, **ME)
+        assert await handle.result(60) == children

@@ -1,13 +1,14 @@
-"""Which transition fires: order, guards, the limit of automatic ones (api 1, semantics 1 to 3)."""
+"""Which transition fires: order, guards, the limit of automatic ones (rules 1 to 3, 45)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
 from conformance.support import ME, StepwellOn, everything
-from stepwell import END, Workflow, transition
+from stepwell import END, Message, Workflow, transition
 
 asked: list[str] = []
 
@@ -89,6 +90,35 @@ async def test_a_guard_sees_a_copy_and_changes_nothing(stepwell_on: StepwellOn) 
         assert done.result == {"by": "begin", "so far": None}
 
 
+async def saves(self: Any) -> bool:
+    await self.documents.save(Message(role="system", text="from a guard"))
+    return True
+
+
+async def starts(self: Any) -> bool:
+    await self.start(Meddling)
+    return True
+
+
+async def emits(self: Any) -> bool:
+    await self.emit("asked")
+    return True
+
+
+@pytest.mark.parametrize("guard", [saves, starts, emits])
+async def test_what_a_guard_would_write_is_refused_and_not_dropped(stepwell_on: StepwellOn, guard: Any) -> None:
+    class Writing(Workflow):
+        @transition(target=END, when=guard)
+        async def go(self) -> None: ...
+
+    async with stepwell_on([Writing, Meddling]) as stepwell:
+        done = await stepwell.runner.run_sync(Writing, **ME)
+        assert done.status == "failed"
+        assert "the guard of 'go' only decides" in str(done.error)
+        found = await stepwell.runner.list()
+        assert [one.workflow_id for one in found.items] == [done.workflow_id]
+
+
 class Broken(Workflow):
     """Its guard raises, once the state says so."""
 
@@ -117,7 +147,7 @@ async def test_a_guard_that_raises_is_a_failed_attempt_of_its_transition(stepwel
         assert (last.transition, last.status, last.attempt, last.source) == ("go", "failed", 1, "middle")
         Broken.open = True
         await stepwell.runner.retry(done.workflow_id or "")
-        assert await stepwell.runner.handle(done.workflow_id or "").result(8) == "went"
+        assert await stepwell.runner.handle(done.workflow_id or "").result(60) == "went"
 
 
 class Stuck(Workflow):
@@ -147,7 +177,7 @@ async def test_a_run_without_a_way_on_fails_with_place_and_guards_and_retry_asks
         assert error.content["message"] == done.error
         Stuck.ready = True
         await stepwell.runner.retry(done.workflow_id or "")
-        assert await stepwell.runner.handle(done.workflow_id or "").result(8) == "went"
+        assert await stepwell.runner.handle(done.workflow_id or "").result(60) == "went"
 
 
 class GuardedWait(Workflow):
@@ -175,7 +205,7 @@ async def test_automatic_transitions_are_tried_before_the_run_parks_and_again_af
         parked = await stepwell.runner.run_sync(GuardedWait, **ME)
         assert (parked.status, parked.place) == ("waiting", "middle")
         await stepwell.runner.signal(parked.workflow_id or "", "open")
-        assert await stepwell.runner.handle(parked.workflow_id or "").result(8) == "went"
+        assert await stepwell.runner.handle(parked.workflow_id or "").result(60) == "went"
 
 
 class Spinning(Workflow):
@@ -237,7 +267,7 @@ async def test_the_limit_counts_since_the_run_last_parked(stepwell_on: StepwellO
             await handle.signal("on")
             await stepwell.process.ends.wait(handle.workflow_id, parked=True)  # type: ignore[union-attr]
         await handle.signal("stop")
-        assert await handle.result(8) == 24
+        assert await handle.result(60) == 24
 
 
 async def test_parking_and_waiting_write_no_history(stepwell_on: StepwellOn) -> None:

@@ -1,4 +1,4 @@
-"""Documents: written with the checkpoint, replaced in place by key, read in order (api 8)."""
+"""Documents: written with the checkpoint, replaced in place by key, read in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from conformance.support import ME, StepwellOn, counts
+from conformance.support import ME, StepwellOn, counts, reaches
 from stepwell import END, Document, Markdown, Message, Plain, Retry, Workflow, transition
 
 
@@ -75,6 +75,62 @@ async def test_older_versions_of_a_key_remain_as_history(stepwell_on: StepwellOn
             ("a", None, False),
             ("a2", {"n": 1}, False),
             ("a3", None, True),
+        ]
+
+
+def sells(title: str | None) -> type[Workflow]:
+    """A workflow as a deployment has it that calls its document so."""
+
+    class Receipt(Document, title=title):
+        cents: int
+
+    class Sells(Workflow[None, None, None]):
+        @transition(target="sold")
+        async def sell(self) -> None:
+            await self.documents.save(Receipt(cents=9), key="receipt")
+            await self.documents.save(Plain(text="Sold."))
+
+        @transition("sold", END, wait=True)
+        async def correct(self) -> None:
+            (receipt,) = await self.documents.find(Receipt)
+            await self.documents.save(Receipt(cents=receipt.cents - 1), key="receipt")
+
+    return Sells
+
+
+@pytest.mark.parametrize("stateless", [False, True], ids=["stored", "stateless"])
+async def test_a_document_has_the_title_of_its_class(stepwell_on: StepwellOn, stateless: bool) -> None:
+    class Receipt(Document, title="Your receipt"): ...
+
+    class Sells(Workflow):
+        @transition(target="half")
+        async def sell(self) -> None:
+            await self.documents.save(Receipt(), key="k")
+            await self.documents.save(Plain(text="Sold."))
+
+        @transition("half", END)
+        async def correct(self) -> None:
+            await self.documents.save(Receipt(), key="k")
+
+    async with stepwell_on([Sells]) as stepwell:
+        done = await stepwell.runner.run_sync(Sells, **ME, stateless=stateless)
+        assert [(one.name, one.title) for one in done.documents] == [("receipt", "Your receipt"), ("plain", None)]
+
+
+@pytest.mark.parametrize("later", ["Your bill", None])
+async def test_a_title_is_that_of_the_code_that_saved(stepwell_on: StepwellOn, later: str | None) -> None:
+    first, second = sells("Your receipt"), sells(later)
+    async with stepwell_on([first]) as stepwell:
+        run = await stepwell.runner.run(first, **ME)
+        await reaches(stepwell.runner, run.workflow_id, "waiting")
+    async with stepwell_on([second]) as stepwell:
+        await stepwell.runner.signal(run.workflow_id, "correct")
+        await reaches(stepwell.runner, run.workflow_id, "completed")
+        found = await stepwell.runner.documents(run.workflow_id, replaced=True)
+        assert [(one.name, one.title) for one in found] == [
+            ("receipt", "Your receipt"),
+            ("receipt", later),
+            ("plain", None),
         ]
 
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from conformance.support import StepwellOn, until
 from stepwell import END, App, NonRetryable, Run, Stepwell, Workflow, transition
 from stepwell.execution.clock import to_moment
-from stepwell.store import queries
-from stepwell.store.queries import Filter
+from stepwell.store.reading import queries
+from stepwell.store.reading.queries import Filter
 from stepwell.testing import VirtualClock
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -111,7 +111,7 @@ async def made(stepwell: Stepwell, clock: VirtualClock, given: random.Random) ->
             lambda tx: tx.rows("SELECT 1 FROM stepwell_runs WHERE ready_at IS NOT NULL OR owner IS NOT NULL LIMIT 1")
         )
 
-    await until(at_rest, "rest", 20)
+    await until(at_rest, "rest")
     page = await stepwell.runner.list(limit=1000)
     chosen = [run for run in page.items if run.status == "waiting"]
     for run in given.sample(chosen, len(chosen) // 3):

@@ -1,4 +1,4 @@
-"""Databases that can't be opened: StoreUnavailable or ConfigurationError, with the database and what to do (api 3, 5)."""
+"""Databases that can't be opened: StoreUnavailable or ConfigurationError, with the database and what to do."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ async def test_a_database_locked_for_too_long_is_unavailable_and_nothing_is_stor
 
 
 async def test_a_database_locked_for_a_while_is_waited_for(database: Database) -> None:
-    async with on(database.url) as stepwell:
+    async with on(database.url, busy_seconds=600) as stepwell:
         with database.locked():
             start = asyncio.ensure_future(stepwell.runner.run(Quick, **ME))
             done, _ = await asyncio.wait([start], timeout=0.4)
             assert not done
-        await (await start).result(8)
+        await (await start).result(60)
 
 
 async def test_several_processes_may_open_and_migrate_at_once(empty_database: Database) -> None:

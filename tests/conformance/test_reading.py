@@ -1,4 +1,4 @@
-"""Reading: get, list, history, documents, explain, handles (api 4)."""
+"""Reading: get, list, history, documents, explain, handles (rules 22, 25)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from conformance.support import ME, Gate, StepwellOn, reaches
 from stepwell import END, App, Workflow, transition
-from stepwell.errors import InvalidArgs, RunFailed
+from stepwell.errors import InvalidArgs, RunFailed, WorkflowNotFound
 
 gate = Gate()
 
@@ -47,7 +47,7 @@ async def test_list_filters_by_everything_it_names(stepwell_on: StepwellOn) -> N
         bad = await runner.run(Item, -1, app_name="shop", user_id="u2", labels=["eu"])
         shop = await runner.run(Quick, **ME)
         store = await runner.run(Quick, app_name="store", user_id="u1", labels=["vi"])
-        await asyncio.gather(shop.result(8), store.result(8))
+        await asyncio.gather(shop.result(60), store.result(60))
         first = await reaches(runner, item.workflow_id, "waiting")
         await reaches(runner, bad.workflow_id, "failed")
 
@@ -99,7 +99,7 @@ async def test_history_has_the_states_and_the_moments(stepwell_on: StepwellOn) -
     async with stepwell_on([Item]) as stepwell:
         parked = await stepwell.runner.run_sync(Item, 5, **ME)
         await stepwell.runner.signal(parked.workflow_id or "", "close")
-        await stepwell.runner.handle(parked.workflow_id or "").result(8)
+        await stepwell.runner.handle(parked.workflow_id or "").result(60)
         rows = await stepwell.runner.history(parked.workflow_id or "")
         assert [(row.version, row.transition, row.source, row.target, row.state) for row in rows] == [
             (0, None, None, None, {}),
@@ -115,7 +115,7 @@ async def test_fault_12_a_history_and_documents_come_in_parts(stepwell_on: Stepw
         parked = await stepwell.runner.run_sync(Item, 5, **ME)
         run_id = parked.workflow_id or ""
         await stepwell.runner.signal(run_id, "close")
-        await stepwell.runner.handle(run_id).result(8)
+        await stepwell.runner.handle(run_id).result(60)
         assert [row.version for row in await stepwell.runner.history(run_id, limit=2)] == [0, 1]
         [last] = await stepwell.runner.history(run_id, after=1)
         assert (last.version, last.state) == (2, {"n": 5})
@@ -142,7 +142,7 @@ async def test_fault_15_a_user_sees_neither_tracebacks_nor_machines(stepwell_on:
         await gate.reached()
         assert f"(pid {os.getpid()} on " in str(await runner.explain(held.workflow_id))
         shown = str(await restricted.explain(held.workflow_id))
-        assert ("executes it at 'start'" in shown, "pid" in shown) == (True, False)
+        assert ("is executing it at 'start'" in shown, "pid" in shown) == (True, False)
         gate.open()
 
 
@@ -161,7 +161,7 @@ async def test_handles_wait_and_give_up_without_harm(stepwell_on: StepwellOn) ->
         for timeout in (timedelta(milliseconds=30), 0.03):
             with pytest.raises(TimeoutError):
                 await handle.result(timeout=timeout)
-        waiting = [asyncio.ensure_future(stepwell.runner.handle(handle.workflow_id).result(8)) for _ in range(3)]
+        waiting = [asyncio.ensure_future(stepwell.runner.handle(handle.workflow_id).result(60)) for _ in range(3)]
         await reaches(stepwell.runner, handle.workflow_id, "waiting")
         await handle.signal("close")
         assert await asyncio.gather(*waiting) == [None] * 3
@@ -172,18 +172,18 @@ async def test_a_handle_of_a_canceled_or_failed_run_tells_which(stepwell_on: Ste
     async with stepwell_on([Item]) as stepwell:
         failed = await stepwell.runner.run(Item, -1, **ME)
         with pytest.raises(RunFailed, match=r"Item\.begin: ValueError: negative") as caught:
-            await failed.result(8)
+            await failed.result(60)
         assert (caught.value.status, caught.value.workflow_id) == ("failed", failed.workflow_id)
         canceled = await stepwell.runner.run(Item, 1, **ME)
         await canceled.cancel(reason="changed my mind")
         with pytest.raises(RunFailed, match="changed my mind") as caught:
-            await canceled.result(8)
+            await canceled.result(60)
         assert caught.value.status == "canceled"
 
 
 async def test_a_handle_hears_of_an_end_in_another_process(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Quick], embedded_worker=False) as web, stepwell_on([Quick]):
-        assert await (await web.runner.run(Quick, **ME)).result(8) == "done"
+        assert await (await web.runner.run(Quick, **ME)).result(60) == "done"
 
 
 async def test_a_process_that_lacks_the_code_reads_the_run_all_the_same(stepwell_on: StepwellOn) -> None:
@@ -195,7 +195,26 @@ async def test_a_process_that_lacks_the_code_reads_the_run_all_the_same(stepwell
         run = await two.runner.get(done.workflow_id or "")
         assert (run.status, run.result) == ("completed", "done")
         assert len(await two.runner.history(run.workflow_id)) == 2
-        assert await two.runner.handle(run.workflow_id).result(8) == "done"
+        assert await two.runner.handle(run.workflow_id).result(60) == "done"
+
+
+@pytest.mark.parametrize("given", ["a\0", "a\ud800", "", "no id", None, 7], ids=ascii)
+async def test_what_cant_be_an_id_is_refused_and_keeps_nobody_else_waiting(stepwell_on: StepwellOn, given: Any) -> None:
+    async with stepwell_on([Item]) as stepwell:
+        item = await stepwell.runner.run(Item, 1, **ME)
+        end = asyncio.create_task(item.result(60))
+        with pytest.raises(WorkflowNotFound, match="No run "):
+            await stepwell.runner.handle(given).result(60)
+        await item.signal("close")
+        assert await end is None
+
+
+@pytest.mark.parametrize("name", ["app_name", "workflow", "label", "user_id", "workspace_id", "parent_id"])
+async def test_what_no_database_holds_is_refused_as_a_filter(stepwell_on: StepwellOn, name: str) -> None:
+    async with stepwell_on([Item]) as stepwell:
+        for given in ("a\0", "a\ud800"):
+            with pytest.raises(InvalidArgs, match=f"{name}=.*without NUL"):
+                await stepwell.runner.list(**{name: given})
 
 
 async def test_explain_says_why_in_plain_words(stepwell_on: StepwellOn) -> None:

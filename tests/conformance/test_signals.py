@@ -1,4 +1,4 @@
-"""Signals, timers and events: which resume a run, which are kept, which are void (semantics 11 to 16)."""
+"""Signals, timers and events: which resume a run, which are kept, which are void (rules 11 to 16)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, model_validator
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, everything, reaches
 from everywhere import backend  # noqa: F401 - on each of them
 from stepwell import END, Event, Retry, Signal, Workflow, transition
-from stepwell.errors import IdempotencyConflict
+from stepwell.errors import AlreadyAnswered, IdempotencyConflict
 from stepwell.execution.clock import SystemClock
 
 gate = Gate()
@@ -71,7 +71,7 @@ async def test_the_envelope_says_who_answered(stepwell_on: StepwellOn) -> None:
         await reaches(stepwell.runner, handle.workflow_id, "waiting", "signing")
         await stepwell.runner.signal(handle.workflow_id, "sign", "me", user_id="u1")
         expected = {"accepted": "", "signed": "me", "by": "u1", "from": handle.workflow_id}
-        assert await handle.result(8) == expected
+        assert await handle.result(60) == expected
 
 
 async def test_a_second_click_cant_reject_the_next_draft(stepwell_on: StepwellOn) -> None:
@@ -81,7 +81,8 @@ async def test_a_second_click_cant_reject_the_next_draft(stepwell_on: StepwellOn
         async with stepwell_on([Review]) as worker:
             await reaches(worker.runner, handle.workflow_id, "waiting")
         await web.runner.signal(handle.workflow_id, "reject", {"note": "1"})
-        await web.runner.signal(handle.workflow_id, "reject", {"note": "2"})
+        with pytest.raises(AlreadyAnswered):
+            await web.runner.signal(handle.workflow_id, "reject", {"note": "2"})
         async with stepwell_on([Review]) as worker:
             run = await reaches(worker.runner, handle.workflow_id, "waiting", "review", version=3)
             assert run.state == {"rejected": ["1"]}
@@ -99,7 +100,7 @@ async def test_an_early_signal_is_kept_and_taken_oldest_first(stepwell_on: Stepw
         await handle.signal("sign", "early")
         await handle.signal("accept", {"note": "fine"})
         gate.open()
-        done = await handle.result(8)
+        done = await handle.result(60)
         assert (done["rejected"], done["accepted"], done["signed"]) == (["1", "2"], "fine", "early")
 
 
@@ -154,7 +155,7 @@ async def test_with_keep_no_message_is_lost(stepwell_on: StepwellOn) -> None:
             run = await reaches(worker.runner, handle.workflow_id, "waiting", "open", version=7)
             assert run.state == {"heard": ["a", "b", "c"]}
             await worker.runner.signal(handle.workflow_id, "close")
-            assert await worker.runner.handle(handle.workflow_id).result(8) == ["a", "b", "c"]
+            assert await worker.runner.handle(handle.workflow_id).result(60) == ["a", "b", "c"]
 
 
 async def test_a_signal_key_counts_once(stepwell_on: StepwellOn) -> None:
@@ -167,7 +168,7 @@ async def test_a_signal_key_counts_once(stepwell_on: StepwellOn) -> None:
         await reaches(stepwell.runner, handle.workflow_id, "waiting", "open", version=3)
         await handle.signal("say", "once", idempotency_key="k")
         await handle.signal("close")
-        assert await handle.result(8) == ["once"]
+        assert await handle.result(60) == ["once"]
 
 
 async def test_fault_12_kept_signals_have_a_limit(stepwell_on: StepwellOn) -> None:
@@ -210,7 +211,47 @@ async def test_what_a_run_waits_for_comes_through_however_much_is_kept(
         gate.open()
         await reaches(stepwell.runner, handle.workflow_id, "waiting", "packed")
         await handle.signal("send")
-        await stepwell.runner.handle(handle.workflow_id).result(8)
+        await stepwell.runner.handle(handle.workflow_id).result(60)
+
+
+class Talk(Workflow):
+    """A transition that leads back to its place."""
+
+    @transition(target="open")
+    async def begin(self) -> None:
+        self.state["heard"] = []
+
+    @transition("open", "open", wait=True)
+    async def say(self, text: str) -> None:
+        self.state["heard"].append(text)
+        await gate.pass_through()
+
+    @transition("open", END, wait=True)
+    async def stop(self) -> Any:
+        return self.state["heard"]
+
+    @transition("open", END, on=Event("talk.over"))
+    async def over(self) -> Any:
+        return [*self.state["heard"], "over"]
+
+
+@pytest.mark.parametrize("ends", ["stop", "over"])
+async def test_what_is_accepted_while_a_transition_leads_back_to_its_place_is_used(
+    stepwell_on: StepwellOn, ends: str
+) -> None:
+    async with stepwell_on([Talk]) as stepwell:
+        handle = await stepwell.runner.run(Talk, **ME)
+        await reaches(stepwell.runner, handle.workflow_id, "waiting")
+        await handle.signal("say", "a")
+        await gate.reached()
+        await handle.signal("say", "b")
+        if ends == "stop":
+            await handle.signal("stop")
+        else:
+            await stepwell.runner.emit("talk.over")
+        gate.open()
+        expected = ["a", "b"] if ends == "stop" else ["a", "b", "over"]
+        assert await handle.result(60) == expected
 
 
 class Retries(Workflow):
@@ -236,11 +277,12 @@ async def test_a_signal_stays_bound_to_its_transition_through_its_retries(harnes
         await handle.signal("answer", "yes")
         await harness.drain()
         assert (await handle.get()).status == "retrying"
-        await handle.signal("stop")
+        with pytest.raises(AlreadyAnswered):
+            await handle.signal("stop")
         await harness.drain()
         assert (await handle.get()).status == "retrying", "no other fires meanwhile"
         await harness.advance(HOUR)
-        assert await handle.result(8) == "yes"
+        assert await handle.result(60) == "yes"
         assert calls == [("yes", 1), ("yes", 2)]
 
 
@@ -274,7 +316,7 @@ async def test_a_failed_run_refuses_signals_and_its_timers_sleep_until_retry(har
             await handle.signal("answer", "again")
         await handle.retry()
         await harness.drain()
-        assert await handle.result(8) == "yes", "the bound signal, not the timer"
+        assert await handle.result(60) == "yes", "the bound signal, not the timer"
 
 
 class Optional(Workflow):
@@ -290,7 +332,7 @@ async def test_no_data_is_none_for_a_payload_that_isnt_a_model(stepwell_on: Step
     async with stepwell_on([Optional]) as stepwell:
         parked = await stepwell.runner.run_sync(Optional, **ME)
         await stepwell.runner.signal(parked.workflow_id or "", "answer")
-        assert await stepwell.runner.handle(parked.workflow_id or "").result(8) == [None]
+        assert await stepwell.runner.handle(parked.workflow_id or "").result(60) == [None]
 
 
 # -- timers -----------------------------------------------------------------------------------------------------------
@@ -324,7 +366,7 @@ async def test_timers_count_from_entering_the_place(harness_on: HarnessOn) -> No
         await harness.advance(HOUR)
         assert (await handle.get()).place == "late"
         await harness.advance(HOUR)
-        assert await handle.result(8) == "expired"
+        assert await handle.result(60) == "expired"
         assert calls == ["reminded"]
 
 
@@ -335,7 +377,7 @@ async def test_the_earlier_moment_wins_between_a_signal_and_a_timer(harness_on: 
         calls.append("not the first")
         await handle.signal("answer", "in time")
         await harness.advance(HOUR)
-        assert await handle.result(8) == "in time"
+        assert await handle.result(60) == "in time"
 
 
 async def test_fault_11_a_timer_whose_place_was_left_never_fires(harness_on: HarnessOn) -> None:
@@ -414,7 +456,7 @@ async def test_an_event_resumes_the_runs_that_match_and_no_other(stepwell_on: St
         second = await stepwell.runner.run_sync(Invoice, {"invoice_id": "i2"}, **ME)
         emitted = await stepwell.runner.emit("invoice.paid", {"invoice_id": "i1", "cents": 7})
         assert (emitted.resumed, emitted.started, emitted.refused) == ((first.workflow_id,), (), ())
-        assert await stepwell.runner.handle(first.workflow_id or "").result(8) == 7
+        assert await stepwell.runner.handle(first.workflow_id or "").result(60) == 7
         assert (await stepwell.runner.get(second.workflow_id or "")).status == "waiting"
         assert (await stepwell.runner.emit("invoice.paid", {"cents": 1})).resumed == ()
 
@@ -429,7 +471,7 @@ async def test_a_match_on_state_listens_from_the_checkpoint_that_sets_it(stepwel
         await reaches(stepwell.runner, handle.workflow_id, "waiting", "sent")
         assert (await stepwell.runner.emit("delivered", {"parcel": {"number": "p2"}})).resumed == ()
         assert (await stepwell.runner.emit("delivered", event)).resumed == (handle.workflow_id,)
-        assert await handle.result(8) == {"number": "p1", "door": 2}
+        assert await handle.result(60) == {"number": "p1", "door": 2}
 
 
 async def test_an_early_event_is_kept(stepwell_on: StepwellOn) -> None:
@@ -438,7 +480,7 @@ async def test_an_early_event_is_kept(stepwell_on: StepwellOn) -> None:
         await gate.reached()
         assert (await stepwell.runner.emit("invoice.paid", Paid(invoice_id="i1", cents=9))).resumed
         gate.open()
-        assert await handle.result(8) == 9
+        assert await handle.result(60) == 9
 
 
 async def test_an_event_starts_a_run_for_its_user_or_the_system(stepwell_on: StepwellOn) -> None:
@@ -446,7 +488,7 @@ async def test_an_event_starts_a_run_for_its_user_or_the_system(stepwell_on: Ste
         for user, expected in ((None, "system"), ("u7", "u7")):
             emitted = await stepwell.runner.emit("user.paid", {"invoice_id": "i1"}, user_id=user)
             [run_id] = emitted.started
-            assert await stepwell.runner.handle(run_id).result(8) == f"{expected}:i1"
+            assert await stepwell.runner.handle(run_id).result(60) == f"{expected}:i1"
 
 
 async def test_an_event_id_counts_once(stepwell_on: StepwellOn) -> None:
@@ -457,7 +499,7 @@ async def test_an_event_id_counts_once(stepwell_on: StepwellOn) -> None:
             first = await stepwell.runner.emit(name, {"invoice_id": "i1"}, event_id=f"e:{name}")
             again = await stepwell.runner.emit(name, {"invoice_id": "i1"}, event_id=f"e:{name}")
             assert first.started == again.started
-        await stepwell.runner.handle(parked.workflow_id or "").result(8)
+        await stepwell.runner.handle(parked.workflow_id or "").result(60)
         assert len((await stepwell.runner.list(workflow=Welcome)).items) == 1
         assert (await counts(stepwell))["stepwell_signals"] == 1
 
@@ -501,7 +543,7 @@ async def test_fault_04_an_event_of_a_method_exists_with_its_checkpoint_only(
         runs = (await stepwell.runner.list(workflow=Welcome)).items
         assert len(runs) == started
         for run in runs:
-            assert await stepwell.runner.handle(run.workflow_id).result(8) == "u1:i1"
+            assert await stepwell.runner.handle(run.workflow_id).result(60) == "u1:i1"
 
 
 validated_in: set[str] = set()
@@ -529,7 +571,7 @@ async def test_validators_never_run_in_the_thread_that_writes_for_everybody(step
         parked = await stepwell.runner.run_sync(Validated, **ME)
         validated_in.clear()
         await stepwell.runner.signal(parked.workflow_id or "", "answer", {})
-        await stepwell.runner.handle(parked.workflow_id or "").result(8)
+        await stepwell.runner.handle(parked.workflow_id or "").result(60)
         assert validated_in == {threading.current_thread().name}
 
 

@@ -1,8 +1,9 @@
-"""`self.step`: journaled once, never run again in the visit, always round-tripped (semantics 9)."""
+"""`self.step`: journaled once, never run again in the visit, always round-tripped (rule 9)."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -139,7 +140,7 @@ async def test_coming_back_to_a_place_is_a_new_visit(stepwell_on: StepwellOn) ->
             await handle.signal("turn")
             await reaches(stepwell.runner, handle.workflow_id, "waiting", "again", version=turn)
         await handle.signal("stop")
-        assert await handle.result(8) == 3
+        assert await handle.result(60) == 3
 
 
 class Gathers(Workflow):
@@ -175,7 +176,7 @@ async def test_a_name_used_twice_in_a_visit_is_an_error(stepwell_on: StepwellOn,
     async with stepwell_on([workflow]) as stepwell:
         done = await stepwell.runner.run_sync(workflow, **ME)
         assert done.status == "failed"
-        assert "self.step('count'): the name is taken already in this visit" in (done.error or "")
+        assert "self.step('count'): this visit has a step of that name already" in (done.error or "")
 
 
 def not_json() -> Any:
@@ -226,14 +227,14 @@ async def test_a_step_cut_off_runs_again_with_the_same_key_and_what_was_journale
     assert (gate.arrivals, gate.cancelled) == (1, 1), "closing stops it after the grace time"
     gate.open()
     async with stepwell_on([CutOff]) as stepwell:
-        assert await stepwell.runner.handle(handle.workflow_id).result(8) == [1, "through", 1]
+        assert await stepwell.runner.handle(handle.workflow_id).result(60) == [1, "through", 1]
         assert len([call for call in calls if call[0] == "count"]) == 1
         assert len({call for call in calls if call[0] == "key"}) == 1
         assert gate.arrivals == 2
 
 
 class Late(Workflow):
-    """Leaves a task behind that wants a step when the attempt is over."""
+    """Leaves a task behind, in a context of its own, that wants a step when the attempt is over."""
 
     tasks: list[asyncio.Task[Any]] = []
 
@@ -243,7 +244,7 @@ class Late(Workflow):
             await gate.pass_through()
             await self.step("count", count)
 
-        Late.tasks.append(asyncio.ensure_future(later()))
+        Late.tasks.append(asyncio.create_task(later(), context=contextvars.Context()))
 
 
 async def test_a_step_after_the_attempt_is_refused(stepwell_on: StepwellOn) -> None:

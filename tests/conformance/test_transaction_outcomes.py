@@ -1,4 +1,4 @@
-"""A COMMIT of `self.transaction()` that fails: what is there is looked up before anything is done again (semantics 10, 35)."""
+"""A COMMIT of `self.transaction()` that fails: what is there is looked up before anything is done again (rules 10, 35)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_what_was_committed_is_not_done_again(
         await store.writer.call(lambda tx: users.create_all(tx.connection))
         happened = commits.break_next(store._transactions.sync_engine, side)
         handle = await stepwell.runner.run(Pays, **ME)
-        await handle.result(8)
+        await handle.result(60)
         count = select(func.count()).select_from(payments)
         assert await store.read(lambda tx: tx.execute(count).scalar_one()) == 1
         assert happened == [side]

@@ -1,4 +1,4 @@
-"""`self.transaction()`: the user's own tables commit with the checkpoint, or not at all (semantics 10)."""
+"""`self.transaction()`: the user's own tables commit with the checkpoint, or not at all (rule 10)."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ async def test_what_is_written_commits_with_the_checkpoint(
         assert (done.status, done.result) == ("completed", {"seen": 2})
         assert texts(database) == ["a", "b"]
         queued = await stepwell.runner.run(Writes, **ME)
-        assert await queued.result(8) == {"seen": 4}
+        assert await queued.result(60) == {"seen": 4}
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ async def test_a_method_that_raises_leaves_nothing_behind(
     with_invoices: Callable[..., Any], database: Database, case: str, text: str
 ) -> None:
     async with with_invoices() as stepwell:
-        done = await stepwell.runner.run_sync(Writes, {"name": case}, **ME, timeout=8)
+        done = await stepwell.runner.run_sync(Writes, {"name": case}, **ME, timeout=60)
         assert (done.status, done.place) == ("failed", "start"), done
         assert text in (done.error or "")
         assert texts(database) == []
         assert len((await stepwell.runner.list()).items) == 1
         assert not calls
-        after = await stepwell.runner.run_sync(Writes, **ME, timeout=8)
+        after = await stepwell.runner.run_sync(Writes, **ME, timeout=60)
         assert after.status == "completed", "the write lane was given back"
 
 
@@ -244,7 +244,7 @@ async def test_a_transaction_open_for_too_long_ends_with_an_error(
     with_invoices: Callable[..., Any], database: Database, case: str
 ) -> None:
     async with with_invoices(transaction_seconds=0.1) as stepwell:
-        done = await stepwell.runner.run_sync(Writes, {"name": case}, **ME, timeout=8)
+        done = await stepwell.runner.run_sync(Writes, {"name": case}, **ME, timeout=60)
         assert done.status == "failed"
         assert "TransitionTimeout: self.transaction() was open for 0.1 s" in (done.error or "")
         assert texts(database) == []
@@ -289,7 +289,7 @@ async def test_who_gives_up_waiting_for_the_lane_blocks_nobody(
         assert (await first).status == "completed"
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        done = await stepwell.runner.run_sync(Writes, **ME, timeout=5)
+        done = await stepwell.runner.run_sync(Writes, **ME, timeout=60)
         assert done.status == "completed"
 
 
@@ -304,7 +304,7 @@ async def test_a_cancel_that_comes_while_a_transaction_is_open_waits_for_its_end
         try:
             assert (await cancelling).status == "canceled"
         except RunFinished:
-            assert await handle.result(8) == {}
+            assert await handle.result(60) == {}
         assert texts(database) == ["a"]
 
 
@@ -313,8 +313,76 @@ async def test_transactions_of_many_runs_see_each_other_whole(
 ) -> None:
     async with with_invoices() as stepwell:
         handles = await asyncio.gather(*(stepwell.runner.run(Writes, **ME) for _ in range(10)))
-        seen = [(await handle.result(20))["seen"] for handle in handles]
+        seen = [(await handle.result(60))["seen"] for handle in handles]
         assert sorted(texts(database)) == ["a"] * 10 + ["b"] * 10
         if database.kind == "sqlite":  # there they take turns
             assert sorted(seen) == [2 * n for n in range(1, 11)], "each saw all that was committed before it"
         assert all(n in range(2, 21, 2) for n in seen)
+
+
+async def asks_no(self: Any) -> bool:
+    async with self.transaction() as connection:
+        await connection.execute(insert(invoices).values(text="asked"))
+    return False
+
+
+async def asks_yes(self: Any) -> bool:
+    await asks_no(self)
+    return True
+
+
+async def raises_inside(self: Any) -> bool:
+    async with self.transaction():
+        raise ValueError("in a guard")
+
+
+@pytest.mark.parametrize(
+    ("guards", "status", "place"),
+    [
+        ((asks_no,), "waiting", "start"),
+        ((asks_yes,), "completed", "end"),
+        ((asks_no, asks_yes), "completed", "end"),
+        ((raises_inside,), "failed", "start"),
+    ],
+    ids=["no", "yes", "no, yes", "raises"],
+)
+async def test_the_transaction_of_a_guard_ends_with_the_guard(
+    with_invoices: Callable[..., Any], database: Database, guards: Any, status: str, place: str
+) -> None:
+    """A guard only asks: what it has written is rolled back, and nobody waits for it."""
+
+    class Guarded(Workflow):
+        @transition("start", END, wait=True)
+        async def by_hand(self) -> None: ...
+
+    for guard in guards:
+
+        @transition("start", END, when=guard, name=guard.__name__)
+        async def go(self: Any) -> None: ...
+
+        setattr(Guarded, guard.__name__, go)
+    namespace = {name: value for name, value in vars(Guarded).items() if name in {g.__name__ for g in guards}}
+    workflow = type("Guarding", (Workflow,), {**namespace, "by_hand": vars(Guarded)["by_hand"]})
+    async with with_invoices(more=[workflow]) as stepwell:
+        handle = await stepwell.runner.run(workflow, **ME)
+        await reaches(stepwell.runner, handle.workflow_id, status, place)
+        # The transaction may last 600 s here: it would keep these out as long.
+        assert (await stepwell.runner.run_sync(Quick, **ME)).status == "completed"
+        assert (await stepwell.runner.run_sync(Writes, {"name": ""}, **ME)).status == "completed"
+        assert texts(database) == ["a", "b"]
+
+
+async def test_a_transaction_that_has_ended_limits_its_method_no_more(with_invoices: Callable[..., Any]) -> None:
+    class Catches(Workflow):
+        @transition(target=END)
+        async def go(self) -> bool:
+            try:
+                async with self.transaction():
+                    raise ValueError("caught")
+            except ValueError:
+                pass
+            held = self._stepwell.held  # type: ignore[attr-defined]
+            return bool(held._timer.cancelled())
+
+    async with with_invoices(more=[Catches]) as stepwell:
+        assert (await stepwell.runner.run_sync(Catches, **ME)).result is True

@@ -1,11 +1,9 @@
-"""Two processes on one database: what one does, the other hears of in well under a second (architecture 6, semantics 26, 37)."""
+"""Two processes on one database: the other is told of what one does, and doesn't find it (rules 26, 37)."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from statistics import median
 from typing import Any
 
 import pytest
@@ -16,18 +14,17 @@ from conformance.support import ME, Gate, StepwellOn, reaches
 from conformance.test_callers_transaction import WAYS
 from stepwell import END, Event, Start, Stepwell, Workflow, transition
 from stepwell.errors import RunFailed
-
-SOON = {"postgres": 0.5, "sqlite": 1.0}
-"""Seconds for what one process tells the other; on SQLite they look five times a second."""
+from stepwell.runner import ends
+from stepwell.worker import loop
 
 gate = Gate()
-began: dict[int, float] = {}
+began: set[int] = set()
 
 
 class Quick(Workflow[dict[str, Any]]):
     @transition(target=END)
     async def go(self) -> Any:
-        began[self.args.get("n", 0)] = time.monotonic()
+        began.add(self.args.get("n", 0))
         return self.args
 
 
@@ -59,17 +56,20 @@ def _fresh() -> None:
     began.clear()
 
 
+@pytest.fixture(autouse=True)
+def _told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who isn't told would look after an hour, and the test would not end. On SQLite looking is how processes are told."""
+    if database.kind != "sqlite":
+        monkeypatch.setattr(loop, "_POLL", 3600.0)
+        monkeypatch.setattr(ends, "_FALLBACK", 3600.0)
+
+
 @pytest.fixture
 async def pair(stepwell_on: StepwellOn) -> AsyncIterator[tuple[Stepwell, Stepwell]]:
     """(an application that executes nothing, a worker), both at rest."""
     async with stepwell_on(APPS, embedded_worker=False) as application, stepwell_on(APPS) as worker:
-        await (await application.runner.run(Quick, {}, **ME)).result(8)
+        await (await application.runner.run(Quick, {}, **ME)).result(60)
         yield application, worker
-
-
-@pytest.fixture
-def soon(database: Database) -> float:
-    return SOON[database.kind]
 
 
 @pytest.fixture
@@ -79,90 +79,67 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
     await made.dispose()
 
 
-async def seconds(act: Awaitable[Any]) -> float:
-    """How long it took."""
-    begin = time.monotonic()
-    await act
-    return time.monotonic() - begin
-
-
-async def test_an_idle_worker_picks_up_what_another_process_starts(
-    pair: tuple[Stepwell, Stepwell], database: Database
-) -> None:
+async def test_an_idle_worker_picks_up_what_another_process_starts(pair: tuple[Stepwell, Stepwell]) -> None:
     application, _ = pair
-    waits, ends = [], []
     for n in range(1, 11):
-        start = time.monotonic()
         handle = await application.runner.run(Quick, {"n": n}, **ME)
-        ends.append(await seconds(handle.result(8)))
-        waits.append(began[n] - start)
-    assert max(waits) < SOON[database.kind] * 2, waits
-    if database.kind == "postgres":  # told, and not found by looking
-        assert median(waits) < 0.3, waits
-        assert median(ends) < 0.5, ends
+        await handle.result(60)
+    assert began == set(range(11))
 
 
-async def test_a_result_is_heard_of_in_another_process(pair: tuple[Stepwell, Stepwell], soon: float) -> None:
+async def test_a_result_is_heard_of_in_another_process(pair: tuple[Stepwell, Stepwell]) -> None:
     application, _ = pair
     handle = await application.runner.run(Long, **ME)
     await gate.reached()
-    waiting = asyncio.ensure_future(handle.result(8))
+    waiting = asyncio.ensure_future(handle.result(60))
     await asyncio.sleep(0.05)
     gate.open()
-    assert await seconds(waiting) < soon
+    await waiting
 
 
-async def test_a_cancel_stops_what_another_process_executes(pair: tuple[Stepwell, Stepwell], soon: float) -> None:
+async def test_a_cancel_stops_what_another_process_executes(pair: tuple[Stepwell, Stepwell]) -> None:
     application, worker = pair
     handle = await application.runner.run(Long, **ME)
     await gate.reached()
     assert worker.process is not None
     [executing] = worker.process.passes.tasks.values()
-    begin = time.monotonic()
     await application.runner.cancel(handle.workflow_id)
-    await asyncio.wait([executing], timeout=8)
-    assert time.monotonic() - begin < soon
+    await asyncio.wait([executing], timeout=60)
     assert gate.cancelled == 1
     with pytest.raises(RunFailed):
-        await handle.result(8)
+        await handle.result(60)
 
 
 @pytest.mark.parametrize("verb", ["signal", "emit"])
-async def test_a_signal_or_an_event_goes_on_in_another_process(
-    pair: tuple[Stepwell, Stepwell], soon: float, verb: str
-) -> None:
+async def test_a_signal_or_an_event_goes_on_in_another_process(pair: tuple[Stepwell, Stepwell], verb: str) -> None:
     application, _ = pair
     handle = await application.runner.run(Ask, **ME)
     await reaches(application.runner, handle.workflow_id, "waiting")
-    begin = time.monotonic()
     if verb == "signal":
         await application.runner.signal(handle.workflow_id, "answer", "yes")
     else:
         await application.runner.emit("closed")
-    assert await handle.result(8) in ("yes", "closed")
-    assert time.monotonic() - begin < soon * 2, "there, and back"
+    assert await handle.result(60) in ("yes", "closed")
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_doorbell_of_a_transaction_rings_after_its_commit(
-    pair: tuple[Stepwell, Stepwell], engine: AsyncEngine, soon: float, way: str
+    pair: tuple[Stepwell, Stepwell], engine: AsyncEngine, way: str
 ) -> None:
     application, _ = pair
     async with WAYS[way](engine) as given:
         handle = await application.runner.run(Quick, {"n": 1}, **ME, connection=given)
         many = await application.runner.run_many([Start(Quick, {"n": n}) for n in (2, 3)], **ME, connection=given)
         await asyncio.sleep(0.3)
-        assert began.keys() == {0}, "nobody sees it before the commit"
+        assert began == {0}, "nobody sees it before the commit"
         await given.commit()
-        begin = time.monotonic()
-    await asyncio.gather(*(one.result(8) for one in (handle, *many)))
-    assert time.monotonic() - begin < soon * 2
-    assert began.keys() == {0, 1, 2, 3}
+    await asyncio.gather(*(one.result(60) for one in (handle, *many)))
+    assert began == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("verb", ["signal", "cancel", "emit"])
 async def test_what_a_transaction_does_to_a_run_is_told_after_its_commit(
-    pair: tuple[Stepwell, Stepwell], engine: AsyncEngine, soon: float, verb: str
+    pair: tuple[Stepwell, Stepwell], engine: AsyncEngine, verb: str
 ) -> None:
     application, _ = pair
     verbs: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -172,20 +149,18 @@ async def test_what_a_transaction_does_to_a_run_is_told_after_its_commit(
     }
     handle = await application.runner.run(Ask, **ME)
     await reaches(application.runner, handle.workflow_id, "waiting")
-    ended = asyncio.ensure_future(handle.result(8))
+    ended = asyncio.ensure_future(handle.result(60))
     async with engine.connect() as given:
         await verbs[verb](handle.workflow_id, given)
         await asyncio.sleep(0.2)
         assert (await handle.get()).status == "waiting"
         await given.commit()
-        begin = time.monotonic()
     await asyncio.wait([ended])
-    assert time.monotonic() - begin < soon * 2
     assert ended.exception() is None or verb == "cancel"
 
 
 async def test_a_cancel_in_a_transaction_stops_what_another_process_executes(
-    pair: tuple[Stepwell, Stepwell], engine: AsyncEngine, soon: float
+    pair: tuple[Stepwell, Stepwell], engine: AsyncEngine
 ) -> None:
     application, worker = pair
     handle = await application.runner.run(Long, **ME)
@@ -195,7 +170,7 @@ async def test_a_cancel_in_a_transaction_stops_what_another_process_executes(
     async with engine.connect() as given:
         await application.runner.cancel(handle.workflow_id, connection=given)
         await given.commit()
-        assert await seconds(asyncio.wait([executing], timeout=8)) < soon
+        await asyncio.wait([executing], timeout=60)
     assert gate.cancelled == 1
 
 
@@ -237,7 +212,7 @@ async def test_fault_08_two_callers_with_one_key_in_open_transactions_make_one_r
         done, _ = await asyncio.wait([waiting], timeout=0.3)
         assert not done, "whether the first commits isn't known yet"
         await (given.commit() if commits else given.rollback())
-    second = await asyncio.wait_for(waiting, 8)
+    second = await asyncio.wait_for(waiting, 60)
     assert (second.workflow_id == first.workflow_id, second.created) == (commits, not commits)
-    assert await second.result(8) == {}
+    assert await second.result(60) == {}
     assert len((await one.list(limit=1000)).items) == 2

@@ -11,10 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import BaseModel, Field
 
-from stepwell.definition.event import Event
-from stepwell.definition.model import END, START
-from stepwell.definition.retry import Retry
-from stepwell.definition.workflow import Workflow, definition_of, transition
+from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
+from stepwell.definition.authoring.workflow import Workflow, definition_of
 from stepwell.errors import DefinitionError
 
 HOUR = timedelta(hours=1)

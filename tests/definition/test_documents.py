@@ -6,9 +6,10 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from stepwell.definition.document import Document, ErrorDocument, Link, Markdown, Message, Plain
-from stepwell.definition.export import document_to_json
-from stepwell.definition.ui import Button
+from stepwell.definition.authoring.document import Document, ErrorDocument, Link, Markdown, Message, Plain
+from stepwell.definition.compile.export import document_to_json
+from stepwell.definition.forms.ui import Button
+from stepwell.errors import DefinitionError
 
 T = TypeVar("T")
 
@@ -69,6 +70,33 @@ def test_a_subclass_has_a_name_and_title_of_its_own_and_is_of_its_bases_kind() -
     assert Third.document_title == "Third"
 
 
+def test_only_a_title_of_its_own_is_shown() -> None:
+    class Untitled(Document): ...
+
+    class Titled(Untitled, title="Untitled"): ...
+
+    class Below(Titled): ...
+
+    class Configured(Below):
+        model_config = {"title": "By its configuration"}
+
+    class Box(Document, Generic[T], title="A box"):
+        content: T
+
+    documents: list[type[Document]] = [Untitled, Titled, Below, Configured, Box, Box[int], Message]
+    assert [one.document_shown_title for one in documents] == [
+        *(None, "Untitled", None),
+        *("By its configuration", "A box", "A box", None),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "x" * 513, "a\0b", "\ud800", 5])
+@pytest.mark.parametrize("option", ["name", "title"])
+def test_names_and_titles_can_be_stored(option: str, text: object) -> None:
+    with pytest.raises(DefinitionError, match=f"{option}=.* isn't a text of 1 to 512 characters"):
+        type("Wrong", (Document,), {}, **{option: text})
+
+
 def test_a_parametrised_document_is_the_same_document() -> None:
     class Box(Document, Generic[T], name="box", tags=["b"]):
         content: T
@@ -84,7 +112,7 @@ def test_pydantics_own_keywords_work_too() -> None:
 
 
 def test_an_unknown_keyword_is_refused() -> None:
-    with pytest.raises(TypeError, match="no keyword arguments"):
+    with pytest.raises(DefinitionError, match=r"the class keyword tag= is unknown; did you mean tags=\?"):
 
         class Odd(Document, tag="x"):
             pass

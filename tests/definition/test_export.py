@@ -9,12 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from stepwell.definition.event import Event
-from stepwell.definition.export import to_json, to_mermaid
-from stepwell.definition.model import END, START
-from stepwell.definition.retry import Retry
-from stepwell.definition.ui import Button, Form, PromptInput
-from stepwell.definition.workflow import Workflow, transition
+from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
+from stepwell.definition.authoring.workflow import Workflow
+from stepwell.definition.compile.export import to_json, to_mermaid
+from stepwell.definition.forms.ui import Button, Form, PromptInput
 
 
 class Args(BaseModel):

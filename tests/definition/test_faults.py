@@ -11,11 +11,10 @@ import fastapi
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from stepwell.definition.document import Document
-from stepwell.definition.event import Event
-from stepwell.definition.model import END
-from stepwell.definition.ui import Button, Form
-from stepwell.definition.workflow import Workflow, transition
+from stepwell.definition.authoring.document import Document
+from stepwell.definition.authoring.marks import END, Event, transition
+from stepwell.definition.authoring.workflow import Workflow
+from stepwell.definition.forms.ui import Button, Form
 from stepwell.errors import DefinitionError, NotBuilt
 
 HOUR = timedelta(hours=1)
@@ -248,7 +247,7 @@ FAULTS: list[tuple[str, Callable[[], object], str]] = [
     (
         "widget nowhere",
         typed(None, ui=[Button(transition="go", enabled_at=["limbo"])]),
-        "Shop: its Button fires 'go' and is enabled at 'limbo', where go can't be, for it isn't a place",
+        "Shop: its Button fires 'go' and is enabled at 'limbo', where go can't fire, because it isn't a place",
     ),
     (
         "widget elsewhere",
@@ -386,8 +385,8 @@ def test_a_keyword_that_is_not_built_yet_is_refused(keyword: str) -> None:
 
 
 def test_an_unknown_keyword_is_refused() -> None:
-    with pytest.raises(TypeError, match="no keyword arguments"):
-        type("Shop", (Workflow,), {}, retries=3)
+    with pytest.raises(DefinitionError, match=r"Shop: the class keyword titel= is unknown; did you mean title=\?"):
+        type("Shop", (Workflow,), {}, titel="A shop")
 
 
 def test_an_odd_widget_of_a_document_is_a_fault() -> None:
@@ -395,3 +394,25 @@ def test_an_odd_widget_of_a_document_is_a_fault() -> None:
 
         class Receipt(Document, ui=["form"]):
             pass
+
+
+@pytest.mark.parametrize("with_others", [True, False])
+def test_a_decorator_on_no_method_is_a_fault(with_others: bool) -> None:
+    with pytest.raises(DefinitionError, match=r"Shop\.go is a transition\(\.\.\.\) that decorates no method"):
+
+        class Shop(Workflow):
+            go = transition(target=END)
+            if with_others:
+
+                @transition(target=END)
+                async def leave(self) -> None: ...
+
+
+@pytest.mark.parametrize("option", ["name", "title", "description"])
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800"])
+def test_words_of_a_class_can_be_stored(option: str, text: str) -> None:
+    with pytest.raises(DefinitionError, match=f"{option}=.*can't be stored"):
+
+        class Shop(Workflow, **{option: text}):  # type: ignore[arg-type]
+            @transition(target=END)
+            async def leave(self) -> None: ...

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stepwell.definition.model import END
-from stepwell.definition.workflow import Workflow, transition
+from stepwell.definition.authoring.marks import END, transition
+from stepwell.definition.authoring.workflow import Workflow
 from stepwell.errors import StepwellError, UnknownTransition
 
 

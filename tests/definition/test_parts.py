@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from stepwell.definition.codec import canonical, codec_for
-from stepwell.definition.event import Event
-from stepwell.definition.names import document_name, workflow_name
-from stepwell.definition.retry import Retry
+from stepwell.definition.authoring.marks import Event, Retry
+from stepwell.definition.text import document_name, told, workflow_name
+from stepwell.definition.values.codec import canonical, codec_for
 from stepwell.errors import NonRetryable, RetryAfter
 
 SECOND = timedelta(seconds=1)
@@ -37,7 +36,7 @@ def test_document_names(class_name: str, name: str) -> None:
 
 
 def test_an_event_has_a_name() -> None:
-    with pytest.raises(ValueError, match="an event has a name"):
+    with pytest.raises(ValueError, match="an event needs a name"):
         Event("")
 
 
@@ -89,6 +88,37 @@ def test_which_errors_are_worth_a_retry() -> None:
     assert not retry.allows(FileNotFoundError())
     assert not retry.allows(ValueError())
     assert not Retry(retries=1).allows(NonRetryable())
+
+
+def test_a_group_is_worth_a_retry_if_all_its_exceptions_are() -> None:
+    def group(*errors: BaseException) -> BaseException:
+        return BaseExceptionGroup("outer", [BaseExceptionGroup("of a TaskGroup", errors)])
+
+    retry = Retry(retries=1, on=(OSError,), give_up_on=(FileNotFoundError,))
+    assert retry.allows(group(OSError(), ConnectionError()))
+    assert not retry.allows(group(OSError(), ValueError()))
+    assert not retry.allows(group(OSError(), FileNotFoundError()))
+    assert retry.allows(group(OSError(), RetryAfter(SECOND)))
+    assert not retry.allows(group(ValueError(), RetryAfter(SECOND)))
+    assert not retry.allows(group(OSError(), NonRetryable()))
+    assert not retry.allows(group(RetryAfter(SECOND), NonRetryable()))
+    assert Retry(retries=1).allows(group(ValueError(), KeyError()))
+    assert not Retry(retries=1).allows(group(ValueError(), SystemExit()))
+    assert Retry(retries=1, on=(ExceptionGroup,)).allows(ExceptionGroup("named", [ValueError()]))
+    assert not Retry(retries=1, give_up_on=(ExceptionGroup,)).allows(ExceptionGroup("named", [ValueError()]))
+
+
+def test_of_a_group_the_longest_delay_is_obeyed() -> None:
+    group = ExceptionGroup("both", [ValueError(), RetryAfter(SECOND), ExceptionGroup("in", [RetryAfter(9 * SECOND)])])
+    assert Retry(retries=1).wait(1, group) == 9 * SECOND
+
+
+def test_a_group_of_groups_is_read_once() -> None:
+    group = ExceptionGroup("0", [ValueError("the one")])
+    for level in range(200):
+        group = ExceptionGroup(str(level), [group, group])
+    assert Retry(retries=1).allows(group)
+    assert told(group) == "ExceptionGroup: 199 (2 sub-exceptions): ValueError: the one"
 
 
 @pytest.mark.parametrize(

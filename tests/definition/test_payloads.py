@@ -1,4 +1,4 @@
-"""What a signal or event method gets (semantics 14), and what is injected."""
+"""What a signal or event method gets (rule 14), and what is injected."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fast_depends import Depends
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from stepwell.definition.compile import resolve_payloads
-from stepwell.definition.event import Event
-from stepwell.definition.model import END, Payload, Transition
-from stepwell.definition.signal import Signal
-from stepwell.definition.workflow import Workflow, transition
+from stepwell.definition.authoring.context import Signal
+from stepwell.definition.authoring.marks import END, Event, transition
+from stepwell.definition.authoring.workflow import Workflow
+from stepwell.definition.compile.compiler import resolve_payloads
+from stepwell.definition.model import Payload, Transition
 from stepwell.errors import DefinitionError
 
 if TYPE_CHECKING:

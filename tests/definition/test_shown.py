@@ -9,7 +9,7 @@ import pytest
 from pydantic import ConfigDict, Field
 
 from stepwell import END, App, Document, Markdown, Message, Workflow, transition
-from stepwell.definition.shown import fields_of, shown
+from stepwell.definition.compile.export import fields_of, shown
 from stepwell.testing import Harness
 from stepwell.ui import Button, Code, Group, Hidden, Layout, MarkdownEditor
 

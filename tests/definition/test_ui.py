@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 import stepwell.ui
 from stepwell.app import App
-from stepwell.definition.codec import codec_for
-from stepwell.definition.document import Document
-from stepwell.definition.export import document_to_json, to_json
-from stepwell.definition.fitting import schema_faults
-from stepwell.definition.model import END
-from stepwell.definition.workflow import Workflow, transition
+from stepwell.definition.authoring.document import Document
+from stepwell.definition.authoring.marks import END, transition
+from stepwell.definition.authoring.workflow import Workflow
+from stepwell.definition.compile.export import document_to_json, to_json
+from stepwell.definition.forms.fitting import schema_faults
+from stepwell.definition.values.codec import codec_for
 from stepwell.errors import DefinitionError
 from stepwell.ui import (
     Button,
@@ -233,14 +233,14 @@ FIELDS: list[tuple[Any, str]] = [
     (Annotated[str, TextArea(rows=-1)], "M.it has a TextArea with rows=-1; give more than zero."),
     (
         Annotated[Size, Select(labels={"tiny": "T"})],
-        "has a Select with labels for 'tiny', which it can't be; its choices",
+        "has a Select with labels for the unknown choices 'tiny'; its choices",
     ),
     (Annotated[str, Text()] | None, "M.it has its widget on a part of its type; put it around the whole: Annotated["),
     (list[Annotated[int, Text()]], "M.it has a Text, and is a whole number"),
     (dict[str, Annotated[int, Text()]], "M.it has a Text, and is a whole number"),
     (
         Annotated[str, Field(json_schema_extra={"x-widget": {"type": "dial"}})],
-        "an x-widget of type 'dial', which is none",
+        "an x-widget of type 'dial', which isn't a widget",
     ),
 ]
 
@@ -261,10 +261,13 @@ def test_a_widget_that_doesnt_fit_is_told_when_the_class_is_made(annotation: Any
 
 
 LAYOUTS: list[tuple[Layout, str]] = [
-    (Layout(order=["it", "that"]), "M has no field 'that': as in JSON, its fields are it, other. Mend its order."),
+    (
+        Layout(order=["it", "that"]),
+        "M has no field 'that'; named as in JSON, its fields are it, other. Correct its order.",
+    ),
     (
         Layout(groups=[Group("G", ["x", "y"])]),
-        "M has no field 'x' or 'y': as in JSON, its fields are it, other. Mend its g",
+        "M has no field 'x' or 'y'; named as in JSON, its fields are it, other. Correct its g",
     ),
     (Layout(order=["it", "it"]), "the order of M has 'it' twice; name each field once."),
     (Layout(groups=[Group("A", ["it"]), Group("B", ["it"])]), "the groups of M has 'it' twice"),
@@ -300,13 +303,13 @@ class Answer(BaseModel):
 UI: list[tuple[Any, str]] = [
     (
         Form(transition="go", fields={"nothing": Text()}),
-        "Form fires 'go': Answer has no field 'nothing': as in JSON, its",
+        "Form fires 'go': Answer has no field 'nothing'; named as in JSON, its",
     ),
     (Form(transition="go", fields={"cents": TextArea()}), "Answer.cents has a TextArea, and is a whole number"),
     (Form(transition="go", fields={"cents": Slider(max=5)}), "Answer.cents has a Slider without a min"),
     (
         Form(transition="go", order=["dollars"]),
-        "Answer has no field 'dollars': as in JSON, its fields are note, cents. Mend",
+        "Answer has no field 'dollars'; named as in JSON, its fields are note, cents. Correct",
     ),
     (Form(transition="go", groups=[Group("G", ["x"])]), "Answer has no field 'x'"),
     (

@@ -24,6 +24,10 @@ from stepwell import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+HAND_WRITTEN = [
+    *PAGES,
+    *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "studio/README.md")),
+]
 SERVERS = {
     "postgresql.md": {"STEPWELL_DATABASE_URL": "empty_postgres"},
     "bullmq.md": {"STEPWELL_QUEUE_URL": "valkey_server"},
@@ -32,6 +36,8 @@ SERVERS = {
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
+FENCED = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+WIDTH = 120
 
 
 def name_of(page: Path) -> str:
@@ -97,6 +103,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not {target for target in targets if not (page.parent / target).exists()}
 
 
+def prose(page: Path) -> list[str]:
+    """The lines of a page that can be wrapped: not its code, its tables, and lines that are a link or a single word."""
+    lines = FENCED.sub("", page.read_text()).splitlines()
+    return [line for line in lines if not line.lstrip().startswith(("|", "![")) and " " in line.strip("-* ")]
+
+
+@pytest.mark.parametrize("page", HAND_WRITTEN, ids=name_of)
+def test_a_page_is_wrapped_so_that_a_diff_can_be_read(page: Path) -> None:
+    assert not [line for line in prose(page) if len(line) > WIDTH and "](http" not in line]
+
+
 def test_every_page_is_found_from_the_index() -> None:
     linked = {match[1] for match in LINK.finditer((ROOT / "docs" / "index.md").read_text())}
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
@@ -128,7 +145,7 @@ def test_a_command_exists(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "argv", ["stepwell", *words, "--help"])
     with pytest.raises(SystemExit) as ended:
-        importlib.import_module("stepwell.cli").main()
+        importlib.import_module("stepwell.console.cli").main()
     assert ended.value.code in (0, None)
     shown = capsys.readouterr().out
     assert all(option in shown for option in command if option.startswith("--"))

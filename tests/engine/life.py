@@ -12,27 +12,14 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from stepwell import Workflow
-from stepwell.definition.workflow import definition_of
-from stepwell.engine.begin import Request, begin
-from stepwell.engine.choose import decide
-from stepwell.engine.commit import NOTHING, Commit, DocumentWrite, Effects
-from stepwell.engine.control import cancel, retry
-from stepwell.engine.outcome import (
-    DEFAULT_RULES,
-    Ask,
-    Decision,
-    Execute,
-    Fail,
-    Move,
-    Outcome,
-    Park,
-    Raised,
-    Returned,
-    Rules,
-)
-from stepwell.engine.run import HistoryRow, Inbox, Run, SignalRow
+from stepwell.definition.authoring.workflow import definition_of
+from stepwell.engine.choose import DEFAULT_RULES, AskGuards, Decision, Execute, Fail, Move, Park, Rules, decide
+from stepwell.engine.commit import NOTHING, Commit, DocumentWrite, Effects, Outcome, Raised, Returned
+from stepwell.engine.control import Request, begin, cancel, retry
+from stepwell.engine.run import HistoryRow, Inbox, RunRow, SignalRow, claimed, freed, signalled, unless_signalled
 from stepwell.engine.settle import fail, move, park, settle
-from stepwell.engine.signals import Arrival, Kept, accept
+from stepwell.engine.signals import Arrival, First, Kept, Unused, accept, is_void, rivals, traces
+from stepwell.engine.visits import reserved
 
 START_OF_TIME = 1_000_000_000
 
@@ -63,7 +50,9 @@ class Life:
     def __post_init__(self) -> None:
         self.definition = definition_of(self.workflow)
         wanted = {"id": "run", "app_name": "app", "user_id": "u1", "workspace_id": "w", "owner": "me", **self.request}
-        self.creation = begin(self.definition, Request(args=self.args, **wanted), self.now)
+        self.creation = begin(
+            self.definition, Request(args=self.args, state=self.definition.new_state(), **wanted), self.now
+        )
         self.run = self.creation.run
         assert self.creation.history is not None
         self.history.append(self.creation.history)
@@ -75,31 +64,34 @@ class Life:
         """The open signals, oldest first."""
         return tuple(signal for signal in self.signals.values() if signal.state == "open")
 
-    def apply(self, commit: Commit) -> Run:
+    def apply(self, commit: Commit) -> RunRow:
         """The commit is true, all of it. Raises Lost, and nothing of it is."""
         if (commit.version, commit.claim) != (self.run.version, self.run.claim):
             raise Lost
-        run = commit.run._replace(inbox=self.run.inbox)
-        if commit.run.inbox != self.run.inbox and run.status == "waiting":
-            run = run._replace(ready_at=run.updated_at, due_at=None)
-        self.run = run
+        self.run = run = unless_signalled(commit.run, self.run.inbox)._replace(inbox=self.run.inbox)
         self.history += [commit.history] if commit.history is not None else []
         self.documents += commit.effects.documents
         self.children += commit.effects.children
         self.told += [commit.tell] if commit.tell is not None else []
+        unused = []
         for signal in self.inbox:
             if signal.id == commit.taken:
                 self.signals[signal.id] = signal._replace(state="taken", version=run.version)
-            elif signal.visit in commit.left:
+            elif is_void(commit, signal):
                 self.signals[signal.id] = signal._replace(state="void", version=run.version)
-        return run
+                unused.append(signal)
+            elif run.finished:
+                unused.append(signal)  # it stays as it is, and has its trace
+        seen = [Unused(s.id, s.run_id, s.name, s.kind, s.user_id, s.sender, s.accepted_at) for s in unused]
+        rows = traces(commit, seen)
+        self.history += rows
+        self.run = run._replace(version=run.version + len(rows))
+        return self.run
 
     def put(self, signal: SignalRow) -> SignalRow:
         """The signal is in the inbox, and a run that waits is ready."""
         self.signals[signal.id] = signal
-        self.run = self.run._replace(inbox=self.run.inbox + 1)
-        if self.run.status == "waiting" and self.run.owner is None and self.run.ready_at is None:
-            self.run = self.run._replace(ready_at=self.now, due_at=None)
+        self.run = signalled(self.run, self.now)
         return signal
 
     @property
@@ -111,21 +103,11 @@ class Life:
     def claim(self) -> None:
         """The run is mine. It has to be ready."""
         assert self.claimable, f"{self.run.status} run: ready_at={self.run.ready_at}, due_at={self.run.due_at}"
-        self.run = self.run._replace(
-            owner="me", claim=self.run.claim + 1, status="running", ready_at=None, due_at=None, updated_at=self.now
-        )
+        self.run = claimed(self.run, "me", self.now)
 
     def die(self) -> None:
         """The worker dies, and the run is taken over."""
-        run = self.run
-        self.run = run._replace(
-            owner=None,
-            claim=run.claim + 1,
-            takeovers=run.takeovers + 1,
-            status="pending",
-            due_at=None,
-            ready_at=self.now,
-        )
+        self.run = freed(self.run, self.now, deaths=1)
 
     # -- the worker -------------------------------------------------------------------------------------------------
 
@@ -134,7 +116,7 @@ class Life:
         verdicts: dict[int, bool] = {}
         while True:
             decision = decide(self.definition, self.run, self.inbox, verdicts, self.now, self.rules)
-            if not isinstance(decision, Ask):
+            if not isinstance(decision, AskGuards):
                 return decision
             self.asked.append(decision.transition.name)
             verdict = self.guards.get(decision.transition.name, True)
@@ -202,14 +184,26 @@ class Life:
         seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
         self.now += round(seconds * 1_000_000)
 
-    def signal(self, name: str, data: str = "null", *, event: bool = False) -> SignalRow:
-        """Somebody signals, and it is accepted."""
+    def signal(self, name: str, data: str = "null", *, event: bool = False, unseen: bool = False) -> SignalRow:
+        """Somebody signals, and it is accepted. `unseen`: by an older version, which didn't ask what came first."""
         self.passes(0.001)
         arrival = Arrival(f"{name}-{len(self.signals)}", name, data, "event" if event else "signal", "u2")
-        same = sum(signal.name == name and signal.visit in (None, self.run.visit) for signal in self.inbox)
-        kept = Kept(len(self.inbox), same)
+        kept = self.kept(arrival)
+        if unseen:
+            kept = kept._replace(first=None)
         accepted = accept(self.definition, self.run, arrival, kept, self.now, self.rules)
         return self.put(accepted)
+
+    def kept(self, arrival: Arrival) -> Kept:
+        """What the store says of the inbox to one that arrives."""
+        counted = [signal for signal in self.inbox if signal.kind != "child"]
+        here = [s for s in self.inbox if s.visit in (None, self.run.arrived) and s.id not in reserved(self.run)]
+        same = sum((s.kind, s.name) == (arrival.kind, arrival.name) for s in here)
+        wanted = rivals(self.definition, self.run, arrival)
+        first = next(
+            (First(s.name, s.kind, s.user_id, s.accepted_at) for s in here if (s.kind, s.name) in wanted), None
+        )
+        return Kept(len(counted), same, sum(s.size for s in counted), first)
 
     def child_ends(
         self, name: str, status: Literal["completed", "failed", "canceled"] = "completed", data: str = "null"
@@ -240,8 +234,17 @@ class Life:
 
     @property
     def path(self) -> list[str]:
-        """The history as one line per row: transition, places, attempt and status, the creation left out."""
-        return [f"{row.transition}#{row.attempt} {row.source}->{row.target} {row.status}" for row in self.history[1:]]
+        """The history as one line per attempt: transition, places, number and status."""
+        return [
+            f"{row.transition}#{row.attempt} {row.source}->{row.target} {row.status}"
+            for row in self.history[1:]
+            if row.status != "void"
+        ]
+
+    @property
+    def unused(self) -> list[str]:
+        """What the history tells of signals that weren't used."""
+        return [row.error or "" for row in self.history if row.status == "void"]
 
     @property
     def where(self) -> tuple[str, str]:

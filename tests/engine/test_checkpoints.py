@@ -1,17 +1,19 @@
-"""The creation of a run, and what a success makes of it: row, history, parking, ends, listeners. Semantics 3a, 4, 7, 16, 17."""
+"""The creation of a run, and what a success makes of it: row, history, parking, ends, listeners. Rules 3a, 4, 7, 16, 17."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from engine.life import Life
 from stepwell import END, Event, Workflow, transition
-from stepwell.engine.begin import Request, begin
-from stepwell.engine.commit import Commit
-from stepwell.engine.outcome import Raised, Returned
+from stepwell.engine.commit import Commit, Raised, Returned
+from stepwell.engine.control import Request, begin
+from stepwell.engine.run import RunRow
+from stepwell.engine.settle import enter
 
 # -- begin ----------------------------------------------------------------------------------------------------------
 
@@ -58,7 +60,7 @@ def test_the_creation_is_row_0_of_the_history() -> None:
 )
 def test_a_run_starts_ready_or_owned_or_later(request_: dict, row: tuple) -> None:  # type: ignore[type-arg]
     definition = Life(Listening, args=ARGS).definition
-    run = begin(definition, Request("r", "app", "u", "w", ARGS, **request_), 100).run
+    run = begin(definition, Request("r", "app", "u", "w", ARGS, definition.new_state(), **request_), 100).run
     assert (run.status, run.owner, run.claim, run.ready_at, run.due_at) == row
 
 
@@ -68,7 +70,7 @@ def test_priority_is_the_workflow_s_unless_it_is_given(given: int | None, priori
     assert (life.run.priority, life.run.workflow_version) == (priority, 3)
 
 
-# -- listeners (semantics 16) -----------------------------------------------------------------------------------------
+# -- listeners (rule 16) ----------------------------------------------------------------------------------------------
 
 
 def heard(commit: Commit) -> list[tuple[str, str, str]] | None:
@@ -202,7 +204,7 @@ def test_a_stale_commit_is_refused_by_version_and_claim() -> None:
     assert (commit.version, commit.claim) != (life.run.version, life.run.claim)
 
 
-# -- a parent is told once (semantics 17) -----------------------------------------------------------------------------
+# -- a parent is told once (rule 17) ----------------------------------------------------------------------------------
 
 
 class Child(Workflow, run_timeout=timedelta(hours=1)):
@@ -290,3 +292,25 @@ def test_a_late_failure_of_a_guard_is_no_different() -> None:
     life = child()
     life.apply(life.settle(life.next("work"), Raised(life.now, TimeoutError("the guard took too long"))))
     assert life.run.error == "Child.work: TimeoutError: the guard took too long"
+
+
+# -- the row of a step ----------------------------------------------------------------------------------------------
+
+
+def test_a_step_writes_its_row_field_by_field() -> None:
+    life = Life(Listening, args=ARGS)
+    full = RunRow(*(f"value of {name}" for name in RunRow._fields))._replace(  # type: ignore[arg-type]
+        place="unpaid", version=7, claim=3, detours=None, stay=None, callback="called", told_at=None
+    )
+    given: dict[str, Any] = {"state": "state", "result": "result", "error": "error", "automatic": 5, "children": 6}
+    new = {
+        "version": 8, "visit": 8, "entered_at": 9, "updated_at": 9, "attempt": 0, "failing": None, "failures": 0,
+        "bound": None, "bound_signal": None, "moves_to": None, "takeovers": 0, "suspicion": None, "due_at": None,
+    }  # fmt: skip
+    started = enter(life.definition, full, "start", (), 9, **given)
+    assert started == full._replace(status="running", place="start", **new, **given)
+    ended = {
+        "status": "completed", "owner": None, "claim": 4, "ready_at": None, "deadline": None, "told_at": 9,
+        "finished_at": 9, "place": "end",
+    }  # fmt: skip
+    assert enter(life.definition, full, END, (), 9, **given) == full._replace(**new, **given, **ended)

@@ -1,4 +1,4 @@
-"""Which transition fires next: semantics 1 to 3a and 12, and the order of candidates in api 1."""
+"""Which transition fires next: rules 1 to 3a, 12 and 45, and the order of candidates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from engine.life import Life
-from stepwell import END, Retry, Workflow, transition
-from stepwell.definition.workflow import definition_of
-from stepwell.engine.choose import decide
-from stepwell.engine.outcome import Ask, Execute, Fail, Park, Raised, Rules, Unfit
+from stepwell import END, Event, Retry, Workflow, transition
+from stepwell.definition.authoring.workflow import definition_of
+from stepwell.engine.choose import AskGuards, Execute, Fail, Park, Rules, Unfit, decide
+from stepwell.engine.commit import Raised
 
 SECOND = timedelta(seconds=1)
 
@@ -63,7 +63,7 @@ def test_guards_are_asked_one_at_a_time_and_only_as_far_as_needed(fires: str) ->
 def test_the_engine_asks_for_a_guard_and_decides_nothing_before_it_is_answered() -> None:
     life = Life(Candidates)
     decision = decide(life.definition, life.run, (), {}, life.now)
-    assert decision == Ask(life.definition.places["start"].automatic[0])
+    assert decision == AskGuards(life.definition.places["start"].automatic[0])
 
 
 class Guarded(Workflow):
@@ -201,6 +201,109 @@ def test_a_circle_by_a_guard_that_raises_is_limited_too() -> None:
     assert isinstance(decide(life.definition, life.run, (), {}, life.now, life.rules), Fail)
 
 
+class Counting(Workflow):
+    """One automatic transition for each input, as a parent that counts its children."""
+
+    @transition(target="open")
+    async def go(self) -> None: ...
+
+    @transition("open", "counted", wait=True)
+    async def told(self) -> None: ...
+
+    @transition("open", "counted", on=Event("told"))
+    async def heard(self) -> None: ...
+
+    @transition("counted", "open")
+    async def again(self) -> None: ...
+
+
+@pytest.mark.parametrize("kind", ["signal", "event", "child"])
+def test_input_begins_the_count_anew_also_where_the_run_never_parks(kind: str) -> None:
+    life = Life(Counting, Rules(max_transitions=2))
+    name = "heard" if kind == "event" else "told"
+    for _ in range(9):
+        if kind == "child":
+            life.child_ends(name)
+        else:
+            life.signal(name, event=kind == "event")
+    life.returns("go")
+    for _ in range(9):
+        life.returns(name)
+        life.returns("again")
+    assert life.where == ("waiting", "open")
+
+
+def test_input_that_fails_into_an_error_place_begins_the_count_anew_too() -> None:
+    class Routed(Workflow):
+        @transition(target="open")
+        async def go(self) -> None: ...
+
+        @transition("open", END, wait=True, keep=True, error_place="wrong")
+        async def told(self) -> None: ...
+
+        @transition("wrong", "open")
+        async def again(self) -> None: ...
+
+    life = Life(Routed, Rules(max_transitions=2))
+    for _ in range(5):
+        life.signal("told")
+    life.returns("go")
+    for _ in range(5):
+        life.raises("told")
+        life.returns("again")
+    assert life.where == ("waiting", "open")
+
+
+class Waking(Workflow):
+    @transition(target="asleep")
+    async def go(self) -> None: ...
+
+    @transition("asleep", "one", after=timedelta(seconds=1))
+    async def wake(self) -> None: ...
+
+    @transition("one", "two")
+    async def walk(self) -> None: ...
+
+    @transition("two", "asleep")
+    async def lie_down(self) -> None: ...
+
+
+def test_a_timer_that_ended_a_wait_begins_the_count_anew() -> None:
+    life = Life(Waking, Rules(max_transitions=2))
+    life.returns("go")
+    for _ in range(5):
+        life.passes(1)
+        life.returns("wake")
+        life.returns("walk")
+        life.returns("lie_down")
+    assert life.where == ("waiting", "asleep")
+
+
+class Restless(Workflow):
+    """A timer that is due by the time at which the guard has been asked: the run never parks."""
+
+    @transition(target="a")
+    async def go(self) -> None: ...
+
+    @transition("a", END, when=says)
+    async def stop(self) -> None: ...
+
+    @transition("a", "a", after=timedelta(microseconds=1))
+    async def tick(self) -> None: ...
+
+
+def test_a_circle_of_timers_that_are_due_before_it_parks_is_limited_too() -> None:
+    life = Life(Restless, Rules(max_transitions=3))
+    life.guards["stop"] = False
+    life.returns("go")
+    for _ in range(2):
+        life.passes(0.001)
+        life.returns("tick")
+    life.passes(0.001)
+    life.rests()
+    assert life.where == ("failed", "a")
+
+
 class Ticking(Workflow):
     @transition(target="a")
     async def go(self) -> None: ...
@@ -265,7 +368,7 @@ def test_the_earlier_moment_wins(when: When) -> None:
     entered = life.now
     for name, at in when.signals.items():
         life.now = entered + round(at * 1_000_000)
-        life.signal(name)
+        life.signal(name, unseen=True)
     life.now = entered + round(when.looks * 1_000_000)
     life.returns(when.wins)
 
@@ -311,7 +414,7 @@ def test_looking_before_a_timer_is_due_parks_the_run_again() -> None:
     assert life.run.version == 1
 
 
-# -- code that doesn't fit (semantics 34) ---------------------------------------------------------------------------
+# -- code that doesn't fit (rule 34) ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

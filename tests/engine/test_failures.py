@@ -1,4 +1,4 @@
-"""Failed attempts: traces, budgets, error places, detours to a retry_target, children that failed. Semantics 6, 7, 13, 18."""
+"""Failed attempts: traces, budgets, error places, detours to a retry_target, children that failed. Rules 6, 7, 13, 18."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 
 from engine.life import Life
 from stepwell import END, NonRetryable, Retry, RetryAfter, Workflow, transition
-from stepwell.engine.begin import Request, begin
-from stepwell.engine.commit import DocumentWrite, Effects
-from stepwell.engine.outcome import Raised
+from stepwell.engine.commit import DocumentWrite, Effects, Raised
+from stepwell.engine.control import Request, begin
 
 SECOND = timedelta(seconds=1)
 
@@ -434,7 +433,7 @@ def test_a_detour_keeps_the_signal_of_its_origin_and_nobody_else_takes_it() -> N
     assert life.next("answer").signal == signal
 
 
-# -- children that failed, and what can't be repeated (semantics 18) --------------------------------------------------
+# -- children that failed, and what can't be repeated (rule 18) -------------------------------------------------------
 
 
 class Parent(Workflow):
@@ -503,7 +502,7 @@ def test_without_budget_left_it_goes_to_the_error_place() -> None:
 def test_nothing_of_what_a_failed_attempt_asked_for_is_in_its_commit() -> None:
     # An outcome that raised can't carry effects; those of one that returned are in its commit, all of them.
     life = Life(Pay)
-    child = begin(life.definition, Request("child", "app", "u1", "w", "null", parent_id="run"), life.now)
+    child = begin(life.definition, Request("child", "app", "u1", "w", "null", "{}", parent_id="run"), life.now)
     wanted = Effects((DocumentWrite("notes", None, "{}", "[]", None, None, 0, "charge"),), (child,))
     assert life.returns("charge", effects=wanted).effects == wanted
     assert life.run.children == 1

@@ -1,4 +1,4 @@
-"""What people, dead workers and code that doesn't fit make of a run: cancel, retry, take-overs. Semantics 7, 26, 29, 32, 34."""
+"""What people, dead workers and code that doesn't fit make of a run: cancel, retry, take-overs. Rules 7, 26, 29, 32, 34."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from engine.life import Life, Lost
 from stepwell import END, Retry, Workflow, transition
-from stepwell.engine.control import cancel, retry, set_aside, worn_out
-from stepwell.engine.detours import visits
-from stepwell.engine.outcome import Returned
+from stepwell.engine.commit import Returned
+from stepwell.engine.control import cancel, retry, set_aside, take, worn_out
+from stepwell.engine.visits import visits
 from stepwell.errors import RunFinished
 
 SECOND = timedelta(seconds=1)
@@ -90,10 +90,10 @@ def test_cancel_commits_at_once_whatever_the_run_is_doing(life_of: Callable[[], 
     assert (run.status, run.place, run.error, run.finished_at) == (
         "canceled", before.place, "canceled: no longer needed", life.now,
     )  # fmt: skip
-    assert (run.version, run.claim, run.owner) == (before.version + 1, before.claim + 1, None)
+    assert (commit.run.version, run.claim, run.owner) == (before.version + 1, before.claim + 1, None)
     assert (run.ready_at, run.due_at, run.deadline, run.moves_to, run.detours, run.bound) == (None,) * 6
-    row = life.history[-1]
-    assert (row.version, row.status, row.source, row.target) == (run.version, "canceled", before.place, None)
+    row = next(row for row in life.history if row.version == commit.run.version)
+    assert (row.status, row.source, row.target) == ("canceled", before.place, None)
     assert commit.left == visits(before)
 
 
@@ -164,6 +164,25 @@ def test_retrying_a_held_run_takes_it_from_its_worker() -> None:
     assert life.run.claim == held.claim + 1
 
 
+# -- taken at once --------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_run_that_a_worker_takes_is_retried_by_it() -> None:
+    life = failed()
+    before = life.run
+    life.apply(take(life.definition, before, "me", life.now))
+    assert (life.run.status, life.run.owner, life.run.failing, life.run.failures) == ("running", "me", None, 0)
+    assert (life.run.claim, life.run.ready_at, life.run.due_at) == (before.claim + 1, None, None)
+
+
+def test_a_run_that_nobody_executes_is_taken_as_it_is() -> None:
+    life = pending()
+    before = life.run
+    life.apply(take(life.definition, before, "me", life.now))
+    assert (life.run.status, life.run.owner, life.run.claim) == ("running", "me", before.claim + 1)
+    assert (life.run.place, life.run.state, life.run.ready_at) == (before.place, before.state, None)
+
+
 # -- take-overs -----------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +199,25 @@ def test_a_run_whose_workers_keep_dying_here_fails_and_can_be_retried() -> None:
     life.retry()
     assert life.run.takeovers == 0
     life.returns("work")
+
+
+def test_a_run_that_is_worn_out_tells_the_true_reason_where_it_is_known() -> None:
+    life = running()
+    for _ in range(10):
+        life.die()
+        life.claim()
+    life.run = life.run._replace(suspicion="10:group Job.work blocked the event loop for 130 s")
+    life.apply(worn_out(life.definition, life.run, life.now))
+    assert life.run.error == "Job: at 'start', Job.work blocked the event loop for 130 s"
+    assert life.run.suspicion is None
+
+
+@pytest.mark.parametrize("settled", ["returns", "raises"])
+def test_a_commit_clears_of_suspicion(settled: str) -> None:
+    life = running()
+    life.run = life.run._replace(suspicion="2:group")
+    getattr(life, settled)("work")
+    assert life.run.suspicion is None
 
 
 @pytest.mark.parametrize("settled", ["returns", "raises"])
@@ -206,9 +244,9 @@ def test_a_run_that_the_code_doesn_t_fit_is_set_aside_as_it_is(life_of: Callable
         life.run = life.run._replace(ready_at=life.now)
         life.claim()
     before = life.run
-    commit = set_aside(life.run, life.now + 30, life.now)
+    commit = set_aside(life.run, life.now)
     life.apply(commit)
     assert commit.history is None
     assert life.run == before._replace(
-        status=status, owner=None, claim=before.claim + 1, due_at=life.now + 30, updated_at=life.now
+        status=status, owner=None, claim=before.claim + 1, ready_at=life.now, updated_at=life.now
     )

@@ -1,4 +1,4 @@
-"""Random workflows, random lives: what must hold whatever happens (semantics, Names and 29; architecture 7).
+"""Random workflows, random lives: what must hold whatever happens (rules 3a, 7 and 29).
 
 A definition is drawn: places, guards, signals, timers, events, retries, detours and error places at random. Then it is
 lived through: outcomes, signals, ends of children, crashes that lose a commit, commits delivered twice or too late,
@@ -19,13 +19,12 @@ from hypothesis import strategies as st
 
 from engine.life import Life, Lost
 from stepwell import END, Event, Retry, Workflow, transition
-from stepwell.engine.begin import Request, begin
-from stepwell.engine.choose import decide, fires
-from stepwell.engine.commit import Commit, DocumentWrite, Effects
-from stepwell.engine.control import cancel, retry, set_aside, worn_out
-from stepwell.engine.outcome import Ask, Execute, Fail, Move, Outcome, Park, Raised, Returned, Rules
-from stepwell.engine.run import Run, SignalRow
-from stepwell.errors import NonRetryable, PayloadTooLarge, RetryAfter, RunFinished, UnknownTransition
+from stepwell.definition.authoring.workflow import definition_of
+from stepwell.engine.choose import PARKED, AskGuards, Execute, Fail, Move, Park, Rules, decide, fires
+from stepwell.engine.commit import Commit, DocumentWrite, Effects, Outcome, Raised, Returned
+from stepwell.engine.control import Request, begin, cancel, retry, set_aside, worn_out
+from stepwell.engine.run import RunRow, SignalRow, names_in
+from stepwell.errors import AlreadyAnswered, NonRetryable, PayloadTooLarge, RetryAfter, RunFinished, UnknownTransition
 
 RULES = Rules(max_transitions=6, max_takeovers=3, max_kept_signals=8)
 NAMES = ("alpha", "beta")
@@ -76,6 +75,7 @@ def workflows(draw: st.DrawFn) -> type[Workflow[Any, Any, Any]]:
         async def method(self: Any) -> None: ...
 
         options.update({option: draw(strategy) for option, strategy in ways.items()})
+        options["retry_target"] = options["retry_target"] if options["retry"] else None
         members[f"m{len(members)}"] = transition(place, target, **options)(method)
 
     for n, place in enumerate(places):
@@ -111,7 +111,7 @@ class Watched(Life):
     visits_left: set[int] = field(default_factory=set)
     stale: list[Commit] = field(default_factory=list)
 
-    def apply(self, commit: Commit) -> Run:
+    def apply(self, commit: Commit) -> RunRow:
         before, inbox = self.run, {signal.id for signal in self.inbox}
         after = super().apply(commit)
         self.stale.append(commit)
@@ -122,18 +122,19 @@ class Watched(Life):
         self._check_rest(after)
         return after
 
-    def _check_versions(self, commit: Commit, before: Run, after: Run) -> None:
-        assert after.version == before.version + (commit.history is not None)
+    def _check_versions(self, commit: Commit, before: RunRow, after: RunRow) -> None:
+        traces = [row for row in self.history if row.status == "void" and row.version > before.version]
+        assert after.version == before.version + (commit.history is not None) + len(traces)
         assert after.claim >= before.claim
         assert after.claim > before.claim or after.owner == before.owner is not None, "released without a new claim"
-        assert 0 <= after.automatic <= RULES.max_transitions + 1
+        assert PARKED <= after.automatic <= RULES.max_transitions + 1
         if commit.history is not None:
-            assert commit.history.version == after.version
-            assert after.version not in self.committed
-            self.committed.add(after.version)
+            assert commit.history.version == after.version - len(traces)
+            assert commit.history.version not in self.committed
+            self.committed.add(commit.history.version)
         assert [row.version for row in self.history] == list(range(len(self.history)))
 
-    def _check_effects(self, commit: Commit, before: Run, after: Run) -> None:
+    def _check_effects(self, commit: Commit, before: RunRow, after: RunRow) -> None:
         row = commit.history
         if row is None or row.status != "committed":
             assert (after.state, after.result, after.children) == (before.state, before.result, before.children)
@@ -148,25 +149,32 @@ class Watched(Life):
         assert (len(self.told) == 1) == (after.told_at is not None)
         assert commit.ends_children <= after.finished
 
-    def _check_signals(self, commit: Commit, before: Run, inbox: set[str]) -> None:
+    def _check_signals(self, commit: Commit, before: RunRow, inbox: set[str]) -> None:
         if commit.taken is not None:
             assert commit.taken in inbox, "taken twice, or void"
             taken = self.signals[commit.taken]
-            assert taken.visit in (None, before.visit), "taken by a visit that it doesn't belong to"
+            assert taken.visit in (None, before.arrived), "taken by a visit that it doesn't belong to"
             assert taken.visit not in self.visits_left
-            assert taken.version == self.run.version
+            assert taken.version == commit.run.version
         self.visits_left.update(commit.left)
         assert not [s for s in self.inbox if s.visit in commit.left], "not void, although its place was left"
         if not self.run.finished:
-            assert self.run.visit not in self.visits_left
+            assert self.run.arrived not in self.visits_left
+        if commit.history is not None and self.run.place == before.place and not self.run.finished:
+            given_up = {visit for visit in commit.left if visit == before.arrived}
+            assert not given_up, "void, although the run is still at its place"
         for signal in self.signals.values():
             if signal.state == "void":
                 assert signal.kind != "child"
-                assert signal.visit is not None
+                closed = signal.kind == "signal" and signal.name in names_in(self.run.callbacks)
+                assert signal.visit is not None or closed
+        told = {row.signal_id for row in self.history if row.status == "void"}
+        void = {s.id for s in self.signals.values() if s.state == "void" or (s.state == "open" and self.run.finished)}
+        assert void == told or len(void) > 10, "what isn't used has left no trace"
         bound = self.run.bound_signal
         assert bound is None or bound in {signal.id for signal in self.inbox}
 
-    def _check_rest(self, run: Run) -> None:
+    def _check_rest(self, run: RunRow) -> None:
         """What nobody executes is either over, or somebody will come back to it."""
         if run.owner is not None:
             assert run.status in ("running", "retrying")
@@ -186,7 +194,7 @@ class Watched(Life):
 
     # -- what may happen ----------------------------------------------------------------------------------------------
 
-    def work(self, draw: st.DrawFn, *, crash: bool = False, outcome: Callable[[Run], Outcome] | None = None) -> bool:
+    def work(self, draw: st.DrawFn, *, crash: bool = False, outcome: Callable[[RunRow], Outcome] | None = None) -> bool:
         """One decision and its commit, if the run is claimable; a crash loses the commit. False: nothing to do."""
         if self.run.owner is None:
             if not self.claimable:
@@ -203,11 +211,13 @@ class Watched(Life):
             self.apply(commit)
         return True
 
-    def _next(self, draw: st.DrawFn, outcome: Callable[[Run], Outcome]) -> Commit:
+    def _next(self, draw: st.DrawFn, outcome: Callable[[RunRow], Outcome]) -> Commit:
         if self.run.takeovers >= RULES.max_takeovers:
             return worn_out(self.definition, self.run, self.now)
         verdicts: dict[int, bool] = {}
-        while isinstance(decision := decide(self.definition, self.run, self.inbox, verdicts, self.now, RULES), Ask):
+        while isinstance(
+            decision := decide(self.definition, self.run, self.inbox, verdicts, self.now, RULES), AskGuards
+        ):
             assert decision.transition.order not in verdicts, "asked twice"
             verdict = draw(st.sampled_from([True, False, None]))
             if verdict is None:
@@ -227,6 +237,7 @@ class Watched(Life):
         if run.bound is not None:
             assert run.bound_signal == (signal.id if signal is not None else None), "not the same signal"
         elif signal is not None:
+            assert signal.kind != "signal" or name not in names_in(run.callbacks), "a person answers for a child"
             rivals = [
                 s for s in self.inbox if s.name == signal.name and s.visit == signal.visit and s.kind == signal.kind
             ]
@@ -239,9 +250,9 @@ class Watched(Life):
         try:
             if kind != "child":
                 self.signal(name, event=kind == "event")
-            elif not self.run.finished:
+            elif not self.run.finished and name in self.definition.signals:
                 self.child_ends(name)
-        except (RunFinished, UnknownTransition, PayloadTooLarge):
+        except (RunFinished, UnknownTransition, PayloadTooLarge, AlreadyAnswered):
             assert before == (self.run, self.signals)
 
     def intervene(self, what: str) -> None:
@@ -271,7 +282,19 @@ class Watched(Life):
         assert before == (self.run, self.history, self.signals, self.documents)
 
 
-def outcomes(run: Run, now: int) -> st.SearchStrategy[Outcome]:
+class AChild(Workflow):
+    @transition(target=END)
+    async def go(self) -> None: ...
+
+
+A_CHILD = begin(
+    definition_of(AChild),
+    Request("c", "app", "u1", "w", "null", "{}", parent_id="child", callback=NAMES[0]),
+    1_000_000_000,
+)
+
+
+def outcomes(run: RunRow, now: int) -> st.SearchStrategy[Outcome]:
     """What a method may do."""
     document = DocumentWrite("notes", None, "{}", "[]", None, None, 0, "m")
     errors = st.sampled_from([ValueError("v"), KeyError("k"), NonRetryable("n"), RetryAfter(timedelta(seconds=2))])
@@ -280,7 +303,7 @@ def outcomes(run: Run, now: int) -> st.SearchStrategy[Outcome]:
         st.just(now),
         st.sampled_from([None, f'{{"n":{run.version}}}']),
         st.sampled_from([None, '"r"']),
-        st.sampled_from([Effects(), Effects((document,))]),
+        st.sampled_from([Effects(), Effects((document,)), Effects(children=(A_CHILD,))]),
     )
     return returned | st.builds(Raised, st.just(now), errors, repeatable=st.booleans())
 
@@ -305,7 +328,7 @@ def happens(life: Watched, draw: st.DrawFn, what: str) -> None:
         case "again":
             life.deliver_again()
         case "aside" if life.run.owner is not None:
-            life.apply(set_aside(life.run, life.now + 1_000_000, life.now))
+            life.apply(set_aside(life.run, life.now))
         case "retry" | "cancel":
             life.intervene(what)
 
@@ -350,11 +373,13 @@ def test_a_crash_before_any_commit_changes_nothing_but_the_claim(data: st.DataOb
         if not life.claimable:
             return
         life.claim()
+    elif life.run.due_at is not None:  # its worker waits out the delay of a retry, and executes nothing before
+        life.now = max(life.now, life.run.due_at)
     outcome = draw(outcomes(life.run, life.now))
     said: dict[int, bool] = {}
 
     def attempt() -> Commit | None:
-        while isinstance(decision := decide(life.definition, life.run, life.inbox, said, life.now, RULES), Ask):
+        while isinstance(decision := decide(life.definition, life.run, life.inbox, said, life.now, RULES), AskGuards):
             said[decision.transition.order] = draw(st.booleans())
         return life.settle(decision, outcome) if isinstance(decision, Execute) else None
 
@@ -380,7 +405,7 @@ def test_a_started_child_is_a_run_of_its_own() -> None:
         async def go(self) -> None: ...
 
     life = Life(Family)
-    child = begin(life.definition, Request("c", "app", "u1", "w", "null", parent_id="run"), life.now)
+    child = begin(life.definition, Request("c", "app", "u1", "w", "null", "{}", parent_id="run"), life.now)
     decision = life.next("go")
     life.settle(decision, Returned(life.now, effects=Effects(children=(child,))))
     assert life.children == []

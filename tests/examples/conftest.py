@@ -18,7 +18,7 @@ from servers.postgres import Postgres
 from servers.valkey import Valkey
 
 
-@pytest.fixture(params=["sqlite", "postgres and bullmq"], scope="module")
+@pytest.fixture(params=["sqlite", pytest.param("postgres and bullmq", marks=pytest.mark.thorough)], scope="module")
 def open_shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OpenShop:
     """`open_shop(**environment)`: one process on a SQLite file, or a server and three workers on PostgreSQL and BullMQ."""
 

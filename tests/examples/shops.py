@@ -64,7 +64,7 @@ class Customer:
         items: list[dict[str, Any]] = response.json()["items"]
         return items
 
-    async def reaches(self, workflow_id: str, status: str, seconds: float = 30) -> dict[str, Any]:
+    async def reaches(self, workflow_id: str, status: str, seconds: float = 120) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while (run := await self.run(workflow_id))["status"] != status:
             assert time.monotonic() < deadline, run

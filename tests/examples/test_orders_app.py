@@ -23,7 +23,7 @@ def stripe_event(order_id: str, user: str) -> str:
 
 @pytest.fixture
 async def client(opened: Shop) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=opened.server.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=opened.server.url, timeout=60) as client:
         yield client
 
 

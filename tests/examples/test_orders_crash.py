@@ -19,17 +19,19 @@ MOMENTS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_killed_process_changes_nothing(moment: str, open_shop: OpenShop) -> None:
-    with open_shop(STEPWELL_LEASE_SECONDS="1", ORDERS_REVIEW_AFTER="PT1S") as shop:
-        async with httpx.AsyncClient(base_url=shop.server.url, timeout=30) as client:
+    # Long enough to be seen also by a test that stands still for a while. The gateway is waited for ten seconds.
+    moments = {"ORDERS_SLOW_CARD": "PT8S", "ORDERS_CARRIER": "PT15S"}
+    with open_shop(STEPWELL_LEASE_SECONDS="1", ORDERS_REVIEW_AFTER="PT1S", **moments) as shop:
+        async with httpx.AsyncClient(base_url=shop.server.url, timeout=60) as client:
             ada = Customer(client, "ada")
             placed = await ada.order(7_500, card="slow")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not MOMENTS[moment](await ada.run(placed["workflow_id"])):
                     await asyncio.sleep(0.02)
             pids = [await executing(client, placed["workflow_id"])] if "gateway" in moment else shop.workers()
             for pid in pids:
                 shop.server.kill(pid)
-        async with httpx.AsyncClient(base_url=shop.server.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=shop.server.url, timeout=60) as client:
             await ended_once(shop, Customer(client, "ada"), placed)
 
 

@@ -37,7 +37,9 @@ WORKFLOWS = [
 ]
 
 
-@pytest.mark.parametrize("options", [[], ["--servers"]], ids=["sqlite", "servers"])
+@pytest.mark.parametrize(
+    "options", [[], pytest.param(["--servers"], marks=pytest.mark.thorough)], ids=["sqlite", "servers"]
+)
 def test_the_demo_shows_every_way_to_start_and_ends_well(options: list[str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "examples.orders", "--once", *options],
@@ -49,7 +51,7 @@ def test_the_demo_shows_every_way_to_start_and_ends_well(options: list[str]) -> 
     )
     started: list[psutil.Process] = []
     try:
-        shown, _ = process.communicate(timeout=150)
+        shown, _ = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         started = psutil.Process(process.pid).children(recursive=True)
         process.kill()

@@ -48,10 +48,10 @@ async def test_an_endpoint_a_batch_and_a_webhook_start_it(shop: ModuleType) -> N
         runner = shop.stepwell.runner
         [paid] = (await runner.list(user_id="stripe")).items
         for workflow_id in [*ids, paid.workflow_id]:
-            assert await runner.handle(workflow_id).result(timeout=timedelta(seconds=10)) == "shipped"
+            assert await runner.handle(workflow_id).result(timeout=timedelta(seconds=60)) == "shipped"
         answer = await client.post(f"/runs/{large}/decision", json={"approved": False})
         assert answer.status_code == 200, answer.text
-        assert await runner.handle(large).result(timeout=timedelta(seconds=10)) == "rejected"
+        assert await runner.handle(large).result(timeout=timedelta(seconds=60)) == "rejected"
         [receipt] = await runner.documents(ids[0])
         assert receipt.content == {"order_id": "B0", "charge_id": "charge-B0"}
 

@@ -7,31 +7,36 @@ import gc
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
-from stepwell.execution.threads import Threads
+from stepwell.errors import StepwellError
+from stepwell.execution.call import Interrupted, raised
+from stepwell.execution.crew import NoThreadLeft
+from stepwell.execution.threads import Threads, waiting
 
 
 async def test_no_more_threads_than_the_pool_has_and_no_more_than_it_needs() -> None:
-    threads, names, together = Threads(2), set(), []
-    running = 0
+    threads, names, pair = Threads(2), set(), threading.Barrier(2)
 
     def work() -> None:
-        nonlocal running
-        running += 1
-        together.append(running)
         names.add(threading.current_thread().name)
-        time.sleep(0.02)
-        running -= 1
 
-    await threads.run(work)
-    await threads.run(work)
+    def meet() -> None:
+        work()
+        pair.wait(60)
+
+    for _ in range(3):
+        await threads.run(work)
+        async with asyncio.timeout(60):
+            while not threads._opened().crew._idle:  # its thread has given the answer before it is free again
+                await asyncio.sleep(0)
     assert len(names) == 1
-    await asyncio.gather(*(threads.run(work) for _ in range(6)))
-    assert (len(names), max(together)) == (2, 2)
+    await asyncio.gather(*(threads.run(meet) for _ in range(6)))
+    assert len(names) == 2
     threads.close()
 
 
@@ -82,13 +87,14 @@ async def test_a_forgotten_pool_ends_its_threads() -> None:
     thread = await threads.run(threading.current_thread)
     del threads
     gc.collect()
-    thread.join(2)
+    thread.join(60)
     assert not thread.is_alive()
 
 
 def test_a_stuck_thread_doesnt_keep_the_program_from_its_end() -> None:
     program = """
 import asyncio, threading
+from stepwell.execution.call import Interrupted, raised
 from stepwell.execution.threads import Threads
 
 async def main():
@@ -99,5 +105,125 @@ async def main():
 
 asyncio.run(main())
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (ended.stdout.strip(), ended.returncode) == ("left", 0), ended.stderr
+
+
+async def given_up(threads: Threads, fn: Callable[[], object], begun: Callable[[], bool]) -> None:
+    """A call of `fn` that began, and was cancelled while it went on."""
+    call = asyncio.ensure_future(threads.run(fn))
+    while not begun():
+        await asyncio.sleep(0.001)
+    call.cancel()
+    await asyncio.wait([call])
+
+
+async def test_a_thread_that_hangs_is_replaced_and_told_of_by_name(caplog: pytest.LogCaptureFixture) -> None:
+    threads, gate, hanging = Threads(1), threading.Event(), []
+
+    def hangs() -> None:
+        hanging.append(1)
+        gate.wait()
+
+    for n in range(1, 4):
+        await given_up(threads, hangs, lambda: len(hanging) == n)  # noqa: B023
+        assert await threads.run(int, "7") == 7
+    assert threads.faults() == []
+    async with asyncio.timeout(60):
+        while "another one takes its place" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert "hangs was given up and still runs in its thread" in caplog.text
+    gate.set()
+    threads.close()
+
+
+async def test_when_too_many_hang_it_is_unhealthy_and_what_waits_is_refused_until_they_return() -> None:
+    threads, gate, hanging = Threads(1), threading.Event(), []
+
+    def hangs() -> None:
+        hanging.append(1)
+        gate.wait()
+
+    most = 16  # and the one thread that there is in any case
+    for n in range(1, most + 2):
+        assert threads.exhausted == (n > most)
+        await given_up(threads, hangs, lambda: len(hanging) == n)  # noqa: B023
+    assert threads.exhausted
+    [fault] = threads.faults()
+    assert fault.startswith("17 threads hang in calls that were given up (")
+    assert "hangs" in fault
+    with pytest.raises(NoThreadLeft):
+        await threads.run(int, "7")
+    gate.set()
+    async with asyncio.timeout(60):
+        while threads.exhausted:
+            await asyncio.sleep(0.001)
+    assert await threads.run(int, "7") == 7
+    assert threads.faults() == []
+    threads.close()
+
+
+async def test_what_was_replaced_leaves_no_thread_too_many() -> None:
+    threads, gate, hanging = Threads(2), threading.Event(), []
+
+    def hangs() -> None:
+        hanging.append(threading.current_thread())
+        gate.wait()
+
+    for n in range(1, 6):
+        await given_up(threads, hangs, lambda: len(hanging) == n)  # noqa: B023
+    others = {await threads.run(threading.current_thread) for _ in range(3)}
+    gate.set()
+    async with asyncio.timeout(60):
+        while len([one for one in {*hanging, *others} if one.is_alive()]) > 2:
+            await asyncio.sleep(0.01)
+    threads.close()
+
+
+async def test_a_thread_that_waits_for_another_run_lends_its_place() -> None:
+    threads = Threads(1)
+    loop = asyncio.get_running_loop()
+
+    def waits(depth: int) -> int:
+        if not depth:
+            return 0
+        with waiting():
+            return asyncio.run_coroutine_threadsafe(threads.run(waits, depth - 1), loop).result() + 1
+
+    assert await asyncio.wait_for(threads.run(waits, 10), 60) == 10
+    with pytest.raises(StepwellError, match=r"16 threads of this process wait.*callback="):
+        await asyncio.wait_for(threads.run(waits, 40), 60)
+    assert await threads.run(waits, 10) == 10
+    threads.close()
+
+
+@pytest.mark.parametrize(
+    "error", [GeneratorExit("left"), SystemExit(3), asyncio.CancelledError("mine"), KeyboardInterrupt()]
+)
+async def test_what_a_future_cant_carry_is_raised_too(error: BaseException) -> None:
+    def fails() -> None:
+        raise error
+
+    threads = Threads(1)
+    try:
+        with pytest.raises(type(error)) as caught:
+            await threads.run(fails)
+        assert caught.value is error
+    finally:
+        threads.close()
+
+
+async def test_a_stop_iteration_is_raised_as_python_raises_it() -> None:
+    threads = Threads(1)
+    try:
+        with pytest.raises(RuntimeError, match="coroutine raised StopIteration") as caught:
+            await threads.run(next, iter(()))
+        assert isinstance(caught.value.__cause__, StopIteration)
+    finally:
+        threads.close()
+
+
+@pytest.mark.parametrize("error", [NoThreadLeft(), ExceptionGroup("of a TaskGroup", [ValueError(), NoThreadLeft()])])
+def test_that_no_thread_is_left_is_no_failure_of_the_run(error: Exception) -> None:
+    nothing: Any = None  # what the answer doesn't depend on
+    assert isinstance(raised(nothing, nothing, nothing, 0, error), Interrupted)

@@ -44,7 +44,7 @@ class Secret(Document, internal=True):
     text: str
 
 
-class Draft(Document):
+class Draft(Document, title="Your draft"):
     text: str
 
 

@@ -1,4 +1,4 @@
-"""A shop to try requests on: `python schemathesis_shop.py PORT DATABASE_URL`."""
+"""A shop to try requests on: `python schemathesis_shop.py PORT DATABASE_URL [PREFIX [ROOT_PATH]]`."""
 
 from __future__ import annotations
 
@@ -57,18 +57,19 @@ def shop() -> App:
     return app
 
 
-def application(database_url: str) -> FastAPI:
+def application(database_url: str, prefix: str, root_path: str) -> FastAPI:
     """Everybody is the administrator."""
     settings = Settings(_env_file=None, database_url=database_url, auth={"tokens": True})  # type: ignore[arg-type]
     stepwell = Stepwell(apps=[shop()], settings=settings)
-    app = FastAPI(lifespan=stepwell.lifespan)
+    app = FastAPI(lifespan=stepwell.lifespan, root_path=root_path)
 
     async def root() -> Principal:
         return Principal("root", "admin")
 
-    stepwell.mount(app, user=Depends(root))
+    stepwell.mount(app, user=Depends(root), prefix=prefix)
     return app
 
 
 if __name__ == "__main__":
-    uvicorn.run(application(sys.argv[2]), port=int(sys.argv[1]), log_level="warning")
+    port, url, prefix, root_path, *_ = [*sys.argv[1:], "", ""]
+    uvicorn.run(application(url, prefix, root_path), port=int(port), log_level="warning")

@@ -16,11 +16,11 @@ from httpx_sse import aconnect_sse
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[int]:
+async def serving(app: FastAPI, **options: Any) -> AsyncIterator[int]:
     """The port of a server that has opened the application."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=3))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=3, **options))
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:
             assert not task.done(), "the server ended at once"
             await asyncio.sleep(0.01)
@@ -52,7 +52,7 @@ async def events(
     """The events of a stream under /api/v1 as they come."""
     headers = {"x-user": user} | ({} if last is None else {"Last-Event-ID": last})
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=10) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=60) as client,
         aconnect_sse(client, "GET", path, headers=headers) as source,
     ):
         source.response.raise_for_status()
@@ -66,5 +66,5 @@ async def events(
 
 async def until_end(port: int, path: str, **given: Any) -> list[Got]:
     """Everything that a stream sends until it ends by itself."""
-    async with asyncio.timeout(20), events(port, path, **given) as found:
+    async with asyncio.timeout(60), events(port, path, **given) as found:
         return [one async for one in found]

@@ -1,4 +1,4 @@
-"""Who asks: what the application's own dependency may return, when it is asked, and what a Principal may do."""
+"""Who asks: what the application's own dependency may return, when it is asked, and what a Principal may do (rule 41)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response, 
 from fastapi.security import SecurityScopes
 
 from stepwell import App, Stepwell
-from stepwell.cli.served import developer
+from stepwell.console.cli.commands.dev import developer
+from stepwell.console.http.access.access import Access, no_user
+from stepwell.console.http.access.known_tokens import Attempts, address_of
+from stepwell.console.http.access.principal import permit, principal_of
 from stepwell.errors import ConfigurationError, NoAccess, NotSignedIn, TooManyAttempts
 from stepwell.fastapi import Principal
-from stepwell.http.access import Access, nobody
-from stepwell.http.attempts import Attempts, address_of
-from stepwell.http.principal import permit, principal_of
 from stepwell.settings import AuthSettings
 
 StepwellOf = Callable[..., Stepwell]
@@ -64,7 +64,7 @@ def test_what_the_application_returns_is_a_principal(user: object, expected: Pri
 @pytest.mark.parametrize(
     ("user", "named"),
     [
-        (User("u1", "customer"), "role='customer' is none of viewer, operator, admin"),
+        (User("u1", "customer"), "role='customer' isn't one of viewer, operator, admin"),
         (User("u1", everybody=lambda: True), "is neither True nor False"),
         (User("u1", everybody=1), "everybody=1"),
         (User("u1", apps="shop"), "apps='shop' isn't a set of apps' names"),
@@ -109,7 +109,7 @@ def test_what_a_role_permits(role: Any, everybody: bool, needs: dict[str, bool])
     with pytest.raises(NoAccess) as raised:
         permit(principal, **needs)
     assert ("role operator or admin (yours is viewer)" in str(raised.value)) == lacks_role
-    assert ("everybody's runs" in str(raised.value)) == lacks_sight
+    assert ("all users' runs" in str(raised.value)) == lacks_sight
 
 
 # -- when the application is asked ------------------------------------------------------------------------------------
@@ -247,27 +247,30 @@ async def test_under_dev_the_developer_may_do_everything(stepwell_of: StepwellOf
     for auth in (None, AuthSettings()):
         stepwell = stepwell_of(App("shop"), auth=auth)
         app = mounted(stepwell, None)
-        app.dependency_overrides[nobody] = developer
+        app.dependency_overrides[no_user] = developer
         me = (await asked(stepwell, app, client_of)).json()
         assert (me["user_id"], me["role"], me["everybody"], me["method"]) == ("local", "admin", True, "local")
 
 
-async def test_under_dev_an_application_that_names_its_users_goes_on_naming_them(
+async def test_under_dev_an_application_that_names_its_users_is_open_too(
     stepwell_of: StepwellOf, client_of: ClientOf
 ) -> None:
-    stepwell = stepwell_of(App("shop"))
-    app = mounted(stepwell, Depends(by_header))
-    app.dependency_overrides[nobody] = developer
-    assert (await asked(stepwell, app, client_of)).status_code == 401
-    assert (await asked(stepwell, app, client_of, **{"x-user": "u1"})).json()["user_id"] == "u1"
+    for auth in (None, AuthSettings()):
+        stepwell = stepwell_of(App("shop"), auth=auth)
+        app = mounted(stepwell, Depends(by_header))
+        assert (await asked(stepwell, app, client_of)).status_code == 401
+        app.dependency_overrides[no_user] = developer
+        for headers in ({}, {"x-user": "u1"}, {"cookie": "stepwell_session=sw_stale"}):
+            me = (await asked(stepwell, app, client_of, **headers)).json()
+            assert (me["user_id"], me["role"], me["method"]) == ("local", "admin", "local")
 
 
 async def test_access_says_what_it_lacks(stepwell_of: StepwellOf, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "jwt", None)
-    monkeypatch.delitem(sys.modules, "stepwell.http.oidc", raising=False)
-    monkeypatch.delitem(sys.modules, "stepwell.http.issuer_keys", raising=False)
+    monkeypatch.delitem(sys.modules, "stepwell.console.http.access.oidc", raising=False)
+    monkeypatch.delitem(sys.modules, "stepwell.console.http.access.oidc", raising=False)
     oidc: Any = {"issuer": "https://login.example.com", "audience": "flows"}
     with pytest.raises(ConfigurationError, match=r"pip install 'stepwell\[oidc\]'"):
         Access(stepwell_of(App("shop"), auth=AuthSettings(oidc=oidc)), None)

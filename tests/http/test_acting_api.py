@@ -182,8 +182,8 @@ async def test_a_body_that_cant_be_read_says_where(stepwell_of: StepwellOf, clie
     headers = {"Content-Type": "application/json"}
     async with client_of(stepwell, served(stepwell), **U1) as client:
         for body, status, words in (
-            (b'{"app_name": }', 422, "no JSON at character 13: Expecting value"),
-            (b'{"app_name":', 422, "no JSON at character 12"),
+            (b'{"app_name": }', 422, "valid JSON at character 13: Expecting value"),
+            (b'{"app_name":', 422, "valid JSON at character 12"),
             (b'{"app_name":"\xff"}', 400, "UTF-8"),
             (100_000 * b"[", 400, "can't be read"),
         ):
@@ -220,6 +220,41 @@ WRONG_ANSWERS: list[tuple[dict[str, Any], int, str]] = [
     ({"name": "pack", "data": {}}, 422, "pack"),
     ({"data": {}}, 422, "name"),
 ]
+
+
+async def test_who_answers_too_late_is_told_who_was_first(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
+    stepwell = stepwell_of(shop(), embedded_worker=False)
+    async with client_of(stepwell, served(stepwell), **U1) as client:
+        parked = await stepwell.runner.run_sync("ship", {"order_id": "A1"}, app_name="shop", user_id="u1")
+        path = f"/api/v1/runs/{parked.workflow_id}/signals"
+        first = {"name": "send", "data": {"street": "Main"}}
+        good(await client.post(path, json=first, headers={"Idempotency-Key": "k"}), 202)
+        other = being("root", "operator", everybody=True)
+        late = problem(await client.post(path, json={"name": "send", "data": {"street": "Side"}}, headers=other), 409)
+        assert (late["type"], late["title"]) == ("urn:stepwell:already-answered", "Already answered")
+        assert late["by"] == "u1"
+        assert datetime.fromisoformat(late["at"]).tzinfo is not None
+        assert "the signal 'send' by u1" in late["detail"]
+        good(await client.post(path, json=first, headers={"Idempotency-Key": "k"}), 202)
+
+
+async def test_nobody_answers_for_a_child(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
+    stepwell = stepwell_of(shop())
+    async with client_of(stepwell, served(stepwell), **U1) as client:
+        run = await start(client, {"workflow": "parent", "args": None})
+        before = await reaches(stepwell.runner, run, "waiting")
+        assert before.waiting_for == ()
+        assert good(await client.get(f"/api/v1/runs/{run}/asks")) == []
+        assert "for a child run to end: done" in good(await client.get(f"/api/v1/runs/{run}/explain"))["reasons"][0]
+        for who in (U1, being("root", "admin", everybody=True)):
+            for data in ("anywhere", {"no": "text"}):
+                for headers in (who, who | {"Idempotency-Key": "k"}):
+                    given = {"name": "done", "data": data}
+                    answer = await client.post(f"/api/v1/runs/{run}/signals", json=given, headers=headers)
+                    found = problem(answer, 409)
+                    assert found["type"] == "urn:stepwell:unknown-transition"
+                    assert "'done' is the callback of a child" in found["detail"]
+        assert await stepwell.runner.get(run) == before
 
 
 async def test_a_wrong_answer_changes_nothing(stepwell_of: StepwellOf, client_of: ClientOf) -> None:

@@ -164,6 +164,23 @@ async def test_a_user_without_an_id_is_said_to_be_none(stepwell_of: StepwellOf, 
         )
 
 
+def _exits() -> str:
+    raise SystemExit(3)
+
+
+async def _leaves() -> str:
+    raise KeyboardInterrupt("left")
+
+
+@pytest.mark.parametrize("user", [_exits, _leaves])
+async def test_a_dependency_that_exits_is_an_error_of_its_request_and_ends_no_server(
+    user: Any, stepwell_of: StepwellOf, client_of: ClientOf
+) -> None:
+    stepwell = stepwell_of(shop())
+    async with client_of(stepwell, served(stepwell, Depends(user))) as client:
+        assert (await client.get("/api/v1/runs")).status_code == 500
+
+
 @pytest.mark.parametrize("user", ["u1", StepwellDepends(a_text)])
 def test_what_cannot_say_who_asks_is_refused_at_once(user: Any, stepwell_of: StepwellOf) -> None:
     app = FastAPI()
@@ -186,7 +203,7 @@ async def test_runs_are_json_of_the_runners_models(stepwell_of: StepwellOf, clie
     stepwell = stepwell_of(shop())
     async with client_of(stepwell, served(stepwell), **{"x-user": "u1"}) as client:
         done = await stepwell.runner.run_sync(
-            Ship, {"order_id": "A"}, app_name="shop", user_id="u1", labels=["vip"], timeout=timedelta(seconds=5)
+            Ship, {"order_id": "A"}, app_name="shop", user_id="u1", labels=["vip"], timeout=timedelta(seconds=60)
         )
         path = f"/api/v1/runs/{done.workflow_id}"
         run = (await client.get(path)).json()
@@ -243,16 +260,16 @@ async def test_health(stepwell_of: StepwellOf, client_of: ClientOf, monkeypatch:
             assert (await client.get(f"/api/v1/health{path}")).status_code == 200
         assert stepwell.process is not None
 
-        async def unreachable(query: Any) -> None:
+        async def unreachable() -> None:
             raise StoreUnavailable("The database can't be read: secret details.")
 
         with monkeypatch.context() as patch:
-            patch.setattr(stepwell.process.store, "read", unreachable)
+            patch.setattr(stepwell.process.store, "_probe", unreachable)
             answer = await client.get("/api/v1/health/ready")
             assert (answer.status_code, answer.json()["faults"]) == (503, ["the database can't be read"])
             assert (await client.get("/api/v1/health/live")).status_code == 200
-        stepwell.process._duties[0].cancel()
-        await asyncio.wait(stepwell.process._duties[:1], timeout=5)
+        stepwell.process.duties.lasting[0].cancel()
+        await asyncio.wait(stepwell.process.duties.lasting[:1], timeout=60)
         answer = await client.get("/api/v1/health")
         assert (answer.status_code, answer.json()["faults"]) == (503, ["a duty of this process has ended"])
 
@@ -393,6 +410,8 @@ def test_runner_in_plain_endpoints_and_websockets(stepwell_of: StepwellOf) -> No
 
 def test_the_routes_are_in_the_applications_schema(stepwell_of: StepwellOf, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        schema = served(stepwell_of(shop())).openapi()
+        app = FastAPI()
+        stepwell_of(shop()).mount(app, include_in_schema=True)
+        schema = app.openapi()
     assert {"/api/v1/runs", "/api/v1/runs/{workflow_id}", "/api/v1/events", "/api/v1/health"} <= schema["paths"].keys()
     assert all(path.startswith("/api/v1/") for path in schema["paths"])

@@ -10,7 +10,7 @@ from api_shop import ROOT, U1, U2, ClientOf, StepwellOf, being, good, problem, s
 
 from conformance.support import until
 from stepwell import Stepwell
-from stepwell.http import bulk
+from stepwell.console.http.routes import actions
 
 PEER = being("peer", "viewer", everybody=True)
 ELSEWHERE = being("eve", "admin", apps="lab")
@@ -70,7 +70,7 @@ async def test_of_children_too(stepwell_of: StepwellOf, client_of: ClientOf) -> 
 async def test_of_what_is_done_page_by_page_too(
     stepwell_of: StepwellOf, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "_AT_ONCE", 1)
+    monkeypatch.setattr(actions, "_AT_ONCE", 1)
     stepwell = stepwell_of(shop())
     async with client_of(stepwell, served(stepwell)) as client:
         mine = [await parked(stepwell, "ship", {"order_id": str(number)}) for number in range(3)]

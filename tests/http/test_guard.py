@@ -17,9 +17,9 @@ from starlette.routing import compile_path
 from starlette.types import Message
 
 from stepwell import App, Settings, Stepwell
+from stepwell.console.http.guard import HEADERS, Guard
 from stepwell.errors import ConfigurationError
 from stepwell.fastapi import Principal
-from stepwell.http.guard import HEADERS, Guard
 from stepwell.settings import AuthSettings
 from stepwell.testing.webhooks import sign_github
 from stepwell.triggers import github_signature
@@ -87,8 +87,11 @@ async def test_answers_of_the_api_say_what_browsers_must_not_do(api: Any) -> Non
             assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_path_that_isnt_there_says_where_the_paths_are(api: Any) -> None:
-    async with api() as client:
+async def test_a_path_that_isnt_there_says_where_the_paths_are(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
+    stepwell = stepwell_of(App("shop"))
+    app = FastAPI()
+    stepwell.mount(app)
+    async with client_of(stepwell, app) as client:
         for path in ("/api/v1/nothing", "/api/v1/runs/a%2Fb", "/api/v1/"):
             answer = await client.get(path)
             assert answer.status_code == 404
@@ -153,15 +156,11 @@ async def test_a_length_that_is_no_number_is_refused() -> None:
     assert sent[0]["status"] == 400
 
 
-async def test_who_goes_away_while_sending_gets_no_answer() -> None:
-    async def receive() -> Message:
-        return {"type": "http.disconnect"}
-
-    assert await answered({"content-type": "application/json", "content-length": "5"}, receive) == []
-
-
-async def answered(headers: dict[str, str], receive: Any = None) -> list[Message]:
+async def answered(headers: dict[str, str]) -> list[Message]:
     sent: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("the body was read")
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -300,7 +299,7 @@ async def test_streams_are_not_held_back() -> None:
 
     guard = Guard(stream, settings=Settings(_env_file=None), patterns=lambda: ["^/events$"])
     scope = {"type": "http", "method": "GET", "path": "/events", "headers": [], "scheme": "http"}
-    await asyncio.wait_for(guard(scope, receive, send), 5)
+    await asyncio.wait_for(guard(scope, receive, send), 60)
     assert sent == [b"one", b"two", b""]
 
 
@@ -320,3 +319,47 @@ async def test_a_started_application_can_not_be_mounted_on(stepwell_of: Stepwell
     app.middleware_stack = app.build_middleware_stack()
     with pytest.raises(ConfigurationError, match="has started already"):
         stepwell_of(App("shop")).mount(app)
+
+
+@pytest.mark.parametrize("root_path", ["/x", "/x/", "/x//", "/", "//", "/api", "/api/v1", "/x/y/", "x/"])
+@pytest.mark.parametrize("served", ["joined", "stripped", "without"])
+async def test_no_root_path_opens_a_way_around_the_guard(
+    stepwell_of: StepwellOf, client_of: ClientOf, root_path: str, served: str
+) -> None:
+    """A server joins the root path and the path, a proxy strips it; whatever the routes make of both, the guard does too."""
+    stepwell = stepwell_of(App("shop"), auth=AuthSettings())
+    app = FastAPI(lifespan=stepwell.lifespan)
+    stepwell.mount(app, user=Depends(root))
+
+    async def as_served(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope["root_path"] = root_path
+            scope["path"] = {
+                "joined": root_path + scope["path"],
+                "stripped": root_path.rstrip("/") + scope["path"],
+                "without": scope["path"],
+            }[served]
+        await app(scope, receive, send)
+
+    async with client_of(stepwell, app) as client:
+        client._transport = httpx.ASGITransport(as_served)  # type: ignore[arg-type]
+        refused = await client.post("/api/v1/tokens", json=BODY, headers={"origin": "https://evil.example"})
+        assert refused.status_code in (403, 404), refused.text
+        answer = await client.get("/api/v1/me")
+        assert answer.status_code in (200, 404)
+        if answer.status_code == 200:
+            assert (refused.status_code, answer.headers["x-frame-options"]) == (403, "DENY")
+
+
+async def test_a_route_that_is_reached_without_the_guard_refuses_by_itself(
+    stepwell_of: StepwellOf, client_of: ClientOf
+) -> None:
+    stepwell = stepwell_of(App("shop"), auth=AuthSettings())
+    app, other = FastAPI(lifespan=stepwell.lifespan), FastAPI()
+    stepwell.mount(app, user=Depends(root))
+    other.router.routes.extend(app.router.routes)  # as an application does that moves routes, and not their middleware
+    async with client_of(stepwell, app) as client:
+        client._transport = httpx.ASGITransport(other)
+        for path in ("/api/v1/me", "/api/v1/runs", "/api/v1/health"):
+            assert "didn't pass the guard" in problem(await client.get(path), 500)
+        assert "didn't pass the guard" in problem(await client.post("/api/v1/tokens", json=BODY), 500)

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from api_shop import U1, ClientOf, StepwellOf, good, served
+from api_shop import U1, ClientOf, StepwellOf, good, ids, served
 from pydantic import BaseModel
 
-from stepwell import END, App, Markdown, Stepwell, Workflow, transition
-from stepwell.store import deliveries, overview
+from stepwell import END, App, Document, Markdown, Stepwell, Workflow, transition
+from stepwell.runner import weight
+from stepwell.store import deliveries
+from stepwell.store.reading import overview
 
 LARGE = 1_000
 MOST = 3_500
@@ -42,12 +44,12 @@ class Grow(Workflow[None, Large, None]):
 
 @pytest.fixture
 async def grown(stepwell_of: StepwellOf, monkeypatch: pytest.MonkeyPatch) -> Stepwell:
-    monkeypatch.setattr("stepwell.http.runs.ANSWER_BYTES", MOST)
+    monkeypatch.setattr("stepwell.console.http.routes.runs.ANSWER_BYTES", MOST)
     return stepwell_of(App("shop", workflows=[Grow]))
 
 
 async def run_of(stepwell: Stepwell) -> str:
-    done = await stepwell.runner.run_sync(Grow, app_name="shop", user_id="u1", timeout=timedelta(seconds=20))
+    done = await stepwell.runner.run_sync(Grow, app_name="shop", user_id="u1", timeout=timedelta(seconds=60))
     assert done.status == "completed"
     return str(done.workflow_id)
 
@@ -96,7 +98,7 @@ async def test_documents_steps_and_runs_come_in_pieces(grown: Stepwell, client_o
 async def test_one_that_is_larger_than_all_may_be_comes_alone(
     grown: Stepwell, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stepwell.http.runs.ANSWER_BYTES", 1)
+    monkeypatch.setattr("stepwell.console.http.routes.runs.ANSWER_BYTES", 1)
     async with client_of(grown, served(grown), **U1) as client:
         run = await run_of(grown)
         for what in ("history", "documents", "steps"):
@@ -135,3 +137,74 @@ async def test_old_deliveries_are_found_behind_any_number_of_others(
             page, mark = await store.read(lambda tx: deliveries.newest(tx, 2, before, route="a"))  # noqa: B023
             found, looks = found + [one.delivery_id for one in page], looks + 1
         assert (found, looks) == (["d0"], 3)
+
+
+class Many(BaseModel):
+    n: int = 0
+    values: list[list[int]] = [[] for _ in range(100)]
+
+
+class Multiply(Workflow[Many, Many, None]):
+    """Five checkpoints with 100 empty lists in their state, a document and a step each."""
+
+    async def more(self) -> bool:
+        return self.state.n < 5
+
+    @transition(target="growing")
+    async def begin(self) -> None: ...
+
+    @transition("growing", "growing", when=more, priority=1)
+    async def grow(self) -> None:
+        self.state.n += 1
+        await self.step(f"make-{self.state.n}", list, [[]] * 100)
+        await self.documents.save(Values(n=self.state.n, values=[[]] * 100))
+
+    @transition("growing", END)
+    async def end(self) -> None: ...
+
+
+class Values(Document):
+    n: int
+    values: list[list[int]]
+
+
+async def test_answers_are_bounded_in_values_too(
+    stepwell_of: StepwellOf, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """16 runs with a megabyte of empty lists each took the event loop for 8 s."""
+    monkeypatch.setattr(weight, "VALUES", 450)
+    stepwell = stepwell_of(App("shop", workflows=[Multiply]))
+    async with client_of(stepwell, served(stepwell), **U1) as client:
+        given = {"app_name": "shop", "user_id": "u1", "timeout": timedelta(seconds=60)}
+        runs = [(await stepwell.runner.run_sync(Multiply, Many(), **given)).workflow_id for _ in range(3)]
+        path = f"/api/v1/runs/{runs[0]}"
+        listed, cursor, pages = [], None, 0
+        while pages == 0 or cursor is not None:
+            page = good(await client.get("/api/v1/runs", params={"cursor": cursor} if cursor else {}))
+            listed, cursor, pages = listed + ids(page), page["next_cursor"], pages + 1
+        assert (listed, pages) == (runs[::-1], 3)
+        assert ids(good(await client.get("/api/v1/runs?brief=true"))) == runs[::-1]
+
+        seen: list[int] = []
+        while rows := good(await client.get(f"{path}/history", params={"after": seen[-1] if seen else -1})):
+            assert len(rows) <= 3
+            seen += [row["version"] for row in rows]
+        assert seen == list(range(8))
+        back = good(await client.get(f"{path}/history", params={"newest": True}))
+        assert [row["version"] for row in back] == list(range(8))[-len(back) :]
+
+        documents: list[Any] = []
+        while rows := good(
+            await client.get(f"{path}/documents", params={"after": documents[-1]["version"] if documents else -1})
+        ):
+            assert len(rows) <= 2
+            documents += rows
+        assert [one["content"]["n"] for one in documents] == [1, 2, 3, 4, 5]
+        newest = good(await client.get(f"{path}/documents", params={"newest": True}))
+        assert [one["content"]["n"] for one in newest] == [4, 5]
+        assert [one["name"] for one in good(await client.get(f"{path}/steps"))] == ["make-4", "make-5"]
+
+        monkeypatch.setattr(weight, "VALUES", 1)  # one that has more comes alone
+        for what in ("history", "documents", "steps"):
+            assert len(good(await client.get(f"{path}/{what}"))) == 1
+        assert len(good(await client.get("/api/v1/runs"))["items"]) == 1

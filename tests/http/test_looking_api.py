@@ -26,7 +26,7 @@ from api_shop import (
 
 from conformance.support import Gate, reaches, until
 from stepwell import END, App, Stepwell, Tick, Workflow, WorkflowRunner, transition
-from stepwell.store import queries
+from stepwell.store.reading import queries
 from stepwell.testing import VirtualClock
 
 NOW = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
@@ -55,7 +55,7 @@ class Nap(Workflow[None, None, None]):
 
 
 async def placed(stepwell: Stepwell, workflow: str, args: Any = None, user: str = "u1", app: str = "shop") -> str:
-    done = await stepwell.runner.run_sync(workflow, args, app_name=app, user_id=user, timeout=timedelta(seconds=10))
+    done = await stepwell.runner.run_sync(workflow, args, app_name=app, user_id=user, timeout=timedelta(seconds=60))
     return str(done.workflow_id)
 
 

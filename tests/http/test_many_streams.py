@@ -11,6 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+import pytest
+
+pytestmark = pytest.mark.thorough
 
 STREAMS = 300
 RUNS_EACH = 20
@@ -27,7 +30,7 @@ async def server(database_url: str) -> AsyncIterator[tuple[int, psutil.Process]]
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             port = int(await process.stdout.readline())
         yield port, psutil.Process(process.pid)
     finally:
@@ -64,7 +67,7 @@ async def started(port: int, runs_each: int) -> None:
 
 
 async def test_300_streams_see_all_of_their_own_runs_once_and_in_order(database_url: str) -> None:
-    async with server(database_url) as (port, process), asyncio.timeout(120):
+    async with server(database_url) as (port, process), asyncio.timeout(600):
         first = await round_(port)
         warm = process.memory_info().rss
         peak = warm

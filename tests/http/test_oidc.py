@@ -21,10 +21,9 @@ from issuer import AUDIENCE, EC, ED, OTHER_RSA, RSA, Issuer, public
 from pydantic import ValidationError
 
 from stepwell import App, Stepwell
+from stepwell.console.http.access import oidc
+from stepwell.console.http.access.oidc import IssuerKeys, fetch_json, values_at
 from stepwell.errors import IssuerUnavailable
-from stepwell.http import issuer_keys
-from stepwell.http.issuer_keys import IssuerKeys, fetch_json
-from stepwell.http.oidc import values_at
 from stepwell.settings import AuthSettings, OidcSettings
 
 StepwellOf = Callable[..., Stepwell]
@@ -110,6 +109,9 @@ async def test_what_the_claims_do_not_prove_is_refused(issuer: Issuer, api: Any)
             ({"iss": None}, "iss"),
             ({"sub": None}, "names no user"),
             ({"sub": ""}, "names no user"),
+            ({"sub": "a\0b"}, "names no user"),
+            ({"sub": "\ud800"}, "names no user"),
+            ({"sub": "a" * 257}, "names no user"),
         ):
             assert said.lower() in (await detail(client, issuer.token(**claims))).lower()
 
@@ -179,6 +181,31 @@ async def test_wrong_jwts_count_as_failed_logins_and_old_ones_do_not(issuer: Iss
         assert (await asked(client, issuer.token())).status_code == 200, "a valid one isn't kept out by others"
 
 
+async def test_a_jwt_of_deeply_nested_json_is_a_wrong_one(issuer: Issuer, api: Any) -> None:
+    """Whichever part it is in, and whatever the library for JWTs does with it."""
+    deep = "[" * 3_000 + "]" * 3_000
+    header, payload, signature = issuer.token().split(".")
+    nested = base64.urlsafe_b64encode(f'{{"iss": "{issuer.url}", "x": {deep}}}'.encode()).decode().rstrip("=")
+    async with api() as client:
+        for jwt in (f"{header}.{nested}.{signature}", f"{nested}.{payload}.{signature}"):
+            for _ in range(5):
+                assert (await asked(client, jwt)).status_code == 401
+        assert (await asked(client, issuer.token(OTHER_RSA))).status_code == 429, "they are counted"
+
+
+async def test_json_that_is_too_deep_for_the_library_is_a_wrong_jwt(
+    issuer: Issuer, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions of PyJWT before 2.15 let the RecursionError through."""
+
+    def nested(*_: Any, **__: Any) -> Any:
+        raise RecursionError
+
+    async with api() as client:
+        monkeypatch.setattr("jwt.decode", nested)
+        assert "nested too deeply" in await detail(client, issuer.token())
+
+
 # -- what the claims mean ---------------------------------------------------------------------------------------------
 
 
@@ -225,6 +252,10 @@ def test_a_claim_is_found_by_its_name_or_by_its_path() -> None:
     assert values_at(claims, "https://x.example/roles") == {"a"}
     assert values_at(claims, "deep.er.roles") == {"b"}
     assert values_at(claims, "group") == {"c"}
+    assert values_at({"group": "c d"}, "group") == {"c d"}
+    assert values_at({"scope": "openid  flows"}, "scope") == {"openid", "flows"}
+    assert values_at({"x": {"scp": "a b"}}, "x.scp") == {"a", "b"}
+    assert values_at({"scp": ["a b"]}, "scp") == {"a b"}
     for path in (None, "nothing", "group.x", "deep.er", "deep.er.roles.x"):
         assert values_at(claims, path) == frozenset()
 
@@ -253,11 +284,13 @@ async def test_without_tokens_only_jwts_open_the_api(issuer: Issuer, api: Any) -
         assert "a JWT of the issuer" in answer.json()["detail"]
 
 
-async def test_what_a_jwt_makes_is_a_token_without_its_end(issuer: Issuer, api: Any) -> None:
+async def test_what_a_jwt_makes_is_a_token_that_ends_with_it(issuer: Issuer, api: Any) -> None:
     async with api() as client:
-        headers = {"authorization": f"Bearer {issuer.token()}"}
+        ends = seconds(600).replace(microsecond=0)
+        headers = {"authorization": f"Bearer {issuer.token(exp=ends)}"}
         made = await client.post("/api/v1/tokens", json={"name": "t", "role": "operator"}, headers=headers)
-        assert (made.status_code, made.json()["user_id"], made.json()["expires_at"]) == (201, "ann", None)
+        assert (made.status_code, made.json()["user_id"]) == (201, "ann")
+        assert datetime.fromisoformat(made.json()["expires_at"]) == ends
 
 
 # -- where the keys come from -----------------------------------------------------------------------------------------
@@ -286,7 +319,7 @@ async def test_a_new_key_is_looked_for_at_most_once_a_minute(issuer: Issuer) -> 
         assert await keys.find("new", "RS256") is None
         assert await keys.find("made up", "RS256") is None
     assert issuer.asked == ["keys"]
-    time.now += issuer_keys.AGAIN
+    time.now += oidc.AGAIN
     assert await asyncio.gather(*(keys.find("new", "RS256") for _ in range(5))) != [None] * 5
     assert issuer.asked == ["keys"] * 2
 
@@ -297,7 +330,7 @@ async def test_a_key_that_was_withdrawn_is_forgotten(issuer: Issuer) -> None:
     assert await keys.find("rsa", "RS256") is not None
     del issuer.keys[0]
     assert await keys.find("rsa", "RS256") is not None
-    time.now += issuer_keys.KEPT
+    time.now += oidc.KEPT
     assert await keys.find("rsa", "RS256") is None
 
 
@@ -305,19 +338,19 @@ async def test_while_the_issuer_is_away_known_keys_work(issuer: Issuer) -> None:
     time = Time()
     keys = keys_of(issuer, time)
     issuer.down = True
-    with pytest.raises(IssuerUnavailable, match=r"can't be fetched: HTTP Error 503"):
+    with pytest.raises(IssuerUnavailable, match=r"can't be fetched: .* answered HTTP 503"):
         await keys.find("rsa", "RS256")
     issuer.down = False
     with pytest.raises(IssuerUnavailable):
         await keys.find("rsa", "RS256")  # not at every request
-    time.now += issuer_keys.SOON
+    time.now += oidc.SOON
     assert await keys.find("rsa", "RS256") is not None
     issuer.down = True
-    time.now += 2 * issuer_keys.KEPT
+    time.now += 2 * oidc.KEPT
     assert await keys.find("rsa", "RS256") is not None
     assert issuer.asked == ["document", "document", "keys", "document"]
     issuer.down = False
-    time.now += issuer_keys.AGAIN
+    time.now += oidc.AGAIN
     assert await keys.find("rsa", "RS256") is not None
     assert issuer.asked[-1] == "keys"
 
@@ -354,7 +387,7 @@ async def test_keys_for_something_else_are_passed_over(issuer: Issuer) -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"issuer": "https://evil.example"}, "is of the issuer 'https://evil.example'"),
+        ({"issuer": "https://evil.example"}, "belongs to the issuer 'https://evil.example'"),
         ({"jwks_uri": "http://evil.example/keys"}, "names no jwks_uri that can be trusted"),
         ({"jwks_uri": "file:///etc/passwd"}, "names no jwks_uri that can be trusted"),
         ({"jwks_uri": None}, "names no jwks_uri that can be trusted"),

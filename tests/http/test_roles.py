@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -21,10 +23,10 @@ import pytest_asyncio
 from fastapi import Depends, FastAPI, Header
 
 from conformance.support import reaches
-from stepwell import END, App, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
+from stepwell import END, App, Settings, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
+from stepwell.console.http.access.tokens import NewToken, make_token
 from stepwell.execution.clock import to_datetime
 from stepwell.fastapi import Principal
-from stepwell.http.tokens import NewToken, make_token
 from stepwell.settings import AuthSettings
 from stepwell.store import tokens
 from stepwell.testing.webhooks import sign_github
@@ -110,15 +112,16 @@ class World:
     async def run(self, workflow: Any = Review) -> str:
         """A run of ann's that rests: it waits, or failed, or completed."""
         runner = self.stepwell.runner
-        done = await runner.run_sync(workflow, app_name="shop", user_id="ann", timeout=timedelta(seconds=10))
+        done = await runner.run_sync(workflow, app_name="shop", user_id="ann", timeout=timedelta(seconds=60))
         return str(done.workflow_id)
 
     async def delivery(self) -> str:
         """A delivery whose handler failed, and wouldn't any more."""
-        headers = sign_github('{"a": 1}', SECRET)
+        body = json.dumps({"a": str(uuid4())})  # the same content again would be the same delivery
+        headers = sign_github(body, SECRET)
         self.broken.append(True)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://localhost") as client:
-            assert (await client.post("/hooks/in", content='{"a": 1}', headers=headers)).status_code == 500
+            assert (await client.post("/hooks/in", content=body, headers=headers)).status_code == 500
         self.broken.clear()
         return headers["X-GitHub-Delivery"]
 
@@ -136,9 +139,17 @@ class World:
         return row.id, secret
 
     async def ask(
-        self, caller: str, method: str, path: str, body: Any = None, *, until: str = "", **more: str
+        self,
+        caller: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        until: str = "",
+        seconds: float = 60,
+        **more: str,
     ) -> tuple[int, bytes]:
-        """(status, what came) of a request. One to a stream leaves when something came, or `until` has come in vain."""
+        """(status, what came) of a request. One to a stream leaves when `until` has come, or after these seconds."""
         sent: list[Any] = []
         began = asyncio.Event()
         content = b"" if body is None else json.dumps(body).encode()
@@ -150,7 +161,7 @@ class World:
             if given:
                 return given.pop()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(began.wait(), 1)
+                await asyncio.wait_for(began.wait(), seconds)
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
@@ -172,7 +183,7 @@ class World:
             "client": ("127.0.0.1", 1),
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.app(scope, receive, send)
         return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
@@ -182,23 +193,40 @@ class World:
         return {"host": "localhost", "x-caller": caller}
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """One kind is enough: the stores are compared elsewhere."""
-    return f"sqlite:///{tmp_path / 'stepwell.db'}"
-
-
-@pytest_asyncio.fixture
-async def world(stepwell_of: Callable[..., Stepwell]) -> AsyncIterator[World]:
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[World]:
+    """A world on SQLite: one kind is enough, the stores are compared elsewhere."""
     broken: list[bool] = []
-    stepwell = stepwell_of(shop(broken), App("office"), auth=AuthSettings())
+    given = Settings(_env_file=None, database_url=f"sqlite:///{folder}/roles.db", drain_seconds=0, auth=AuthSettings())
+    stepwell = Stepwell([shop(broken), App("office")], settings=given)
     app = FastAPI(lifespan=stepwell.lifespan)
-    stepwell.mount(app, user=Depends(current_user))
+    stepwell.mount(app, user=Depends(current_user), include_in_schema=True)
     async with stepwell.lifespan(app):
         made = World(stepwell, app, broken, {})
         for caller, wanted in TOKENS.items():
             made.secrets[caller] = (await made.token(wanted))[1]
         yield made
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A world of the test's own."""
+    async with opened(tmp_path) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world_of_all(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A world for cells, each of which makes what it asks for."""
+    async with opened(tmp_path_factory.mktemp("roles")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def looked_at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[World, Mapping[str, str]]]:
+    """A world that is only read, and the ids of what is in it of ann's."""
+    async with opened(tmp_path_factory.mktemp("looked_at")) as made:
+        yield made, await everything(made)
 
 
 # -- the table --------------------------------------------------------------------------------------------------------
@@ -323,18 +351,20 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
 """Each operation: what is asked, and the status of the answer to each caller."""
 
 
-async def test_every_operation_is_in_the_table(world: World) -> None:
-    document = world.app.openapi()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_operation_is_in_the_table(world_of_all: World) -> None:
+    document = world_of_all.app.openapi()
     operations = {one["operationId"] for path in document["paths"].values() for one in path.values()}
     assert operations == set(TABLE)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("operation", TABLE)
-async def test_what_each_caller_is_answered(operation: str, world: World) -> None:
+async def test_what_each_caller_is_answered(operation: str, world_of_all: World) -> None:
     request, expected = TABLE[operation]
     answered = {}
     for caller in CALLERS:
-        answered[caller], _ = await world.ask(caller, *await request(world))
+        answered[caller], _ = await world_of_all.ask(caller, *await request(world_of_all))
     assert answered == expected
 
 
@@ -372,10 +402,11 @@ SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
 """What a list shows, by what it must have in it (one of the names of `known`, or a text), and to whom."""
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("operation", SHOWN)
-async def test_whom_a_list_shows_what_is_anns(operation: str, world: World) -> None:
+async def test_whom_a_list_shows_what_is_anns(operation: str, looked_at: tuple[World, Mapping[str, str]]) -> None:
     path, text, shown = SHOWN[operation]
-    known = await everything(world)
+    world, known = looked_at
     for name, value in known.items():
         path = path.replace(f"{{{name}}}", value)
     sees = []
@@ -394,9 +425,7 @@ async def everything(world: World) -> dict[str, str]:
     runner = world.stepwell.runner
     await runner.run(Write, app_name="shop", user_id="ann", delay=timedelta(hours=1))
     [child] = (await runner.list(parent_id=waiting)).items
-    async with asyncio.timeout(10):
-        while (await runner.get(child.workflow_id)).status != "failed":
-            await asyncio.sleep(0.01)
+    await reaches(runner, child.workflow_id, "failed")
     token_id, _ = await world.token(NewToken(name="t", user_id="ann", role="viewer"))
     return {
         "waiting run": waiting,
@@ -423,12 +452,14 @@ async def test_a_stream_tells_nobody_of_somebody_elses_runs(world: World) -> Non
     position = next(line for line in hello.decode().splitlines() if line.startswith("id: "))[4:]
     run = await world.run()
 
-    async def told(caller: str) -> bool:
-        _, body = await world.ask(caller, "GET", "/events", until=run, **{"last-event-id": position})
+    async def gets_it(caller: str) -> bool:
+        seconds = 60 if caller in ANN_AND_ALL else 1  # what must not come can't be waited for
+        given = {"last-event-id": position}
+        _, body = await world.ask(caller, "GET", "/events", until=run, seconds=seconds, **given)
         return run.encode() in body
 
-    heard = await asyncio.gather(*map(told, CALLERS))
-    assert {caller for caller, one in zip(CALLERS, heard, strict=True) if one} == set(ANN_AND_ALL)
+    got = await asyncio.gather(*map(gets_it, CALLERS))
+    assert {caller for caller, one in zip(CALLERS, got, strict=True) if one} == set(ANN_AND_ALL)
 
 
 async def test_starting_for_somebody_else_needs_everybody(world: World) -> None:

@@ -16,7 +16,7 @@ ORDER = {"order_id": "A1"}
 async def started(stepwell: Stepwell, workflow: str, args: Any = None, user: str = "u1", **more: Any) -> str:
     """The id of a run that was executed as far as it goes."""
     more = {"app_name": "shop"} | more
-    done = await stepwell.runner.run_sync(workflow, args, user_id=user, timeout=timedelta(seconds=10), **more)
+    done = await stepwell.runner.run_sync(workflow, args, user_id=user, timeout=timedelta(seconds=60), **more)
     return str(done.workflow_id)
 
 
@@ -217,6 +217,7 @@ async def test_documents_have_older_versions_and_no_internal_ones(stepwell_of: S
         assert [one["replaced_at"] is None for one in found] == [False, False, True, True]
         assert [one["key"] for one in found] == ["draft"] * 3 + [None]
         assert found[0]["transition"] == "first"
+        assert [(one["name"], one["title"]) for one in found] == [("draft", "Your draft")] * 3 + [("markdown", None)]
 
 
 # -- whose ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from test_triggers_api import KEEPER, SECRET, WATCHER, deliver
 from conformance.support import until
 from stepwell import END, App, Event, Start, WebhookEvent, Workflow, WorkflowRunner, transition
 from stepwell.triggers import github_signature
-from stepwell.triggers.keyed import TOLD
+from stepwell.triggers.handler_runner import TOLD
 
 reached: list[int] = []
 """How many runs the next attempts of the handler start before they fail; nothing left: all, and it returns."""
@@ -120,7 +120,9 @@ async def test_what_failed_attempts_started_is_told_too(
         before = await started(client)
         body = {"delivery_id": "one"}
         again = good(await client.post("/api/v1/deliveries/office/starts_and_fails/redrive", json=body))
-        assert again["started"] == before
+        assert (
+            again["started"][: len(before)] == before
+        )  # the handler may have run again meanwhile, and started one more
 
         async def handled() -> bool:
             return bool(good(await client.get("/api/v1/deliveries"))["items"][0]["status"] == "completed")

@@ -58,7 +58,7 @@ def chats() -> App:
 
 
 async def next_of(found: Any, kind: str = "checkpoint") -> Got:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for one in found:
             if one.kind == kind:
                 got: Got = one
@@ -90,7 +90,7 @@ async def test_who_comes_back_gets_exactly_the_rest(last: str | None, stepwell_o
     async with serving(served(stepwell)) as port:
         run = await stepwell.runner.run(Chat, 3, app_name="chats", user_id="u1")
         await stepwell.runner.signal(run.workflow_id, "answer", "yes")
-        await run.result(timeout=timedelta(seconds=10))
+        await run.result(timeout=timedelta(seconds=60))
         found = await until_end(port, f"/runs/{run.workflow_id}/events", last=last)
         begin = 0 if last is None else int(last) + 1
         assert [one.row[1] for one in found if one.kind == "checkpoint"] == list(range(begin, 7))
@@ -208,14 +208,14 @@ async def test_what_a_stream_is_restricted_to_has_to_be_there(stepwell_of: Stepw
 
 
 async def test_who_does_not_read_is_cut_off(stepwell_of: StepwellOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stepwell.http.stream._SEND_WITHIN", 0.5)
+    monkeypatch.setattr("stepwell.console.http.stream._SEND_WITHIN", 0.5)
     stepwell = stepwell_of(chats(), max_transitions_per_pass=100_000)
     async with serving(served(stepwell)) as port:
         with socket.create_connection(("127.0.0.1", port)) as lazy:
             lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             lazy.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nx-user: u1\r\n\r\n")
             tail = stepwell.runner.core.tail
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while tail.watchers == 0:
                     await asyncio.sleep(0.01)
             args: Any = 8000  # more than the buffers of the two sockets hold

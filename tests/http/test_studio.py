@@ -13,8 +13,8 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from stepwell import App, Settings, Stepwell
+from stepwell.console.http.studio.studio import studio_routes
 from stepwell.errors import NoAccess
-from stepwell.http.studio import studio_routes
 
 INDEX = """<!doctype html><head><base href="__STUDIO_BASE__"><meta name="stepwell-api" content="__API_BASE__">
 <meta property="csp-nonce" nonce="__CSP_NONCE__"><script type="module" src="./assets/app-1a2b.js"></script></head>"""
@@ -181,6 +181,18 @@ async def test_a_new_build_is_seen_without_a_new_start(client: httpx.AsyncClient
     assert (await client.get("/studio/assets/new-2c.js")).text == "new"
 
 
+async def test_a_build_that_is_being_replaced_counts_as_none(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(built) as client:
+        with monkeypatch.context() as patched:
+
+            def vanished(folder: Path, pattern: str) -> Any:
+                raise FileNotFoundError(2, "replaced", str(folder))
+
+            patched.setattr(Path, "rglob", vanished)
+            assert (await client.get("/studio/", headers={"accept": "text/html"})).status_code == 503
+        assert (await client.get("/studio/", headers={"accept": "text/html"})).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["", "/runs"])
 async def test_where_nothing_is_built_the_page_says_how(tmp_path: Path, path: str) -> None:
     async with serving(tmp_path / "nothing") as client:
@@ -206,7 +218,7 @@ async def test_where_nobody_may_ask_it_is_closed_and_says_why(built: Path, path:
 
 
 def mounted(built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **options: Any) -> httpx.AsyncClient:
-    monkeypatch.setattr("stepwell.http.mount.studio_routes", partial(studio_routes, folder=built))
+    monkeypatch.setattr("stepwell.console.http.mount.studio_routes", partial(studio_routes, folder=built))
     settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/never-opened.db")
     app = FastAPI()
     Stepwell([App("shop")], settings=settings).mount(app, **options)

@@ -14,13 +14,13 @@ import pytest
 from fastapi import Depends, FastAPI, Header
 
 from stepwell import App, Stepwell
-from stepwell.errors import NotSignedIn
+from stepwell.console.http.access import known_tokens
+from stepwell.console.http.access.access import Access, Identity
+from stepwell.console.http.access.known_tokens import Attempts, KnownTokens
+from stepwell.console.http.access.tokens import NewToken, make_token
+from stepwell.console.reading.tokens import StoredTokens
+from stepwell.errors import NotSignedIn, TooManyAttempts
 from stepwell.fastapi import Principal
-from stepwell.http import known_tokens
-from stepwell.http.access import Access, Asked
-from stepwell.http.attempts import Attempts
-from stepwell.http.known_tokens import KnownTokens
-from stepwell.http.tokens import NewToken, make_token
 from stepwell.settings import AuthSettings
 from stepwell.store import tokens
 from stepwell.testing.clock import VirtualClock
@@ -259,6 +259,33 @@ async def test_a_token_that_another_process_revokes_opens_nothing_after_seconds(
             await known.find(token["token"], "here")
 
 
+async def test_wrong_tokens_that_come_at_once_are_counted_like_those_that_come_one_after_the_other(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with api() as client:
+        token = await made(client)
+        known = KnownTokens(client.stepwell.opening, Attempts(10, 60))
+        find, asked = StoredTokens.find_by_digest, 0
+
+        async def counted(stored: StoredTokens, digest: str) -> Any:
+            nonlocal asked
+            asked += 1
+            return await find(stored, digest)
+
+        monkeypatch.setattr(StoredTokens, "find_by_digest", counted)
+        wrong = [
+            token["token"][:-1] + one for one in "0123456789abcdefghijklmnopqrstuvwxyz" if one != token["token"][-1]
+        ]
+        answers = await asyncio.gather(*(known.find(one, "there") for one in wrong * 5), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {NotSignedIn, TooManyAttempts}
+        assert sum(type(answer) is NotSignedIn for answer in answers) == 10
+        assert asked <= 10
+
+        elsewhere = KnownTokens(client.stepwell.opening, Attempts(10, 60))
+        found = await asyncio.gather(*(elsewhere.find(token["token"], "here") for _ in range(100)))
+        assert {row.id for row in found} == {token["id"]}
+
+
 async def test_an_expired_token_opens_nothing(api: Any) -> None:
     clock = VirtualClock(NOON)
     async with api(clock=clock) as client:
@@ -275,15 +302,15 @@ async def test_what_a_token_opened_holds_as_long_as_the_token(api: Any) -> None:
     clock = VirtualClock(NOON)
     async with api(clock=clock) as client:
         access = Access(client.stepwell, None)
-        assert await access.holds(Asked(PEOPLE["ann"]))
+        assert await access.holds(Identity(PEOPLE["ann"]))
         now = clock.now()
-        assert await access.holds(Asked(PEOPLE["ann"], until=now + 1))
-        assert not await access.holds(Asked(PEOPLE["ann"], until=now))
+        assert await access.holds(Identity(PEOPLE["ann"], until=now + 1))
+        assert not await access.holds(Identity(PEOPLE["ann"], until=now))
         row = await stored(client, (await made(client))["id"])
-        assert await access.holds(Asked(PEOPLE["ann"], row))
+        assert await access.holds(Identity(PEOPLE["ann"], row))
         await client.delete(f"/api/v1/tokens/{row.id}", **by("ann"))
         access.forget(row)
-        assert not await access.holds(Asked(PEOPLE["ann"], row))
+        assert not await access.holds(Identity(PEOPLE["ann"], row))
 
 
 async def test_when_it_was_used_last_is_known_to_the_minute(api: Any) -> None:

@@ -12,7 +12,7 @@ from api_shop import ROOT, U1, ClientOf, Quiet, StepwellOf, being, good, problem
 
 from conformance.support import reaches, until
 from stepwell import END, App, Stepwell, Tick, WebhookEvent, Workflow, WorkflowRunner, transition
-from stepwell.http.cursors import Cursors
+from stepwell.console.http.access.caller import Cursors
 from stepwell.testing import VirtualClock
 from stepwell.testing.webhooks import sign_github
 from stepwell.triggers import github_signature

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: who is believed, what is answered, and that nothing starts twice. Faults 8, 12, 15 and 16."""
+"""Webhooks over HTTP: who is believed, what is answered, and that nothing starts twice. Rule 39, faults 8, 12, 15 and 16."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from stepwell.testing import VirtualClock
 from stepwell.testing.webhooks import sign_github, sign_hmac, sign_slack, sign_standard, sign_stripe
 from stepwell.triggers import (
     Verifier,
+    bodies,
     github_signature,
     hmac_signature,
     slack_signature,
@@ -71,6 +72,18 @@ async def payments(stepwell: Stepwell) -> list[Run]:
 async def rows(stepwell: Stepwell, sql: str) -> list[Any]:
     assert stepwell.process is not None
     return await stepwell.process.store.read(lambda tx: [tuple(row) for row in tx.rows(sql)])
+
+
+@pytest.mark.parametrize("odd", ["evt\0", "\ud800", "e" * 100_000])
+async def test_an_id_that_cannot_be_stored_is_refused_and_not_tried_for_ever(
+    odd: str, stepwell_of: StepwellOf, client_of: ClientOf
+) -> None:
+    stepwell = stepwell_of(office(pay, stripe_signature(secret=SECRET)), clock=VirtualClock(NOW))
+    async with client_of(stepwell, mounted(stepwell)) as client:
+        body = json.dumps({"id": odd, "name": "paid"})
+        answer = await client.post("/webhooks/in", content=body, headers=sign_stripe(body, SECRET, NOW))
+        assert answer.status_code == (200 if len(odd) > 1_000 else 400), answer.text  # a long one counts by its digest
+        assert len(await payments(stepwell)) == (answer.status_code == 200)
 
 
 # -- who is believed --------------------------------------------------------------------------------------------------
@@ -150,7 +163,8 @@ async def test_fault_15_a_bad_signature_leaves_no_trace_but_a_line_in_the_log(
             assert await rows(stepwell, f"SELECT * FROM stepwell_{table}") == []
     [line] = [one.message for one in caplog.records if one.name == "stepwell.triggers"]
     assert (
-        line == "webhook 'in' of app 'office' refused a request: GitHub: no signature fits the body; check the secret."
+        line
+        == "webhook 'in' of app 'office' refused a request: GitHub: no signature matches the body; check the secret."
     )
 
 
@@ -181,7 +195,7 @@ async def test_fault_12_a_body_over_the_limit_is_not_read(stepwell_of: StepwellO
         lying = await client.post("/webhooks/in", content=b"x" * 1001, headers={"content-length": "10"})
         for answer in (declared, streamed, lying):
             assert answer.status_code == 413
-            assert answer.json()["detail"] == "The body is over 1,000 bytes, the limit of this webhook."
+            assert answer.json()["detail"] == "The body is larger than 1,000 bytes, the limit of this webhook."
         assert len(sent) == 4
         assert (await client.post("/webhooks/in", content=b"x" * 1000)).status_code == 401
 
@@ -203,12 +217,12 @@ async def test_a_body_of_five_mebibytes_is_handled(stepwell_of: StepwellOf, clie
 async def test_a_body_that_does_not_come_is_not_waited_for(
     stepwell_of: StepwellOf, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "READ_WITHIN", 0.05)
+    monkeypatch.setattr(bodies, "READ_WITHIN", 0.05)
     stepwell = stepwell_of(office(pay))
 
     async def slow() -> AsyncIterator[bytes]:
         yield b"x"
-        await asyncio.sleep(30)
+        await asyncio.sleep(3_600)
 
     async with client_of(stepwell, mounted(stepwell)) as client:
         assert (await client.post("/webhooks/in", content=slow())).status_code == 408
@@ -222,7 +236,7 @@ async def test_fault_8_two_deliveries_of_one_id_start_one_run(stepwell_of: Stepw
     async with client_of(stepwell, mounted(stepwell)) as client:
         answers = await asyncio.gather(*(deliver(client) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
-        assert [run.result for run in await payments(stepwell)] == ["a"]
+        assert [run.args["name"] for run in await payments(stepwell)] == ["a"]
         assert (await deliver(client, "b", "d-2")).status_code == 200
         assert len(await payments(stepwell)) == 2
 
@@ -259,7 +273,7 @@ async def test_a_handler_that_raises_runs_again_when_the_sender_does(
     async with client_of(stepwell, mounted(stepwell)) as client:
         answers = [await deliver(client) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [500, 500, 200, 200]
-        assert answers[0].json()["detail"] == "The handler failed; the delivery stays open. Send it again."
+        assert answers[0].json()["detail"] == "The handler failed, so the delivery is still open. Send it again."
         assert "secret" not in answers[0].text
         assert len(events) == 3
         assert events[0] == events[2]
@@ -286,7 +300,7 @@ async def test_a_slow_handler_goes_on_and_the_sender_comes_back(
         for _ in range(2):
             answer = await deliver(client)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
-        monkeypatch.setattr(webhooks, "ANSWER_WITHIN", 5.0)
+        monkeypatch.setattr(webhooks, "ANSWER_WITHIN", 60.0)
         waiting = asyncio.create_task(deliver(client))
         go_on.set()
         assert (await waiting).status_code == 200
@@ -307,7 +321,7 @@ async def test_a_sender_that_hangs_up_does_not_stop_the_handler(stepwell_of: Ste
         await begun.wait()
         hanging.cancel()
         go_on.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await done.wait()
         assert (await deliver(client)).status_code == 200
 
@@ -321,7 +335,7 @@ async def test_a_delivery_whose_process_died_is_handled_by_the_next(
         await runner.run(Pay, {"name": "a"}, app_name="office", user_id="u1")
         handled.append("begun")
         if len(handled) == 1:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3_600)
 
     first = stepwell_of(office(stuck), embedded_worker=False)
     async with client_of(first, mounted(first)) as client:

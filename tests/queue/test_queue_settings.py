@@ -9,7 +9,7 @@ import pytest
 
 from stepwell import App, Settings, Stepwell
 from stepwell.errors import ConfigurationError
-from stepwell.queue.bullmq import checked, shown
+from stepwell.queue.bullmq.url import checked_url, shown
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ def test_a_url_of_something_else_is_refused(url: str) -> None:
     ],
 )
 def test_urls_of_redis_and_valkey_are_taken(url: str) -> None:
-    assert checked(url).startswith(("redis://", "rediss://", "unix://"))
+    assert checked_url(url).startswith(("redis://", "rediss://", "unix://"))
 
 
 def test_secrets_are_not_told() -> None:
     assert shown("redis://user:sec@ret@localhost:6379/0") == "redis://***@localhost:6379/0"
     with pytest.raises(ConfigurationError) as raised:
-        checked("redis://user:secret@localhost/first")
+        checked_url("redis://user:secret@localhost/first")
     assert "secret" not in str(raised.value)
 
 

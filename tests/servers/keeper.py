@@ -26,7 +26,7 @@ import psutil
 from servers.disk import leave_disk, own_disk
 
 _TESTS = Path(__file__).parents[1]
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 USER = "nobody"
 """Who executes what refuses to be executed by root."""
 
@@ -39,7 +39,7 @@ class Keeper:
     """A folder, and the processes that live as long as somebody uses it."""
 
     def __init__(self, name: str, *, disk_mib: int = 0) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"stepwell-{name}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"stepwell-{name}-", dir=place_for_all()))
         self.folder.chmod(0o711)
         self.room = self.folder / "room"
         """Belongs to whoever executes what root may not. With `disk_mib`: a disk of its own, which only the processes see."""
@@ -122,6 +122,17 @@ def identity() -> dict[str, Any]:
         return {}
     entry = pwd.getpwnam(USER)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def entered_by_all(folder: Path) -> bool:
+    """Whether every user may enter this folder, and all folders on the way to it."""
+    return folder.is_dir() and all(one.stat().st_mode & 0o001 for one in (folder.resolve(), *folder.resolve().parents))
+
+
+def place_for_all() -> str:
+    """The temporary folder; if that is root's own and something runs as another user, one that everybody may enter."""
+    places = [tempfile.gettempdir(), "/tmp", "/var/tmp"]
+    return next((one for one in places if not identity() or entered_by_all(Path(one))), places[0])
 
 
 # -- the keeper's own process ----------------------------------------------------------------------------------------------

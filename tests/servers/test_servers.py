@@ -160,18 +160,22 @@ def test_no_server_outlives_its_users_however_they_end(tmp_path: Path) -> None:
     valkeys = [psutil.Process(int(pid)) for _, _, pid in found]
     users[0].send_signal(signal.SIGKILL)
     users[0].communicate()
-    assert psutil.wait_procs([valkeys[0], backends[0]], timeout=15)[1] == []
+    assert psutil.wait_procs([valkeys[0], backends[0]], timeout=60)[1] == []
     assert postmaster.is_running()
     users[1].send_signal(signal.SIGKILL)
     users[1].communicate()
-    assert psutil.wait_procs([postmaster, *valkeys], timeout=15)[1] == []
+    assert psutil.wait_procs([postmaster, *valkeys], timeout=60)[1] == []
 
 
 # -- Valkey ----------------------------------------------------------------------------------------------------------------
 
 
 def test_valkey_is_emptied_killed_and_paused() -> None:
-    with ValkeyServer() as server, redis.Redis.from_url(server.url, socket_timeout=0.5) as client:
+    with (
+        ValkeyServer() as server,
+        redis.Redis.from_url(server.url) as client,
+        redis.Redis.from_url(server.url, socket_timeout=0.5) as hasty,
+    ):
         client.set("a", 1)
         server.flush()
         assert client.get("a") is None
@@ -183,7 +187,7 @@ def test_valkey_is_emptied_killed_and_paused() -> None:
         assert client.get("a") is None
         server.pause()
         with pytest.raises(redis.TimeoutError):
-            client.get("a")
+            hasty.get("a")
         server.resume()
         assert client.get("a") is None
         server.stop()

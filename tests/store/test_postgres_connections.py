@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -15,7 +15,7 @@ from backends import PostgresDatabase
 from conformance.support import ME, StepwellOn, reaches, until
 from stepwell import END, Settings, Stepwell, Workflow, transition
 from stepwell.errors import ConfigurationError, StoreUnavailable
-from stepwell.store.postgres_store import FEWEST
+from stepwell.store.postgres.store import _SINGLE, _TRANSACTIONS, FEWEST, _split
 
 OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'stepwell'"
 COUNT = f"SELECT count(*) {OURS}"
@@ -86,14 +86,14 @@ async def everything_at_once(stepwell: Stepwell, database: PostgresDatabase) -> 
         waiting = asyncio.ensure_future(runner.signal(held, "answer"))
         kinds: list[Any] = [Books] * 40 + [Steps] * 100
         handles = await asyncio.gather(*(runner.run(kind, **ME) for kind in kinds))
-        results = asyncio.gather(*(handle.result(20) for handle in handles))
+        results = asyncio.gather(*(handle.result(60) for handle in handles))
         await asyncio.gather(*(runner.list(limit=100) for _ in range(100)), *(runner.history(held) for _ in range(100)))
         await results
     await waiting
     await reaches(runner, held, "completed")
 
 
-@pytest.mark.parametrize("connections", [FEWEST, 12])
+@pytest.mark.parametrize("connections", [FEWEST, 9, 10, 12, 18])
 async def test_there_are_never_more_connections_than_the_settings_say(
     stepwell_on: StepwellOn, database: PostgresDatabase, connections: int
 ) -> None:
@@ -109,16 +109,17 @@ async def test_there_are_never_more_connections_than_the_settings_say(
     await until(database.abandoned, "the end of every connection")
 
 
+@pytest.mark.thorough
 async def test_an_idle_process_has_few_connections_and_asks_at_most_once_a_second(
     stepwell_on: StepwellOn, database: PostgresDatabase
 ) -> None:
     # Counted here: the server's own counts come late, when a session has something else to do.
-    async with stepwell_on([Steps]) as stepwell:
+    async with stepwell_on([Steps], lease_seconds=30) as stepwell:
         asked: list[str] = []
         store: Any = stepwell.process.store  # type: ignore[union-attr]
-        flushers = (*store.writer._flushers, store.writer._patient, store.beats._flusher)
-        engines = [store._reader.sync_engine, *(one.backend.engine for one in flushers)]
-        await (await stepwell.runner.run(Steps, **ME)).result(8)
+        flushers = (store.writer._flusher, store.writer._patient, store.beats._flusher)
+        engines = [store._reader.sync_engine, *(one.engine for one in flushers)]
+        await (await stepwell.runner.run(Steps, **ME)).result(60)
         await asyncio.sleep(0.5)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
@@ -132,6 +133,23 @@ async def test_too_few_connections_are_refused(database: PostgresDatabase) -> No
     with pytest.raises(ConfigurationError, match=rf"database_connections={FEWEST - 1}.*needs {FEWEST} at least"):
         async with Stepwell(apps=[], settings=settings):
             pass
+
+
+@pytest.mark.parametrize("connections", [*range(11, 40), 1_000])
+def test_every_kind_of_reads_has_a_reader_and_the_application_the_most(connections: int) -> None:
+    readers = connections - _SINGLE - _TRANSACTIONS - 1  # for health checks
+    own, of_application, for_users = _split(readers)
+    assert own + of_application + for_users == readers
+    assert 1 <= own <= of_application
+    assert 1 <= for_users <= of_application
+
+
+async def test_three_transactions_are_open_at_once_whatever_the_number_of_connections(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Steps], embedded_worker=False, database_connections=FEWEST) as stepwell:
+        assert stepwell.process is not None
+        async with AsyncExitStack() as opened, asyncio.timeout(60):
+            for _ in range(3):
+                await opened.enter_async_context(stepwell.process.store.transaction())
 
 
 async def test_who_reads_while_all_connections_are_lost_hears_of_nothing(

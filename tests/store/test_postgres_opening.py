@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from pydantic import ValidationError
 
 from backends import PostgresDatabase
 from conformance.support import ME
 from conformance.test_opening import Quick, on, refused
 from servers.ports import free_port
 from servers.postgres import PostgresServer
-from stepwell.errors import ConfigurationError, StoreUnavailable
-from stepwell.store import postgres_schema
+from stepwell import App, Settings, Stepwell
+from stepwell.errors import ConfigurationError, StepwellError, StoreUnavailable
+from stepwell.store.postgres import schema as postgres_schema
 
 
 def by(url: str, user: str, password: str = "") -> str:
@@ -42,6 +46,27 @@ async def test_a_database_that_isnt_there_is_named_with_the_cure(postgres_databa
 async def test_a_host_where_nobody_listens_is_named(postgres_database_: PostgresDatabase) -> None:
     url = f"postgresql://ann:secret@127.0.0.1:{free_port()}/shop"
     await refused(on(url), StoreUnavailable, r"ann:\*\*\*@127\.0\.0\.1.*Is the server running, and reachable")
+
+
+@pytest.mark.parametrize("late", [1, 2])
+async def test_a_connection_that_takes_too_long_is_tried_once_more(
+    postgres_database_: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    real, tried = asyncpg.connect, []
+
+    async def connect(*given: Any, **options: Any) -> Any:
+        tried.append(1)
+        if len(tried) <= late:
+            raise TimeoutError
+        return await real(*given, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    if late == 1:
+        async with on(postgres_database_.url) as stepwell:
+            assert (await stepwell.runner.run_sync(Quick, **ME)).status == "completed"
+    else:
+        await refused(on(postgres_database_.url), StoreUnavailable, "TimeoutError. Is the server running")
+        assert len(tried) == 2
 
 
 async def test_a_host_that_has_no_address_is_named() -> None:
@@ -123,3 +148,30 @@ async def test_a_server_out_of_connections_is_told_at_opening_and_waited_for_lat
         await connection.close()
     async with on(url) as stepwell:
         assert (await stepwell.runner.run_sync(Quick, **ME)).status == "completed"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"database_url": "postgresql://ann:S3CR3T@nowhere.invalid/shop"},
+        {"database_url": "postgresql://ann:a@S3CR3T@nowhere.invalid/shop"},
+        {"database_url": "postgresql://ann:a@S3:CR3T@nowhere.invalid/shop"},
+        {"database_url": "postgresql://ann:a:S3CR3T@S3CR3T:S3CR3T/shop"},
+        {"database_url": "postgresql://ann@nowhere.invalid/shop?password=S3CR3T"},
+        {"queue_url": "redis://:a@S3CR3T@nowhere.invalid:x/0"},
+        {"queue_url": "S3CR3T@nowhere"},
+        {"auth": "S3CR3T"},
+        {"lease_seconds": "S3CR3T"},
+        {"auth": {"failed_logins": "S3CR3T"}},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+async def test_no_refusal_repeats_what_may_be_a_secret(given: dict[str, Any], tmp_path: Path) -> None:
+    async def opened() -> None:
+        base: dict[str, Any] = {"database_url": f"sqlite:///{tmp_path}/x.db", "busy_seconds": 0.1}
+        async with Stepwell([App("shop")], settings=Settings(_env_file=None, **{**base, **given})):
+            pass
+
+    with pytest.raises((StepwellError, ValidationError)) as refusal:
+        await opened()
+    assert "CR3T" not in str(refusal.value)

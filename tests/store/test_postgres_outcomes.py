@@ -1,4 +1,4 @@
-"""A COMMIT whose sender is gone before the server makes it: doing it again waits behind it, and finds it (semantics 35)."""
+"""A COMMIT whose sender is gone before the server makes it: doing it again waits behind it, and finds it (rule 35)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from commits import Commits, postgres_commits
 from conformance.support import ME, StepwellOn
 from stepwell import END, Stepwell, Workflow, transition
 from stepwell.errors import StoreUnavailable
-from stepwell.store.postgres_store import PostgresStore
+from stepwell.store.postgres.store import PostgresStore
 
 users = MetaData()
 payments = Table("payments", users, Column("id", Integer, primary_key=True))
@@ -81,7 +81,7 @@ async def test_a_checkpoint_that_is_committed_late_is_made_once(
             lambda tx: commits.break_next(tx.connection.engine, "late", if_=lambda: calls == ["first"])
         )
         handle = await stepwell.runner.run(Two, **ME)
-        await handle.result(8)
+        await handle.result(60)
         assert happened == ["late"]
     assert calls == ["first", "second"]
     assert database.read("SELECT version, transition FROM stepwell_history ORDER BY version") == [
@@ -101,7 +101,7 @@ async def test_a_transaction_that_is_committed_late_is_done_once(
     async with stepwell_on([Pays], database_url=commits.url) as stepwell:
         happened = commits.break_next(store_of(stepwell)._transactions.sync_engine, "late")
         handle = await stepwell.runner.run(Pays, **ME)
-        await handle.result(8)
+        await handle.result(60)
         assert happened == ["late"]
     assert calls == ["pay"]
     assert database.read("SELECT count(*) FROM payments") == [(1,)]
@@ -116,13 +116,13 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(
         stepwell_on([Two], embedded_worker=False) as starter,
         stepwell_on([Two], database_url=commits.url, lease_seconds=1.0) as worker,
     ):
-        await (await starter.runner.run(Two, **ME)).result(8)
+        await (await starter.runner.run(Two, **ME)).result(60)
         calls.clear()
         happened = await store_of(worker).writer.call(
             lambda tx: commits.break_next(tx.connection.engine, side, writes="SKIP LOCKED")
         )
         handle = await starter.runner.run(Two, **ME)
-        await handle.result(8)
+        await handle.result(60)
         assert happened == [side]
         assert calls == ["first", "second"]
 
@@ -130,8 +130,8 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(
 async def test_a_signal_whose_answer_was_lost_is_said_to_be_unknown(
     stepwell_on: StepwellOn, database: PostgresDatabase, commits: Commits
 ) -> None:
-    async with stepwell_on([Asks], database_url=commits.url) as stepwell:
-        run_id = (await stepwell.runner.run_sync(Asks, **ME)).workflow_id or ""
+    async with stepwell_on([Caller], database_url=commits.url) as stepwell:
+        run_id = (await stepwell.runner.run_sync(Caller, **ME)).workflow_id or ""
         happened = await store_of(stepwell).writer.call(
             lambda tx: commits.break_next(tx.connection.engine, "after", writes=r"INSERT INTO \S*stepwell_signals")
         )
@@ -140,11 +140,11 @@ async def test_a_signal_whose_answer_was_lost_is_said_to_be_unknown(
         assert (happened, caught.value.outcome) == (["after"], "unknown")
         again = await stepwell.runner.signal(run_id, "answer", idempotency_key="k")
         assert again.workflow_id == run_id
-        await stepwell.runner.handle(run_id).result(8)
+        await stepwell.runner.handle(run_id).result(60)
         assert calls == ["answer"], "with a key, asking again is safe"
 
 
-class Asks(Workflow):
+class Caller(Workflow):
     @transition(target="open")
     async def begin(self) -> None: ...
 

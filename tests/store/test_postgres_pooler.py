@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from backends import PostgresDatabase
-from conformance.support import ME, Gate, StepwellOn, reaches, until
+from conformance.support import ME, Gate, StepwellOn, buried, reaches, until
 from servers.pooler import TransactionPooler
 from servers.postgres import Postgres
 from stepwell import END, Settings, Stepwell, Workflow, transition
 from stepwell.errors import ConfigurationError, RunFailed
 
 SIZE = 3
-ASKING = 2.5
-"""Seconds for what one process does to be seen in another that asks in intervals, on a busy machine."""
 
 gate = Gate()
 calls: list[str] = []
@@ -62,41 +59,38 @@ def database(postgres_database_: PostgresDatabase, pooler: TransactionPooler) ->
 async def test_two_processes_share_few_connections(stepwell_on: StepwellOn, pooler: TransactionPooler) -> None:
     async with stepwell_on([Steps]) as one, stepwell_on([Steps]) as other:
         handles = await asyncio.gather(*(stepwell.runner.run(Steps, **ME) for stepwell in (one, other) * 100))
-        assert await asyncio.gather(*(handle.result(20) for handle in handles)) == ["done"] * 200
+        assert await asyncio.gather(*(handle.result(60) for handle in handles)) == ["done"] * 200
         await asyncio.gather(*(one.runner.list(limit=10) for _ in range(50)))
     assert pooler.most <= SIZE + 1  # one more for whoever connects as the database is looked at first
     assert pooler.transactions > 20
 
 
-async def test_what_one_process_does_is_seen_by_another_soon(stepwell_on: StepwellOn) -> None:
+async def test_what_one_process_does_is_seen_by_another(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Steps, Long], embedded_worker=False) as application, stepwell_on([Steps, Long]):
-        begin = time.monotonic()
         handle = await application.runner.run(Steps, **ME)
-        assert await handle.result(8) == "done"
-        assert time.monotonic() - begin < ASKING * 2, "there, and back"
+        assert await handle.result(60) == "done"
         handle = await application.runner.run(Long, **ME)
         await gate.reached()
-        begin = time.monotonic()
         await application.runner.cancel(handle.workflow_id)
 
         async def stopped() -> bool:
             return gate.cancelled == 1
 
         await until(stopped)
-        assert time.monotonic() - begin < ASKING
         with pytest.raises(RunFailed):
-            await handle.result(8)
+            await handle.result(60)
 
 
 async def test_a_dead_processes_run_is_taken_over(stepwell_on: StepwellOn) -> None:
-    one = stepwell_on([Long], lease_seconds=0.6)
+    one = stepwell_on([Long])
     await one.__aenter__()
     handle = await one.runner.run(Long, **ME)
     await gate.reached()
     assert one.process is not None
     await one.process.close(hand_over=False)
     gate.open()
-    async with stepwell_on([Long], lease_seconds=0.6) as two:
+    async with stepwell_on([Long]) as two:
+        await buried(two)
         await reaches(two.runner, handle.workflow_id, "completed")
     assert calls == ["go", "go"]
 

@@ -1,4 +1,4 @@
-"""Files that can't be opened: StoreUnavailable or ConfigurationError, with the file and what to do (api 3, 5)."""
+"""Files that can't be opened: StoreUnavailable or ConfigurationError, with the file and what to do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conformance.test_opening import on, refused
+from servers.keeper import place_for_all
 from stepwell.errors import ConfigurationError, StoreUnavailable
 
 NOBODY = 65534
@@ -18,7 +19,7 @@ NOBODY = 65534
 @pytest.fixture
 def readable_by_all() -> Iterator[Path]:
     """A folder of its own outside of pytest's, which only the owner may enter."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(dir=place_for_all(), ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
         os.chmod(folder, 0o755)

@@ -15,10 +15,9 @@ from stepwell import Stepwell
 from stepwell.engine.run import HistoryRow, StepRow
 from stepwell.errors import LeaseLost, RunFinished, StoreUnavailable
 from stepwell.store import history, runs, tables
-from stepwell.store.base import Call, Record
-from stepwell.store.flush import Flusher
-from stepwell.store.store import Store
-from stepwell.store.tx import Tx
+from stepwell.store.base import Store
+from stepwell.store.tx import Call, Record, Tx
+from stepwell.store.writing.flush import Flusher
 from store.conftest import Quick
 
 NOWHERE = {"sqlite": "no such table: nowhere", "postgres": 'relation "nowhere" does not exist'}
@@ -31,7 +30,7 @@ MALFORMED = {
 def flusher(store: Store) -> Flusher:
     """The one that the writer uses."""
     writer: Any = store.writer
-    [found] = getattr(writer, "_flushers", None) or [writer._flusher]
+    found: Flusher = writer._flusher
     return found
 
 
@@ -114,7 +113,7 @@ async def test_an_answer_that_cannot_be_delivered_keeps_no_other_waiting(store: 
 
     heard: list[int] = []
     store.writer.on_commit = lambda answered, hints: heard.append(answered)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answers = await asyncio.gather(
             store.writer.call(stop),
             store.writer.write(Call(lambda tx: 1), then),
@@ -152,5 +151,17 @@ async def test_who_gives_up_waiting_for_a_transaction_blocks_nobody(store: Store
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await store.writer.call(lambda tx: 1) == 1
+
+
+async def test_whatever_an_operation_raises_is_its_answer_and_ends_no_writer(store: Store) -> None:
+    for error in (asyncio.CancelledError, GeneratorExit, SystemExit, StopIteration, ZeroDivisionError):
+
+        def broken(tx: Tx, error: type[BaseException] = error) -> None:
+            raise error
+
+        future = store.writer.write_from_thread(Call(broken))
+        with pytest.raises((error, RuntimeError)):
+            await asyncio.to_thread(future.result, 60)
+        assert await asyncio.wait_for(store.writer.call(lambda tx: 1), 60) == 1

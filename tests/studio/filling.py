@@ -67,7 +67,7 @@ async def until(
     *,
     place: str | None = None,
     version: int = 0,
-    seconds: float = 20.0,
+    seconds: float = 60.0,
 ) -> None:
     """The run is in this state, at this place and this far if that is asked for. Raises TimeoutError."""
     async with asyncio.timeout(seconds):

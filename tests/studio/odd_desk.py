@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from stepwell import END, App, Document, Workflow, transition
 from stepwell.ui import Button, Code, Form, Group, Hidden, Layout, MarkdownEditor, PromptInput, Select
@@ -74,7 +74,7 @@ class Report(Document):
 
 class Letter(BaseModel):
     text: Annotated[str, MarkdownEditor(rows=4)]
-    key: SecretStr | None = None
+    key: Annotated[str, Field(json_schema_extra={"format": "password", "writeOnly": True})] | None = None
 
 
 class Said(BaseModel):

@@ -72,7 +72,7 @@ class Site:
         return self._thread.call(work)
 
     async def _opened(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self._server.started:
                 if self._serving.done():
                     self._serving.result()
@@ -82,7 +82,7 @@ class Site:
     def close(self) -> None:
         """It serves nobody, and its worker has stopped."""
         self._server.should_exit = True
-        self._serving.result(20)
+        self._serving.result(60)
         self._thread.close()
 
 

@@ -80,7 +80,7 @@ class Decision(BaseModel):
     note: Annotated[str, TextArea(rows=2)] = ""
 
 
-class Parcel(Document, title="Parcel", tags=["parcel"]):
+class Parcel(Document, title="What we packed", tags=["parcel"]):
     customer: str
     pieces: int
     tracking: str

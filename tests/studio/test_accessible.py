@@ -11,6 +11,8 @@ from opening import OpenPage
 from playwright.async_api import Page, expect
 from watching import Watch, check_accessible
 
+pytestmark = pytest.mark.thorough
+
 PAGES = {
     "home": "/",
     "waiting": "/waiting",

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Awaitable, Callable
 
+import pytest
 import storefront
 from filling import start, until
 from opening import OpenPage
-from playwright.async_api import Response, expect
+from playwright.async_api import Page, Response, expect
 from sites import Site
 
-from stepwell.http.studio import STATIC
+from stepwell.console.http.studio.studio import STATIC
+
+pytestmark = pytest.mark.thorough
 
 KILOBYTE = 1024
-FRAMES = """() => {
-    window.longest = 0;
-    let before = performance.now();
-    const step = (now) => {
-        window.longest = Math.max(window.longest, now - before);
-        before = now;
-        requestAnimationFrame(step);
-    };
-    requestAnimationFrame(step);
-}"""
+
+
+async def work_of(page: Page) -> Callable[[], Awaitable[float]]:
+    """Asks for the seconds of CPU that the page has used since: frames are late on a busy machine, and say nothing."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    async def used() -> float:
+        found = await session.send("Performance.getMetrics")
+        metrics = {one["name"]: one["value"] for one in found["metrics"]}
+        return float(metrics["ScriptDuration"] + metrics["LayoutDuration"] + metrics["RecalcStyleDuration"])
+
+    before = await used()
+
+    async def since() -> float:
+        return await used() - before
+
+    return since
+
+
+async def show_new(page: Page, count: int) -> None:
+    """Show this many runs: those that began while the list was being loaded are in it, the others wait for the button."""
+    rows = page.locator("tbody tr")
+    button = page.get_by_role("button", name=re.compile(r"^\d+ new runs?$"))
+    while await rows.count() < count:
+        await expect(button.or_(rows.nth(count - 1)).first).to_be_visible()
+        if await button.count():
+            await button.click()
 
 
 async def test_home_loads_little_script(look_at: OpenPage) -> None:
@@ -70,26 +93,27 @@ async def test_five_thousand_documents_scroll_smoothly(site: Site, open_page: Op
     await expect(page.get_by_text("Article 4999", exact=True)).to_be_visible()
     assert await page.evaluate("document.querySelectorAll('*').length") < 5_000
     await page.mouse.move(640, 500)
-    await page.evaluate(FRAMES)
+    used = await work_of(page)
     for _ in range(40):
         await page.mouse.wheel(0, -1_500)
         await page.wait_for_timeout(25)
-    assert await page.evaluate("window.longest") < 500
+    seconds = await used()
+    assert 0 < seconds < 4, "a tenth of a second for each turn of the wheel; it is a fiftieth"
+    assert await page.evaluate("document.querySelectorAll('*').length") < 5_000
     await expect(page.get_by_text("Article 4999", exact=True)).not_to_be_in_viewport()
 
 
 async def test_fifty_events_a_second_dont_stall_a_page(site: Site, open_page: OpenPage) -> None:
     page = await open_page("/runs")
-    await expect(page.get_by_text("Nothing has run yet")).to_be_visible()
-    await page.evaluate(FRAMES)
+    await expect(page.get_by_text("No runs have been started yet")).to_be_visible()
+    used = await work_of(page)
     started = [
         await site.call(
             start(site.runner, storefront.ImportCatalogue, {"documents": 25, "each": 1, "pause_seconds": 0.1})
         )
         for _ in range(5)
     ]
-    await expect(page.get_by_role("button", name="5 new runs")).to_be_visible()
-    await page.get_by_role("button", name="5 new runs").click()
+    await show_new(page, 5)
     for _ in range(10):
         await page.get_by_role("combobox", name="Filter").fill("st")
         await page.get_by_role("combobox", name="Filter").fill("")
@@ -97,4 +121,5 @@ async def test_fifty_events_a_second_dont_stall_a_page(site: Site, open_page: Op
     for run in started:
         await site.call(until(site.runner, run, "waiting", place="closed"))
     await expect(page.locator("tbody tr", has_text="closed")).to_have_count(5)
-    assert await page.evaluate("window.longest") < 500
+    seconds = await used()
+    assert 0 < seconds < 4, "it is half a second"

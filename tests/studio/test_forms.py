@@ -17,6 +17,8 @@ from playwright.async_api import Browser, Locator, Page, expect
 from sites import Site, open_site
 from watching import Watch, check_accessible
 
+pytestmark = pytest.mark.thorough
+
 TAKE = "/workflows/desk/take/start"
 SCRIPT = "/workflows/desk/run_script/start"
 
@@ -69,6 +71,7 @@ async def test_every_odd_type_is_filled_in(desk_site: Site, open_desk: OpenPage)
     await page.get_by_role("checkbox", name="Green").check()
     await page.get_by_role("checkbox", name="As fast as it goes").check()
     await page.get_by_role("button", name="Add an entry to Stock").click()
+    await expect(page.get_by_label("Key", exact=True)).to_be_focused()
     await page.keyboard.type("bolts")
     await page.keyboard.press("Tab")
     await expect(page.get_by_label("Value of bolts", exact=True)).to_be_focused()
@@ -134,7 +137,7 @@ async def test_json_that_cannot_be_read_is_marked_at_its_place(open_desk: OpenPa
     await rewrite(whole, '{\n  "code": "x",\n}')
     await expect(whole).to_have_attribute("aria-invalid", "true")
     await expect(whole.locator(".cm-fault")).to_have_text(",")
-    await expect(page.get_by_text("line 2, column 14: there is no comma after the last one")).to_be_visible()
+    await expect(page.get_by_text("line 2, column 14: no comma is allowed after the last one")).to_be_visible()
     await rewrite(whole, '{"code": "from JSON"}')
     await expect(whole.locator(".cm-fault")).to_have_count(0)
     await expect(editor(page, "Code")).to_have_text("from JSON")
@@ -231,7 +234,7 @@ async def test_what_was_typed_outlives_a_reload(open_desk: OpenPage) -> None:
     await rewrite(editor(page, "Code"), "print('kept')")
     await page.reload()
     await expect(editor(page, "Code")).to_have_text("print('kept')")
-    await page.get_by_role("button", name="Begin anew").click()
+    await page.get_by_role("button", name="Start over").click()
     await expect(editor(page, "Code")).to_have_text("")
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import storefront
 from filling import fill, start, until
 from opening import OpenPage
 from playwright.async_api import Route, expect
 from sites import Site
+
+pytestmark = pytest.mark.thorough
 
 
 async def test_all_that_failed_alike_are_retried_after_a_look(site: Site, open_page: OpenPage) -> None:
@@ -42,7 +45,7 @@ async def test_what_nobody_takes_is_said_with_what_helps(site: Site, open_page: 
     await site.call(start(site.runner, storefront.RemindCustomer))
     page = await open_page("/")
     await page.get_by_role("heading", name="Failures").wait_for()
-    await expect(page.get_by_role("heading", name="Stands still")).to_have_count(0)
+    await expect(page.get_by_role("heading", name="Stalled")).to_have_count(0)
     lane = {
         "app_name": "shop",
         "workflow_name": "charge_card",
@@ -72,7 +75,7 @@ async def test_what_nobody_takes_is_said_with_what_helps(site: Site, open_page: 
 
 async def test_a_viewer_is_not_asked_to_start_anything(open_page: OpenPage) -> None:
     page = await open_page("/", who="vito")
-    await expect(page.get_by_text("Somebody else has to")).to_be_visible()
+    await expect(page.get_by_text("starting them needs the role operator")).to_be_visible()
     await expect(page.get_by_role("main").get_by_role("link", name=re.compile("^Start "))).to_have_count(0)
 
 

@@ -32,7 +32,7 @@ async def test_a_question_is_answered_and_the_next_one_comes(site: Site, open_pa
     await expect(questions).to_have_count(1)
     await expect(decision).to_contain_text("Order of Ada")
     await decision.get_by_role("button", name="Put on hold").click()
-    await expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+    await expect(page.get_by_text("No question waits for you")).to_be_visible()
     await site.call(until(site.runner, first, "waiting", place="held"))
 
 
@@ -47,7 +47,7 @@ async def test_what_is_settled_elsewhere_goes_away_and_keeps_what_was_typed(site
     await expect(questions).to_have_count(1)
     await expect(decision.get_by_role("textbox", name="Note")).to_have_value("I was about to say")
     await expect(decision.get_by_role("button", name="Send the decision")).to_have_count(0)
-    await expect(decision).to_contain_text("doesn't wait for an answer any more")
+    await expect(decision).to_contain_text("no longer waits for an answer")
     await decision.get_by_role("button", name="Next question").click()
     await expect(page).to_have_url(f"{site.url}/studio/waiting?run={first}")
 

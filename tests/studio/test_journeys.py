@@ -110,7 +110,7 @@ async def test_a_cut_stream_goes_on_where_it_was(site: Site, open_page: OpenPage
             await site.call(until(site.runner, run, "waiting", version=number + 2))
         await expect(page.get_by_text("You said: number 0")).to_have_count(0)
         proxy.passes()
-        await expect(page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible(timeout=15_000)
+        await expect(page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible()
         for number in range(5):
             await expect(page.get_by_text(f"You said: number {number}")).to_have_count(1)
 
@@ -118,7 +118,7 @@ async def test_a_cut_stream_goes_on_where_it_was(site: Site, open_page: OpenPage
 async def test_a_page_that_cant_be_loaded_comes_when_the_server_is_back(
     site: Site, open_page: OpenPage, watch: Watch
 ) -> None:
-    watch.expect("ERR_", "Failed to load resource", "dynamically imported module", "didn't come")
+    watch.expect("ERR_", "Failed to load resource", "dynamically imported module", "wasn't delivered")
     with TcpProxy(site.port) as proxy:
         page = await open_page("/runs", base=f"http://127.0.0.1:{proxy.port}")
         await expect(page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible()
@@ -128,11 +128,11 @@ async def test_a_page_that_cant_be_loaded_comes_when_the_server_is_back(
         await page.get_by_role("button", name="Try again").click()
         await expect(page.get_by_role("alert")).to_contain_text("couldn't be loaded")
         proxy.passes()
-        await expect(page.get_by_role("heading", name="Workflows", level=1)).to_be_visible(timeout=15_000)
+        await expect(page.get_by_role("heading", name="Workflows", level=1)).to_be_visible()
 
 
 async def test_an_open_page_is_loaded_anew_after_an_upgrade(site: Site, open_page: OpenPage, watch: Watch) -> None:
-    watch.expect("404", "dynamically imported module", "didn't come")
+    watch.expect("404", "dynamically imported module", "wasn't delivered")
     page = await open_page("/runs")
     await expect(page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible()
     # As an upgrade leaves it: the page names an entry and chunks that the server hasn't any more.
@@ -163,7 +163,7 @@ async def test_a_page_that_somebody_may_not_see_says_so(site: Site, open_page: O
     page = await open_page(f"/runs/{run}", who="otto")
     await expect(page.get_by_text("There is no such run")).to_be_visible()
     page = await open_page("/workers", who="vito")
-    await expect(page.get_by_text("This page isn't open to you")).to_be_visible()
+    await expect(page.get_by_text("You have no access to this page")).to_be_visible()
     page = await open_page("/runs", who="nobody")
     await expect(page.get_by_label("Token")).to_be_visible()
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import storefront
 from filling import start, until
 from opening import OpenPage, pages
 from playwright.async_api import Browser, expect
 from sites import Site, open_site
 from watching import Watch
+
+pytestmark = pytest.mark.thorough
 
 
 async def test_everything_is_under_the_prefix(browser: Browser, database: Path, watch: Watch) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 FIXTURES = Path(__file__).parents[2] / "studio" / "fixtures"
 
 

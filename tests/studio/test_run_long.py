@@ -16,6 +16,8 @@ from sites import open_site
 from watching import Watch
 from windows import Window
 
+pytestmark = pytest.mark.thorough
+
 DOCUMENTS = 10_500
 READS = 990
 LAST = READS + 2
@@ -35,7 +37,7 @@ def long(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[W
             name: site.wait_for(start(site.runner, storefront.ImportCatalogue, args)) for name, args in RUNS.items()
         }
         for run in runs.values():
-            site.wait_for(until(site.runner, run, "waiting", place="closed", seconds=50))
+            site.wait_for(until(site.runner, run, "waiting", place="closed"))
         yield Window(site, runs)
 
 
@@ -142,5 +144,5 @@ async def test_a_loop_is_one_row_of_the_timeline_until_it_is_unfolded(open_run: 
     await rows.first.get_by_role("button").focus()
     await page.keyboard.press("Enter")
     await expect(rows.first).to_have_attribute("aria-setsize", "201")
-    await page.get_by_role("button", name="Fold what is alike").click()
+    await page.get_by_role("button", name="Fold similar rows").click()
     await expect(rows).to_have_count(3)

@@ -12,6 +12,8 @@ from playwright.async_api import Page, expect
 from sites import Site
 from watching import Watch
 
+pytestmark = pytest.mark.thorough
+
 
 async def top_of(page: Page, selector: str) -> float:
     top = await page.locator(selector).evaluate("box => box.getBoundingClientRect().top")
@@ -34,7 +36,7 @@ async def test_a_form_flows_and_is_one_click_away(look_at: OpenPage, height: int
 async def test_a_question_out_of_view_is_announced(look_at: OpenPage) -> None:
     page = await look_at("/runs/{review}", viewport={"width": 390, "height": 520})
     await page.evaluate("window.scrollTo(0, 0)")
-    jump = page.get_by_role("button", name="Go to what is asked")
+    jump = page.get_by_role("button", name="Go to the question")
     await expect(jump).to_be_visible()
     await jump.click()
     await expect(page.get_by_role("radio", name="Yes")).to_be_in_viewport()
@@ -79,6 +81,13 @@ async def test_back_leads_to_the_tab_before(look_at: OpenPage) -> None:
     await page.keyboard.press("k")
     await page.go_back()
     await expect(page.get_by_role("tab", name="Feed")).to_have_attribute("aria-selected", "true")
+
+
+async def test_a_document_is_called_what_its_class_says(look_at: OpenPage) -> None:
+    page = await look_at("/runs/{sent}?tab=feed")
+    parcel = page.get_by_role("article", name="What we packed", exact=True)
+    await expect(parcel.locator("header")).to_contain_text("What we packed")
+    await expect(page.get_by_role("article", name="Markdown", exact=True).first).to_be_visible()
 
 
 async def test_one_selection_goes_with_every_tab(look_at: OpenPage) -> None:
@@ -133,7 +142,7 @@ async def test_a_viewer_sees_why_the_header_does_nothing(open_page: OpenPage, si
     answer = page.get_by_role("main").locator("header").first.get_by_role("button", name="Answer")
     await expect(answer).to_have_attribute("aria-disabled", "true")
     await answer.focus()
-    await expect(page.get_by_role("tooltip")).to_contain_text("it needs the role operator")
+    await expect(page.get_by_role("tooltip")).to_contain_text("needs the role operator")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -9,6 +9,8 @@ import pytest
 from opening import OpenPage
 from playwright.async_api import FloatRect, Page, expect
 
+pytestmark = pytest.mark.thorough
+
 ZOOMED = re.compile(r"zoom=-?\d+-\d+")
 
 
@@ -80,7 +82,7 @@ async def test_what_is_shown_closely_is_the_table_too(look_at: OpenPage) -> None
     whole = int(await table.get_attribute("aria-rowcount") or await table.get_by_role("row").count())
     await page.get_by_role("button", name="As a table").click()
     for _ in range(6):
-        await page.get_by_role("button", name="Closer").click()
+        await page.get_by_role("button", name="Zoom in").click()
     await expect(page).to_have_url(ZOOMED)
     await page.get_by_role("button", name="As a table").click()
     part = int(await table.get_attribute("aria-rowcount") or await table.get_by_role("row").count())
@@ -101,9 +103,9 @@ async def test_an_attempt_is_looked_at_by_itself(look_at: OpenPage) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_fingers_zoom_by_buttons_on_a_phone(look_at: OpenPage, scheme: str) -> None:
     page = await opened(look_at, viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme)
-    await page.get_by_role("button", name="Closer").tap()
+    await page.get_by_role("button", name="Zoom in").tap()
     await expect(page).to_have_url(ZOOMED)
     await page.get_by_role("button", name="Later").tap()
-    await page.get_by_role("button", name="All of it").tap()
+    await page.get_by_role("button", name="Show all").tap()
     await expect(page).not_to_have_url(ZOOMED)
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import storefront
 from filling import fill, start
 from opening import OpenPage
 from playwright.async_api import expect
 from sites import Site
+
+pytestmark = pytest.mark.thorough
 
 
 async def test_chosen_columns_stay_and_a_link_shows_the_same(site: Site, open_page: OpenPage) -> None:
@@ -31,7 +34,7 @@ async def test_chosen_columns_stay_and_a_link_shows_the_same(site: Site, open_pa
     await expect(page).to_have_url(re.compile("columns=status"))
     await expect(page.get_by_role("columnheader")).to_have_text(wanted)
     await page.get_by_role("button", name="Columns").click()
-    await dialog.get_by_role("button", name="As at first").click()
+    await dialog.get_by_role("button", name="Reset").click()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("columnheader", name="User")).to_have_count(0)
     await expect(page).not_to_have_url(re.compile("columns="))
@@ -73,7 +76,7 @@ async def test_a_filter_and_its_columns_get_a_name(site: Site, open_page: OpenPa
     await page.get_by_role("button", name="Broken ones").click()
     await page.get_by_role("menuitem", name="Remove views").click()
     await page.get_by_role("button", name="Remove Broken ones").click()
-    await expect(page.get_by_role("dialog")).to_contain_text("None is left.")
+    await expect(page.get_by_role("dialog")).to_contain_text("No view is left.")
 
 
 async def test_rows_are_as_high_as_was_set(site: Site, open_page: OpenPage) -> None:

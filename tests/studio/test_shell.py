@@ -6,11 +6,14 @@ import gzip
 import re
 from pathlib import Path
 
+import pytest
 import storefront
 from filling import start, until
 from opening import OpenPage
 from playwright.async_api import Response, expect
 from sites import Site
+
+pytestmark = pytest.mark.thorough
 
 BUDGET = 300_000
 
@@ -21,11 +24,13 @@ async def test_the_search_opens_pages_workflows_and_runs(site: Site, open_page: 
     page = await open_page("/")
     await page.get_by_role("heading", name="Home").wait_for()
     await page.keyboard.press("Control+k")
+    await page.locator("[role=dialog] input:focus").wait_for()
     await page.keyboard.type("start charge")
     await expect(page.get_by_role("option", name="Start Charge a card")).to_be_visible()
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(re.compile("/workflows/shop/charge_card/start"))
     await page.keyboard.press("Control+k")
+    await page.locator("[role=dialog] input:focus").wait_for()
     await page.keyboard.type(run)
     await expect(page.get_by_role("option", name=f"charge_card {run}")).to_be_visible()
     await page.keyboard.press("Enter")
@@ -50,6 +55,7 @@ async def test_the_help_lists_the_keys_of_the_page_and_they_can_be_turned_off(op
     await page.keyboard.press("?")
     await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Search workflows")
     await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_have_count(0)
     await page.keyboard.press("/")
     await expect(page.get_by_role("searchbox", name="Search workflows")).to_be_focused()
     await page.get_by_role("button", name="Account and settings").click()

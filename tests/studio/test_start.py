@@ -19,7 +19,7 @@ async def test_what_is_wrong_is_said_and_leads_to_its_field(open_page: OpenPage)
     page = await open_page(FORM)
     await begin(page)
     summary = page.get_by_role("alert")
-    await expect(summary).to_contain_text("Customer \u203a Name: This is needed.")
+    await expect(summary).to_contain_text("Customer \u203a Name: This is required.")
     await expect(summary).to_be_focused()
     await summary.get_by_role("button", name="Payment \u203a Number").click()
     await expect(page.get_by_label("Number", exact=True)).to_be_focused()
@@ -62,7 +62,7 @@ async def test_options_go_with_the_start(site: Site, open_page: OpenPage) -> Non
     assert (run.status, run.labels, run.idempotency_key) == ("pending", ("team:east", "fast"), "once")
     assert run.due_at is not None or run.ready_at is not None
     await page.get_by_role("button", name="Cancel it").click()
-    await expect(page.get_by_text("The run is cancelled", exact=True)).to_be_visible()
+    await expect(page.get_by_text("The run has been cancelled", exact=True)).to_be_visible()
 
 
 async def test_a_run_is_started_again_with_its_args(site: Site, open_page: OpenPage) -> None:

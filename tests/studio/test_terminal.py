@@ -18,6 +18,8 @@ from sites import Site
 
 from cli.typist import Typist
 
+pytestmark = pytest.mark.thorough
+
 STEPWELL = str(Path(sys.executable).with_name("stepwell"))
 
 

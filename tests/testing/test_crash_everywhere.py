@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from stepwell import END, App, Document, Retry, Signal, Workflow, transition
+from stepwell import END, App, Document, Retry, Run, Signal, Workflow, transition
 from stepwell.testing import CrashReport, Harness
+from stepwell.testing.expectation import Expectation
 
 calls: Counter[str] = Counter()
 draw = itertools.count(1)
@@ -105,7 +106,25 @@ class Plain(Workflow):
         return "arrived"
 
 
-app = App("shop", workflows=[Pay, Stumbling, Family, Booking, Careless, Plain])
+class Refusing(Workflow):
+    @transition(target="asked")
+    async def ask(self) -> None: ...
+
+    @transition("asked", END)
+    async def answer(self) -> None:
+        raise ValueError("the bank says no")
+
+
+class Toggling(Workflow[None, Memory]):
+    @transition(target=END)
+    async def flip(self) -> object:
+        return 1 if next(flips) else True
+
+
+flips = itertools.count(0)
+
+
+app = App("shop", workflows=[Pay, Stumbling, Family, Booking, Careless, Plain, Refusing, Toggling])
 
 
 async def survived(workflow: type[Workflow], args: object = None, **options: object) -> CrashReport:
@@ -153,7 +172,7 @@ async def test_transactions_survive() -> None:
 async def test_what_depends_on_something_outside_is_shown() -> None:
     with pytest.raises(AssertionError) as failure:
         await survived(Careless)
-    assert "After a crash before commit 1 of 2 (the start of careless) the run ended otherwise:" in str(failure.value)
+    assert "After a crash before commit 1 of 2 (the start of careless) the run ended differently:" in str(failure.value)
     assert "state.drawn: 1 undisturbed, 2 after the crash" in str(failure.value)
 
 
@@ -163,3 +182,61 @@ async def test_a_harness_is_left_alone_by_its_crashes() -> None:
         assert not (await harness.runner.list()).items
         await harness.runner.run(Plain, app_name="shop", user_id="u1")
         await harness.drain()
+
+
+async def test_a_run_that_fails_undisturbed_fails_the_test_with_its_error() -> None:
+    with pytest.raises(AssertionError) as failure:
+        await survived(Refusing)
+    said = str(failure.value)
+    assert "The undisturbed run of 'refusing' ended as 'failed' at 'asked' with" in said
+    assert "the bank says no" in said
+    assert "It was expected to be 'completed'." in said
+    assert "`expect=`" in said
+
+
+async def test_a_run_that_still_waits_fails_the_test_and_says_for_what() -> None:
+    with pytest.raises(AssertionError, match=r"ended as 'waiting' at 'open'\n.*confirm") as failure:
+        await survived(Pay, Order(number="7"), within=timedelta(0))
+    assert "expected to be 'completed'" in str(failure.value)
+
+
+def ends_at_asked(run: Run) -> bool:
+    return run.place == "asked"
+
+
+@pytest.mark.parametrize("expect", ["failed", ends_at_asked, lambda run: "says no" in (run.error or "")])
+async def test_a_run_may_be_expected_to_fail(expect: Expectation) -> None:
+    assert (await survived(Refusing, expect=expect)).crashes == 6
+
+
+@pytest.mark.parametrize("expect", ["waiting", "open", lambda run: run.state["charge"]])
+async def test_a_run_may_be_expected_to_wait(expect: Expectation) -> None:
+    assert (await survived(Pay, Order(number="7"), within=timedelta(0), expect=expect)).crashes > 0
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ("completed", "It was expected to be 'completed'."),
+        ("canceled", "It was expected to be 'canceled'."),
+        ("asked", "It was expected to be at 'asked', neither failed nor canceled."),
+        ("complete", "It was expected to be at 'complete'"),
+        (lambda run: None, "<lambda> returned None."),
+        (lambda run: run.status == "completed", "<lambda> returned False."),
+    ],
+)
+async def test_a_run_that_ends_otherwise_says_what_was_expected(expect: Expectation, said: str) -> None:
+    with pytest.raises(AssertionError) as failure:
+        await survived(Refusing, expect=expect)
+    assert said in str(failure.value)
+
+
+async def test_signals_that_are_never_sent_fail_the_test() -> None:
+    with pytest.raises(AssertionError, match=r"'plain' was 'completed' at 'end' before it was sent 'go_on', 'stop'"):
+        await survived(Plain, signals=[("go_on", None), timedelta(days=1), ("stop", None)])
+    assert (await survived(Plain, signals=[timedelta(days=1)])).crashes == 6
+
+
+async def test_true_is_not_one() -> None:
+    with pytest.raises(AssertionError, match=r"result: true undisturbed, 1 after the crash"):
+        await survived(Toggling)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.errors import DefinitionError
-from stepwell.triggers.cron import ALIASES, CronRule, IntervalRule, Rule
+from stepwell.triggers.schedule_times import ALIASES, CronRule, IntervalRule, TickRule
 
 BERLIN = "Europe/Berlin"
 NEW_YORK = "America/New_York"
@@ -61,7 +61,7 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
 
 
-def ticks(rule: Rule, since: datetime, until: datetime) -> list[datetime]:
+def ticks(rule: TickRule, since: datetime, until: datetime) -> list[datetime]:
     """In UTC: two datetimes of one zone are compared by what the clock shows, not by when it is."""
     found = []
     tick = rule.after(since).astimezone(UTC)
@@ -75,7 +75,7 @@ def clock(moments: list[datetime], zone: str) -> list[str]:
     return [moment.astimezone(ZoneInfo(zone)).strftime("%H:%M%z")[:8] for moment in moments]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(expression=CRON, zone=ZONES, moment=st.one_of(MOMENTS, NIGHTS))
 def test_a_tick_is_later_than_the_moment_asked_from(expression: str, zone: str, moment: datetime) -> None:
     tick = CronRule(expression, zone).after(moment)
@@ -83,7 +83,7 @@ def test_a_tick_is_later_than_the_moment_asked_from(expression: str, zone: str, 
     assert tick.tzinfo == ZoneInfo(zone)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     expression=NIGHTLY,
     zone=st.sampled_from([BERLIN, NEW_YORK]),
@@ -99,7 +99,7 @@ def test_whoever_looks_from_whenever_sees_the_same_ticks(
     assert ticks(rule, second, second + timedelta(hours=2)) == expected
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(expression=CRON, zone=ZONES, moment=MOMENTS)
 def test_a_rule_made_anew_agrees_with_the_one_before_the_restart(expression: str, zone: str, moment: datetime) -> None:
     tick = CronRule(expression, zone).after(moment)
@@ -108,7 +108,7 @@ def test_a_rule_made_anew_agrees_with_the_one_before_the_restart(expression: str
     assert CronRule(expression, zone).after(middle) == tick
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(expression=NIGHTLY, zone=st.sampled_from([BERLIN, NEW_YORK]), night=NIGHTS)
 def test_every_tick_exists_on_the_clock(expression: str, zone: str, night: datetime) -> None:
     for tick in ticks(CronRule(expression, zone), night, night + timedelta(hours=3)):
@@ -144,6 +144,27 @@ def test_the_night_in_which_the_clocks_change(zone: str, day: datetime, expressi
         text[:5] + text[5:8] for text in clock(ticks(CronRule(expression, zone), since, day + timedelta(hours=9)), zone)
     ]
     assert found == expected
+
+
+def sees(field: str, low: int, high: int) -> set[int]:
+    step = int(field.removeprefix("*/")) if "/" in field else 1
+    return set(range(low, high + 1, step)) if field.startswith("*") else {int(one) for one in field.split(",")}
+
+
+@pytest.mark.parametrize(
+    "expression", ["* *", "*/30 *", "30 *", "0 *", "45 *", "0 */2", "0 */3", "*/10 2", "*/20 1", "15 *"]
+)
+@pytest.mark.parametrize("day", [utc(2024, 4, 6), utc(2024, 10, 5)], ids=["back", "forward"])
+def test_clocks_that_change_by_half_an_hour(expression: str, day: datetime) -> None:
+    # Lord Howe Island: from 02:00 (+11) back to 01:30, from 02:00 (+10:30) on to 02:30.
+    minutes, hours = (sees(one, 0, high) for one, high in zip(expression.split(), (59, 23), strict=True))
+    walked = [day + timedelta(minutes=n) for n in range(1, 48 * 60)]
+    local = [moment.astimezone(ZoneInfo("Australia/Lord_Howe")) for moment in walked]
+    expected = [moment for moment, at in zip(walked, local, strict=True) if at.minute in minutes and at.hour in hours]
+    rule = CronRule(f"{expression} * * *", "Australia/Lord_Howe")
+    assert ticks(rule, day, walked[-1]) == expected
+    for since in walked[60 : 18 * 60 : 7]:
+        assert rule.after(since).astimezone(UTC) == next((one for one in expected if one > since), None)
 
 
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK])
@@ -196,7 +217,7 @@ def test_days(expression: str, expected: datetime) -> None:
         ("0 * * * * *", "UTC", ["has 6 fields"]),
         ("", "UTC", ["has 0 fields"]),
         ("@reboot", "UTC", ["'@reboot' is unknown", "@daily"]),
-        ("* * */20 * 1L", "UTC", ["matches no day in 50 years"]),
+        ("* * */20 * 1L", "UTC", ["matches no day within 50 years"]),
         ("0 9 * * *", "Europe/Berlni", ["'Europe/Berlni' is unknown", "did you mean Europe/Berlin"]),
         ("0 9 * * *", "../etc/passwd", ["is unknown"]),
         ("0 9 * * *", "", ["is unknown"]),
@@ -210,7 +231,7 @@ def test_what_is_wrong_is_said_all_at_once(expression: str, timezone: str, texts
     assert all(text in str(caught.value) for text in texts), str(caught.value)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(expression=st.text(alphabet="0123456789*/-,#@LWMON? ²x", max_size=30), timezone=st.text(max_size=12))
 def test_no_text_raises_anything_else(expression: str, timezone: str) -> None:
     with suppress(DefinitionError):
@@ -223,7 +244,7 @@ def test_a_naive_moment_is_refused() -> None:
             rule.after(datetime(2026, 1, 1))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(every=INTERVALS, moment=MOMENTS)
 def test_intervals_are_counted_from_the_epoch(every: timedelta, moment: datetime) -> None:
     tick = IntervalRule(every).after(moment)

@@ -9,8 +9,8 @@ import pytest
 
 from stepwell.errors import DefinitionError
 from stepwell.triggers import cron_schedule, github_signature, interval_schedule, webhook_route
-from stepwell.triggers.cron import CronRule, IntervalRule
 from stepwell.triggers.declare import StartWorkflow, duplicates
+from stepwell.triggers.schedule_times import CronRule, IntervalRule
 
 GITHUB = github_signature("s")
 

@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepwell.triggers.cron import CronRule, IntervalRule, Rule
-from stepwell.triggers.due import MOST_AT_ONCE, ON_TIME, Due, Misfire, due_ticks, fires_at
+from stepwell.triggers.schedule_times import (
+    MOST_AT_ONCE,
+    ON_TIME,
+    CronRule,
+    Due,
+    IntervalRule,
+    Misfire,
+    TickRule,
+    due_ticks,
+    fires_at,
+)
 
 MINUTELY = CronRule("* * * * *")
 HOURLY = CronRule("0 * * * *", "Europe/Berlin")
@@ -34,7 +43,7 @@ GAPS = st.lists(st.timedeltas(timedelta(0), timedelta(hours=5)), min_size=1, max
 class Counted:
     """A rule that counts how often it was asked."""
 
-    rule: Rule
+    rule: TickRule
     asked: int = field(default=0)
 
     def after(self, moment: datetime) -> datetime:
@@ -108,7 +117,7 @@ def test_all_is_bounded_and_drops_the_oldest() -> None:
 @pytest.mark.parametrize("misfire", get_args(Misfire))
 @pytest.mark.parametrize("slept", [30 * DAY, 3650 * DAY])
 @pytest.mark.parametrize("rule", [MINUTELY, IntervalRule(SECOND), CronRule("* * 1 1 *"), CronRule("0 0 29 2 *")])
-def test_the_work_after_a_long_sleep_is_bounded(misfire: Misfire, slept: timedelta, rule: Rule) -> None:
+def test_the_work_after_a_long_sleep_is_bounded(misfire: Misfire, slept: timedelta, rule: TickRule) -> None:
     counted = Counted(rule)
     due_ticks(counted, NOON - slept, NOON, misfire, slept, jitter=MINUTE)
     assert counted.asked < 8 * MOST_AT_ONCE
@@ -119,10 +128,10 @@ def test_a_clock_that_was_set_back_fires_nothing_twice() -> None:
     assert (due.fire, due.last, due.next) == ((), NOON, NOON + 60 * MINUTE)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rule=RULES, gaps=GAPS, misfire=POLICIES, jitter=st.timedeltas(timedelta(0), timedelta(hours=2)))
 def test_each_tick_is_settled_once_and_in_order(
-    rule: Rule, gaps: list[timedelta], misfire: Misfire, jitter: timedelta
+    rule: TickRule, gaps: list[timedelta], misfire: Misfire, jitter: timedelta
 ) -> None:
     last, now = NOON, NOON
     fired: list[datetime] = []
@@ -140,9 +149,9 @@ def test_each_tick_is_settled_once_and_in_order(
     assert settled == len(expected.fire)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rule=RULES, gaps=GAPS)
-def test_all_with_time_enough_fires_every_tick(rule: Rule, gaps: list[timedelta]) -> None:
+def test_all_with_time_enough_fires_every_tick(rule: TickRule, gaps: list[timedelta]) -> None:
     """However the looks are spread, as after restarts, the same ticks fire."""
     last, now = NOON, NOON
     fired: list[datetime] = []
@@ -154,9 +163,9 @@ def test_all_with_time_enough_fires_every_tick(rule: Rule, gaps: list[timedelta]
     assert tuple(fired) == due_ticks(rule, NOON, now, "all", DAY, 100_000).fire
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rule=RULES, moment=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)))
-def test_jitter_delays_a_tick_and_never_reaches_the_next(rule: Rule, moment: datetime) -> None:
+def test_jitter_delays_a_tick_and_never_reaches_the_next(rule: TickRule, moment: datetime) -> None:
     tick = rule.after(moment)
     for jitter in (timedelta(0), SECOND, timedelta(hours=30)):
         fires = fires_at(rule, "nightly", tick, jitter).astimezone(UTC)

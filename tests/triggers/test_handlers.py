@@ -1,12 +1,14 @@
-"""Handlers: what they may be called with is checked where they are declared, and their starts have keys of their own."""
+"""Handlers: their signatures are checked at declaration, and their starts have keys of their own (rule 38)."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import Depends as FastDepend
@@ -17,13 +19,19 @@ from stepwell.errors import DefinitionError, InvalidArgs
 from stepwell.runner.blocking import BlockingRunner
 from stepwell.testing import Harness
 from stepwell.triggers import github_signature
-from stepwell.triggers.binding import DELIVERY_ROLES, TICK_ROLES, bind
-from stepwell.triggers.keyed import Calls
+from stepwell.triggers.handler_runner import Calls
+from stepwell.triggers.handlers import DELIVERY_ROLES, TICK_ROLES, bind
 
 
 class Job(BaseModel):
     name: str
     size: int = 1
+
+
+@dataclass
+class Part:
+    sku: str
+    id: UUID = field(default_factory=uuid4)
 
 
 class Report(Workflow[Job, None, str]):
@@ -37,6 +45,19 @@ SIGNED = github_signature(secret="s")
 
 def value() -> str:
     return "v"
+
+
+async def test_a_handler_starts_workflows_of_its_own_app_without_naming_it() -> None:
+    office, archive = App("office", workflows=[Report]), App("archive", workflows=[Report])
+
+    @office.cron("0 * * * *")
+    async def hourly(runner: WorkflowRunner) -> None:
+        await runner.as_user("u1").run(Report, {"name": "hourly"})
+
+    async with Harness(apps=[office, archive]) as harness:
+        await harness.advance(timedelta(hours=1))
+        [run] = (await harness.runner.list(workflow=Report)).items
+        assert (run.app_name, run.user_id) == ("office", "u1")
 
 
 # -- parameters -------------------------------------------------------------------------------------------------------
@@ -238,6 +259,7 @@ def test_equal_calls_of_one_execution_differ_and_those_of_the_next_are_the_same(
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
         ({"a": {"x", "y", "z"}}, {"a": {"z", "y", "x"}}),
         (Job(name="a"), {"name": "a"}),
+        (Part("a"), Part("a")),
         ([Job(name="a")], ({"name": "a"},)),
     ],
 )

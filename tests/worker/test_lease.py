@@ -1,150 +1,104 @@
-"""The heart: it beats on whatever happens, and a lease that has lapsed is noticed in time (semantics 31)."""
+"""The lease as a value (rule 31): what is due at a moment, without a thread, a loop or a database."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from sqlalchemy.exc import DatabaseError
 
-from backends import Database
-from stepwell import END, Stepwell, Workflow, transition
-from stepwell.process import Process
-from stepwell.store import workers
-
-ME: dict[str, Any] = {"app_name": "shop", "user_id": "u1"}
-LEASE = 0.6
-
-StepwellOn = Callable[..., Stepwell]
+from stepwell.store.workers import WorkerRow
+from stepwell.worker.lease import Lease, Observer, Turn
 
 
-class Long(Workflow):
-    @transition(target=END)
-    async def go(self) -> None:
-        began.append(time.monotonic())
-        try:
-            await asyncio.sleep(8)
-        except asyncio.CancelledError:
-            stopped.append(time.monotonic())
-            raise
+def turning(seconds: float = 30.0, beaten: float = 100.0) -> Lease:
+    return Lease(seconds, beaten)
 
 
-class Quick(Workflow):
-    @transition(target=END)
-    async def go(self) -> None:
-        began.append(time.monotonic())
+def test_it_beats_three_times_in_a_lease() -> None:
+    lease, beats = turning(), []
+    for tenth in range(1, 301):
+        now = 100 + tenth / 10
+        lease.loop_turned(now)
+        for due in lease.take_due(now):
+            assert due == Turn.BEAT
+            lease.beaten_at = now
+            beats.append(now)
+    assert len(beats) == 3
 
 
-began: list[float] = []
-stopped: list[float] = []
+def test_it_is_over_without_a_heartbeat_and_told_once() -> None:
+    lease = turning()
+    lease.loop_turned(130.0)
+    assert lease.holds(130.0)
+    assert Turn.LAPSE not in lease.take_due(130.0)
+    lease.loop_turned(130.1)
+    assert not lease.holds(130.1), "whatever the thread has noticed"
+    assert lease.take_due(130.1) == [Turn.LAPSE, Turn.BEAT]
+    assert lease.take_due(130.2) == [Turn.BEAT]
+    assert not lease.resume(130.2)
+    lease.beaten_at = 130.3
+    assert not lease.holds(130.3), "until what is owned was read again"
+    assert lease.resume(130.3)
+    assert lease.holds(130.3)
 
 
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    began.clear()
-    stopped.clear()
+def test_a_blocked_loop_is_named_and_given_up_after_four_leases() -> None:
+    lease = turning(seconds=10)
+    lease.loop_turned(100.0)
+    told = []
+    for second in range(101, 150):
+        found = lease.take_due(float(second))
+        told += [(due, second) for due in found if due != Turn.BEAT]
+        if Turn.BEAT in found:
+            lease.beaten_at = float(second)
+    assert told == [(Turn.NAME_BLOCKER, 102), (Turn.GIVE_UP, 141)]
+    assert lease.beaten_at <= 140, "a process whose loop is blocked doesn't look alive for ever"
+    lease.loop_turned(150.0)
+    assert not lease.stuck(150.0)
+    assert lease.take_due(152.0)[0] == Turn.NAME_BLOCKER, "the next time it is named again"
 
 
-def process_of(stepwell: Stepwell) -> Process:
-    assert stepwell.process is not None
-    return stepwell.process
+@pytest.mark.parametrize("still", [41.0, 3600.0])
+def test_a_process_that_stood_still_blames_no_method(still: float) -> None:
+    lease = turning(seconds=10)
+    lease.loop_turned(100.0)
+    now = 100.0 + lease.turn_seconds + still
+    lease.slept(lease.turn_seconds + still, 0.01, now)
+    assert lease.take_due(now) == [Turn.LAPSE, Turn.BEAT], (
+        "others may have taken its runs over, but no method blocked the loop"
+    )
+    assert not lease.stuck(now)
 
 
-async def until(look: Callable[[], Any], seconds: float = 8.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not look():
-            await asyncio.sleep(0.005)
+def test_a_thread_that_is_a_little_late_excuses_nothing() -> None:
+    lease = turning(seconds=10)
+    lease.loop_turned(100.0)
+    for turn in range(40):
+        lease.slept(lease.turn_seconds + 0.5, 0, 101.0 + turn)
+    assert lease.stuck(141.0)
 
 
-async def test_the_heart_survives_whatever_a_beat_raises(
-    stepwell_on: StepwellOn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    real = workers.beat
-
-    def broken(*_: Any) -> bool:
-        raise DatabaseError("UPDATE stepwell_workers", None, OSError("Input/output error"))
-
-    async with stepwell_on([Quick], lease_seconds=LEASE) as stepwell:
-        heart = process_of(stepwell).heart
-        await until(lambda: heart.beats)
-        monkeypatch.setattr(workers, "beat", broken)
-        await until(lambda: heart.lapsed)
-        assert "the lease of this process has lapsed" in await stepwell.faults()
-        await asyncio.sleep(LEASE)
-        # Its own: a worker that an earlier test left to die in this process beats through the same function.
-        mine = f"the heartbeat of worker {heart.worker_id}"
-        warned = [one for one in caplog.records if one.levelno >= logging.WARNING and mine in one.getMessage()]
-        assert len(warned) == 1, "once per outage"
-        monkeypatch.setattr(workers, "beat", real)
-        await until(lambda: not heart.lapsed)
-        assert await stepwell.faults() == []
-        assert (await stepwell.runner.run_sync(Quick, timeout=5, **ME)).status == "completed"
+def test_a_standstill_excuses_nothing_that_comes_after_it() -> None:
+    lease = turning(seconds=10)
+    lease.loop_turned(200.0)  # before the thread of the heartbeat has gone on
+    lease.slept(lease.turn_seconds + 90, 0, 200.0)
+    assert lease.stuck(240.1)
 
 
-async def test_a_heart_that_has_stopped_is_told(stepwell_on: StepwellOn) -> None:
-    async with stepwell_on([Quick], lease_seconds=LEASE) as stepwell:
-        heart = process_of(stepwell).heart
-        heart._stop.set()
-        await until(lambda: not heart._thread.is_alive())
-        assert await stepwell.faults() == ["the heartbeat of this process has stopped"]
+def test_a_method_that_holds_the_interpreter_is_no_standstill() -> None:
+    """The thread is late because the process was busy, not because it stood still."""
+    lease = turning(seconds=10)
+    lease.loop_turned(100.0)
+    for turn in range(9):
+        lease.slept(lease.turn_seconds + 5, 5, 105.0 + 5 * turn)
+    assert lease.stuck(145.0)
 
 
-async def test_a_lapse_is_noticed_when_the_lease_is_over(stepwell_on: StepwellOn, database: Database) -> None:
-    async with stepwell_on([Long], lease_seconds=1.5) as stepwell:
-        heart = process_of(stepwell).heart
-        await stepwell.runner.run(Long, **ME)
-        await until(lambda: began and heart.beats)
-        with database.locked():
-            await until(lambda: stopped)
-            late = stopped[0] - heart._last_beat - 1.5
-        assert 0 <= late < 0.25
+def worker(counter: int) -> WorkerRow:
+    return WorkerRow("other", counter, "host", 1, "[]", 0, 0)
 
 
-async def test_nothing_begins_before_the_lease_is_renewed_and_what_is_owned_was_read(
-    stepwell_on: StepwellOn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with stepwell_on([Quick], lease_seconds=LEASE) as stepwell:
-        process = process_of(stepwell)
-        real, may_read = process.sweep.reconcile, asyncio.Event()
-
-        async def reconcile() -> int:
-            if not may_read.is_set():
-                raise RuntimeError("not now")
-            return await real()
-
-        await until(lambda: process.heart.beats)
-        monkeypatch.setattr(process.sweep, "reconcile", reconcile)
-        process.heart._lapsed = True
-        process._on_lapse()
-        caller = asyncio.ensure_future(stepwell.runner.run_sync(Quick, **ME))
-        handle = await stepwell.runner.run(Quick, **ME)
-        beats = process.heart.beats
-        await until(lambda: process.heart.beats >= beats + 2)
-        assert (began, process.heart.lapsed, process.passes.free) == ([], True, 0)
-        may_read.set()
-        await handle.result(8)
-        assert (await caller).status == "completed"
-        assert len(began) == 2
-        assert not process.heart.lapsed
-
-
-async def test_a_process_that_was_declared_dead_registers_once(
-    stepwell_on: StepwellOn, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with stepwell_on([Quick], lease_seconds=LEASE) as stepwell:
-        process = process_of(stepwell)
-        await process.store.writer.call(lambda tx: workers.remove(tx, process.worker_id))
-        process._on_removed()
-        process._on_removed()
-        assert process._registering is not None
-        await process._registering
-        assert [row.id for row in await process.store.read(workers.all_of)] == [process.worker_id]
-        await until(lambda: not process._paused)
-        assert (await stepwell.runner.run_sync(Quick, timeout=5, **ME)).status == "completed"
-        assert caplog.text.count("it registers again") == 1
-        assert "broke off" not in caplog.text
-        assert "a duty of this process ended" not in caplog.text
+def test_another_worker_is_dead_when_its_counter_stood_still_while_this_one_beat() -> None:
+    observer = Observer(10)
+    assert observer.dead([worker(1)], "me", 1, 100.0) == []
+    assert observer.dead([worker(1)], "me", 2, 111.0) == [], "this process hasn't beaten twice since"
+    assert observer.dead([worker(1)], "me", 3, 111.0) == [worker(1)]
+    assert observer.dead([worker(2)], "me", 4, 112.0) == [], "it beats again"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from pydantic import BaseModel
 
+from examples.orders.settings import settings
 from stepwell import END, Workflow, transition
 
 
@@ -34,7 +33,7 @@ class Ship(Workflow[Parcel, ShipState, Delivery], title="Ship a parcel"):
     async def book(self) -> None:
         self.state.tracking = await self.step("book", book_carrier, self.args.order_id)
 
-    # The carrier of this example needs one second. A real one would call a webhook, which would signal `arrive`.
-    @transition("on its way", END, after=timedelta(seconds=1))
+    # The carrier of this example needs a moment. A real one would call a webhook, which would signal `arrive`.
+    @transition("on its way", END, after=settings.carrier)
     async def arrive(self) -> Delivery:
         return Delivery(tracking=self.state.tracking)

@@ -1,7 +1,7 @@
-"""What a workflow class is compiled into: frozen data that the engine reads and nobody changes.
+"""The compiled form of a workflow class: frozen data for the engine.
 
-A `Definition` holds no I/O, no clock and no instance; `compile.py` makes it, `checks.py` judges it,
-`export.py` shows it.
+A `Definition` holds no I/O, no clock and no instance; `compile/` makes and judges it, and
+shows it as JSON.
 """
 
 from __future__ import annotations
@@ -9,17 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Literal
 
-from stepwell.definition.codec import Codec
-from stepwell.definition.event import Event
-from stepwell.definition.retry import Retry
-
-if TYPE_CHECKING:
-    from stepwell.definition.workflow import Workflow
-
-START: Final = "start"
-END: Final = "end"
+from stepwell.definition.authoring.marks import Event, Retry
+from stepwell.definition.values.codec import Codec
 
 Kind = Literal["automatic", "signal", "timer", "event"]
 
@@ -33,7 +26,7 @@ class Payload:
     envelope: bool
     """Annotated `Signal[...]`: the method gets the envelope, not the bare data."""
     optional: bool
-    """`data=None` stays None because the type takes None; else None means `{}` (see semantics 14)."""
+    """`data=None` stays None because the type takes None; else None means `{}` (see rule 14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,8 @@ class Place:
 class Definition:
     """A workflow class, compiled and checked."""
 
-    workflow: type[Workflow[Any, Any, Any]]
+    workflow: type[Any]
+    """The class, a Workflow."""
     name: str
     title: str
     description: str
@@ -109,7 +103,7 @@ class Definition:
     """A default of the state is made by a function, so `State()` may differ from run to run."""
 
     def new_state(self) -> str:
-        """`State()` as JSON for one new run: `initial_state`, or made afresh where a default is made by a function."""
+        """Return `State()` as JSON for a new run: `initial_state`, or made afresh if a default is made by a function."""
         return self.state.checked({}) if self.state_varies else self.initial_state
 
     @property
@@ -118,5 +112,5 @@ class Definition:
         return frozenset(t.name for t in self.transitions if t.kind == "signal")
 
     def named(self, name: str) -> tuple[Transition, ...]:
-        """All transitions of that name, one per source."""
+        """Return all transitions of that name, one per source."""
         return tuple(t for t in self.transitions if t.name == name)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stepwell.definition.model import Definition, Transition
+from stepwell.definition.text import is_handler
 from stepwell.errors import UnknownApp, UnknownWorkflow
 
 
 class Registry:
-    """Which workflows each app lists, internal ones included. Fixed once its Stepwell is open."""
+    """The workflows of each app, internal ones included. Fixed once its Stepwell is open."""
 
     def __init__(self, apps: Mapping[str, Mapping[str, Definition]]) -> None:
         self._apps = {name: dict(definitions) for name, definitions in apps.items()}
 
     def add(self, app_name: str, definitions: Mapping[str, Definition]) -> None:
-        """The app lists these too; those that it lists already stay as they are."""
+        """Add workflows to an app; those that it lists already stay unchanged."""
         self._apps[app_name] = {**definitions, **self._apps[app_name]}
 
     @property
@@ -30,24 +31,40 @@ class Registry:
         return [(app, name) for app, definitions in self._apps.items() for name in definitions]
 
     def find(self, app_name: str, workflow_name: str) -> Definition | None:
-        """The definition, or None where the code lacks it."""
+        """Return the definition, or None where the code lacks it."""
         return self._apps.get(app_name, {}).get(workflow_name)
 
     def get(self, app_name: str, workflow: Any) -> Definition:
-        """The definition of a workflow class or name in an app. Raises UnknownApp or UnknownWorkflow with what there is."""
-        definitions = self._apps.get(app_name)
+        """Return the definition of a workflow class or name in an app. Raises UnknownApp or UnknownWorkflow."""
+        given: Any = app_name
+        definitions = self._apps.get(app_name) if isinstance(given, str) else None
         if definitions is None:
-            raise UnknownApp(f"No app {app_name!r}. Registered: {_names(self._apps)}.")
-        name = workflow if isinstance(workflow, str) else _name_of(workflow)
+            raise _no_app(given, self._apps)
+        known = getattr(workflow, "stepwell_definition", None)
+        name = workflow if isinstance(workflow, str) else known.name if isinstance(known, Definition) else ""
         definition = definitions.get(name)
         if definition is None or (not isinstance(workflow, str) and definition.workflow is not workflow):
+            shown = repr(workflow) if isinstance(workflow, str) else getattr(workflow, "__name__", repr(workflow))
             raise UnknownWorkflow(
-                f"The app {app_name!r} doesn't list the workflow {_shown(workflow)}. It lists: {_names(definitions)}."
+                f"The app {app_name!r} doesn't list the workflow {shown}. It lists: {_names(definitions)}."
             )
         return definition
 
+    def listing(self, workflows: Iterable[Any]) -> list[str]:
+        """Return the names of the apps that list all these workflows, given as classes or names."""
+        return [
+            app
+            for app, definitions in sorted(self._apps.items())
+            if all(
+                one in definitions
+                if isinstance(one, str)
+                else any(definition.workflow is one for definition in definitions.values())
+                for one in workflows
+            )
+        ]
+
     def starting(self, event: str) -> list[tuple[str, Definition]]:
-        """(app, definition) of each workflow that the event starts."""
+        """Return (app, definition) of each workflow that the event starts."""
         return [
             (app, definition)
             for app, definitions in self._apps.items()
@@ -56,7 +73,7 @@ class Registry:
         ]
 
     def resuming(self, event: str) -> list[tuple[str, Definition, Transition]]:
-        """(app, definition, transition) of each transition that the event resumes, one per name."""
+        """Return (app, definition, transition) of each transition that the event resumes, one per name."""
         found: dict[tuple[str, str, str], tuple[str, Definition, Transition]] = {}
         for app, definitions in self._apps.items():
             for definition in definitions.values():
@@ -66,14 +83,12 @@ class Registry:
         return list(found.values())
 
 
-def _name_of(workflow: Any) -> str:
-    definition = getattr(workflow, "stepwell_definition", None)
-    return definition.name if isinstance(definition, Definition) else repr(workflow)
-
-
-def _shown(workflow: Any) -> str:
-    return repr(workflow) if isinstance(workflow, str) else getattr(workflow, "__name__", repr(workflow))
+def _no_app(given: Any, apps: Mapping[str, object]) -> UnknownApp:
+    name = getattr(given, "name", None)
+    if not isinstance(given, str) and isinstance(name, str):  # the App itself
+        return UnknownApp(f"app_name={given!r}: give the name of the app, app_name={name!r}.")
+    return UnknownApp(f"No app {given!r}. Registered: {_names(apps)}.")
 
 
 def _names(found: Mapping[str, object]) -> str:
-    return ", ".join(sorted(name for name in found if ":" not in name)) or "none"
+    return ", ".join(sorted(name for name in found if not is_handler(name))) or "none"

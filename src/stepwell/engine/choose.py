@@ -1,35 +1,123 @@
-"""Which transition fires next (semantics 1 to 3, 11, 12)."""
+"""The choice of the transition that fires next, and the next decision as a value.
+
+- A decision never calls anything: a guard is asked for (`AskGuards`, rule 1), a method is named (`Execute`).
+- Code never continues a run whose version, place, bound transition or inbox it doesn't know. That is a decision
+  too, and no failure (`Unfit`, rules 34, 46).
+- A run past its deadline fails, whatever else could happen.
+- A waiting transition that is being retried holds the place: nothing else fires (rules 12, 13).
+- Automatic transitions go before waiting ones, in their order. One guard is asked at a time, and only when its turn has
+  come (rule 1).
+- Of the waiting ones the earliest moment wins, then the one declared first (rule 12). A signal fires only in the stay that
+  it belongs to, or in any visit if it was kept (rules 11, 44). Only the end of a child fires a callback (rule 50).
+- Nothing can fire: the run parks if something waits here, otherwise it fails (rule 2).
+- Automatic transitions and timers count one each, and a run that makes too many in a row fails. The limit is checked last,
+  since one that isn't chosen doesn't count (rule 3).
+- A signal, an event or the end of a child is input and resets the count. So does a timer that ended a wait, since the run
+  was parked. A timer that was due before the run could park (one of no length, in a loop) counts (rule 45).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
 
 from stepwell.definition.model import Definition, Place, Transition
-from stepwell.engine.detours import reserved
-from stepwell.engine.outcome import DEFAULT_RULES, UNASKED, Ask, Decision, Execute, Fail, Move, Park, Rules, Unfit
-from stepwell.engine.run import Inbox, Moment, Run, SignalRow, microseconds
+from stepwell.engine.run import Inbox, Moment, RunRow, SignalRow, microseconds, names_in
+from stepwell.engine.visits import reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits of the engine, from the settings."""
+
+    max_transitions: int = 1000
+    max_takeovers: int = 10
+    max_kept_signals: int = 1000
+    max_kept_bytes: int = 64 * 1024 * 1024
+
+
+DEFAULT_RULES = Rules()
+
+
+@dataclass(frozen=True, slots=True)
+class AskGuards:
+    """The verdict of this transition's guard is needed first."""
+
+    transition: Transition
+
+
+class Execute(NamedTuple):
+    """Call the method of this transition, with this signal."""
+
+    transition: Transition
+    signal: SignalRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The delay is over: go to the retry_target, without a history row."""
+
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Nothing can fire now: wait for signals, events, and the timer that comes first."""
+
+    due_at: Moment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The run can't continue from here by itself."""
+
+    reason: str
+    kind: str = "TransitionFailed"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """The code lacks the place or the transition: leave the run as it is until the code fits (rule 34)."""
+
+    reason: str
+
+
+Decision = AskGuards | Execute | Move | Park | Fail | Unfit
+
 
 Verdicts = Mapping[int, bool]
-"""What guards said, by the order number of their transition."""
+"""The answers of guards, by the order number of their transition."""
+
+UNASKED: Final = frozenset({"automatic", "timer"})
+"""Kinds of transitions that fire by themselves."""
+
+PARKED: Final = -1
+"""The count of a run that has parked."""
 
 
 def decide(
-    definition: Definition, run: Run, inbox: Inbox, verdicts: Verdicts, now: Moment, rules: Rules = DEFAULT_RULES
+    definition: Definition, run: RunRow, inbox: Inbox, verdicts: Verdicts, now: Moment, rules: Rules = DEFAULT_RULES
 ) -> Decision:
-    """What to do next with a run that its worker holds. Asks for one guard at a time, and only for those it needs."""
+    """Return the next decision for a run that its worker holds. It asks for one guard at a time, and only for needed ones."""
     place = definition.places.get(run.place)
     if place is None:
-        return Unfit(f"its place {run.place!r} isn't in {definition.workflow.__name__} any more")
+        return Unfit(_no_place(definition, run))
+    if inbox and (stranger := stranger_in(definition, inbox)) is not None:
+        return Unfit(stranger)
     if run.deadline is not None and now >= run.deadline:
-        return _timed_out(definition)
+        limit = f" of {definition.run_timeout.total_seconds():g} s" if definition.run_timeout is not None else ""
+        return Fail(f"{definition.workflow.__name__}: run_timeout{limit} is over", "TransitionTimeout")
     if run.moves_to is not None:
-        return _move(definition, run.moves_to)
+        return Move(run.moves_to) if run.moves_to in definition.places else Unfit(_no_way(definition, run.moves_to))
     if run.bound is not None:
         return _bound(place, run, inbox)
-    chosen = _automatic(place, verdicts) or fires(place, run, inbox, now)
+    chosen = _automatic(place, verdicts) if place.automatic else None
+    if chosen is None and place.waiting:
+        chosen = fires(place, run, inbox, now)
     if chosen is None:
         return Park(wakes_at(place, run)) if place.waiting else _stuck(definition, place)
-    if run.automatic + _counts(chosen) > rules.max_transitions:
+    if run.automatic >= rules.max_transitions and run.automatic + _counts(chosen) > rules.max_transitions:
         return Fail(
             f"{definition.workflow.__name__}: {run.automatic} automatic transitions in a row without parking "
             f"(at {run.place!r}; max_transitions_per_pass is {rules.max_transitions})"
@@ -37,27 +125,33 @@ def decide(
     return chosen
 
 
-def _counts(chosen: Ask | Execute) -> bool:
+def _counts(chosen: AskGuards | Execute) -> bool:
     # Timers count too: one of no length, in a circle, never parks either. A guard may say no, so that it is asked at the
-    # limit; beyond it a guard has raised already, and asking again could go on for ever.
+    # limit; beyond it a guard has raised already, and asking again could go on forever.
     return isinstance(chosen, Execute) and chosen.transition.kind in UNASKED
 
 
-def _timed_out(definition: Definition) -> Fail:
-    limit = f" of {definition.run_timeout.total_seconds():g} s" if definition.run_timeout is not None else ""
-    return Fail(f"{definition.workflow.__name__}: run_timeout{limit} is over", "TransitionTimeout")
+def stranger_in(definition: Definition, inbox: Inbox) -> str | None:
+    """Return why this code can't continue with such an inbox; None if it knows everything in it (rule 46)."""
+    for signal in inbox:
+        if not any(_bears(transition, signal) for transition in definition.transitions):
+            what = {"signal": "signal", "event": "event for", "child": "end of a child for"}[signal.kind]
+            return (
+                f"its inbox holds the {what} {signal.name!r}, and {definition.workflow.__name__} has no such transition: "
+                "a version of the code that has it takes the run on"
+            )
+    return None
 
 
-def _move(definition: Definition, place: str) -> Decision:
-    if place in definition.places:
-        return Move(place)
-    return Unfit(f"the place {place!r} that it is to move to isn't in {definition.workflow.__name__} any more")
+def _bears(transition: Transition, signal: SignalRow) -> bool:
+    kind = "event" if signal.kind == "event" else "signal"
+    return signal.name == transition.name and transition.kind == kind
 
 
-def _bound(place: Place, run: Run, inbox: Inbox) -> Decision:
+def _bound(place: Place, run: RunRow, inbox: Inbox) -> Decision:
     transition = next((t for t in place.waiting if t.name == run.bound), None)
     if transition is None:
-        return Unfit(f"the transition {run.bound!r} that it is to retry doesn't leave {run.place!r} any more")
+        return Unfit(_no_retry(run))
     if run.bound_signal is None:
         return Execute(transition)
     signal = next((s for s in inbox if s.id == run.bound_signal), None)
@@ -66,11 +160,11 @@ def _bound(place: Place, run: Run, inbox: Inbox) -> Decision:
     return Execute(transition, signal)
 
 
-def _automatic(place: Place, verdicts: Verdicts) -> Ask | Execute | None:
+def _automatic(place: Place, verdicts: Verdicts) -> AskGuards | Execute | None:
     for transition in place.automatic:
         verdict = True if transition.guard is None else verdicts.get(transition.order)
         if verdict is None:
-            return Ask(transition)
+            return AskGuards(transition)
         if verdict:
             return Execute(transition)
     return None
@@ -84,36 +178,85 @@ def _stuck(definition: Definition, place: Place) -> Fail:
     )
 
 
-def fires(place: Place, run: Run, inbox: Inbox, now: Moment) -> Execute | None:
-    """The waiting transition whose moment came first, then the one declared first; with its oldest signal."""
+def fires(place: Place, run: RunRow, inbox: Inbox, now: Moment) -> Execute | None:
+    """Return the waiting transition whose moment came first, then the one declared first; with its oldest signal."""
     offers = [offer for t in place.waiting if (offer := _offer(t, run, inbox, now)) is not None]
-    return min(offers, key=_moment_and_order)[1] if offers else None
+    return min(offers, key=lambda offer: (offer[0], offer[1].transition.order))[1] if offers else None
 
 
-def _moment_and_order(offer: tuple[Moment, Execute]) -> tuple[Moment, int]:
-    return offer[0], offer[1].transition.order
-
-
-def _offer(transition: Transition, run: Run, inbox: Inbox, now: Moment) -> tuple[Moment, Execute] | None:
+def _offer(transition: Transition, run: RunRow, inbox: Inbox, now: Moment) -> tuple[Moment, Execute] | None:
     if transition.kind == "timer":
         due = _timer(transition, run)
         return (due, Execute(transition)) if due <= now else None
     for signal in inbox:
-        if signal.visit in (None, run.visit) and _fits(transition, signal) and signal.id not in reserved(run):
-            return max(signal.accepted_at, run.entered_at), Execute(transition, signal)
+        if signal.visit in (None, run.arrived) and _fits(transition, signal, run) and signal.id not in reserved(run):
+            # Where transitions lead back to the place, signals accepted meanwhile are taken in the order in which they came.
+            back = run.stay is not None
+            moment = signal.accepted_at if back else max(signal.accepted_at, run.entered_at)
+            return moment, Execute(transition, signal)
     return None
 
 
-def _fits(transition: Transition, signal: SignalRow) -> bool:
-    return signal.name == transition.name and (signal.kind == "event") == (transition.kind == "event")
+def _fits(transition: Transition, signal: SignalRow, run: RunRow) -> bool:
+    if not _bears(transition, signal):
+        return False
+    # A callback is fired by ends of children only, whatever signals were kept before there was a child (rule 50).
+    return signal.kind != "signal" or run.callbacks is None or signal.name not in names_in(run.callbacks)
 
 
-def _timer(transition: Transition, run: Run) -> Moment:
+def _timer(transition: Transition, run: RunRow) -> Moment:
     assert transition.after is not None  # a timer is what has an `after`
     return run.entered_at + microseconds(transition.after)
 
 
-def wakes_at(place: Place, run: Run) -> Moment | None:
-    """The first timer of the place or the run's deadline, whichever comes first."""
+def wakes_at(place: Place, run: RunRow) -> Moment | None:
+    """Return the first timer of the place or the run's deadline, whichever comes first."""
     moments = [_timer(t, run) for t in place.waiting if t.kind == "timer"]
     return min(moments if run.deadline is None else [*moments, run.deadline], default=None)
+
+
+def counted(run: RunRow, transition: Transition) -> int:
+    """Return the count once this transition has been made."""
+    return run.automatic + 1 if transition.kind in UNASKED else 0
+
+
+class Standing(Protocol):
+    """The position of a run: its row, or the part of it that decides."""
+
+    @property
+    def workflow_version(self) -> int: ...
+    @property
+    def place(self) -> str: ...
+    @property
+    def bound(self) -> str | None: ...
+    @property
+    def moves_to(self) -> str | None: ...
+
+
+def misfit(definition: Definition | None, run: Standing) -> str | None:
+    """Return why this code can't execute the run; None if nothing in its row says so."""
+    if definition is None:
+        return "no such workflow is registered"
+    if run.workflow_version > definition.version:
+        name = definition.workflow.__name__
+        return f"it is of version {run.workflow_version}, and this code has version {definition.version} of {name}"
+    place = definition.places.get(run.place)
+    if place is None:
+        return _no_place(definition, run)
+    if run.moves_to is not None:
+        return None if run.moves_to in definition.places else _no_way(definition, run.moves_to)
+    if run.bound is not None and not any(t.name == run.bound for t in place.waiting):
+        return _no_retry(run)
+    return None
+
+
+def _no_place(definition: Definition, run: Standing) -> str:
+    return f"its place {run.place!r} isn't in {definition.workflow.__name__} any more"
+
+
+def _no_way(definition: Definition, place: str) -> str:
+    return f"the place {place!r} that it is to move to isn't in {definition.workflow.__name__} any more"
+
+
+def _no_retry(run: Standing) -> str:
+    return f"the transition {run.bound!r} that it is to retry doesn't leave {run.place!r} any more"

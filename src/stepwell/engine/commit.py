@@ -1,11 +1,20 @@
-"""What becomes true, as data: the store makes a Commit true in one transaction, or nothing of it."""
+"""The outcome of user code, and the commit that stores it, as values.
+
+- An outcome says whether trying again could help (rule 18).
+- The store applies a commit as a whole, in one transaction. `version` and `claim` are the fence: if the row has others
+  by then, nothing of the commit is written (rule 29).
+- Documents, children and events of a method are part of its checkpoint's commit: they exist if and only if the
+  transition succeeded (fault 4). So is the message to the parent, which is therefore sent once (rule 17, fault 5).
+
+Values that every transition makes are named tuples: one takes half the time of a frozen dataclass to make.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, final
 
-from stepwell.engine.run import HistoryRow, Run, SignalRow
+from stepwell.engine.run import HistoryRow, Moment, RunRow, SignalRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,8 @@ class DocumentWrite:
     transition: str | None
     ui: str | None = None
     """The widgets of its type."""
+    title: str | None = None
+    """The shown name of its type; None: its name, in words."""
 
 
 class Listener(NamedTuple):
@@ -49,19 +60,19 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """An event, worked out: whom it starts, whom it resumes, and the key that makes it count once."""
+    """An event with its effects: the runs that it starts, those that it resumes, and the key that makes it count once."""
 
     name: str
     event_id: str
     only_user: str | None
-    """Resume this user's runs only; None: whoever listens."""
+    """The user whose runs alone it resumes; None: all listeners."""
     starts: tuple[Commit, ...]
     resumes: tuple[Resume, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a method asked for besides its state; made true with its checkpoint or not at all."""
+    """The effects of a method besides its state; stored with its checkpoint or not at all."""
 
     documents: tuple[DocumentWrite, ...] = ()
     children: tuple[Commit, ...] = ()
@@ -71,26 +82,55 @@ class Effects:
 NOTHING = Effects()
 
 
+class Returned(NamedTuple):
+    """The method returned, and its state and result were valid."""
+
+    started_at: Moment
+    state: str | None = None
+    """None: untouched."""
+    result: str | None = None
+    effects: Effects = NOTHING
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The attempt failed: an exception, a timeout, a state or result that breaks its type, a child that failed."""
+
+    started_at: Moment
+    error: BaseException
+    trace: str | None = None
+    draw: float = 0.0
+    """The random share of the jitter, 0.0 to 1.0."""
+    repeatable: bool = True
+    """False: trying the same again can't help (rule 18): only retry_target or error_place can."""
+
+
+Outcome = Returned | Raised
+
+
 class Commit(NamedTuple):
-    """One step of a run's life. `version` and `claim` are those the row must still have: the fence."""
+    """One step of a run's life. The row must still have this `version` and `claim`: the fence."""
 
     version: int
     claim: int
-    run: Run
+    run: RunRow
     history: HistoryRow | None = None
     effects: Effects = NOTHING
     taken: str | None = None
     """The signal that the transition consumed."""
     left: tuple[int, ...] = ()
     """The visits that ended: their open signals are void."""
+    closed: tuple[str, ...] = ()
+    """Callbacks that the run has from now on: kept signals for them that aren't a child's end become void."""
     tell: SignalRow | None = None
-    """What the parent is told, in the same transaction."""
+    """The message to the parent, in the same transaction."""
     listeners: tuple[Listener, ...] | None = None
     """All that the run listens to from now on; None: as before."""
     ends_children: bool = False
-    """Children that end with their parent are marked for cancellation."""
+    """True if children that end with their parent are to be marked for cancellation."""
 
     @property
     def parks(self) -> bool:
-        """True if nobody executes the run after this commit."""
+        """True if no worker executes the run after this commit."""
         return self.run.owner is None

@@ -1,23 +1,86 @@
-"""What people, dead workers and code that doesn't fit make of a run."""
+"""The commits that no attempt makes: a run is created, cancelled, retried, taken, released or given up.
+
+- A new run stands at START, with the state that it was given, and row 0 of its history says so. It listens from its
+  creation to the events whose `match` needs its args only (rule 16). One that starts now may be stored as already claimed
+  by the worker that starts it (rule 23). One that starts later has no owner, and its run_timeout counts from then.
+- A cancel is a commit of its own, at once. It names the transition that was being executed, whose outcome is refused by the
+  fence. A completed run can't be cancelled, and a cancelled one stays as it is (rule 26).
+- A retry makes a failed or retrying run ready now, with a full budget and a new deadline; attempts count on (rule 7).
+- A run that this code doesn't fit is released as it was (rule 34).
+- A run whose workers have died too often while they executed nothing else fails, and says why (rules 32, 48).
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from stepwell.definition.authoring.marks import START
 from stepwell.definition.model import Definition
-from stepwell.engine.begin import deadline
+from stepwell.definition.text import storable
+from stepwell.engine.choose import Fail
 from stepwell.engine.commit import Commit
-from stepwell.engine.detours import visits
-from stepwell.engine.enter import ended, released, tell
-from stepwell.engine.failure import fail
-from stepwell.engine.outcome import Fail
-from stepwell.engine.retry import storable
-from stepwell.engine.run import HistoryRow, Moment, Run, Status
+from stepwell.engine.matching import listeners_of
+from stepwell.engine.run import HistoryRow, Moment, RunRow, Status, microseconds
+from stepwell.engine.settle import ended, fail, released, tell
+from stepwell.engine.suspicion import suspicion_of
+from stepwell.engine.visits import visits
 from stepwell.errors import RunFinished
 
 
-def cancel(run: Run, reason: str | None, executing: str | None, now: Moment) -> Commit | None:
-    """The commit that cancels a run at once; None if it is cancelled already. Raises RunFinished if it is completed.
+class Request(NamedTuple):
+    """A start with everything validated and every id known."""
 
-    `executing` names the transition that is being stopped, if one is. What it still produces loses by the fence.
+    id: str
+    app_name: str
+    user_id: str
+    workspace_id: str
+    args: str
+    state: str
+    """Its first state, as JSON."""
+    labels: str = "[]"
+    priority: int | None = None
+    idempotency_key: str | None = None
+    due_at: Moment | None = None
+    """Not before this moment; None: now."""
+    owner: str | None = None
+    """The worker that has claimed it from the start, if any."""
+    parent_id: str | None = None
+    callback: str | None = None
+    callback_meta: str | None = None
+    on_parent_end: str | None = None
+    internal: int = 0
+
+
+def begin(definition: Definition, request: Request, now: Moment) -> Commit:
+    """Return the commit that creates a run at START, ready at once, later, or owned by the worker that starts it."""
+    later = request.due_at if request.due_at is not None and request.due_at > now else None
+    owner = request.owner if later is None else None
+    priority = definition.priority if request.priority is None else request.priority
+    status: Status = "running" if owner else "pending"
+    ready_at = None if owner or later is not None else now
+    ends_by = deadline(definition, now if later is None else later)
+    # By position: forty-six keywords cost more than all else that makes a run.
+    run = RunRow(
+        request.id, request.app_name, definition.name, definition.version, request.workspace_id, request.user_id,
+        request.parent_id, request.callback, request.callback_meta, request.on_parent_end, request.internal,
+        request.labels, priority, request.idempotency_key, request.args, now,
+        0, status, START, 0, 1 if owner else 0, owner, request.state, None, None,  # to error
+        0, now, 0, None, 0, None, None, None, None,  # visit to detours
+        0, 0, ready_at, later, ends_by, 0, None, now,  # automatic to updated_at
+    )  # fmt: skip
+    creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
+    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run))
+
+
+def deadline(definition: Definition, now: Moment) -> Moment | None:
+    """Return when the run_timeout of a run that starts (or is retried) at `now` is over."""
+    return None if definition.run_timeout is None else now + microseconds(definition.run_timeout)
+
+
+def cancel(run: RunRow, reason: str | None, executing: str | None, now: Moment) -> Commit | None:
+    """Return the commit that cancels a run at once; None if it is cancelled already. Raises RunFinished if it is completed.
+
+    `executing` names the transition that is being stopped, if one is. Its later outcome is refused by the fence.
     """
     if run.status == "canceled":
         return None
@@ -26,7 +89,7 @@ def cancel(run: Run, reason: str | None, executing: str | None, now: Moment) -> 
     text = storable(f"canceled: {reason}" if reason else "canceled")
     after = ended(
         run, "canceled", now, version=run.version + 1, error=text, bound=None, bound_signal=None, moves_to=None,
-        detours=None, deadline=None, finished_at=now,
+        detours=None, deadline=None, finished_at=now, suspicion=None,
     )  # fmt: skip
     attempt = run.attempt + (executing is not None)
     history = HistoryRow(
@@ -37,8 +100,8 @@ def cancel(run: Run, reason: str | None, executing: str | None, now: Moment) -> 
     )
 
 
-def retry(definition: Definition, run: Run, now: Moment) -> Commit:
-    """The commit that makes a failed run (or one that waits for its retry) due now, with a full budget.
+def retry(definition: Definition, run: RunRow, now: Moment) -> Commit:
+    """Return the commit that makes a failed run (or one that waits for its retry) ready now, with a full budget.
 
     Raises RunFinished for a run that has nothing to retry.
     """
@@ -46,19 +109,28 @@ def retry(definition: Definition, run: Run, now: Moment) -> Commit:
         raise RunFinished(f"Run {run.id} is {run.status}: only a failed or retrying run can be retried.")
     after = released(
         run, "retrying", now, ready_at=now, failing=None, failures=0, automatic=0, takeovers=0,
-        deadline=deadline(definition, now),
+        suspicion=None, deadline=deadline(definition, now),
     )  # fmt: skip
     return Commit(run.version, run.claim, after)
 
 
-def set_aside(run: Run, due_at: Moment, now: Moment) -> Commit:
-    """The commit of a run that the code doesn't fit: looked at again at `due_at`, otherwise as it is."""
+def take(definition: Definition, run: RunRow, owner: str, now: Moment) -> Commit:
+    """Return the commit by which this worker executes a run at once that is in no other hands; a failed one is retried by it."""
+    again = Commit(run.version, run.claim, run._replace(claim=run.claim + 1))
+    commit = retry(definition, run, now) if run.status == "failed" else again
+    return commit._replace(run=commit.run._replace(owner=owner, status="running", ready_at=None, due_at=None))
+
+
+def set_aside(run: RunRow, now: Moment) -> Commit:
+    """Return the commit of a run that this code doesn't fit: ready for other code, otherwise as it is."""
     tried = run.moves_to is not None or run.failing is not None
     status: Status = "retrying" if tried else "pending" if run.version == 0 else "waiting"
-    return Commit(run.version, run.claim, released(run, status, now, due_at=due_at))
+    return Commit(run.version, run.claim, released(run, status, now, ready_at=now))
 
 
-def worn_out(definition: Definition, run: Run, now: Moment) -> Commit:
-    """The commit of a run whose workers keep dying at one checkpoint."""
-    reason = f"{definition.workflow.__name__}: at {run.place!r}, its worker died {run.takeovers} times here"
+def worn_out(definition: Definition, run: RunRow, now: Moment) -> Commit:
+    """Return the commit of a run whose workers keep dying at one checkpoint while they execute nothing else."""
+    known = suspicion_of(run.suspicion).reason if run.suspicion is not None else None
+    died = f"its worker died {run.takeovers} times here"
+    reason = f"{definition.workflow.__name__}: at {run.place!r}, {died if known is None else known}"
     return fail(run, Fail(reason, "LeaseLost"), now, now)

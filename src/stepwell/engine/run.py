@@ -1,4 +1,9 @@
-"""A run as its row: what is true of it between two commits.
+"""The row of a run: its facts between two commits.
+
+- `version` is that of the latest history row. A visit is named by the version that entered the place; a stay by that of
+  its first visit (rule 44).
+- `version` and `claim` together are the fence (rule 29).
+- `inbox` counts accepted signals, so that a run isn't parked over one (rule 3a).
 
 Rows are named tuples because a row is written and loaded some ten thousand times a second: a tuple goes to the database
 and comes from it as it is. Values are those of the database: JSON is text, moments are microseconds since 1970 UTC.
@@ -6,7 +11,10 @@ and comes from it as it is. Values are those of the database: JSON is text, mome
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 Status = Literal["pending", "running", "waiting", "retrying", "completed", "failed", "canceled"]
@@ -15,16 +23,15 @@ FINISHED: Final = frozenset({"completed", "canceled"})
 Moment = int
 """Microseconds since 1970-01-01T00:00Z."""
 
-
 _CENTURY: Final = timedelta(days=36_525) // timedelta(microseconds=1)
 
 
 def microseconds(duration: timedelta) -> Moment:
-    """What a duration adds to a moment: at most a century, beyond which there soon is no date (or number) any more."""
+    """Return the moments in a duration: at most a century, not far beyond which there is no date (or number) any more."""
     return max(0, min(duration // timedelta(microseconds=1), _CENTURY))
 
 
-class Run(NamedTuple):
+class RunRow(NamedTuple):
     """The row of a run. The first group never changes, `inbox` only when a signal is accepted, the rest with each commit."""
 
     id: str
@@ -46,7 +53,7 @@ class Run(NamedTuple):
     created_at: Moment
 
     inbox: int
-    """Signals accepted so far. A checkpoint that parks compares it (semantics 3a) and never writes it."""
+    """Signals accepted so far. A checkpoint that parks compares it (rule 3a) and never writes it."""
 
     status: Status
     place: str
@@ -62,7 +69,7 @@ class Run(NamedTuple):
     attempt: int
     """Attempts of this visit that have failed."""
     failing: str | None
-    """How much of their retry budgets the transitions of this visit have used, as JSON: names and numbers of tries."""
+    """The share of the retry budgets used by the transitions of this visit, as JSON: names and numbers of tries."""
     failures: int
     """The number of the transition that failed last."""
     bound: str | None
@@ -73,18 +80,30 @@ class Run(NamedTuple):
     detours: str | None
     """Visits left by such moves, as JSON, outermost first."""
     automatic: int
-    """Transitions that nobody asked for (automatic ones and timers) since the run last parked."""
+    """The number of automatic transitions in a row: see `engine.choose`."""
     takeovers: int
+    """Deaths of workers, since the last checkpoint, that are this run's own: it was executed and nothing else was."""
     ready_at: Moment | None
-    """Since when any worker may claim it. Neither ready nor due: owned, or waiting without a timer."""
+    """The moment since when any worker may claim it. Neither ready nor due: owned, or waiting without a timer."""
     due_at: Moment | None
     deadline: Moment | None
-    """When run_timeout is over."""
+    """The moment at which run_timeout is over."""
     children: int
     told_at: Moment | None
-    """When the parent was told of the end; never twice."""
+    """The moment at which the parent was told of the end; never twice."""
     updated_at: Moment
-    finished_at: Moment | None
+    finished_at: Moment | None = None
+    suspicion: str | None = None
+    """Its worker died while it was executed: `engine.suspicion` reads it. Until its next checkpoint."""
+    callbacks: str | None = None
+    """The callbacks of the children that it has ever started, as JSON: only ends of children fire them (rule 50)."""
+    stay: int | None = None
+    """The visit in which it came to its place, where transitions have led back there since; None: the one that it is in."""
+
+    @property
+    def arrived(self) -> int:
+        """The visit in which it came to its place: it names what signals that are accepted there belong to (rule 44)."""
+        return self.visit if self.stay is None else self.stay
 
     @property
     def finished(self) -> bool:
@@ -92,10 +111,27 @@ class Run(NamedTuple):
         return self.status in FINISHED
 
 
-def unless_signalled(run: Run, inbox: int) -> Run:
-    """The run as it is stored where its inbox counts `inbox` by now (semantics 3a).
+@lru_cache(maxsize=1024)
+def names_in(callbacks: str | None) -> frozenset[str]:
+    """Return the names in `Run.callbacks`; none if a person has written something else there."""
+    try:
+        found = [] if callbacks is None else json.loads(callbacks)
+    except ValueError:
+        return frozenset()
+    return frozenset(str(name) for name in found) if isinstance(found, list) else frozenset()
 
-    What was accepted since the worker looked must not be slept over. A run that goes on keeps the number it has read up
+
+def with_callbacks(run: RunRow, names: Iterable[str]) -> str | None:
+    """Return `Run.callbacks` with these names added; the same text if none is new."""
+    known = names_in(run.callbacks)
+    new = known.union(names)
+    return run.callbacks if new == known else json.dumps(sorted(new), ensure_ascii=False)
+
+
+def unless_signalled(run: RunRow, inbox: int) -> RunRow:
+    """Return the run as it is stored if its inbox counts `inbox` by now (rule 3a).
+
+    Signals accepted since the worker looked must not be missed. A run that continues keeps the number it has read up
     to: its parking will compare it.
     """
     if inbox != run.inbox and run.status == "waiting":
@@ -103,8 +139,38 @@ def unless_signalled(run: Run, inbox: int) -> Run:
     return run
 
 
-CREATED_FIELDS: Final = Run._fields.index("inbox") + 1
+def claimed(run: RunRow, owner: str, now: Moment) -> RunRow:
+    """Return the run once a worker has claimed it: later commits of earlier owners are refused by the fence (rule 29)."""
+    return run._replace(owner=owner, claim=run.claim + 1, status="running", ready_at=None, due_at=None, updated_at=now)
+
+
+def signalled(run: RunRow, now: Moment) -> RunRow:
+    """Return the run once its inbox has got a signal: ready, if it waits and no worker is to look anyway."""
+    run = run._replace(inbox=run.inbox + 1)
+    idle = run.status == "waiting" and run.owner is None and run.ready_at is None
+    return run._replace(ready_at=now, due_at=None) if idle else run
+
+
+def ripened(run: RunRow, now: Moment) -> RunRow:
+    """Return the run as the sweep leaves it: ready, if it was due and had no owner."""
+    due = run.due_at is not None and run.due_at <= now and run.owner is None
+    return run._replace(ready_at=run.due_at, due_at=None) if due else run
+
+
+def freed(run: RunRow, now: Moment, deaths: int = 0, suspicion: str | None = None) -> RunRow:
+    """Return the run without the worker that died or left: ready, or when the delay of its retry is over (rules 29, 32)."""
+    delayed = run.status == "retrying" and run.due_at is not None
+    run = run._replace(owner=None, claim=run.claim + 1, takeovers=run.takeovers + deaths, updated_at=now)
+    run = run if suspicion is None else run._replace(suspicion=suspicion)
+    return run if delayed else run._replace(status="pending", ready_at=now, due_at=None)
+
+
+CREATED_FIELDS: Final = RunRow._fields.index("inbox") + 1
 """Fields before this index aren't written by checkpoints."""
+
+
+MAX_ERROR_CHARS: Final = 10_000
+"""Of the error of a history row."""
 
 
 class HistoryRow(NamedTuple):
@@ -116,7 +182,8 @@ class HistoryRow(NamedTuple):
     source: str | None
     target: str | None
     attempt: int
-    status: Literal["committed", "failed", "canceled"]
+    status: Literal["committed", "failed", "canceled", "void"]
+    """`void`: a signal that was accepted and not used; `error` says why."""
     error: str | None
     trace: str | None
     state: str | None
@@ -134,6 +201,7 @@ class SignalRow(NamedTuple):
     name: str
     kind: Literal["signal", "event", "child"]
     data: str
+    """As JSON; empty, with all that decides nothing left out, while it is only known that the signal is there."""
     status: Literal["completed", "failed", "canceled"]
     error: str | None
     sender: str
@@ -146,14 +214,21 @@ class SignalRow(NamedTuple):
     state: Literal["open", "taken", "void"]
     version: int | None
     """The history row that took it."""
+    size: int = 0
+    """Bytes of its data, with what else comes with the end of a child."""
+
+    @property
+    def unread(self) -> bool:
+        """True if it must be read before it is taken."""
+        return not self.data
 
 
 Inbox = tuple[SignalRow, ...]
-"""The open signals of a run, oldest first."""
+"""The open signals of a run, oldest first; of very many alike the oldest."""
 
 
 def without(inbox: Inbox, taken: SignalRow | None) -> Inbox:
-    """What remains of the inbox."""
+    """Return what remains of the inbox."""
     return inbox if taken is None else tuple(signal for signal in inbox if signal.id != taken.id)
 
 

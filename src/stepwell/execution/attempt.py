@@ -7,50 +7,45 @@ or a task that is late can write nothing any more.
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Coroutine, Sequence
+from sys import _getframe
+from threading import get_ident
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
-from stepwell.definition.codec import codec_for
-from stepwell.definition.context import Info, OnParentEnd, Show
-from stepwell.definition.document import Link
-from stepwell.definition.inputs import args_json, bounded, is_text, summary
-from stepwell.definition.model import END, Definition, Transition
-from stepwell.engine.begin import Request, begin
-from stepwell.engine.commit import NOTHING, Commit, Effects, Emission
-from stepwell.engine.run import Run
-from stepwell.errors import InvalidArgs, InvalidPayload, NotBuilt, StatelessError, StepwellError, TransitionFailed
-from stepwell.execution.documents import RunDocuments
+from stepwell.definition.authoring.context import Info, OnParentEnd, Show
+from stepwell.definition.authoring.marks import END
+from stepwell.definition.model import Definition, Transition
+from stepwell.definition.text import is_text
+from stepwell.definition.values.codec import codec_for, plain
+from stepwell.definition.values.inputs import bounded, summary
+from stepwell.definition.values.misfit import Misfit
+from stepwell.engine.commit import Commit, Effects, Emission, Returned
+from stepwell.engine.run import RunRow, SignalRow
+from stepwell.errors import NotBuilt, StatelessError, StepwellError, TransitionFailed
+from stepwell.execution.begun import Called, Inside, in_a_thread
+from stepwell.execution.children import child_of
+from stepwell.execution.documents import RunDocuments, guard_only_asks
 from stepwell.execution.emission import plan
+from stepwell.execution.info import RunLog, info_of, run_log
 from stepwell.execution.scope import Scope
-from stepwell.execution.shared import Shared, new_id
-from stepwell.execution.storage import OpenTransaction, Storage
+from stepwell.execution.shared import Shared
+from stepwell.execution.storage import Storage
+from stepwell.execution.transaction import Held, Transaction
+from stepwell.execution.user_errors import Exited, is_closing
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+T = TypeVar("T")
+
 _MAX_LABEL = 512
+_KEPT = 256
+"""Calls of verbs after which those that are over are forgotten."""
 _UNSET: Any = object()
 _ANY = codec_for(Any)
-_log = logging.getLogger("stepwell.workflow")
-
-current_attempt: ContextVar[Attempt | None] = ContextVar("stepwell_attempt", default=None)
-"""The attempt whose method is running: runner calls inside an open `self.transaction()` look here."""
-
-
-class RunLog(logging.LoggerAdapter[logging.Logger]):
-    """Every line carries the run, the transition and the attempt, in its text and as `extra` fields."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        extra = self.extra or {}
-        kwargs["extra"] = {**extra, **kwargs.get("extra", {})}
-        return f"[{extra['workflow_id']} {extra['transition']}#{extra['attempt']}] {msg}", kwargs
 
 
 class Attempt:
@@ -66,46 +61,67 @@ class Attempt:
     _children: tuple[Commit, ...] = ()
     _emissions: tuple[Emission, ...] = ()
     _seen: frozenset[str] = frozenset()
-    _timer: asyncio.TimerHandle | None = None
-    _closed = False
-    scope: Scope | None = None
-    """How the attempt ends itself when its transaction has been open for too long."""
-    transaction_: OpenTransaction | None = None
-    rolled_back = False
-    database_away = False
-    """Its transaction broke because the database can't be reached: that is no failure of the attempt."""
-    _ending: asyncio.Task[None] | None = None
     _asked = False
+    _closed = False
+    calls: list[Called] | None = None
+    """Of its verbs."""
+    inside: Inside | None = None
+    """Kept only of an attempt that couldn't end what it had begun."""
+    asks = False
+    """It is a guard's: it may read, and what it would write is refused."""
+    over = False
+    """True once its outcome is known: its method, or its guard, executes no more."""
+    error: BaseException | None = None
+    """The exception that it ended with."""
+    returned = False
+    """Its method has come to its end, and raised nothing."""
+    threads: tuple[str, ...] = ()
+    """Plain functions that may still be running in their threads, although they aren't waited for any more."""
+    held: Held | None = None
+    """Its transaction."""
 
     def __init__(
         self,
         shared: Shared,
         storage: Storage,
         definition: Definition,
-        run: Run,
+        run: RunRow,
         transition: Transition,
+        signal: SignalRow | None,
         journal: dict[tuple[str, str], str],
+        scope: Scope,
+        thread: int,
     ) -> None:
         self._shared = shared
         self._storage = storage
-        self._definition = definition
-        self._run = run
-        self._transition = transition
+        self.definition = definition
+        self.run = run
+        self.transition = transition
+        self.signal = signal
         self._journal = journal
+        self.scope = scope
+        """The scope by which it ends itself, and is ended from outside."""
+        self._thread = thread
+        """That of the loop, which alone can await verbs."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """True if its transaction is open."""
+        return self.held is not None and self.held.open
 
     # -- what it may read -----------------------------------------------------------------------------------------
 
     @property
     def args(self) -> Any:
         if self._args is _UNSET:
-            codec = self._definition.args
-            self._args = codec.load(self._run.args) if codec else None
+            codec = self.definition.args
+            self._args = codec.load(self.run.args) if codec else None
         return self._args
 
     @property
     def state(self) -> Any:
         if self._state is _UNSET:
-            self._state = self._definition.state.load(self._run.state)
+            self._state = self.definition.state.load(self.run.state)
         return self._state
 
     @state.setter
@@ -115,19 +131,32 @@ class Attempt:
     @property
     def result(self) -> Any:
         if self._result is _UNSET:
-            self._result = json.loads(self._run.result) if self._run.result is not None else None
+            self._result = self._stored_result()
         return self._result
 
     @result.setter
     def result(self, value: Any) -> None:
         self._result = value
 
+    def _stored_result(self) -> Any:
+        if self.run.result is None:
+            return None
+        try:
+            return self.definition.result.load(self.run.result)
+        except Exception:  # noqa: BLE001 - plain data that doesn't fit yet (rule 4); a validator may raise anything
+            return plain(self.run.result)
+
     @property
     def documents(self) -> RunDocuments:
         if self._documents is None:
-            run_id = self._run.id
+            run_id = self.run.id
             self._documents = RunDocuments(
-                self._transition.name, lambda: self._storage.documents(run_id), self._shared.limits.document
+                self.definition.workflow,
+                self.transition.name,
+                lambda: self._storage.documents(run_id),
+                self._shared.limits.document,
+                self._called,
+                read_only=self.asks,
             )
             if self._closed:
                 self._documents.close()
@@ -136,38 +165,25 @@ class Attempt:
     @property
     def info(self) -> Info:
         if self._info is None:
-            run, name = self._run, self._transition.name
-            self._info = Info(
-                workflow_id=run.id if self._storage.durable else "",
-                workspace_id=run.workspace_id,
-                app_name=run.app_name,
-                user_id=run.user_id,
-                place=run.place,
-                transition=name,
-                attempt=run.attempt + 1,
-                labels=tuple(json.loads(run.labels)),
-                idempotency_key=f"{run.id}:{name}:{run.visit}",
-            )
+            self._info = info_of(self.run, self.transition.name, durable=self._storage.durable)
         return self._info
 
     @property
     def log(self) -> RunLog:
         if self._log is None:
-            self._log = RunLog(
-                _log,
-                {
-                    "workflow_id": self._run.id,
-                    "transition": self._transition.name,
-                    "attempt": self._run.attempt + 1,
-                },
-            )
+            self._log = run_log(self.run, self.transition.name)
         return self._log
 
     # -- what it may do -------------------------------------------------------------------------------------------
 
-    async def step(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def step(
+        self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        return self._called("step", name, self._step(name, fn, args, kwargs))
+
+    async def _step(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._check_open("step")
-        if self.transaction_ is not None:
+        if self.held is not None:
             raise StepwellError(
                 f"self.step({name!r}): self.transaction() comes last in a transition; do the step before."
             )
@@ -175,47 +191,45 @@ class Attempt:
             raise StepwellError(f"self.step({name!r}): give a name of 1 to {_MAX_LABEL} characters, without NUL.")
         if name in self._seen:
             raise StepwellError(
-                f"self.step({name!r}): the name is taken already in this visit; names are unique in one."
+                f"self.step({name!r}): this visit has a step of that name already; give each step of a visit a name of its own."
             )
         self._seen |= {name}
-        if not self._storage.holds() and self.scope is not None:
+        if not self._storage.holds():
             # The process was stopped for longer than its lease: another may have executed this step meanwhile.
             self.scope.stop("lost")
             await asyncio.sleep(0)
-        return await self._storage.step(self._run, self._transition.name, name, self._journal, fn, args, kwargs)
+        try:
+            return await self._storage.step(self.run, self.transition.name, name, self._journal, fn, args, kwargs)
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            if asyncio.current_task() is self.scope.task or is_closing(error):
+                raise
+            raise Exited(error) from error
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    def transaction(self) -> Transaction:
+        return Transaction(self._open_transaction, self._break_transaction)
+
+    async def _open_transaction(self) -> AsyncConnection:
+        """Return the connection of its one transaction, which holds the run's fence."""
         self._check_open("transaction")
-        if self._asked or self.transaction_ is not None:
+        if self._asked:
             raise StepwellError("self.transaction() was opened already: it comes once, and last, in a transition.")
         self._asked = True  # before it is open: a second one, asked for meanwhile, would wait for the first for ever
-        opened = await self._storage.transaction(self._run)
+        opened = await self._storage.transaction(self.run)
         if self._closed:  # by a task that the method has left behind
             await opened.roll_back()
             self._check_open("transaction")
-        self.transaction_ = opened
-        self._timer = asyncio.get_running_loop().call_later(self._shared.limits.transaction_seconds, self._too_long)
-        try:
-            yield opened.connection
-        except BaseException as error:
-            # Even where the method catches this: half of a block is never committed.
-            self.database_away = self.database_away or opened.lost(error)
-            await opened.roll_back()
-            self.rolled_back = True
-            raise
+        self.held = Held(opened, self._shared.limits.transaction_seconds, self._too_long)
+        return self.held.connection
+
+    async def _break_transaction(self, error: BaseException) -> None:
+        assert self.held is not None  # it was inside the block
+        await self.held.break_off(error)
 
     def _too_long(self) -> None:
-        self._ending = asyncio.get_running_loop().create_task(self._end_transaction())
-
-    async def _end_transaction(self) -> None:
-        """Whose fault it is that the transaction lasts so long is found out before it is ended."""
-        assert self.transaction_ is not None  # the timer was set when it was opened
-        self.database_away = not await self.transaction_.answers()
-        if self.scope is not None and not self._closed:
+        if not self._closed:
             self.scope.stop("transaction")
 
-    async def start(
+    def start(
         self,
         workflow: Any,
         args: Any,
@@ -225,86 +239,98 @@ class Attempt:
         label: str | None,
         meta: dict[str, Any] | None,
         on_parent_end: OnParentEnd | None,
+    ) -> Coroutine[Any, Any, str]:
+        return self._called("start", workflow, self._start(workflow, args, callback, show, label, meta, on_parent_end))
+
+    async def _start(
+        self,
+        workflow: Any,
+        args: Any,
+        callback: str | None,
+        show: Show,
+        label: str | None,
+        meta: dict[str, Any] | None,
+        on_parent_end: OnParentEnd | None,
     ) -> str:
-        self._check_open("start")
+        self._check_acts("start")
         if not self._storage.durable:
             raise StatelessError(
                 f"self.start({workflow!r}): a stateless run has no children; run it without stateless=True."
             )
-        _check_choice("show", show, get_args(Show))
-        _check_choice("on_parent_end", on_parent_end, (None, *get_args(OnParentEnd)))
-        if label and not is_text(label, _MAX_LABEL):
-            raise InvalidPayload(
-                f"self.start(label={label!r}): give a text of at most {_MAX_LABEL} characters, without NUL."
-            )
-        shared, run = self._shared, self._run
-        definition = shared.registry.get(run.app_name, workflow)
-        request = Request(
-            id=new_id(),
-            app_name=run.app_name,
-            user_id=run.user_id,
-            workspace_id=run.workspace_id,
-            args=args_json(definition, args, shared.limits.args),
-            parent_id=run.id,
-            callback=callback,
-            callback_meta=_meta_json(meta, shared.limits.payload),
-            on_parent_end=on_parent_end or ("cancel" if callback else "abandon"),
-        )
-        self._children += (begin(definition, request, shared.clock.now()),)
-        if show != "hidden":
-            link = Link(label=label or definition.title, workflow_id=request.id, show=show)
-            await self.documents.save(link)
-        return request.id
+        child, link = child_of(self._shared, self.run, workflow, args, callback, show, label, meta, on_parent_end)
+        self._children += (child,)
+        if link is not None:
+            self.documents.write(link)
+        return child.run.id
 
-    async def start_many(self, starts: Sequence[Any]) -> list[str]:
+    def start_many(self, starts: Sequence[Any]) -> Coroutine[Any, Any, list[str]]:
+        return self._called("start_many", starts, self._start_many(starts))
+
+    async def _start_many(self, starts: Sequence[Any]) -> list[str]:
         raise NotBuilt("self.start_many")
 
-    async def emit(self, name: str, data: Any) -> None:
-        self._check_open("emit")
+    def emit(self, name: str, data: Any) -> Coroutine[Any, Any, None]:
+        return self._called("emit", name, self._emit(name, data))
+
+    async def _emit(self, name: str, data: Any) -> None:
+        self._check_acts("emit")
         if not self._storage.durable:
             raise StatelessError(f"self.emit({name!r}): a stateless run emits nothing; run it without stateless=True.")
         # Derived, not drawn: a second attempt of the same visit that commits would be the same event.
-        identity = f"{self._run.id}:{self._transition.name}:{self._run.visit}:{len(self._emissions)}"
-        emission, _ = plan(self._shared, name, data, self._run.user_id, identity, only_user=None)
+        identity = f"{self.run.id}:{self.transition.name}:{self.run.visit}:{len(self._emissions)}"
+        emission, _ = plan(self._shared, name, data, self.run.user_id, identity, only_user=None)
         self._emissions += (emission,)
+
+    def _called(
+        self, verb: str, what: object, coroutine: Coroutine[Any, Any, T], depth: int = 3
+    ) -> Coroutine[Any, Any, T]:
+        """Return the coroutine of a verb, which is to be awaited. Raises StepwellError at once where nothing can await it."""
+        if get_ident() != self._thread:
+            coroutine.close()
+            self._check_open(verb)
+            raise in_a_thread(verb, self.transition.name)
+        calls = self.calls
+        if calls is None:
+            calls = self.calls = []
+        elif len(calls) >= _KEPT:
+            calls[:] = [one for one in calls if one[2].cr_frame is not None]
+        frame = _getframe(depth)
+        calls.append((verb, what, cast("CoroutineType[Any, Any, Any]", coroutine), frame.f_code, frame.f_lasti))
+        return coroutine
 
     # -- its end --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Whatever still runs of the method can write nothing any more."""
+        """Close the attempt: calls of the method that are still under way can write nothing any more."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._ending is not None:
-            self._ending.cancel()
+        if self.held is not None:
+            self.held.unwatch()
         if self._documents is not None:
             self._documents.close()
 
-    def effects(self) -> Effects:
-        """What the method asked for."""
+    def left(self, started_at: int, returned: Any) -> Returned:
+        """Return what the method has left, validated. Raises TransitionFailed, PayloadTooLarge."""
+        state = None if self._state is _UNSET else self._new_state()
+        ends = self.transition.target == END
+        untouched = returned is None and self._result is _UNSET and not (ends and self.run.result is not None)
+        result = None if untouched else self._new_result(returned, ends=ends)
         if self._documents is None and not self._children and not self._emissions:
-            return NOTHING
+            return Returned(started_at, state, result)
         written = self._documents.written if self._documents else []
-        return Effects(tuple(written), self._children, self._emissions)
+        return Returned(started_at, state, result, Effects(tuple(written), self._children, self._emissions))
 
-    def new_state(self) -> str | None:
-        """The state as JSON, validated anew; None if it is as before. Raises TransitionFailed, PayloadTooLarge."""
-        if self._state is _UNSET:
-            return None
-        codec = self._definition.state
-        text = codec.dump(self._state)
-        if text == self._run.state:
-            return None
+    def _new_state(self) -> str | None:
+        """Return the state as JSON, validated again; None if it is as before."""
         try:
-            codec.validate(self._state)  # an instance of another model could pass as JSON, by its defaults
-            text = codec.dump(codec.load(text))
-        except ValidationError as error:
-            raise TransitionFailed(f"the state breaks its type: {summary(error)}") from error
-        return bounded(text, self._shared.limits.state, f"The state of {self._definition.workflow.__name__}")
+            text = self.definition.state.changed(self._state, self.run.state)
+        except (ValidationError, Misfit) as error:
+            raise TransitionFailed(f"the state doesn't fit its type: {summary(error)}") from error
+        if text is None:
+            return None
+        return bounded(text, self._shared.limits.state, f"The state of {self.definition.workflow.__name__}")
 
-    def new_result(self, returned: Any) -> str | None:
-        """The result as JSON, None if unchanged. At END it is checked against `Result`. Raises TransitionFailed."""
-        ends = self._transition.target == END
+    def _new_result(self, returned: Any, *, ends: bool) -> str:
+        """Return the result as JSON. At END it is checked against `Result`."""
         if returned is not None:
             if not ends:
                 raise TransitionFailed(
@@ -312,34 +338,28 @@ class Attempt:
                     "set self.state or self.result instead"
                 )
             self._result = returned
-        if self._result is _UNSET and not (ends and self._run.result is not None):
-            return None
         value = self.result
-        text = _ANY.dump(value)
-        if ends and value is not None:
-            text = self._checked_result(value)
-        return bounded(text, self._shared.limits.state, f"The result of {self._definition.workflow.__name__}")
-
-    def _checked_result(self, value: Any) -> str:
         try:
-            return self._definition.result.checked(value)
-        except ValidationError as error:
+            text = "null" if value is None else self._result_json(value, ends=ends)
+        except (ValidationError, Misfit) as error:
             raise TransitionFailed(f"the result doesn't fit its type: {summary(error)}") from error
+        return bounded(text, self._shared.limits.state, f"The result of {self.definition.workflow.__name__}")
+
+    def _result_json(self, value: Any, *, ends: bool) -> str:
+        """Return the result as JSON. Before END it may be plain data that doesn't fit its type yet."""
+        codec = self.definition.result
+        try:
+            return codec.checked(value)
+        except ValidationError:
+            if ends:
+                raise
+        return _ANY.checked(value)
+
+    def _check_acts(self, what: str) -> None:
+        self._check_open(what)
+        if self.asks:
+            raise guard_only_asks(what, self.transition.name)
 
     def _check_open(self, what: str) -> None:
         if self._closed:
-            raise StepwellError(f"self.{what}: the attempt of {self._transition.name!r} is over.")
-
-
-def _check_choice(what: str, given: object, choices: Sequence[object]) -> None:
-    if given not in choices:
-        raise InvalidArgs(f"self.start({what}={given!r}): it is one of {', '.join(map(repr, choices))}.")
-
-
-def _meta_json(meta: dict[str, Any] | None, limit: int) -> str | None:
-    if meta is None:
-        return None
-    try:
-        return bounded(_ANY.dump(meta), limit, "The meta of self.start")
-    except PydanticSerializationError as error:
-        raise InvalidArgs(f"self.start(meta={meta!r}) isn't JSON: {error}") from error
+            raise StepwellError(f"self.{what}: the attempt of {self.transition.name!r} is over.")

@@ -1,4 +1,7 @@
-"""Calling one method: payload, injection, time limit, and what came of it as a value."""
+"""Calling one method: payload, injection, time limit, and what came of it as a value.
+
+Whatever user code raises is caught here: it ends its attempt, never the pass, its process or the event loop.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,26 @@ import asyncio
 import functools
 import inspect
 import json
-import traceback
 from collections.abc import Callable, Hashable
-from typing import Any, cast
+from sys import getrefcount
+from typing import Any, TypeVar, cast
 
-from stepwell.definition.inputs import details, summary
+from stepwell.definition.authoring.context import Signal
 from stepwell.definition.model import Definition, Transition
-from stepwell.definition.signal import Signal
-from stepwell.engine.outcome import Execute, Outcome, Raised, Returned
-from stepwell.engine.run import Run, SignalRow
+from stepwell.definition.text import is_a, message_of, parts_of
+from stepwell.definition.values.inputs import details, summary
+from stepwell.engine.choose import misfit
+from stepwell.engine.commit import Outcome, Raised, Returned
+from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import InvalidPayload, StepwellError, TransitionFailed, TransitionTimeout
-from stepwell.execution.attempt import Attempt, current_attempt
-from stepwell.execution.scope import Scope
+from stepwell.execution.attempt import Attempt
+from stepwell.execution.begun import ALONE, Inside, current_attempt, end, still_open
+from stepwell.execution.crew import NoThreadLeft
 from stepwell.execution.shared import Shared
 from stepwell.execution.threads import Threads
+from stepwell.execution.user_errors import is_closing, own, trace_of
 
-_MAX_TRACE = 16_000
+T = TypeVar("T")
 
 
 class Interrupted(Exception):
@@ -32,122 +39,121 @@ class ChildFailed(TransitionFailed):
     """A child failed or was cancelled, and the transition that waits for it can't take that."""
 
 
-async def call(
-    shared: Shared, definition: Definition, run: Run, decision: Execute, attempt: Attempt, scope: Scope
-) -> Outcome:
-    """What the method did. Raises Interrupted if it was stopped from outside."""
-    started_at = shared.clock.now()
-    try:
-        payload = payload_of(decision.transition, decision.signal)
-    except (ChildFailed, InvalidPayload) as error:
-        return Raised(started_at, error, repeatable=_repeatable(decision.signal, error))
-    token = current_attempt.set(attempt)
+async def call(shared: Shared, attempt: Attempt, started_at: int) -> Outcome:
+    """Return the outcome of the method. Raises Interrupted if it was stopped from outside."""
+    scope, transition, signal = attempt.scope, attempt.transition, attempt.signal
+    payload: tuple[Any, ...] = ()
+    if signal is not None:
+        try:
+            payload = payload_of(transition, signal)
+        except (ChildFailed, InvalidPayload) as error:
+            return Raised(started_at, error, repeatable=repeatable(signal, error))
+    inside = Inside()
+    inside.attempt = attempt
+    token = current_attempt.set(inside)
+    outcome: Outcome | BaseException
     try:
         with scope:
-            value = await _invoke(shared, definition, decision.transition, attempt, payload)
-        if scope.reason is not None:
-            return _stopped(shared, decision.transition, scope, started_at)
-        return Returned(started_at, attempt.new_state(), attempt.new_result(value), attempt.effects())
-    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - what user code raises is a failure
-        return _raised(shared, decision.transition, scope, started_at, error)
+            instance = attempt.definition.workflow()
+            instance._stepwell = attempt
+            if transition.injected:
+                value = await _injected(shared, attempt)(instance, *payload)
+            elif transition.asynchronous:
+                value = await getattr(instance, transition.method)(*payload)
+            else:
+                value = await _threaded(shared.threads, getattr(instance, transition.method), *payload)
+        if scope.task.cancelling():
+            await scope.take_effect()
+        if scope.reason is None:
+            attempt.returned = True
+            outcome = attempt.left(started_at, value)
+        else:
+            outcome = stopped(shared, transition, attempt, started_at)
+    except BaseException as error:
+        if is_closing(error):
+            attempt.inside = inside
+            raise
+        outcome = raised(shared, transition, attempt, started_at, error)
     finally:
         current_attempt.reset(token)
         attempt.close()
+    if attempt.calls is None and type(outcome) is Returned and getrefcount(inside) <= ALONE:
+        return outcome
+    return await _over(shared, attempt, inside, started_at, outcome)
 
 
-def _raised(shared: Shared, transition: Transition, scope: Scope, started_at: int, error: BaseException) -> Raised:
-    """The failure that an exception of user code is. Raises it on if it is none: the pass was stopped."""
-    if isinstance(error, Interrupted):
-        raise error
-    if isinstance(error, asyncio.CancelledError):
-        if _cancelled_from_outside():
-            raise error
-        error = TransitionFailed("it was cancelled from within: something that it awaited was cancelled")
-        return Raised(started_at, error, None, shared.random())
-    if scope.reason is not None:
-        return _stopped(shared, transition, scope, started_at)
-    return Raised(started_at, error, trace_of(error), shared.random())
+async def ask(shared: Shared, attempt: Attempt) -> bool | Raised:
+    """Return the verdict of a guard, given on a copy of the state. Raises Interrupted if it was stopped from outside."""
+    scope, transition, started_at = attempt.scope, attempt.transition, shared.clock.now()
+    assert transition.guard is not None  # only guarded transitions are asked for
+    inside = Inside()
+    inside.attempt = attempt
+    token = current_attempt.set(inside)
+    outcome: bool | Raised | BaseException
+    verdict: Any = False
+    try:
+        with scope:
+            instance = attempt.definition.workflow()
+            instance._stepwell = attempt
+            verdict = transition.guard(instance)
+            verdict = bool(await verdict if inspect.isawaitable(verdict) else verdict)
+        if scope.task.cancelling():
+            await scope.take_effect()
+        if scope.reason is None:
+            attempt.returned = True
+            outcome = cast("bool", verdict)
+        else:
+            outcome = stopped(shared, transition, attempt, started_at, f"the guard {transition.guard_name}")
+    except BaseException as error:
+        if is_closing(error):
+            attempt.inside = inside
+            raise
+        outcome = raised(shared, transition, attempt, started_at, error)
+    finally:
+        current_attempt.reset(token)
+        attempt.close()
+        if attempt.held is not None:  # a guard only asks: nothing that it has written remains, nor its locks
+            await attempt.held.close()
+    if attempt.calls is None and type(outcome) is bool and getrefcount(inside) <= ALONE:
+        return outcome
+    return await _over(shared, attempt, inside, started_at, outcome)
 
 
-def _stopped(shared: Shared, transition: Transition, scope: Scope, started_at: int) -> Raised:
-    if scope.reason == "timeout":
-        error = TransitionTimeout(f"it was stopped after {time_limit(shared, transition):g} s")
-    elif scope.reason == "transaction":
-        error = TransitionTimeout(f"self.transaction() was open for {shared.limits.transaction_seconds:g} s")
-    else:
-        raise Interrupted(scope.reason or "")
-    return Raised(started_at, error, None, shared.random())
+async def _over(
+    shared: Shared, attempt: Attempt, inside: Inside, started_at: int, outcome: T | BaseException
+) -> T | Raised:
+    """Return the outcome, once all that the attempt has begun is over; a failure if it has forgotten what it called."""
+    calls = still_open(attempt.calls or ())
+    # Here and in the frame of the caller: whatever holds it besides is a context.
+    if calls or getrefcount(inside) > ALONE + 1:
+        fault = await end(inside, calls, shared.limits.cleanup_seconds, attempt.scope.what)
+        if fault is not None and attempt.returned:
+            return Raised(started_at, TransitionFailed(fault), None, shared.random())
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
-def _cancelled_from_outside() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def time_limit(shared: Shared, transition: Transition) -> float:
-    """Seconds for one attempt; 0: no limit."""
-    if transition.timeout is None:
-        return shared.limits.transition_timeout
-    return transition.timeout.total_seconds()
-
-
-async def _invoke(
-    shared: Shared, definition: Definition, transition: Transition, attempt: Attempt, payload: tuple[Any, ...]
-) -> Any:
-    instance = definition.workflow()
-    instance.__stepwell_bind__(attempt)
-    if transition.injected:
-        return await injected(cast("Hashable", definition.workflow), transition.method, shared.threads)(
-            instance, *payload
-        )
-    method = getattr(instance, transition.method)
-    if transition.asynchronous:
-        return await method(*payload)
-    return await _threaded(shared.threads, method, *payload)
+def _injected(shared: Shared, attempt: Attempt) -> Callable[..., Any]:
+    return injected(cast("Hashable", attempt.definition.workflow), attempt.transition.method, shared.threads)
 
 
 async def _threaded(threads: Threads, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What a plain `def` method returned. Its time limit counts from the moment when a thread takes it."""
-    attempt = current_attempt.get()
-    assert attempt is not None  # methods are called inside an attempt
-    assert attempt.scope is not None  # and inside its scope
-    attempt.scope.pause()
-    return await threads.call(functools.partial(method, *args, **kwargs), attempt.scope.resume)
-
-
-async def ask(
-    shared: Shared, definition: Definition, transition: Transition, attempt: Attempt, scope: Scope
-) -> bool | Raised:
-    """The verdict of a guard, given on a copy of the state. Raises Interrupted if it was stopped from outside."""
-    started_at = shared.clock.now()
-    assert transition.guard is not None  # only guarded transitions are asked for
-    try:
-        verdict: Any = False
-        with scope:
-            instance = definition.workflow()
-            instance.__stepwell_bind__(attempt)
-            verdict = transition.guard(instance)
-            verdict = bool(await verdict if inspect.isawaitable(verdict) else verdict)
-        if scope.reason == "timeout":
-            seconds = time_limit(shared, transition)
-            late = TransitionTimeout(f"the guard {transition.guard_name} was stopped after {seconds:g} s")
-            return Raised(started_at, late, None, shared.random())
-        if scope.reason is not None:
-            return _stopped(shared, transition, scope, started_at)
-        return cast("bool", verdict)
-    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
-        return _raised(shared, transition, scope, started_at, error)
-    finally:
-        attempt.close()
+    """Return what a plain `def` method returned. Its time limit counts from the moment when a thread takes it."""
+    inside = current_attempt.get()
+    assert inside is not None  # methods are called inside an attempt
+    scope = inside.attempt.scope
+    scope.pause()
+    return await threads.call(functools.partial(method, *args, **kwargs), scope.resume)
 
 
 @functools.lru_cache(maxsize=4096)
 def injected(workflow: Hashable, method: str, threads: Threads) -> Callable[..., Any]:
-    """The unbound method, wrapped once by FastDepends; dependencies are resolved on the loop for plain `def` too."""
-    from fast_depends import inject
+    """Return the unbound method, wrapped once; dependencies are resolved on the loop for plain `def` too."""
+    from stepwell.execution.injection import injecting
 
     function = getattr(workflow, method)
-    return inject(function if inspect.iscoroutinefunction(function) else _in_thread(function, threads), cast=False)
+    return injecting(function if inspect.iscoroutinefunction(function) else _in_thread(function, threads), threads)
 
 
 def _in_thread(function: Callable[..., Any], threads: Threads) -> Callable[..., Any]:
@@ -159,7 +165,7 @@ def _in_thread(function: Callable[..., Any], threads: Threads) -> Callable[..., 
 
 
 def payload_of(transition: Transition, signal: SignalRow | None) -> tuple[Any, ...]:
-    """The positional arguments that the signal makes. Raises ChildFailed, InvalidPayload."""
+    """Return the positional arguments that the signal makes. Raises ChildFailed, InvalidPayload."""
     payload = transition.payload
     if signal is None:
         return ()
@@ -173,7 +179,7 @@ def payload_of(transition: Transition, signal: SignalRow | None) -> tuple[Any, .
     if signal.status == "completed":
         try:
             data = payload.codec.load(signal.data)
-        except Exception as error:  # a validator of the payload is user code and may raise anything
+        except BaseException as error:
             raise InvalidPayload(
                 f"the payload {payload.parameter!r} doesn't fit: {summary(error)}", details(error)
             ) from error
@@ -191,12 +197,71 @@ def _envelope(signal: SignalRow, data: Any) -> Signal[Any]:
     )
 
 
-def _repeatable(signal: SignalRow | None, error: StepwellError) -> bool:
+def repeatable(signal: SignalRow | None, error: StepwellError) -> bool:
+    """Return whether another try with this signal could turn out better."""
     # The same child's end can't turn out better; a payload type can be mended by the next deployment.
     return not isinstance(error, ChildFailed) and (signal is None or signal.kind != "child")
 
 
-def trace_of(error: BaseException) -> str:
-    """The traceback, cut from the front where it is too long."""
-    text = "".join(traceback.format_exception(error))
-    return text if len(text) <= _MAX_TRACE else "... (cut)\n" + text[-_MAX_TRACE:]
+def raised(
+    shared: Shared, transition: Transition, attempt: Attempt, started_at: int, error: BaseException
+) -> Raised | BaseException:
+    """Return the failure, or the error to raise on: the pass itself was stopped."""
+    for one in parts_of(error):
+        if is_a(one, Interrupted):
+            return one
+        if is_a(one, NoThreadLeft):
+            return Interrupted("no thread is left for it here")
+    if is_a(error, asyncio.CancelledError):
+        if attempt.scope.from_outside:
+            return error
+        attempt.scope.forgive()
+    if attempt.scope.reason is not None:
+        return stopped(shared, transition, attempt, started_at)
+    return Raised(started_at, own(error), trace_of(error), shared.random())
+
+
+def stopped(
+    shared: Shared, transition: Transition, attempt: Attempt, started_at: int, what: str = "it"
+) -> Raised | Interrupted:
+    """Return the failure of an attempt whose time is over; Interrupted for any other reason."""
+    reason = attempt.scope.reason
+    if reason == "timeout":
+        text = f"{what} was stopped after {time_limit(shared, transition):g} s"
+    elif reason == "transaction":
+        text = f"self.transaction() was open for {shared.limits.transaction_seconds:g} s"
+    else:
+        return Interrupted(reason or "")
+    if attempt.threads:
+        text = _late(time_limit(shared, transition), what, attempt.threads)
+    return Raised(started_at, TransitionTimeout(text), None, shared.random())
+
+
+def _late(seconds: float, what: str, threads: tuple[str, ...]) -> str:
+    return (
+        f"{what} took longer than {seconds:g} s. A thread can't be stopped: {' and '.join(threads)} may still be running "
+        "in one, and its result is discarded"
+    )
+
+
+def time_limit(shared: Shared, transition: Transition) -> float:
+    """Return the time limit of one attempt in seconds; 0 means none."""
+    if transition.timeout is None:
+        return shared.limits.transition_timeout
+    return transition.timeout.total_seconds()
+
+
+def why_unfit(definition: Definition | None, run: RunRow, fresh: bool) -> str | None:
+    """Return why this code can't execute the run; None if it can. `fresh`: this process made the run a moment ago."""
+    if definition is None or fresh:
+        return None if fresh else "no such workflow is registered"
+    if run.workflow_version > definition.version:
+        return misfit(definition, run)
+    try:
+        if definition.args is not None:
+            definition.args.load(run.args)
+        if run.state != definition.initial_state:
+            definition.state.load(run.state)
+    except BaseException as error:  # noqa: BLE001 - a validator of the user's may raise anything
+        return f"its args or state no longer fit {definition.workflow.__name__}: {message_of(error)}"
+    return None

@@ -1,30 +1,45 @@
-"""The pass of one run: decide, call, settle, commit, until it parks, ends, or is somebody else's."""
+"""The life of a run in one process, until it parks, ends, or is lost to another. Each stage hands a value to the next.
+
+    decided   engine.decide          -> Decision: what is to be done next
+    called    execution.call         -> Outcome: what the method did
+    settled   engine.settle          -> Commit: what that makes of the run
+    stored    storage.commit         -> RunRow: the row as it is now
+
+`_drive_on`, `_called` and `_concluded` are that pipeline. What it needs beyond the usual (a guard's verdict, a signal that
+is still to be read, a transaction of the method's own, a database that is away) has a method of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, assert_never, cast
+from types import MappingProxyType
+from typing import Any, Final, assert_never
 
 from stepwell.definition.model import Definition, Transition
-from stepwell.engine.choose import decide
-from stepwell.engine.commit import Commit
+from stepwell.definition.text import is_a, kind_of, told
+from stepwell.engine.choose import AskGuards, Decision, Execute, Fail, Move, Park, Unfit, Verdicts, decide
+from stepwell.engine.commit import Commit, Outcome, Raised, Returned
 from stepwell.engine.control import set_aside, worn_out
-from stepwell.engine.outcome import Ask, Decision, Execute, Fail, Move, Outcome, Park, Raised, Unfit
-from stepwell.engine.run import Inbox, Run
+from stepwell.engine.run import Inbox, RunRow, SignalRow, without
 from stepwell.engine.settle import fail, move, park, settle
-from stepwell.errors import LeaseLost, StatelessError, StoreUnavailable
+from stepwell.engine.visits import reserved
+from stepwell.errors import LeaseLost, StatelessError, StoreUnavailable, TransitionTimeout
 from stepwell.execution.attempt import Attempt
-from stepwell.execution.call import Interrupted, ask, call, time_limit, trace_of
-from stepwell.execution.scope import Reason, Scope
+from stepwell.execution.begun import end, still_open
+from stepwell.execution.call import Interrupted, ask, call, why_unfit
+from stepwell.execution.clock import sleep_unless
+from stepwell.execution.info import log_failure
+from stepwell.execution.scope import Limit, LoopLimits, Reason, Scope
 from stepwell.execution.shared import Shared
-from stepwell.execution.storage import Journal, OpenTransaction, Storage
+from stepwell.execution.storage import Journal, Storage, patiently
+from stepwell.execution.user_errors import logged, trace_of
 
 log = logging.getLogger("stepwell.execution")
 
-_LOOK_AGAIN = 30_000_000
-"""After how many microseconds a run that the code doesn't fit is looked at again."""
+_UNASKED: Final[Verdicts] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -33,173 +48,334 @@ class Pass:
 
     shared: Shared
     storage: Storage
-    run: Run
+    run: RunRow
     inbox: Inbox = ()
     journal: Journal = field(default_factory=dict)
     hold: bool = False
     """Wait out the delays of retries instead of releasing the run."""
     fresh: bool = False
     """Made by this process a moment ago: its args and state fit this code."""
-    scope: Scope | None = None
-    executing: Transition | None = None
+    more: bool = False
+    """The inbox holds only the first ones of some kinds of signals; the database has more."""
+    extra: bool = False
+    """It takes no slot of the worker's."""
+    waits_for: list[str] = field(default_factory=list)
+    """Runs for whose end its transition waits."""
+    attempt: Attempt | None = None
+    """The attempt of a guard or a method, until its outcome is stored."""
+    decision: Execute | None = None
+    """The transition that it executes, until its checkpoint is stored."""
     stopped: Reason | None = None
+    blocked: Callable[[], str] | None = None
+    """Return the text of the failure. Set by the thread of the heartbeat if this pass blocks the loop for too long."""
+    on_checkpoint: Callable[[], None] | None = None
+    """Called after each turn that leaves the run without suspicion, or lost; may be called again."""
+    on_unfit: Callable[[RunRow, str], None] = lambda run, reason: None
     task: asyncio.Task[Any] = field(init=False)
+    limits: LoopLimits = field(init=False)
+
+    # -- from outside -------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """The transition that it executes is its last here: the run is handed on at its checkpoint."""
+        """End the pass after the present transition; `worker.loop.Shutdown` releases the run then."""
         self.stopped = self.stopped or "drain"
 
     def stop(self, reason: Reason) -> None:
-        """Whatever it executes is cancelled; it commits nothing any more."""
+        """Cancel the method or guard that it executes; what has returned is still stored, if the fence holds."""
         self.stopped = reason
-        if self.scope is not None:
-            self.scope.stop(reason)
+        if self.attempt is not None:
+            self.attempt.scope.stop(reason)
 
-    async def drive(self) -> Run | None:
-        """The run where it parked or ended; None if it was lost, or stopped from outside."""
-        self.task = cast("asyncio.Task[Any]", asyncio.current_task())
+    def drive(self) -> Coroutine[Any, Any, RunRow | None]:
+        """Return the run where it parked or ended; None if lost or stopped. Must be called in the pass's own task."""
+        task = asyncio.current_task()
+        assert task is not None  # it is awaited
+        self.task = task
+        self.limits = self.shared.time_limits.here()
         definition = self.shared.registry.find(self.run.app_name, self.run.workflow_name)
-        unfit = _unfit(definition, self.run, self.fresh)
+        unfit = why_unfit(definition, self.run, self.fresh)
         if definition is None or unfit:
-            return await self._commit(self._aside(unfit or "no such workflow is registered"))
+            return self._stored(self._aside(unfit or "no such workflow is registered"))
         if self.run.takeovers >= self.shared.rules.max_takeovers:
-            return await self._commit(worn_out(definition, self.run, self.shared.clock.now()))
-        while self.stopped is None:
-            run = await self._advance(definition)
-            if run is None or run.owner is None:
-                return run
-            self.run = run
-            if run.status == "retrying" and run.due_at is not None:
-                await self._wait(run.due_at)
-        return None
+            return self._stored(worn_out(definition, self.run, self.shared.clock.now()))
+        return self._drive_on(definition)
 
-    async def _advance(self, definition: Definition) -> Run | None:
-        shared, early = self.shared, None
-        decision = decide(definition, self.run, self.inbox, {}, shared.clock.now(), shared.rules)
-        try:
-            if isinstance(decision, Ask):
-                decision, early = await self._guarded(definition, decision)
-            if isinstance(decision, Execute):
-                return await self._execute(definition, decision, early)
-            return await self._commit(self._unexecuted(definition, decision))
-        except Interrupted:
-            return None
+    async def drive_after(self, error: BaseException) -> RunRow | None:
+        """Continue where a GeneratorExit or RuntimeError in user code has closed `drive`: that attempt has failed."""
+        attempt = self.attempt
+        assert attempt is not None  # only user code can do that
+        attempt.over = True
+        if attempt.inside is not None:
+            await end(attempt.inside, still_open(attempt.calls or ()), self.shared.limits.cleanup_seconds, self._what)
+        if attempt.held is not None:
+            await attempt.held.close()
+        decision = Execute(attempt.transition, attempt.signal)
+        run = await self._failure_stored(attempt.definition, decision, self.shared.clock.now(), error)
+        return await self._drive_on(attempt.definition) if await self._continues_here(run) else run
 
-    async def _guarded(self, definition: Definition, decision: Decision) -> tuple[Decision, Raised | None]:
-        verdicts: dict[int, bool] = {}
-        while isinstance(decision, Ask):
-            verdict = await self._ask(definition, decision.transition)
-            if isinstance(verdict, Raised):
-                return Execute(decision.transition), verdict  # a guard that raises is a failed attempt (semantics 1)
-            verdicts[decision.transition.order] = verdict
-            now = self.shared.clock.now()
-            decision = decide(definition, self.run, self.inbox, verdicts, now, self.shared.rules)
-        return decision, None
+    @property
+    def in_user_code(self) -> bool:
+        """True if a guard or a method of the run hasn't come to its end."""
+        return self.attempt is not None and not self.attempt.over
 
-    async def _ask(self, definition: Definition, transition: Transition) -> bool | Raised:
-        attempt = Attempt(self.shared, self.storage, definition, self.run, transition, {})
-        scope = self._scope(definition, transition)
-        try:
-            return await ask(self.shared, definition, transition, attempt, scope)
-        finally:
-            self.scope = None
+    @property
+    def executing(self) -> Transition | None:
+        """The transition whose method it executes now, or whose checkpoint is being stored."""
+        return None if self.decision is None else self.decision.transition
 
-    def _scope(self, definition: Definition, transition: Transition) -> Scope:
-        if self.stopped is None and not self.storage.holds():
-            self.stopped = "lost"
-        if self.stopped is not None:
-            raise Interrupted(self.stopped)
-        seconds = time_limit(self.shared, transition)
-        limit = self.shared.time_limits.of(seconds)
-        if self.run.deadline is not None:
-            left = max(self.run.deadline - self.shared.clock.now(), 1) / 1_000_000
-            if not seconds or left < seconds:
-                limit = self.shared.time_limits.of(left, shared=False)
-        self.scope = Scope(self.task, limit, self._what)
-        return self.scope
+    @property
+    def method(self) -> str:
+        """The method that it executes now, as its author knows it."""
+        definition = self.shared.registry.find(self.run.app_name, self.run.workflow_name)
+        name = definition.workflow.__name__ if definition is not None else self.run.workflow_name
+        return f"{name}.{self.executing.method}" if self.executing else f"a guard of {name}"
 
     def _what(self) -> str:
         transition = self.executing.name if self.executing else "a guard"
         return f"{transition} of run {self.run.id} ({self.run.workflow_name})"
 
-    async def _execute(self, definition: Definition, decision: Execute, early: Raised | None) -> Run | None:
-        transition = decision.transition
-        attempt = Attempt(self.shared, self.storage, definition, self.run, transition, self.journal)
-        self.executing = transition
+    # -- the pipeline -------------------------------------------------------------------------------------------------
+
+    async def _drive_on(self, definition: Definition) -> RunRow | None:
+        shared = self.shared
+        while self.stopped is None:
+            now = shared.clock.now()
+            first = decide(definition, self.run, self.inbox, _UNASKED, now, shared.rules)
+            try:
+                if type(first) is Execute and first.signal is None:
+                    outcome = await self._called(definition, first, now)
+                    run = await self._concluded(definition, first, outcome)
+                else:
+                    run = await self._drive_prepared(definition, first)
+            except Interrupted:
+                run = None
+            finally:
+                self.decision = None
+                if self.attempt is not None and self.attempt.held is not None:
+                    await self.attempt.held.close()
+            self.attempt = None
+            if self.on_checkpoint is not None and (run is None or run.suspicion is None):
+                self.on_checkpoint()
+            if run is not None and run.owner is not None and run.status == "running":
+                self.run = run
+            elif not await self._continues_here(run):
+                return run
+        return None
+
+    async def _called(self, definition: Definition, decision: Execute, started_at: int) -> Outcome:
+        """Call the method and return its outcome. Raises Interrupted if it was stopped from outside."""
+        self.decision = decision
+        self.attempt = attempt = self._attempt(definition, decision.transition, self.journal, decision.signal)
         try:
-            if early is None:
-                attempt.scope = scope = self._scope(definition, transition)
-                outcome = await call(self.shared, definition, self.run, decision, attempt, scope)
-            else:
-                outcome = early
-            self.scope = None
-            if isinstance(outcome, Raised) and attempt.database_away:
-                return await self._again(outcome.error)
-            if isinstance(outcome, Raised) and isinstance(outcome.error, StatelessError) and not self.storage.durable:
+            outcome = await call(self.shared, attempt, started_at)
+        except Interrupted:
+            if self.blocked is None:  # else it was stopped because it has kept the lease from being renewed
+                raise
+            outcome = self.failure_of_blocking(self.blocked())
+        attempt.over = True
+        return outcome
+
+    async def _concluded(self, definition: Definition, decision: Execute, outcome: Outcome) -> RunRow | None:
+        """Return the run after this outcome: settled, stored."""
+        if self.blocked is not None:
+            outcome = self.failure_of_blocking(self.blocked())
+            self.blocked = None  # what this pass executes next, at an error place for one, has blocked nothing
+        attempt = self.attempt
+        assert attempt is not None  # the outcome is that of its method, or of a guard
+        held = attempt.held
+        if type(outcome) is Raised:
+            attempt.error = outcome.error
+            if held is not None and held.database_away:
+                return await self._after_broken_transaction(outcome.error)
+            if not self.storage.durable and is_a(outcome.error, StatelessError):
                 raise outcome.error  # the caller asked for the impossible: no retry and no place mends that
-            return await self._conclude(definition, decision, outcome, attempt)
-        finally:
-            self.scope = None
-            self.executing = None
-            if attempt.transaction_ is not None:
-                await attempt.transaction_.roll_back()
-
-    async def _conclude(
-        self, definition: Definition, decision: Execute, outcome: Outcome, attempt: Attempt
-    ) -> Run | None:
         try:
-            commit = self._settle(definition, decision, outcome)
-            if attempt.transaction_ is None:
-                return await self._commit(commit)
-            if not isinstance(outcome, Raised) and not attempt.rolled_back:
-                return await self._commit_with(attempt.transaction_, commit)
-            await attempt.transaction_.roll_back()
-            return await self._commit(commit)
+            commit = self._settled(definition, decision, outcome)
+            if held is None:
+                try:
+                    run = await self.storage.commit(commit)
+                except StoreUnavailable as error:
+                    return await self._stored(commit, error)
+                if (
+                    type(outcome) is Returned
+                    and commit.taken is None
+                    and self.run.detours is None
+                    and run.visit != self.run.visit
+                ):
+                    self.journal = {}  # all that `_gone_on` would do, without its call
+                    return run
+            elif type(outcome) is Returned and held.open:
+                try:
+                    run = await held.commit(commit)
+                except StoreUnavailable as error:
+                    return await self._after_broken_transaction(error)
+            else:
+                await held.close()
+                return await self._stored(commit)
+            return await self._gone_on(commit, run)
+        except LeaseLost as error:
+            log.info("%s", error)
+            return None
         except Exception as error:  # noqa: BLE001 - else the transition would run again, and break here again, for ever
-            log.warning("run %s: its checkpoint can't be stored: %r", self.run.id, error)
-            if attempt.transaction_ is not None:
-                await attempt.transaction_.roll_back()
-            return await self._conclude_anyhow(definition, decision, outcome.started_at, error)
+            log.warning("run %s: its checkpoint can't be stored: %s", self.run.id, told(error))
+            if held is not None:
+                await held.close()
+            return await self._failure_stored(definition, decision, outcome.started_at, error)
 
-    async def _conclude_anyhow(
-        self, definition: Definition, decision: Execute, started_at: int, error: Exception
-    ) -> Run | None:
-        """What can't be stored is a failure of its transition; what can't be handled as one is a failure of the run."""
-        try:
-            failure = Raised(started_at, error, trace_of(error), self.shared.random())
-            return await self._commit(self._settle(definition, decision, failure))
-        except Exception as second:
-            log.exception("run %s: the failure of %s can't be settled", self.run.id, decision.transition.name)
-            where = f"{definition.workflow.__name__}.{decision.transition.method}"
-            reason = Fail(f"{where}: its failure can't be settled: {type(second).__name__}")
-            now = self.shared.clock.now()
-            return await self._commit(fail(self.run, reason, started_at, now, decision.transition.name))
-
-    def _settle(self, definition: Definition, decision: Execute, outcome: Outcome) -> Commit:
+    def _settled(self, definition: Definition, decision: Execute, outcome: Outcome) -> Commit:
         run, now = self.run, self.shared.clock.now()
-        if isinstance(outcome, Raised) and run.deadline is not None and now >= run.deadline:
-            late = decide(definition, run, self.inbox, {}, now, self.shared.rules)
+        if run.deadline is not None and now >= run.deadline and type(outcome) is Raised:
+            late = decide(definition, run, self.inbox, _UNASKED, now, self.shared.rules)
             assert isinstance(late, Fail)  # past its deadline a run can only fail
             return fail(run, late, outcome.started_at, now, decision.transition.name)
         return settle(definition, run, decision, outcome, self.inbox, now, hold=self.hold)
 
-    async def _commit_with(self, opened: OpenTransaction, commit: Commit) -> Run | None:
+    async def _stored(self, commit: Commit, unavailable: StoreUnavailable | None = None) -> RunRow | None:
+        """Return the run after this commit, once the database can be written. None if it is lost, or stopped before."""
         try:
-            run = await opened.commit(commit)
-        except LeaseLost as error:
+            # The user's code has run: its checkpoint is worth waiting for as long as the run is ours.
+            what = f"run {self.run.id}: its checkpoint"
+            run = await patiently(lambda: self.storage.commit(commit), what, self._is_stopped, unavailable)
+        except (LeaseLost, StoreUnavailable) as error:
             log.info("%s", error)
             return None
-        except StoreUnavailable as error:
-            return await self._again(error)
-        return await self._go_on(commit, run)
+        return await self._gone_on(commit, run)
 
-    async def _again(self, error: BaseException) -> Run:
+    async def _gone_on(self, commit: Commit, run: RunRow) -> RunRow | None:
+        """Return the run after its commit, with the inbox and the journal that belong to it now."""
+        if commit.history is not None and commit.history.status == "failed":
+            log_failure(commit, self.attempt.error if self.attempt else None)
+        if commit.taken is not None and self.inbox:
+            self.inbox = tuple(signal for signal in self.inbox if signal.id != commit.taken)
+        if run.visit != self.run.visit:
+            self.journal = {}
+            if self.run.detours is not None and run.visit < self.run.visit and run.owner is not None:
+                # Back from a detour an earlier visit is resumed, and with it what it has journaled.
+                try:
+                    what = f"run {run.id}: its journal"
+                    self.journal = await patiently(lambda: self.storage.journal(run.id), what, self._is_stopped)
+                except StoreUnavailable:  # what was committed is true: only its sequel isn't for here
+                    return None
+        return run
+
+    async def _continues_here(self, run: RunRow | None) -> bool:
+        """Return whether the run is to go on here; a delay before its next try is over then."""
+        if run is None or run.owner is None:
+            return False
+        self.run = run
+        if run.status == "retrying" and run.due_at is not None:
+            await sleep_unless(self._is_stopped, self.shared.clock, run.due_at)
+        return True
+
+    # -- what most transitions don't need -----------------------------------------------------------------------------
+
+    async def _drive_prepared(self, definition: Definition, first: Decision) -> RunRow | None:
+        """Return the run after this decision: with a guard to ask, a signal, or nothing to execute."""
+        decision, outcome = await self._prepared(definition, first)
+        if decision is None:
+            return self.run
+        if not isinstance(decision, Execute):
+            return await self._stored(self._unexecuted(definition, decision))
+        if outcome is None:
+            outcome = await self._called(definition, decision, self.shared.clock.now())
+        self.decision = decision
+        return await self._concluded(definition, decision, outcome)
+
+    async def _prepared(self, definition: Definition, decision: Decision) -> tuple[Decision | None, Outcome | None]:
+        """Return the decision with its guards answered and its signal read, and the outcome if a guard has raised.
+
+        The decision is None where the run must be decided about again.
+        """
+        raised: Raised | None = None
+        if isinstance(decision, AskGuards):
+            decision, raised = await self._guarded(definition, decision)
+        if isinstance(decision, Execute) and decision.signal is not None and (self.more or decision.signal.unread):
+            return await self._with_whole_signal(decision, decision.signal), None
+        return decision, raised
+
+    async def _with_whole_signal(self, decision: Execute, signal: SignalRow) -> Decision | None:
+        """Return the decision with what is still to be read of the signal, and of those behind it.
+
+        Whether the run parks afterwards is decided by what is in the inbox: the next one must be in it before.
+        """
+        storage, run = self.storage, self.run
+        try:
+            if self.more and self._last(signal):
+                what = f"run {run.id}: its inbox"
+                self.inbox, self.more = await patiently(lambda: storage.inbox(run), what, self._is_stopped)
+            if not signal.unread:
+                return decision
+            whole = await patiently(lambda: storage.signal(signal.id), f"run {run.id}: its signal", self._is_stopped)
+        except StoreUnavailable as error:
+            raise Interrupted(self.stopped or "") from error
+        if whole is None:  # it was deleted by hand: decided again
+            self.inbox = without(self.inbox, signal)
+            return None
+        return Execute(decision.transition, whole)
+
+    def _last(self, signal: SignalRow) -> bool:
+        """Return whether it is the last of its kind, name and visit in the inbox that the run's visit could take."""
+        alike, others = (signal.visit, signal.kind, signal.name), reserved(self.run)
+        return sum((s.visit, s.kind, s.name) == alike and s.id not in others for s in self.inbox) < 2
+
+    async def _guarded(self, definition: Definition, decision: Decision) -> tuple[Decision, Raised | None]:
+        verdicts: dict[int, bool] = {}
+        while isinstance(decision, AskGuards):
+            self.attempt = attempt = self._attempt(definition, decision.transition, {})
+            attempt.asks = True
+            verdict = await ask(self.shared, attempt)
+            attempt.over = True
+            if isinstance(verdict, Raised):
+                return Execute(decision.transition), verdict  # a guard that raises is a failed attempt (rule 1)
+            verdicts[decision.transition.order] = verdict
+            decision = decide(definition, self.run, self.inbox, verdicts, self.shared.clock.now(), self.shared.rules)
+        return decision, None
+
+    def _attempt(
+        self, definition: Definition, transition: Transition, journal: Journal, signal: SignalRow | None = None
+    ) -> Attempt:
+        """Return an attempt that may begin now. Raises Interrupted where none may."""
+        if self.stopped is None and not self.storage.holds():
+            self.stopped = "lost"
+        if self.stopped is not None:
+            raise Interrupted(self.stopped)
+        shared, run, seconds = self.shared, self.run, transition.timeout
+        limit = self.limits[shared.limits.transition_timeout if seconds is None else seconds.total_seconds()]
+        if run.deadline is not None:
+            left = max(run.deadline - shared.clock.now(), 1) / 1_000_000
+            if limit is None or left < limit.seconds:
+                limit = Limit(left, lasting=False)  # that duration won't come again: it has a timer of its own
+        scope = Scope(self.task, limit, self._what, shared.limits.cleanup_seconds)
+        return Attempt(shared, self.storage, definition, run, transition, signal, journal, scope, self.limits.thread)
+
+    def failure_of_blocking(self, text: str) -> Raised:
+        """Return the failure of an attempt that has blocked the event loop for too long."""
+        return Raised(self.run.updated_at, TransitionTimeout(text), None, self.shared.random())
+
+    async def _failure_stored(
+        self, definition: Definition, decision: Execute, started_at: int, error: BaseException
+    ) -> RunRow | None:
+        """Fail the transition, whose outcome can't be stored; fail the run if that failure can't be stored either."""
+        self.decision = decision
+        if self.attempt is not None:
+            self.attempt.error = error
+        try:
+            failure = Raised(started_at, error, trace_of(error), self.shared.random())
+            return await self._stored(self._settled(definition, decision, failure))
+        except Exception as second:
+            log.error("%s: its failure can't be settled", self._what(), exc_info=logged(second))
+            reason = Fail(f"{self.method}: its failure can't be settled: {kind_of(second)}")
+            return await self._stored(
+                fail(self.run, reason, started_at, self.shared.clock.now(), decision.transition.name)
+            )
+
+    async def _after_broken_transaction(self, error: BaseException) -> RunRow:
         # Nothing of the transaction remains, as if the process had died here: the transition runs again, as after a crash.
         log.warning("run %s: its transaction broke with the database, trying again: %s", self.run.id, error)
         await asyncio.sleep(1.0)
         return self.run
 
-    def _unexecuted(self, definition: Definition, decision: Ask | Fail | Move | Park | Unfit) -> Commit:
+    def _unexecuted(self, definition: Definition, decision: AskGuards | Fail | Move | Park | Unfit) -> Commit:
         run, now = self.run, self.shared.clock.now()
         match decision:
             case Park():
@@ -210,80 +386,15 @@ class Pass:
                 return move(run, place, now)
             case Unfit(reason):
                 return self._aside(reason)
-            case Ask():
+            case AskGuards():
                 raise AssertionError("guards are asked before")
             case _ as never:
                 assert_never(never)
 
     def _aside(self, reason: str) -> Commit:
-        log.warning("run %s (%s) is left as it is: %s", self.run.id, self.run.workflow_name, reason)
-        now = self.shared.clock.now()
-        return set_aside(self.run, now + _LOOK_AGAIN, now)
+        # Before it is ready again: this process mustn't be the one to claim it.
+        self.on_unfit(self.run, reason)
+        return set_aside(self.run, self.shared.clock.now())
 
-    async def _commit(self, commit: Commit) -> Run | None:
-        pause = 0.05
-        while True:
-            try:
-                run = await self.storage.commit(commit)
-            except LeaseLost as error:
-                log.info("%s", error)
-                return None
-            except StoreUnavailable as error:
-                # The user's code has run: its checkpoint is worth waiting for as long as the run is ours.
-                log.warning("run %s: its checkpoint waits for the database: %s", self.run.id, error)
-                if self.stopped is not None:
-                    return None
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-            else:
-                return await self._go_on(commit, run)
-
-    async def _go_on(self, commit: Commit, run: Run) -> Run | None:
-        """The run after its commit, with the inbox and the journal that belong to it now."""
-        if commit.taken and self.inbox:
-            self.inbox = tuple(signal for signal in self.inbox if signal.id != commit.taken)
-        if run.visit != self.run.visit:
-            # Back from a detour an earlier visit is resumed, and with it what it has journaled.
-            resumed = self.run.detours is not None and run.visit < self.run.visit and run.owner is not None
-            if resumed:
-                return await self._resumed(run)
-            self.journal = {}
-        return run
-
-    async def _resumed(self, run: Run) -> Run | None:
-        pause = 0.05
-        while True:
-            try:
-                self.journal = await self.storage.journal(run.id)
-            except StoreUnavailable as error:
-                # The commit is true: only its sequel waits.
-                log.warning("run %s: its journal waits for the database: %s", run.id, error)
-                if self.stopped is not None:
-                    return None
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-            else:
-                return run
-
-    async def _wait(self, moment: int) -> None:
-        sleeping = asyncio.ensure_future(self.shared.clock.sleep_until(moment))
-        try:
-            while not sleeping.done() and self.stopped is None:
-                await asyncio.wait([sleeping], timeout=0.5)
-        finally:
-            sleeping.cancel()
-
-
-def _unfit(definition: Definition | None, run: Run, fresh: bool) -> str | None:
-    if definition is None:
-        return "no such workflow is registered"
-    if fresh:
-        return None
-    try:
-        if definition.args is not None:
-            definition.args.load(run.args)
-        if run.state != definition.initial_state:
-            definition.state.load(run.state)
-    except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
-        return f"its args or state no longer fit {definition.workflow.__name__}: {error}"
-    return None
+    def _is_stopped(self) -> bool:
+        return self.stopped is not None

@@ -1,4 +1,4 @@
-"""Who an event starts and resumes, worked out before anything is written."""
+"""The runs that an event starts and resumes, worked out before anything is written."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import ValidationError
 
-from stepwell.definition.inputs import args_json, bounded, is_text, payload_json
 from stepwell.definition.model import Definition
-from stepwell.engine.begin import Request, begin
+from stepwell.definition.text import SYSTEM_USER, is_text
+from stepwell.definition.values.inputs import args_json, bounded, details, payload_json, plain_json, summary
+from stepwell.definition.values.misfit import Misfit
 from stepwell.engine.commit import Commit, Emission, Resume
+from stepwell.engine.control import Request, begin
 from stepwell.engine.matching import event_key
 from stepwell.errors import InvalidArgs, InvalidPayload
 from stepwell.execution.shared import Shared, new_id
-from stepwell.store.identity import EVENT_KEY, workspace_of
+from stepwell.store.workspaces import EVENT_KEY, workspace_of
 
 log = logging.getLogger("stepwell.events")
 
@@ -43,7 +45,7 @@ def plan(
     *,
     only_user: str | None,
 ) -> tuple[Emission, list[Refusal]]:
-    """The emission with validated args and payloads, and whom it doesn't fit.
+    """Return the emission with validated args and payloads, and the listeners that it doesn't fit.
 
     `user_id` is whose the started runs are, `only_user` restricts whose runs are resumed.
     Raises InvalidArgs for a name or an id that is none, InvalidPayload for data that isn't JSON, PayloadTooLarge.
@@ -82,9 +84,9 @@ def _check_text(what: str, given: Any) -> None:
 
 def _data_json(name: str, data: object) -> str:
     try:
-        return to_json(data).decode()
-    except PydanticSerializationError as error:
-        raise InvalidPayload(f"The data of event {name!r} isn't JSON: {error}. Give models or plain data.") from error
+        return plain_json(data)
+    except (ValidationError, Misfit) as error:
+        raise InvalidPayload(f"The data of event {name!r} can't be stored: {summary(error)}", details(error)) from error
 
 
 def _start(
@@ -97,7 +99,7 @@ def _start(
     now: int,
     refused: list[Refusal],
 ) -> Commit | None:
-    user = user_id or "system"
+    user = user_id or SYSTEM_USER
     try:
         args = args_json(definition, data, shared.limits.args)
     except InvalidArgs as error:
@@ -109,6 +111,7 @@ def _start(
         user_id=user,
         workspace_id=workspace_of(app, user),
         args=args,
+        state=definition.new_state(),
         idempotency_key=f"{EVENT_KEY}{event_id}:{definition.name}",
     )
     return begin(definition, request, now)

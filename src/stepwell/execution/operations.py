@@ -1,4 +1,4 @@
-"""What people and the sweep do to a run, as operations for a connection: read the row, ask the engine, write its commit."""
+"""Operations of people and the sweep on a run, for a connection: read the row, ask the engine, write its commit."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stepwell.definition.codec import canonical
-from stepwell.definition.inputs import payload_json
 from stepwell.definition.model import Definition, Transition
-from stepwell.engine.choose import decide
+from stepwell.definition.values.codec import canonical
+from stepwell.definition.values.inputs import payload_json
+from stepwell.engine.choose import AskGuards, Execute, decide
 from stepwell.engine.commit import Resume
 from stepwell.engine.control import cancel, retry
-from stepwell.engine.outcome import Ask, Execute
-from stepwell.engine.run import Run, SignalRow
-from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, takers
+from stepwell.engine.run import RunRow, SignalRow
+from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, refuse_callback, rivals, signal_name, takers
 from stepwell.errors import (
     IdempotencyConflict,
     InvalidPayload,
@@ -27,20 +26,20 @@ from stepwell.errors import (
 )
 from stepwell.execution.shared import Shared, new_id
 from stepwell.store import runs, signals
-from stepwell.store.apply import Applier, unmark
-from stepwell.store.tx import Tx
+from stepwell.store.tx import OtherText, Tx
+from stepwell.store.writing.apply import Applier, unmark
 
 log = logging.getLogger("stepwell.events")
 
 
-def visible(run: Run | None, workflow_id: str, user_id: str | None) -> Run:
-    """The run, if there is one that this user may see. Raises WorkflowNotFound: somebody else's looks like none."""
+def visible(run: RunRow | None, workflow_id: str, user_id: str | None) -> RunRow:
+    """Return the run, if this user may see it. Raises WorkflowNotFound, also for another user's run."""
     if run is None or (user_id is not None and (run.user_id != user_id or run.internal)):
         raise WorkflowNotFound(f"No run {workflow_id!r}" + (f" of user {user_id!r}." if user_id is not None else "."))
     return run
 
 
-class Payload(NamedTuple):
+class CheckedPayload(NamedTuple):
     """A signal's data as JSON, valid for the method that was to take it when it was checked."""
 
     method: str
@@ -57,36 +56,49 @@ class Operations:
     def signal(
         self,
         workflow_id: str,
-        name: str,
+        given: str | Callable[..., object],
         data: object,
         user_id: str | None,
         key: str | None,
-        checked: Payload | None = None,
+        checked: CheckedPayload | None = None,
         answered_by: str | None = None,
-    ) -> Callable[[Tx], Run]:
-        """The run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before."""
+    ) -> Callable[[Tx], RunRow]:
+        """Return the run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before."""
 
-        def operation(tx: Tx) -> Run:
+        def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
             definition = self.definition(run)
+            name = signal_name(definition, run, given)
+            earlier = signals.by_key(tx, run.id, key) if key is not None else None
+            if earlier is None:
+                refuse_callback(definition, run, name)
             text = self._payload(definition, run, name, data, checked)
-            if key is not None and (earlier := signals.by_key(tx, run.id, key)):
-                return _same_signal(run, earlier, name, text, key)
+            if earlier is not None:
+                return _same_signal(run, earlier, _taker(definition, run, name), text, key or "")
             now = self.shared.clock.now()
             arrival = Arrival(new_id(), name, text, "signal", answered_by or user_id, key)
-            kept = signals.kept(tx, run, name) if run.inbox else NOTHING_KEPT
+            kept = signals.kept(tx, run, name, rivals(definition, run, arrival)) if run.inbox else NOTHING_KEPT
             signals.put(tx, [accept(definition, run, arrival, kept, now, self.shared.rules)], now)
             return visible(runs.load_one(tx, workflow_id), workflow_id, user_id)
 
         return operation
 
-    def payload(self, run: Run, name: str, data: object) -> Payload:
-        """The validated data of a signal, for where the run is now. User code runs here: not for the writer's thread."""
+    def payload(self, run: RunRow, given: str | Callable[..., object], data: object, key: str | None) -> CheckedPayload:
+        """Return the validated data of a signal, for where the run is now. User code runs here: not for the writer's thread."""
         definition = self.definition(run)
+        name = signal_name(definition, run, given)
         taker = _taker(definition, run, name)
-        return Payload(taker.method, payload_json(definition, taker, data, self.shared.limits.payload))
+        if key is None:  # with a key it may be one that was accepted before there was a child
+            refuse_callback(definition, run, name)
+        try:
+            return CheckedPayload(taker.method, payload_json(definition, taker, data, self.shared.limits.payload))
+        except InvalidPayload:
+            refuse_callback(definition, run, name)
+            raise
 
-    def _payload(self, definition: Definition, run: Run, name: str, data: object, checked: Payload | None) -> str:
+    def _payload(
+        self, definition: Definition, run: RunRow, name: str, data: object, checked: CheckedPayload | None
+    ) -> str:
         taker = _taker(definition, run, name)
         if checked is not None and checked.method == taker.method:
             return checked.text
@@ -94,23 +106,23 @@ class Operations:
 
     def cancel(
         self, workflow_id: str, user_id: str | None, reason: str | None, executing: str | None = None
-    ) -> Callable[[Tx], Run]:
-        """The run, cancelled."""
+    ) -> Callable[[Tx], RunRow]:
+        """Return the run, cancelled."""
 
-        def operation(tx: Tx) -> Run:
+        def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
             commit = cancel(run, reason, self._executing(run, executing), self.shared.clock.now())
             if commit is None:
                 return run
             _lose(tx, run)
             [answer] = self.applier.advance(tx, [commit])
-            assert isinstance(answer, Run)  # the row is held by this transaction: so does the fence
+            assert isinstance(answer, RunRow)  # the row is held by this transaction: so does the fence
             return answer
 
         return operation
 
-    def _executing(self, run: Run, seen: str | None) -> str | None:
-        """The transition that is executed: the one seen in this process, else the first that may fire.
+    def _executing(self, run: RunRow, seen: str | None) -> str | None:
+        """Return the transition that is executed: the one seen in this process, else the first that may fire.
 
         What was seen before the row was read may have ended meanwhile: it counts only where it leaves the run's place.
         """
@@ -120,12 +132,12 @@ class Operations:
         if seen is not None and any(t.source == run.place for t in definition.named(seen)):
             return seen
         decision = decide(definition, run, (), {}, self.shared.clock.now(), self.shared.rules)
-        return decision.transition.name if isinstance(decision, Execute | Ask) else None
+        return decision.transition.name if isinstance(decision, Execute | AskGuards) else None
 
-    def end_child(self, workflow_id: str, reason: str) -> Callable[[Tx], Run | None]:
-        """The child, cancelled because its parent ended, and its mark removed; None if it had ended by itself."""
+    def end_child(self, workflow_id: str, reason: str) -> Callable[[Tx], RunRow | None]:
+        """Return the child, cancelled because its parent ended, and its mark removed; None if it had ended by itself."""
 
-        def operation(tx: Tx) -> Run | None:
+        def operation(tx: Tx) -> RunRow | None:
             unmark(tx, workflow_id)
             run = runs.hold(tx, workflow_id)
             if run is None or run.finished or run.status == "failed":
@@ -134,21 +146,21 @@ class Operations:
 
         return operation
 
-    def retry(self, workflow_id: str, user_id: str | None) -> Callable[[Tx], Run]:
-        """The run, due now with a full budget."""
+    def retry(self, workflow_id: str, user_id: str | None) -> Callable[[Tx], RunRow]:
+        """Return the run, due now with a full budget."""
 
-        def operation(tx: Tx) -> Run:
+        def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
             commit = retry(self.definition(run), run, self.shared.clock.now())
             _lose(tx, run)
             [answer] = self.applier.advance(tx, [commit])
-            assert isinstance(answer, Run)  # as above
+            assert isinstance(answer, RunRow)  # as above
             return answer
 
         return operation
 
-    def definition(self, run: Run) -> Definition:
-        """The definition of a stored run. Raises UnknownWorkflow where the code lacks it."""
+    def definition(self, run: RunRow) -> Definition:
+        """Return the definition of a stored run. Raises UnknownWorkflow where the code lacks it."""
         found = self.shared.registry.find(run.app_name, run.workflow_name)
         if found is None:
             raise UnknownWorkflow(
@@ -157,21 +169,21 @@ class Operations:
         return found
 
 
-def _lose(tx: Tx, run: Run) -> None:
-    """Who executes it, here or elsewhere, is to hear that it isn't theirs any more."""
+def _lose(tx: Tx, run: RunRow) -> None:
+    """Notify the process that executes the run, here or elsewhere, that it has lost it."""
     if run.owner is not None:
         tx.hints.lost[run.id] = run.claim + 1
 
 
-def _taker(definition: Definition, run: Run, name: str) -> Transition:
+def _taker(definition: Definition, run: RunRow, name: str) -> Transition:
     candidates = takers(definition, name)
     return next((t for t in candidates if t.source == run.place), candidates[0])
 
 
-def accept_event(shared: Shared) -> Callable[[Run, Resume, Kept, int], SignalRow | None]:
-    """What an event makes of a run that listens: its signal, or None if the run takes nothing any more."""
+def accept_event(shared: Shared) -> Callable[[RunRow, Resume, Kept, int], SignalRow | None]:
+    """Return what an event makes of a run that listens: its signal, or None if the run takes nothing any more."""
 
-    def accepted(run: Run, resume: Resume, kept: Kept, now: int) -> SignalRow | None:
+    def accepted(run: RunRow, resume: Resume, kept: Kept, now: int) -> SignalRow | None:
         definition = shared.registry.find(run.app_name, run.workflow_name)
         if definition is None:
             return None
@@ -182,15 +194,20 @@ def accept_event(shared: Shared) -> Callable[[Run, Resume, Kept, int], SignalRow
             log.warning("event %r is lost for a run: %s", resume.event, error)
         except (RunFinished, UnknownTransition, InvalidPayload):
             pass  # it takes nothing any more
+        except Exception as error:  # noqa: BLE001 - one listener's row that can't be read doesn't concern the others
+            shared.faults.set_apart(f"run {run.id}, which listens to event {resume.event!r}", error)
         return None
 
     return accepted
 
 
-def _same_signal(run: Run, earlier: SignalRow, name: str, text: str, key: str) -> Run:
-    if earlier.name != name or canonical(earlier.data) != canonical(text):
-        raise IdempotencyConflict(
-            f"The idempotency key {key!r} of run {run.id} belongs to the signal {earlier.name!r} with other data: "
-            "use another key."
-        )
+def _same_signal(run: RunRow, earlier: SignalRow, taker: Transition, text: str, key: str) -> RunRow:
+    message = (
+        f"The idempotency key {key!r} of run {run.id} belongs to the signal {earlier.name!r} with other data: "
+        "use another key."
+    )
+    if earlier.name != taker.name:
+        raise IdempotencyConflict(message)
+    if canonical(earlier.data) != canonical(text):
+        raise OtherText(message, taker, earlier.data)
     return run

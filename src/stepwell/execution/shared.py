@@ -1,4 +1,4 @@
-"""What executing a run needs, handed down from the composition root."""
+"""The values that executing a run needs, passed down from the composition root."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from uuid_utils import uuid7
 
 from stepwell.definition.registry import Registry
-from stepwell.engine.outcome import Rules
+from stepwell.engine.choose import Rules
 from stepwell.execution.clock import Clock
 from stepwell.execution.scope import TimeLimits
 from stepwell.execution.threads import Threads
+from stepwell.faults import Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Limits:
     document: int
     transition_timeout: float
     transaction_seconds: float
+    cleanup_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,10 @@ class Shared:
     random: Callable[[], float]
     """0.0 to 1.0, for jitter."""
     time_limits: TimeLimits = field(default_factory=TimeLimits)
+    faults: Faults = field(default_factory=Faults)
+    """The faults of this process."""
 
 
 def new_id() -> str:
-    """A UUIDv7: unique, and sorted by time."""
+    """Return a UUIDv7: unique, and sorted by time."""
     return str(uuid7())

@@ -2,17 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import Run
+from stepwell.engine.run import RunRow, SignalRow
+from stepwell.errors import StatelessError
 from stepwell.execution.drive import Pass
 from stepwell.execution.shared import Shared
-from stepwell.execution.storage import Memory
-from stepwell.store.base import DocumentRow
+from stepwell.execution.steps import kept, return_codec
+from stepwell.execution.storage import Journal, OpenTransaction
+from stepwell.store.documents import DocumentRow
+from stepwell.store.inbox import Seen
 
 
-async def run_stateless(shared: Shared, commit: Commit) -> tuple[Run, list[DocumentRow]]:
-    """The run where it ended or parked, and its documents."""
+async def run_stateless(shared: Shared, commit: Commit) -> tuple[RunRow, list[DocumentRow]]:
+    """Return the run where it ended or parked, and its documents."""
     storage = Memory(shared)
     run = await Pass(shared, storage, commit.run, hold=True, fresh=True).drive()
-    assert run is not None  # nobody stops a stateless run from outside, and nobody takes it over
+    assert run is not None  # a stateless run is never stopped from outside, nor taken over
     return run, storage.saved
+
+
+class Memory:
+    """A stateless run: nothing is stored, documents stay in memory."""
+
+    durable = False
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self.saved: list[DocumentRow] = []
+
+    def holds(self) -> bool:
+        return True
+
+    async def commit(self, commit: Commit) -> RunRow:
+        if commit.effects.documents:
+            self._save(commit)
+        return commit.run
+
+    def _save(self, commit: Commit) -> None:
+        run = commit.run
+        for n, w in enumerate(commit.effects.documents):
+            row = DocumentRow(
+                f"{run.version}.{n}", run.id, run.version * 1000 + n, w.name, w.key, w.content, w.tags, w.meta, w.errors,
+                w.internal, w.transition, run.version, run.updated_at, None, w.ui, w.title,
+            )  # fmt: skip
+            same = [i for i, old in enumerate(self.saved) if w.key is not None and old.key == w.key]
+            if same:
+                self.saved[same[0]] = row._replace(position=self.saved[same[0]].position)
+            else:
+                self.saved.append(row)
+
+    async def documents(self, run_id: str) -> list[DocumentRow]:
+        return list(self.saved)
+
+    async def step(
+        self,
+        run: RunRow,
+        transition: str,
+        name: str,
+        journal: Journal,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        return (await kept(self._shared, name, return_codec(fn), fn, args, kwargs))[1]
+
+    async def journal(self, run_id: str) -> Journal:
+        return {}
+
+    async def inbox(self, run: RunRow) -> Seen:
+        return Seen()  # a stateless run can't be signalled
+
+    async def signal(self, signal_id: str) -> SignalRow | None:
+        return None
+
+    async def transaction(self, run: RunRow) -> OpenTransaction:
+        raise StatelessError("self.transaction(): a stateless run has no database; run it without stateless=True.")

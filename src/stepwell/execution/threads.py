@@ -8,21 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from stepwell.execution.begun import current_attempt
+from stepwell.execution.crew import Crew, Job, Thread
 
 log = logging.getLogger("stepwell.execution")
 
 T = TypeVar("T")
-_Calls = SimpleQueue[tuple["Future[Any]", Callable[[], Any]] | None]
 
 _LONG = 10.0
-"""Seconds in the queue after which it is told that the threads don't suffice."""
+"""Seconds in the queue after which a lack of threads is logged."""
+_STILL = 1.0
+"""Seconds after which a call that was given up and still runs is logged."""
 
 
 class Threads:
@@ -30,106 +34,128 @@ class Threads:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._pool: _Daemons | None = None
+        self._pool: _Pool | None = None
+        self._pid = os.getpid()
         self._lock = threading.Lock()
 
     async def run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-        """What `fn` returned, called in a thread with the caller's context variables.
+        """Return what `fn` returned, called in a thread with the caller's context variables.
 
-        A cancelled caller stops waiting; the thread goes on to its end, and what it returns is thrown away.
+        A cancelled caller stops waiting; the thread goes on to its end, and what it returns is thrown away. Another
+        thread takes its place meanwhile. Raises NoThreadLeft when too many hang.
         """
         return await self.call(partial(fn, *args, **kwargs))
 
     async def call(self, fn: Callable[[], T], begun: Callable[[], None] | None = None) -> T:
         """As `run`; `begun` is called on the loop when a thread has taken the call."""
         loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        late = loop.call_later(_LONG, self._late, fn)
+        context: contextvars.Context | None = contextvars.copy_context()
+        late = loop.call_later(_LONG, self._late, fn, context=contextvars.Context())
 
         def taken() -> None:
             late.cancel()
             if begun is not None:
                 begun()
 
-        def in_thread() -> T:
+        def in_thread() -> tuple[T, None] | tuple[None, BaseException]:
+            # Carried as a value: a future can't hold every exception.
+            nonlocal context
+            own, context = context, None
             loop.call_soon_threadsafe(taken)
-            return context.run(fn)
+            assert own is not None  # a call is made once
+            try:
+                return own.run(fn), None
+            except BaseException as error:  # noqa: BLE001 - it is the caller's, whatever it is
+                return None, error
 
+        job, crew = Job(in_thread), self._opened().crew
         try:
-            return await loop.run_in_executor(self._opened(), in_thread)
+            crew.put(job)
+            value, error = await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            if crew.give_up(job, _name(fn)):
+                _leave_behind(fn)
+                loop.call_later(_STILL, _tell, crew, job, context=contextvars.Context())
+            raise
         finally:
             late.cancel()
+        if error is not None:
+            raise error
+        return cast("T", value)
 
-    def _opened(self) -> _Daemons:
+    @property
+    def exhausted(self) -> bool:
+        """True while so many threads hang that no more take their place: nothing that may need one is to begin."""
+        pool = self._pool
+        return pool is not None and pool.crew.exhausted
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with it now, for health checks."""
+        pool = self._pool
+        if pool is None or not pool.crew.exhausted:
+            return []
+        named = ", ".join(sorted(set(pool.crew.stuck.values()))[:5])
+        return [f"{len(pool.crew.stuck)} threads hang in calls that were given up ({named}): restart this process"]
+
+    def _opened(self) -> _Pool:
+        if self._pid != os.getpid():
+            # A fork has none of the threads, and a lock that was held at that moment is held for ever.
+            self._pid, self._lock, self._pool = os.getpid(), threading.Lock(), None
         with self._lock:
             if self._pool is None:
-                self._pool = _Daemons(self._size)
+                self._pool = _Pool(self._size)
             return self._pool
 
     def _late(self, fn: Callable[[], Any]) -> None:
-        log.warning("%r waits since %g s for one of %d threads (Settings.sync_threads)", fn, _LONG, self._size)
+        log.warning(
+            "%s has waited for %g s for one of %d threads (Settings.sync_threads)", _name(fn), _LONG, self._size
+        )
 
     def close(self) -> None:
-        """No new calls; running threads are left to end by themselves."""
+        """Refuse new calls; running threads end by themselves."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown()
+            pool.crew.refuse(None)
+            pool.end()
 
 
-class _Daemons(Executor):
-    """What ThreadPoolExecutor is, but its threads don't outlive the program, or the pool."""
+def _leave_behind(fn: Callable[[], Any]) -> None:
+    inside = current_attempt.get()
+    if inside is not None:
+        inside.attempt.threads += (_name(fn).rpartition(".")[2],)
+
+
+class _Pool:
+    """A pool that ends its threads when it isn't referenced any more."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._started = 0
-        self._lock = threading.Lock()
-        self._idle = threading.Semaphore(0)
-        self._calls: _Calls = SimpleQueue()
-        self._end = weakref.finalize(self, self._calls.put, None)
-        self._end.atexit = False
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        future: Future[T] = Future()
-        self._calls.put((future, partial(fn, *args, **kwargs)))
-        with self._lock:
-            if not self._idle.acquire(blocking=False) and self._started < self._size:
-                self._started += 1
-                name = f"stepwell-sync_{self._started}"
-                # Of the pool itself a thread knows nothing: a pool that nobody has any more ends.
-                threading.Thread(target=_work, args=(self._calls, self._idle), name=name, daemon=True).start()
-        return future
-
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """The threads end when they are idle; what waits for one is cancelled."""
-        while cancel_futures:
-            try:
-                entry = self._calls.get_nowait()
-            except Empty:
-                break
-            if entry is not None:
-                entry[0].cancel()
-        self._end()
+        self.crew = Crew(size)
+        self.end = weakref.finalize(self, self.crew.end)
+        self.end.atexit = False
 
 
-def _work(calls: _Calls, idle: threading.Semaphore) -> None:
-    while True:
-        try:
-            entry = calls.get_nowait()
-        except Empty:
-            idle.release()
-            entry = calls.get()
-        if entry is None:
-            calls.put(None)  # for the next of them
-            return
-        _answer(*entry)
-        del entry  # while it is idle nothing of a call is kept
+def waiting() -> AbstractContextManager[None]:
+    """Let the calling thread wait for another run inside the block: if it is one of a pool, another one takes its place."""
+    thread = threading.current_thread()
+    return thread.crew.lent() if isinstance(thread, Thread) else nullcontext()
 
 
-def _answer(future: Future[Any], call: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
+def _name(fn: Callable[..., Any]) -> str:
+    while isinstance(fn, partial):
+        fn = fn.func
+    return str(getattr(fn, "__qualname__", fn))
+
+
+def _tell(crew: Crew, job: Job) -> None:
+    if job.over:
         return
-    try:
-        future.set_result(call())
-    except BaseException as error:  # noqa: BLE001 - it is the caller's, whatever it is
-        future.set_exception(error)
+    more = "no more take their place" if crew.exhausted else "another one takes its place"
+    log.log(
+        logging.ERROR if crew.exhausted else logging.WARNING,
+        "%s was given up and still runs in its thread, which can't be stopped: %s (%d of at most %d hang)",
+        crew.stuck.get(job, "a call"),
+        more,
+        len(crew.stuck),
+        crew.most,
+    )

@@ -1,4 +1,4 @@
-"""How a worker learns that a run is due. The database's own index is the queue; a doorbell makes it quick.
+"""The queue by which a worker learns that a run is ready: the database's own index, and wake-ups that make it quick.
 
-May import `store` and below; `bullmq.py` will be the only importer of bullmq.
+`bullmq/` puts Redis or Valkey beside it. May import `store` and what `store` may import.
 """

@@ -1,84 +1,295 @@
-"""The verbs for synchronous code: one thin portal to the loop on which the Stepwell is open."""
+"""The verbs for synchronous code: each is the asynchronous one, and blocks until that is done.
+
+With `connection=` this thread lends its transaction to the verb (`callers.py`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeAlias, TypedDict, Unpack, overload
+
+from typing_extensions import TypeVar
 
 from stepwell.errors import StepwellError
+from stepwell.execution.threads import waiting
+from stepwell.runner.callers import lent
+from stepwell.runner.handle import RunHandle
+from stepwell.runner.models import Emitted, Run
+from stepwell.runner.opening import Opening
+from stepwell.runner.start import Start
+from stepwell.runner.starting import Starting
+from stepwell.runner.steering import D, Data, Takes, TakesNothing, W
 
 if TYPE_CHECKING:
-    from stepwell.runner.opening import Opening
-    from stepwell.runner.runner import WorkflowRunner
+    from stepwell.definition.authoring.context import Signal
+    from stepwell.definition.authoring.workflow import Workflow
+    from stepwell.runner.callers import BlockingConnection
 
-_VERBS = frozenset(
-    "run run_sync run_many signal emit cancel retry fork get list history documents explain".split()  # noqa: SIM905
+# The defaults apply if the workflow is given by its name.
+A = TypeVar("A", default=Any)
+R = TypeVar("R", default=Any)
+O_co = TypeVar("O_co", covariant=True)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class BlockingSignalOptions(TypedDict, total=False):
+    """The keywords of `runner.blocking.signal`."""
+
+    user_id: str | None
+    idempotency_key: str | None
+    answered_by: str | None
+    connection: BlockingConnection | None
+
+
+_CLOSED: Final = (
+    "This Stepwell was closed during the call. If it writes, it may be stored: look for it, or repeat the call with an "
+    "idempotency key."
 )
 
 
-class BlockingHandle:
-    """A handle to a run, for synchronous code."""
+class Portal(Generic[O_co]):
+    """The verbs of an asynchronous object, for other threads than the loop's.
 
-    def __init__(self, call: Callable[[Coroutine[Any, Any, Any]], Any], handle: Any) -> None:
-        self._call = call
-        self._handle = handle
-        self.workflow_id: str = handle.workflow_id
-        self.created: bool = handle.created
+    Each raises StepwellError too if the Stepwell is closed meanwhile.
+    """
 
-    def result(self, timeout: timedelta | float | None = None) -> Any:
-        """As `RunHandle.result`, blocking."""
-        return self._call(self._handle.result(timeout))
-
-
-class BlockingRunner:
-    """Each verb of WorkflowRunner under its own name, blocking until it is done. Not for use on the loop itself."""
-
-    def __init__(self, runner: WorkflowRunner, opening: Opening) -> None:
-        self._runner = runner
+    def __init__(self, awaited: O_co, opening: Opening) -> None:
+        self._awaited = awaited
         self._opening = opening
 
+    def _call(self, coroutine: Coroutine[Any, Any, T], *, waits: bool = False) -> T:
+        with ExitStack() as lending:
+            try:
+                loop = self._opening.blocking()
+                if waits:
+                    lending.enter_context(waiting())
+            except StepwellError:
+                coroutine.close()
+                raise
+            answer = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            try:
+                return answer.result()
+            except CancelledError:
+                raise StepwellError(_CLOSED) from None
+
+    def _call_with(
+        self,
+        connection: BlockingConnection | None,
+        verb: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        **given: Any,
+    ) -> T:
+        """Return what the verb returns, whose statements are executed in this thread if there is a connection."""
+        if connection is None:
+            return self._call(verb(*args, **given))
+        loop = self._opening.blocking()
+        thread = lent(connection)
+        return thread.wait(asyncio.run_coroutine_threadsafe(verb(*args, connection=thread, **given), loop))
+
+
+def _verb(
+    verb: Callable[Concatenate[O_co, P], Coroutine[Any, Any, T]], *, waits: bool = False
+) -> Callable[Concatenate[Portal[O_co], P], T]:
+    """Make a verb that blocks until this one is done. `waits`: it may wait for runs, whose steps may need its thread."""
+    name = verb.__name__
+
+    @wraps(verb)
+    def blocking(self: Portal[O_co], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        coroutine: Coroutine[Any, Any, T] = getattr(self._awaited, name)(*args, **kwargs)
+        return self._call(coroutine, waits=waits)
+
+    return blocking
+
+
+class BlockingHandle(Portal[RunHandle[R]], Generic[R]):
+    """A handle to a run, for synchronous code."""
+
+    def __init__(self, handle: RunHandle[R], opening: Opening) -> None:
+        super().__init__(handle, opening)
+        self.workflow_id = handle.workflow_id
+        self.created = handle.created
+
+    def __repr__(self) -> str:
+        return f"BlockingHandle({self.workflow_id!r})"
+
+    def result(self, timeout: timedelta | float | None = None) -> R:
+        """Like `RunHandle.result`, but blocking."""
+        return self._call(self._awaited.result(timeout), waits=True)
+
+    get = _verb(RunHandle[Any].get)
+    cancel = _verb(RunHandle[Any].cancel)
+    retry = _verb(RunHandle[Any].retry)
+
+    @overload
+    def signal(self, name: TakesNothing[W], data: None = None, *, idempotency_key: str | None = None) -> Run: ...
+    @overload
+    def signal(self, name: Takes[W, Signal[D]], data: Data[D], *, idempotency_key: str | None = None) -> Run: ...
+    @overload
+    def signal(
+        self, name: Takes[W, D | None], data: Data[D] | None = None, *, idempotency_key: str | None = None
+    ) -> Run: ...
+    @overload
+    def signal(self, name: Takes[W, D], data: Data[D], *, idempotency_key: str | None = None) -> Run: ...
+    @overload
+    def signal(self, name: str, data: Any = None, *, idempotency_key: str | None = None) -> Run: ...
+    @wraps(RunHandle[Any].signal)
+    def signal(self, *args: Any, **kwargs: Any) -> Run:
+        return self._call(self._awaited.signal(*args, **kwargs))
+
+
+BlockingHandles: TypeAlias = list[BlockingHandle[Any]]
+
+
+class BlockingRunner(Portal[Starting]):
+    """Each verb of WorkflowRunner under its own name, blocking until it is done. Not for use on the loop itself.
+
+    `connection=` is a `Connection` or `Session` of a synchronous engine of SQLAlchemy, or `django.db.connection` inside
+    `atomic()`, on Stepwell's database. It is used in the thread that calls the verb; what the verb writes is there if and
+    only if its transaction commits. Raises ConfigurationError for another database or thread, a connection that is closed,
+    asynchronous, or in autocommit.
+    """
+
     def as_user(self, user_id: str) -> BlockingRunner:
-        """The same verbs, restricted to this user's runs."""
-        return BlockingRunner(self._runner.as_user(user_id), self._opening)
+        """Return the same verbs, restricted to this user's runs."""
+        return BlockingRunner(self._awaited.as_user(user_id), self._opening)
 
-    def handle(self, workflow_id: str) -> BlockingHandle:
-        """A handle to an existing run."""
-        return BlockingHandle(self._call, self._runner.handle(workflow_id))
+    def handle(self, workflow_id: str) -> BlockingHandle[Any]:
+        """Return a handle to an existing run."""
+        return BlockingHandle(self._awaited.handle(workflow_id), self._opening)
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in _VERBS:
-            raise AttributeError(f"WorkflowRunner has no verb {name!r}")
+    run_sync = _verb(Starting.run_sync, waits=True)
+    retry = _verb(Starting.retry)
+    get = _verb(Starting.get)
+    list = _verb(Starting.list)
+    history = _verb(Starting.history)
+    documents = _verb(Starting.documents)
+    explain = _verb(Starting.explain)
 
-        def verb(*args: Any, **kwargs: Any) -> Any:
-            answer = self._call(getattr(self._runner, name)(*args, **kwargs))
-            return self._blocking(answer)
+    # Written out, as their connection is another one than that of the awaited verbs.
 
-        return verb
+    def run(
+        self,
+        workflow: type[Workflow[A, Any, R]] | str,
+        args: A | Mapping[str, Any] | None = None,
+        *,
+        app_name: str | None = None,
+        user_id: str | None = None,
+        workspace_id: str | None = None,
+        labels: Sequence[str] = (),
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+        at: datetime | None = None,
+        priority: int | None = None,
+        connection: BlockingConnection | None = None,
+    ) -> BlockingHandle[R]:
+        """Like `WorkflowRunner.run`, but blocking."""
+        handle: RunHandle[R] = self._call_with(
+            connection,
+            self._awaited.run,
+            workflow,
+            args,
+            app_name=app_name,
+            user_id=user_id,
+            workspace_id=workspace_id,
+            labels=labels,
+            idempotency_key=idempotency_key,
+            delay=delay,
+            at=at,
+            priority=priority,
+        )
+        return BlockingHandle(handle, self._opening)
 
-    def _blocking(self, answer: Any) -> Any:
-        from stepwell.runner.handle import RunHandle
+    def run_many(
+        self,
+        starts: Sequence[Start],
+        *,
+        app_name: str | None = None,
+        user_id: str | None = None,
+        connection: BlockingConnection | None = None,
+    ) -> BlockingHandles:
+        """Like `WorkflowRunner.run_many`, but blocking."""
+        made = self._call_with(connection, self._awaited.run_many, starts, app_name=app_name, user_id=user_id)
+        return [BlockingHandle(one, self._opening) for one in made]
 
-        if isinstance(answer, RunHandle):
-            return BlockingHandle(self._call, answer)
-        if isinstance(answer, list):
-            return [self._blocking(one) for one in answer]
-        return answer
+    def fork(
+        self, workflow_id: str, *, checkpoint: int, state: Any = None, user_id: str | None = None
+    ) -> BlockingHandle[Any]:
+        """Like `WorkflowRunner.fork`, but blocking."""
+        made = self._awaited.fork(workflow_id, checkpoint=checkpoint, state=state, user_id=user_id)
+        return BlockingHandle(self._call(made), self._opening)
 
-    def _call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        loop = self._opening.loop
-        if loop is None:
-            coroutine.close()
-            raise StepwellError("This Stepwell isn't open: use runner.blocking inside `with stepwell:`.")
-        if _running_loop() is loop:
-            coroutine.close()
-            raise StepwellError("runner.blocking was called on the event loop, which it would block: await the runner.")
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    def emit(
+        self,
+        name: str,
+        data: Any = None,
+        *,
+        user_id: str | None = None,
+        event_id: str | None = None,
+        connection: BlockingConnection | None = None,
+    ) -> Emitted:
+        """Like `WorkflowRunner.emit`, but blocking."""
+        return self._call_with(connection, self._awaited.emit, name, data, user_id=user_id, event_id=event_id)
 
+    def cancel(
+        self,
+        workflow_id: str,
+        *,
+        user_id: str | None = None,
+        reason: str | None = None,
+        connection: BlockingConnection | None = None,
+    ) -> Run:
+        """Like `WorkflowRunner.cancel`, but blocking."""
+        return self._call_with(connection, self._awaited.cancel, workflow_id, user_id=user_id, reason=reason)
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+    @overload
+    def signal(
+        self, workflow_id: str, name: TakesNothing[W], data: None = None, **options: Unpack[BlockingSignalOptions]
+    ) -> Run: ...
+    @overload
+    def signal(
+        self, workflow_id: str, name: Takes[W, Signal[D]], data: Data[D], **options: Unpack[BlockingSignalOptions]
+    ) -> Run: ...
+    @overload
+    def signal(
+        self,
+        workflow_id: str,
+        name: Takes[W, D | None],
+        data: Data[D] | None = None,
+        **options: Unpack[BlockingSignalOptions],
+    ) -> Run: ...
+    @overload
+    def signal(
+        self, workflow_id: str, name: Takes[W, D], data: Data[D], **options: Unpack[BlockingSignalOptions]
+    ) -> Run: ...
+    @overload
+    def signal(
+        self, workflow_id: str, name: str, data: Any = None, **options: Unpack[BlockingSignalOptions]
+    ) -> Run: ...
+    def signal(
+        self,
+        workflow_id: str,
+        name: str | Callable[..., object],
+        data: Any = None,
+        *,
+        user_id: str | None = None,
+        idempotency_key: str | None = None,
+        answered_by: str | None = None,
+        connection: BlockingConnection | None = None,
+    ) -> Run:
+        """Like `WorkflowRunner.signal`, but blocking."""
+        return self._call_with(
+            connection,
+            self._awaited.signal,
+            workflow_id,
+            name,
+            data,
+            user_id=user_id,
+            idempotency_key=idempotency_key,
+            answered_by=answered_by,
+        )

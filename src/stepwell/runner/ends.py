@@ -1,4 +1,4 @@
-"""Who waits for the end of a run: one watcher per process, however many wait."""
+"""Waiting for the end of runs: one watcher per process, for any number of waiters, and for transitions among them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,34 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
-from stepwell.engine.run import Run
-from stepwell.errors import StoreUnavailable, WorkflowNotFound
-from stepwell.events.base import News
+from stepwell.engine.run import RunRow
+from stepwell.errors import StepwellError, StoreUnavailable, WorkflowNotFound
+from stepwell.execution.begun import current_attempt
+from stepwell.execution.passes import Passes
+from stepwell.hints.notifications import RemoteChanges
 from stepwell.store import runs
-from stepwell.store.store import Store
+from stepwell.store.base import Store
+from stepwell.store.writing.writer import Reply, deliver
 
 log = logging.getLogger("stepwell.runner")
 
 _ENDED = frozenset({"completed", "failed", "canceled"})
 _STILL = _ENDED | {"waiting"}
+_OUTSIDE: Final = nullcontext()
+_MANY = 19
 _FALLBACK = 1.0
 """Seconds after which the database is asked without any hint."""
 
 
-_Waiter = tuple[frozenset[str], asyncio.Future[Run]]
-"""The statuses that are waited for, and who waits."""
+_Waiter = tuple[frozenset[str], Reply]
+"""The statuses that end the wait, and the reply that is waited for."""
 
 
 class Ends:
-    """Hears of commits in this process by their rows, and asks the database in one query for all others."""
+    """The waiters of this process, informed by rows of its own commits, and by one query for all other runs."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,41 +44,46 @@ class Ends:
         self._look = asyncio.Event()
         self._everything = False
         self._closed = False
+        self._answers: list[tuple[Reply, RunRow | Exception]] = []
+        """Of this turn of the loop; delivered in the next one, all at once."""
 
-    async def wait(self, run_id: str, *, parked: bool = False) -> Run:
-        """The run once it has ended or failed; with `parked`, also once it waits.
+    async def wait(self, run_id: str, *, parked: bool = False) -> RunRow:
+        """Return the run once it has ended or failed; with `parked`, also once it waits.
 
         Raises WorkflowNotFound, StoreUnavailable when this Stepwell closes.
         """
         if self._closed:
             raise _closing(run_id)
-        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        entry = (_STILL if parked else _ENDED, future)
+        reply = Reply(asyncio.get_running_loop())
+        entry = (_STILL if parked else _ENDED, reply)
         self._waiting[run_id].append(entry)
         self._new.add(run_id)
         self._look.set()
         try:
-            return await future
+            run: RunRow = await reply
         finally:
-            self._forget(run_id, entry)
+            self._waiting[run_id].remove(entry)
+            if not self._waiting[run_id]:
+                del self._waiting[run_id]
+        return run
 
-    def heard(self, what: Run | News) -> None:
-        """A hint: this run has changed; or others have, somewhere else."""
-        if isinstance(what, News):
+    def notify(self, what: RunRow | RemoteChanges) -> None:
+        """Take a hint: this run has changed, or other processes have changed others."""
+        if isinstance(what, RemoteChanges):
             if what.ended and self._waiting:
                 self._everything = True
                 self._look.set()
         elif what.id in self._waiting:
-            self._tell(what, self._waiting[what.id])
+            self._answer_if_over(what, self._waiting[what.id])
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Refuse all waiters."""
         self._closed = True
         for run_id, waiting in self._waiting.items():
             self._refuse(waiting, _closing(run_id))
 
     async def run(self) -> None:
-        """Watches until it is cancelled."""
+        """Watch until cancelled."""
         asked = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
@@ -84,9 +96,9 @@ class Ends:
                 self._everything = bool(self._waiting)
             if self._everything:
                 asked = began
+            count = _MANY if self._everything else len(self._new)
             await self._ask()
-            # A question about thousands of runs is asked less often: at most a twentieth of the time goes into it.
-            await asyncio.sleep(min((time.monotonic() - began) * 19, _FALLBACK))
+            await asyncio.sleep(pause_after(time.monotonic() - began, count))
 
     async def _ask(self) -> None:
         new = [one for one in self._new if one in self._waiting]
@@ -95,7 +107,7 @@ class Ends:
         self._everything = False
         if not wanted:
             return
-        # Who begins to wait while the question is under way must not get an answer from before: a retry may lie between.
+        # A waiter that joins during the query must not get its answer: a retry may lie between.
         asked = {one: tuple(self._waiting[one]) for one in wanted}
         try:
             found, known = await self._store.read(
@@ -106,30 +118,58 @@ class Ends:
             self._new.update(new)
             return
         for run in found.values():
-            self._tell(run, asked[run.id])
+            self._answer_if_over(run, asked[run.id])
         for run_id in set(wanted) - known:
             self._refuse(asked[run_id], WorkflowNotFound(f"No run {run_id!r}."))
 
-    def _tell(self, run: Run, waiting: Sequence[_Waiter]) -> None:
-        for statuses, future in waiting:
+    def _answer_if_over(self, run: RunRow, waiting: Sequence[_Waiter]) -> None:
+        for statuses, reply in waiting:
             # A run that is ready waits only for a worker: it isn't at rest.
-            if run.status in statuses and run.ready_at is None and not future.done():
-                future.set_result(run)
+            if run.status in statuses and run.ready_at is None:
+                self._answer(reply, run)
 
     def _refuse(self, waiting: Sequence[_Waiter], error: Exception) -> None:
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(error)
+        for _, reply in waiting:
+            self._answer(reply, error)
 
-    def _forget(self, run_id: str, entry: _Waiter) -> None:
-        self._waiting[run_id].remove(entry)
-        if not self._waiting[run_id]:
-            del self._waiting[run_id]
+    def _answer(self, reply: Reply, answer: RunRow | Exception) -> None:
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self._deliver)
+        self._answers.append((reply, answer))
+
+    def _deliver(self) -> None:
+        answers, self._answers = self._answers, []
+        deliver(answers)
+
+
+def pause_after(seconds: float, count: int) -> float:
+    """Return the seconds until the next question, after one about so many new waiters (or `_MANY`) that took so long.
+
+    A few runs are asked about as soon as they are waited for. At most a twentieth of the time goes into other questions.
+    """
+    return min(seconds * min(count, _MANY), _FALLBACK)
 
 
 def _closing(run_id: str) -> StoreUnavailable:
     return StoreUnavailable(
-        f"This Stepwell is closing: the end of run {run_id!r} isn't waited for here any more; the run goes on elsewhere.",
+        f"This Stepwell is closing and no longer waits for the end of run {run_id!r}; the run itself goes on elsewhere.",
         outcome="unknown",
         workflow_id=run_id,
     )
+
+
+def waiting_for(passes: Passes, run_id: str) -> AbstractContextManager[None]:
+    """Let a transition wait for this run inside the block: it lends its slot and thread to other transitions meanwhile.
+
+    Raises StepwellError where the wait could never end.
+    """
+    inside = current_attempt.get()
+    if inside is None:
+        return _OUTSIDE
+    attempt = inside.attempt
+    if attempt.in_transaction:
+        raise StepwellError(
+            f"A transition can't wait for the end of run {run_id} inside self.transaction(): the run may be waiting for "
+            "this very transaction. Start it with self.start(..., callback=...), or wait before the transaction."
+        )
+    return passes.waiting(attempt.run.id, run_id)

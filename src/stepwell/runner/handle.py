@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from stepwell.engine.run import Run as RunRow
+from stepwell.definition.values.codec import plain
+from stepwell.engine.run import RunRow
 from stepwell.errors import RunFailed
+from stepwell.runner.arguments import checked_seconds, run_id
+from stepwell.runner.core import Core
+from stepwell.runner.ends import waiting_for
 from stepwell.runner.models import Run
-from stepwell.runner.start import checked_seconds
+from stepwell.runner.steering import D, Data, Steering, Takes, TakesNothing, W
 
 if TYPE_CHECKING:
-    from stepwell.runner.runner import WorkflowRunner
+    from stepwell.definition.authoring.context import Signal
 
 R = TypeVar("R")
 
 
 class RunHandle(Generic[R]):
-    """Names a run and reaches it; holds nothing of it. Works in any process that has the database open."""
+    """The name of a run, and the verbs for it; it holds no state of the run. Works in any process with the database open."""
 
     __slots__ = ("_runner", "created", "workflow_id")
 
-    def __init__(self, runner: WorkflowRunner, workflow_id: str, created: bool = False) -> None:
+    def __init__(self, runner: Steering, workflow_id: str, created: bool = False) -> None:
         self._runner = runner
         self.workflow_id = workflow_id
         self.created = created
@@ -33,14 +36,18 @@ class RunHandle(Generic[R]):
         return f"RunHandle({self.workflow_id!r})"
 
     async def result(self, timeout: timedelta | float | None = None) -> R:
-        """The validated result, once the run is completed; waits through retries and waits.
+        """Wait through retries and waits until the run is completed, and return its validated result.
 
         Raises RunFailed if it failed or was cancelled, TimeoutError after `timeout` (the run goes on), WorkflowNotFound.
         """
         core = self._runner.core
         seconds = checked_seconds(timeout)
-        async with asyncio.timeout(seconds):
-            row = await self._ended()
+        with waiting_for(core.passes, self.workflow_id):
+            if seconds is None:
+                row = await self._ended(core)
+            else:
+                async with asyncio.timeout(seconds):
+                    row = await self._ended(core)
         definition = core.shared.registry.find(row.app_name, row.workflow_name)
         if row.status != "completed":
             raise RunFailed(
@@ -51,26 +58,40 @@ class RunHandle(Generic[R]):
         if row.result is None or row.result == "null":
             return cast("R", None)
         if definition is None:
-            return cast("R", json.loads(row.result))  # of an app that this process doesn't have
-        return cast("R", definition.result.load(row.result))
+            return cast("R", plain(row.result))  # of an app that this process doesn't have
+        result: R = definition.result.load(row.result)
+        return result
 
-    async def _ended(self) -> RunRow:
+    async def _ended(self, core: Core) -> RunRow:
         if self._runner.restricted:
-            await self._runner.get(self.workflow_id)  # somebody else's run isn't waited for
-        return await self._runner.core.ends.wait(self.workflow_id)
+            await self._runner.get(self.workflow_id)  # another user's run isn't waited for
+        # An invalid id is refused here: it would break the common query of all waiters.
+        return await core.ends.wait(run_id(self.workflow_id))
 
     async def get(self) -> Run:
-        """The run as it stands. Raises WorkflowNotFound."""
+        """Return the run as it stands. Raises WorkflowNotFound."""
         return await self._runner.get(self.workflow_id)
 
-    async def signal(self, name: str, data: Any = None, *, idempotency_key: str | None = None) -> Run:
-        """As `runner.signal`."""
+    @overload
+    async def signal(self, name: TakesNothing[W], data: None = None, *, idempotency_key: str | None = None) -> Run: ...
+    @overload
+    async def signal(self, name: Takes[W, Signal[D]], data: Data[D], *, idempotency_key: str | None = None) -> Run: ...
+    @overload
+    async def signal(
+        self, name: Takes[W, D | None], data: Data[D] | None = None, *, idempotency_key: str | None = None
+    ) -> Run: ...
+    @overload
+    async def signal(self, name: Takes[W, D], data: Data[D], *, idempotency_key: str | None = None) -> Run: ...
+    @overload
+    async def signal(self, name: str, data: Any = None, *, idempotency_key: str | None = None) -> Run: ...
+    async def signal(self, name: Any, data: Any = None, *, idempotency_key: str | None = None) -> Run:
+        """Like `runner.signal`."""
         return await self._runner.signal(self.workflow_id, name, data, idempotency_key=idempotency_key)
 
     async def cancel(self, *, reason: str | None = None) -> Run:
-        """As `runner.cancel`."""
+        """Like `runner.cancel`."""
         return await self._runner.cancel(self.workflow_id, reason=reason)
 
     async def retry(self) -> Run:
-        """As `runner.retry`."""
+        """Like `runner.retry`."""
         return await self._runner.retry(self.workflow_id)

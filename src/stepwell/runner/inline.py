@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from stepwell.definition.model import Definition
+from stepwell.definition.values.codec import plain
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import Run as RunRow
-from stepwell.errors import StatelessError, TransitionTimeout, WorkflowNotFound
+from stepwell.engine.run import RunRow
+from stepwell.errors import StatelessError, TransitionTimeout, WorkflowNotFound, WorkspaceNotFound
+from stepwell.execution.scope import Limit, Scope
 from stepwell.execution.shared import Shared
 from stepwell.execution.stateless import run_stateless
 from stepwell.runner.core import Core
+from stepwell.runner.ends import waiting_for
 from stepwell.runner.models import RunResult, document_of
-from stepwell.runner.start import Origin, Start, prepare
+from stepwell.runner.start import Origin, Start, prepare, with_starts
 from stepwell.store import documents, runs
-from stepwell.store.base import Begin, Claimed, DocumentRow, Started
+from stepwell.store.documents import DocumentRow
+from stepwell.store.inbox import Claimed
+from stepwell.store.tx import Begin, StartedRun
+from stepwell.store.workspaces import workspace_of
 
 
 async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
-    """Where the run ended. Raises TransitionTimeout after `seconds`, StatelessError if it parks or needs a database."""
+    """Run it without storage. Raises TransitionTimeout after `seconds`, StatelessError if it parks or needs a database."""
     definition, commit = prepare(shared, start, origin, "stateless")
+    if commit.run.workspace_id != workspace_of(origin.app_name, origin.user_id):  # no database is asked for another
+        raise WorkspaceNotFound(
+            f"A stateless run has no database, so it can't find workspace {start.workspace_id!r} of user {origin.user_id!r}."
+        )
     if seconds is None:
         row, saved = await run_stateless(shared, commit)
     else:
@@ -31,7 +40,7 @@ async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float
     if row.status == "waiting":
         names = ", ".join(t.name for t in definition.places[row.place].waiting)
         raise StatelessError(
-            f"{definition.workflow.__name__} waits at {row.place!r} ({names}): a stateless run can't. "
+            f"{definition.workflow.__name__} waits at {row.place!r} ({names}), and a stateless run can't wait. "
             "Run it without stateless=True."
         )
     return _result(definition, row, saved, None)
@@ -40,32 +49,40 @@ async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float
 async def _within(
     shared: Shared, definition: Definition, commit: Commit, seconds: float
 ) -> tuple[RunRow, list[DocumentRow]]:
-    try:
-        async with asyncio.timeout(seconds) as limit:
-            return await run_stateless(shared, commit)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise TransitionTimeout(f"{definition.workflow.__name__} (stateless) was stopped after {seconds:g} s") from None
+    task, name = asyncio.current_task(), f"{definition.workflow.__name__} (stateless)"
+    assert task is not None  # it is awaited
+    scope = Scope(task, Limit(max(seconds, 0.0), lasting=False), lambda: name, shared.limits.cleanup_seconds)
+    with scope:
+        ended = await run_stateless(shared, commit)
+    if scope.reason is not None:
+        raise TransitionTimeout(f"{name} took longer than {seconds:g} s")
+    return ended
 
 
 async def stored(core: Core, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
-    """Where the run ended or parked, or stands after `seconds`: then it goes on here as any run.
+    """Run it until it ends or parks, or for `seconds`: after that it continues here like any run.
 
-    Raises StoreUnavailable when this Stepwell closes meanwhile: the run goes on elsewhere.
+    Raises StoreUnavailable when this Stepwell closes meanwhile: another process continues the run.
     """
+    if core.passes.trial.on:
+        await core.passes.trial.over(seconds)
     core.passes.check_open()
     definition, commit = prepare(core.shared, start, origin, core.passes.worker_id)
     context = contextvars.copy_context()
 
-    def launch(answer: list[Started] | Exception) -> None:
+    def launch(answer: list[StartedRun] | Exception) -> None:
         if not isinstance(answer, Exception) and answer[0].created:
             claimed = Claimed(answer[0].run, (), {})
             core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
 
-    [started] = await core.store.writer.write(Begin((commit,)), launch)
+    async def write(commits: tuple[Commit, ...]) -> list[StartedRun]:
+        answer: list[StartedRun] = await core.store.writer.write(Begin(commits), launch)
+        return answer
+
+    [started] = await with_starts(core.shared, [start], (commit,), write)
     run_id = started.run.id
-    row = await _settled(core, run_id, seconds)
+    with waiting_for(core.passes, run_id):
+        row = await _settled(core, run_id, seconds)
     if row is None:
         row = await core.store.read(lambda given: runs.load_one(given, run_id))
     if row is None:
@@ -89,12 +106,12 @@ def _result(
 ) -> RunResult[Any]:
     result = None
     if row.result is not None and row.result != "null":
-        result = definition.result.load(row.result) if row.status == "completed" else json.loads(row.result)
+        result = definition.result.load(row.result) if row.status == "completed" else plain(row.result)
     return RunResult(
         workflow_id=workflow_id,
         status=row.status,
         place=row.place,
-        state=json.loads(row.state),
+        state=plain(row.state),
         result=result,
         error=row.error,
         documents=tuple(document_of(one) for one in saved if not one.internal),

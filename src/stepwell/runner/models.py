@@ -1,18 +1,21 @@
-"""What the readers return: frozen models, JSON values inside, aware datetimes outside."""
+"""The models that readers return: frozen, with JSON values inside and aware datetimes."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from stepwell.definition.model import Definition
-from stepwell.engine.run import Run as RunRow
-from stepwell.engine.run import Status
+from stepwell.engine.run import HistoryRow, Inbox, RunRow, Status, names_in
 from stepwell.execution.clock import to_datetime
-from stepwell.store.base import DocumentRow, History
+from stepwell.runner.readable import listed, parsed, readable_checkpoint, readable_document, readable_run
+from stepwell.store.documents import DocumentRow
+from stepwell.store.history import History
+from stepwell.store.workers import WorkerRow
 
 T = TypeVar("T")
 
@@ -47,9 +50,9 @@ class Run(_Frozen):
     waiting_for: tuple[str, ...]
     """Names of the transitions that may be signalled now."""
     ready_at: datetime | None
-    """Since when it waits for a worker with a free slot; None if it doesn't."""
+    """The time since when it has been waiting for a worker with a free slot; None if it isn't."""
     due_at: datetime | None
-    """When the next timer, retry or delayed start is due; None if nothing is."""
+    """The time at which the next timer, retry or delayed start is due; None without one."""
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
@@ -61,6 +64,8 @@ class StoredDocument(_Frozen):
     id: str
     workflow_id: str
     name: str
+    title: str | None
+    """The class keyword `title` of its type when it was saved; None without one: readers show the name then."""
     key: str | None
     content: dict[str, Any]
     tags: tuple[str, ...]
@@ -76,7 +81,7 @@ class StoredDocument(_Frozen):
 
 
 class RunResult(_Frozen, Generic[T]):
-    """Where `run_sync` left the run. `workflow_id` is None for a stateless one."""
+    """The end of a `run_sync`. `workflow_id` is None for a stateless run."""
 
     workflow_id: str | None
     status: Status
@@ -88,14 +93,18 @@ class RunResult(_Frozen, Generic[T]):
 
 
 class Checkpoint(_Frozen):
-    """A row of the history: the creation (version 0), a checkpoint, a failed or a cancelled attempt."""
+    """A row of the history: the creation (version 0), a checkpoint, a failed or a cancelled attempt, an unused signal.
+
+    With the status `void`, `transition` is the signal's, `answered_by` who sent it, `started_at` when it was accepted, and
+    `error` says why it wasn't used (and how many were alike, where one row stands for all of them).
+    """
 
     version: int
     transition: str | None
     source: str | None
     target: str | None
     attempt: int
-    status: Literal["committed", "failed", "canceled"]
+    status: Literal["committed", "failed", "canceled", "void"]
     error: str | None
     trace: str | None
     state: Any
@@ -124,7 +133,7 @@ class Refused(_Frozen):
 
 
 class Emitted(_Frozen):
-    """What an event did."""
+    """The effects of an event."""
 
     started: tuple[str, ...]
     """Ids of the runs that it started (or had started, when its event_id came again)."""
@@ -133,8 +142,49 @@ class Emitted(_Frozen):
     refused: tuple[Refused, ...]
 
 
+class Explanation(_Frozen):
+    """One sentence per reason, the most important first."""
+
+    workflow_id: str
+    status: str
+    place: str
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts about a run that explain where it is, read in one transaction. The console words them."""
+
+    row: RunRow
+    definition: Definition | None
+    inbox: Inbox
+    workers: Sequence[WorkerRow]
+    takers: int
+    """Live workers that take its workflow."""
+    unused: Sequence[HistoryRow] = ()
+    """Signals that were not used."""
+    machines: bool = True
+    """True if the answer may say where processes are."""
+
+
+Explain = Callable[[Situation], Explanation]
+
+
 def run_of(row: RunRow, definition: Definition | None) -> Run:
-    """The model of a row. Without a definition (the code lacks it) `waiting_for` is empty."""
+    """Return the model of a row. Without a definition (the code lacks it) `waiting_for` is empty.
+
+    A row that can't be read as it is has an `error` that says so: it must not hide the others of its page.
+    """
+    try:
+        return _run(row, definition)
+    except (ValueError, TypeError, RecursionError):
+        return _run(readable_run(row), definition)
+
+
+def _run(row: RunRow, definition: Definition | None) -> Run:
     return Run(
         workflow_id=row.id,
         workflow_name=row.workflow_name,
@@ -145,16 +195,16 @@ def run_of(row: RunRow, definition: Definition | None) -> Run:
         status=row.status,
         place=row.place,
         version=row.version,
-        args=json.loads(row.args),
-        state=json.loads(row.state),
-        result=_json(row.result),
+        args=parsed(row.args),
+        state=parsed(row.state),
+        result=parsed(row.result),
         error=row.error,
         attempt=row.attempt,
-        labels=tuple(json.loads(row.labels)),
+        labels=tuple(listed(row.labels)),
         priority=row.priority,
         idempotency_key=row.idempotency_key,
         parent_id=row.parent_id,
-        waiting_for=waiting_for(row, definition),
+        waiting_for=waiting_signals(row, definition),
         ready_at=_moment(row.ready_at),
         due_at=_moment(row.due_at),
         created_at=to_datetime(row.created_at),
@@ -163,37 +213,52 @@ def run_of(row: RunRow, definition: Definition | None) -> Run:
     )
 
 
-def waiting_for(row: RunRow, definition: Definition | None) -> tuple[str, ...]:
-    """The signal transitions of the run's place, unless it takes nothing now."""
+def waiting_signals(row: RunRow, definition: Definition | None) -> tuple[str, ...]:
+    """Return the transitions of the run's place that may be signalled; none if it takes nothing now."""
     if definition is None or row.finished or row.status == "failed":
         return ()
     place = definition.places.get(row.place)
-    return tuple(t.name for t in place.waiting if t.kind == "signal") if place else ()
+    called = names_in(row.callbacks)
+    return tuple(t.name for t in place.waiting if t.kind == "signal" and t.name not in called) if place else ()
 
 
 def document_of(row: DocumentRow) -> StoredDocument:
-    """The model of a row."""
+    """Return the model of a row; one that can't be read as it is says so among its errors."""
+    try:
+        return _document(row)
+    except (ValueError, TypeError, RecursionError):
+        return _document(readable_document(row))
+
+
+def _document(row: DocumentRow) -> StoredDocument:
     return StoredDocument(
         id=row.id,
         workflow_id=row.run_id,
         name=row.name,
+        title=row.title,
         key=row.key,
-        content=json.loads(row.content),
-        tags=tuple(json.loads(row.tags)),
-        meta=_json(row.meta),
-        errors=tuple(_json(row.errors) or ()),
+        content=parsed(row.content),
+        tags=tuple(listed(row.tags)),
+        meta=parsed(row.meta),
+        errors=tuple(listed(row.errors)),
         transition=row.transition,
         version=row.version,
         internal=bool(row.internal),
         created_at=to_datetime(row.created_at),
         replaced_at=_moment(row.replaced_at),
-        ui=tuple(_json(row.ui) or ()),
+        ui=tuple(listed(row.ui)),
     )
 
 
 def checkpoint_of(entry: History, answered_by: str | None = None, *, traces: bool = True) -> Checkpoint:
-    """The model of a row and the state as it was then; without `traces` they stay inside: they show code."""
-    row = entry.row
+    """Return the model of a row and the state as it was then; without `traces` they stay inside: they show code."""
+    try:
+        return _checkpoint(entry.row, entry.state, answered_by, traces)
+    except (ValueError, TypeError, RecursionError):
+        return _checkpoint(readable_checkpoint(entry.row), None, answered_by, traces)
+
+
+def _checkpoint(row: HistoryRow, state: str | None, answered_by: str | None, traces: bool) -> Checkpoint:
     return Checkpoint(
         version=row.version,
         transition=row.transition,
@@ -203,16 +268,12 @@ def checkpoint_of(entry: History, answered_by: str | None = None, *, traces: boo
         status=row.status,
         error=row.error,
         trace=row.trace if traces else None,
-        state=_json(entry.state),
+        state=parsed(state),
         signal_id=row.signal_id,
         answered_by=answered_by,
         started_at=to_datetime(row.started_at),
         finished_at=to_datetime(row.finished_at),
     )
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
 
 
 def _moment(moment: int | None) -> datetime | None:

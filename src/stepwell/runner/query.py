@@ -3,46 +3,85 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, get_args
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from stepwell.definition.inputs import is_text
 from stepwell.definition.model import Definition
-from stepwell.engine.run import Run as RunRow
-from stepwell.engine.run import Status
+from stepwell.definition.text import is_text
+from stepwell.engine.run import RunRow
 from stepwell.errors import InvalidArgs, WorkflowNotFound
 from stepwell.execution.clock import SystemClock
 from stepwell.execution.operations import visible
+from stepwell.runner.arguments import (
+    MOST_ROWS,
+    check_limit,
+    check_rows,
+    checked_text,
+    cursor_of,
+    run_id,
+    statuses_of,
+    wanted_id,
+    workflow_name_of,
+)
 from stepwell.runner.core import Core
-from stepwell.runner.explain import Explanation, explain
-from stepwell.runner.models import Checkpoint, Page, Run, StoredDocument, checkpoint_of, document_of, run_of
-from stepwell.store import documents, history, queries, runs, signals, workers
-from stepwell.store.base import History
-from stepwell.store.rows import fitting
+from stepwell.runner.models import (
+    Checkpoint,
+    Explanation,
+    Page,
+    Run,
+    Situation,
+    StoredDocument,
+    checkpoint_of,
+    document_of,
+    run_of,
+)
+from stepwell.runner.weight import within_values
+from stepwell.store import documents, history, inbox, runs, signals, workers
+from stepwell.store.history import History
+from stepwell.store.reading import queries
+from stepwell.store.reading.queries import Filter
 from stepwell.store.tx import Tx
 
+__all__ = ["Filter", "Reader"]
+
 if TYPE_CHECKING:
-    from stepwell.definition.workflow import Workflow
+    from stepwell.definition.authoring.workflow import Workflow
     from stepwell.runner.opening import Opening
 
+T = TypeVar("T")
+
 _BEGINNING: Final = re.compile(r"[0-9a-f]{8}-?[0-9a-f-]{0,27}")
-"""What may be the beginning of an id."""
+"""The beginning of an id."""
 _AFTER_ALL: Final = "g"
 """Comes after every character of an id."""
 _SKEW: Final = 3_600_000_000
 """Microseconds by which the clocks of machines may differ."""
-MOST_ROWS = 10_000
-"""Rows of the history, and documents, that one call returns at most."""
+_LATELY: Final = 1_000
+"""Rows of the history in which `explain` looks for signals that weren't used."""
+_UNUSED: Final = 5
+_PAGE_BYTES: Final = 64 * 1024 * 1024
+_TEXTS: Final = {
+    "app_name": "app_name",
+    "workflow_name": "workflow",
+    "label": "label",
+    "user_id": "user_id",
+    "workspace_id": "workspace_id",
+    "parent_id": "parent_id",
+    "place": "place",
+    "text": "text",
+}
+"""The filters that are texts, and how callers name them."""
 
 
 class Reader:
-    """The verbs that change nothing. With a user, everybody else's runs look as if they weren't there."""
+    """The verbs that change nothing. With a user, other users' runs don't exist for them."""
 
-    def __init__(self, opening: Opening, user_id: str | None = None) -> None:
+    def __init__(self, opening: Opening, user_id: str | None = None, asked_by: str | None = None) -> None:
         self._opening = opening
         self._user_id = user_id
+        self._asked_by = asked_by
+        """The user whose request this is; None: the application's own code."""
 
     @property
     def core(self) -> Core:
@@ -59,8 +98,15 @@ class Reader:
         """True if this runner acts for one user only."""
         return self._user_id is not None
 
+    async def read(self, query: Callable[[Tx], T]) -> T:
+        """Return the result of `query`, in the turn of the user whose request this is.
+
+        Raises ReadTooLong, TooManyReads or StoreUnavailable.
+        """
+        return await self.core.store.read_for(self._asked_by, query)
+
     async def get(self, workflow_id: str, *, user_id: str | None = None) -> Run:
-        """The run as it stands. Raises WorkflowNotFound."""
+        """Return the run as it stands. Raises WorkflowNotFound."""
         return self._model(await self.row(workflow_id, user_id))
 
     async def list(
@@ -76,37 +122,47 @@ class Reader:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """A page of runs, newest first. `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the page before."""
+        """Return a page of runs, newest first. `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the page before.
+
+        A page of large runs may hold fewer than `limit` and yet have a `next_cursor`: it is no larger than 64 MiB, unless by
+        one run.
+        """
         check_limit(limit)
-        wanted = queries.Filter(
-            app_name=app_name,
-            workflow_name=_workflow_name(workflow),
-            status=_statuses(status),
-            label=label,
+        wanted = Filter(
+            app_name=checked_text("app_name", app_name),
+            workflow_name=workflow_name_of(workflow),
+            status=statuses_of(status),
+            label=checked_text("label", label),
             user_id=self._only(user_id),
-            workspace_id=workspace_id,
-            parent_id=parent_id,
+            workspace_id=wanted_id("workspace_id", workspace_id),
+            parent_id=wanted_id("parent_id", parent_id),
         )
-        return await self.find(wanted, limit=limit, cursor=cursor)
+        return await self.find(wanted, limit=limit, cursor=cursor, most_bytes=_PAGE_BYTES)
 
     async def find(
         self,
-        wanted: queries.Filter,
+        wanted: Filter,
         *,
         limit: int = 50,
         cursor: str | None = None,
         brief: bool = False,
         most_bytes: int | None = None,
     ) -> Page[Run]:
-        """A page of the runs that are wanted, newest first; with `brief` their args, state and result are left out.
+        """Return a page of the runs that are wanted, newest first; `brief` omits their args, state and result.
 
-        A page may hold fewer runs than `limit` and yet have a `next_cursor`: what no index leads to is looked for among
+        A page may hold fewer runs than `limit` and yet have a `next_cursor`: values without an index are looked for among
         a bounded number of runs at a time, and with `most_bytes` a page is no larger than that, unless by one run.
         """
         check_limit(limit)
+        for name, what in _TEXTS.items():
+            given = getattr(wanted, name)
+            if given and not is_text(given, len(given)):  # no database stores it
+                raise InvalidArgs(f"{what}={given!r}: give a text without NUL and halves of surrogate pairs.")
         before, wanted = cursor_of(cursor), self._within(wanted)
         if wanted.text and _BEGINNING.fullmatch(wanted.text.lower()):
-            start = _hyphened(wanted.text.lower())
+            digits = wanted.text.lower().replace("-", "")  # an id may be copied without its hyphens
+            groups = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+            start = "-".join(group for group in groups if group)
             by_id = replace(wanted, text=None, oldest_id=start, newest_id=start + _AFTER_ALL)
             found = await self._page(by_id, limit, before, brief, most_bytes)
             if found.items:
@@ -114,18 +170,22 @@ class Reader:
         return await self._page(wanted, limit, before, brief, most_bytes)
 
     async def _page(
-        self, wanted: queries.Filter, limit: int, before: str | None, brief: bool, most_bytes: int | None
+        self, wanted: Filter, limit: int, before: str | None, brief: bool, most_bytes: int | None
     ) -> Page[Run]:
         def query(given: Tx) -> queries.Listed:
             if brief or most_bytes is None:
                 return queries.list_runs(given, wanted, limit, before, brief=brief)
             return queries.list_within(given, wanted, limit, before, most_bytes)
 
-        runs, cursor = await self.core.store.read(query)
-        return Page(items=tuple(self._model(row) for row in runs), next_cursor=cursor)
+        runs, cursor = await self.read(query)
+        kept = runs
+        if self._asked_by is not None:
+            kept = within_values(runs, lambda row: (row.args, row.state, row.result))
+            cursor = cursor if len(kept) == len(runs) else kept[-1].id
+        return Page(items=tuple(self._model(row) for row in kept), next_cursor=cursor)
 
-    def _within(self, wanted: queries.Filter) -> queries.Filter:
-        """Bounded by the ids of its time: they carry it, as the machines' clocks have it."""
+    def _within(self, wanted: Filter) -> Filter:
+        """Return the filter bounded by the ids of its time: ids carry the time of the machines' clocks."""
         if not isinstance(self.core.shared.clock, SystemClock):
             return wanted
         oldest, newest = wanted.created_after, wanted.created_before
@@ -146,25 +206,28 @@ class Reader:
         before: int | None = None,
         most_bytes: int | None = None,
     ) -> Sequence[Checkpoint]:
-        """The history after version `after`, oldest first; row 0 is the creation. `limit` is 1 to 10,000.
+        """Return the history after version `after`, oldest first; row 0 is the creation. `limit` is 1 to 10,000.
 
         `before`: only the rows before this version. With `newest` the last `limit` ones; also oldest first. With
         `most_bytes` fewer of them, where their states are larger together. A runner that acts for one user shows no
         tracebacks. Raises WorkflowNotFound.
         """
-        _check_rows(limit)
+        check_rows(limit)
         if not isinstance(after, int):
             raise InvalidArgs(f"after={after!r}: give the version of a row of the history.")
-        await self.row(workflow_id, user_id)
+        run = (await self.row(workflow_id, user_id)).id
 
         def query(given: Tx) -> tuple[list[History], dict[str, str | None]]:
-            start = max(after, history.newest(given, workflow_id, before, limit)) if newest else after
-            rows = history.of_run(given, workflow_id, start, limit, before)
+            start = max(after, history.newest(given, run, before, limit)) if newest else after
+            end = before
             if most_bytes is not None:
-                rows = _fitting(rows, most_bytes, newest)
+                start, end = history.fitting(given, run, start, before, limit, most_bytes, last=newest)
+            rows = history.of_run(given, run, start, limit, end)
             return rows, signals.answerers(given, [row.row.signal_id for row in rows if row.row.signal_id])
 
-        found, people = await self.core.store.read(query)
+        found, people = await self.read(query)
+        if most_bytes is not None:
+            found = within_values(found, lambda entry: (entry.state,), last=newest)
         return [
             checkpoint_of(entry, people.get(entry.row.signal_id or ""), traces=not self.restricted) for entry in found
         ]
@@ -182,19 +245,19 @@ class Reader:
         internal: bool = True,
         most_bytes: int | None = None,
     ) -> Sequence[StoredDocument]:
-        """The current documents, in order; with `replaced` their older versions too. Internal ones only without a user.
+        """Return the current documents, in order; with `replaced` their older versions too. Internal ones only without a user.
 
         `limit` is 1 to 10,000: the first ones, or with `newest` the last ones; `most_bytes`: as many of them as are no
         larger together. `after`: those saved after this version. `before`: those in front of the document of this id. Raises
         WorkflowNotFound.
         """
-        _check_rows(limit)
-        await self.row(workflow_id, user_id)
+        check_rows(limit)
+        run = (await self.row(workflow_id, user_id)).id
         shown = internal and self._only(user_id) is None
-        found = await self.core.store.read(
+        found = await self.read(
             lambda given: documents.of_run(
                 given,
-                workflow_id,
+                run,
                 current=not replaced,
                 limit=limit,
                 after=after,
@@ -204,30 +267,35 @@ class Reader:
                 most_bytes=most_bytes,
             )
         )
+        if most_bytes is not None:
+            found = within_values(found, lambda row: (row.content, row.meta), last=newest)
         return [document_of(row) for row in found]
 
     async def explain(self, workflow_id: str, *, user_id: str | None = None) -> Explanation:
-        """Why the run is where it is, in plain words. Raises WorkflowNotFound."""
+        """Return why the run is where it is, in plain words. Raises WorkflowNotFound."""
         row = await self.row(workflow_id, user_id)
 
-        def query(given: Tx) -> tuple[Any, Any]:
-            return signals.inboxes(given, [workflow_id]), workers.all_of(given)
+        def query(given: Tx) -> tuple[Any, Any, Any]:
+            unused = history.unused_in(given, row.id, row.version - _LATELY, _UNUSED)
+            return inbox.outline(given, row.id), workers.all_of(given), unused
 
-        inboxes, alive = await self.core.store.read(query)
+        kept, alive, unused = await self.read(query)
         lane = [row.app_name, row.workflow_name]
         takers = sum(lane in workers.lanes_of(worker) for worker in alive)
-        return explain(
-            row, self._definition(row), inboxes.get(workflow_id, ()), alive, takers, machines=not self.restricted
-        )
+        facts = Situation(row, self._definition(row), kept, alive, takers, unused, machines=not self.restricted)
+        return self._opening.explain(facts)
 
     async def row(self, workflow_id: str, user_id: str | None = None) -> RunRow:
-        """The stored row of a run. Raises WorkflowNotFound."""
-        check_id(workflow_id)
-        row = await self.core.store.read(lambda given: runs.load_one(given, workflow_id))
-        return visible(row, workflow_id, self._only(user_id))
+        """Return the stored row of a run. Raises WorkflowNotFound."""
+        store, only = self.core.store, self._only(user_id)  # that it isn't open is said first
+        run = run_id(workflow_id, only)
+        row = await store.read_for(self._asked_by, lambda given: runs.load_one(given, run))
+        return visible(row, run, only)
 
     def _only(self, user_id: str | None) -> str | None:
-        """The user to restrict to. Raises WorkflowNotFound for somebody else's name in a restricted runner."""
+        """Return the user to restrict to. Raises InvalidArgs, or WorkflowNotFound for another user in a restricted runner."""
+        if user_id is not None:
+            checked_text("user_id", user_id)
         if self._user_id is None or user_id in (None, self._user_id):
             return self._user_id or user_id
         raise WorkflowNotFound(f"This runner acts for user {self._user_id!r} only, not for {user_id!r}.")
@@ -239,61 +307,7 @@ class Reader:
         return run_of(row, self._definition(row))
 
 
-def _fitting(found: list[History], most: int, newest: bool) -> list[History]:
-    """The first (or last) rows that are no larger together: each is told with its whole state."""
-    ordered = found[::-1] if newest else found
-    kept = ordered[: fitting((len(one.state or "") + len(one.row.trace or "") for one in ordered), most)]
-    return kept[::-1] if newest else kept
-
-
-def check_id(workflow_id: object) -> None:
-    """Raises WorkflowNotFound for what can't be the id of a run: no database needs to be asked for that."""
-    if not is_text(workflow_id, 64):
-        raise WorkflowNotFound(f"No run {workflow_id!r}.")
-
-
-def check_limit(limit: Any) -> None:
-    """Raises InvalidArgs for what can't be the size of a page."""
-    if not isinstance(limit, int) or not 1 <= limit <= 1000:
-        raise InvalidArgs(f"limit={limit!r}: it is 1 to 1,000.")
-
-
-def _check_rows(limit: Any) -> None:
-    if not isinstance(limit, int) or not 1 <= limit <= MOST_ROWS:
-        raise InvalidArgs(f"limit={limit!r}: it is 1 to {MOST_ROWS:,}.")
-
-
-def _statuses(status: Any) -> tuple[str, ...] | None:
-    if status is None:
-        return None
-    wanted = (status,) if isinstance(status, str) else tuple(status)
-    known = get_args(Status)
-    wrong = [one for one in wanted if one not in known]
-    if wrong:
-        raise InvalidArgs(f"status={wrong[0]!r} is none: a run is {', '.join(known)}.")
-    return wanted
-
-
-def cursor_of(cursor: Any) -> str | None:
-    """The id after which a page goes on. Raises InvalidArgs."""
-    try:
-        return None if cursor is None else str(UUID(cursor))
-    except (ValueError, AttributeError, TypeError):
-        raise InvalidArgs(f"cursor={cursor!r}: give the next_cursor of the page before, or leave it out.") from None
-
-
-def _hyphened(beginning: str) -> str:
-    """The beginning of an id as ids are written, whoever copied it without its hyphens."""
-    digits = beginning.replace("-", "")
-    groups = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-    return "-".join(group for group in groups if group)
-
-
 def _id_at(moment: int) -> str:
-    """The first id of a millisecond: the first 48 bits are the time (RFC 9562, UUIDv7)."""
+    """Return the first id of a millisecond: the first 48 bits are the time (RFC 9562, UUIDv7)."""
     text = f"{min(max(moment // 1000, 0), 2**48 - 1):012x}"
     return f"{text[:8]}-{text[8:]}"
-
-
-def _workflow_name(workflow: Any) -> str | None:
-    return workflow if workflow is None or isinstance(workflow, str) else workflow.stepwell_definition.name

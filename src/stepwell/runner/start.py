@@ -1,34 +1,37 @@
-"""A start, worked out: everything is validated before anything is stored."""
+"""Starts: everything is validated before anything is stored; and repeated use of an idempotency key.
+
+The store compares the texts of a repeated start, signal or event, because validators are the user's code and mustn't
+run in its writer. Where texts differ it raises `OtherText`; here the types decide whether they mean the same, and the
+call is made again with the text that the key stands for.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic_core import to_json
-
-from stepwell.definition.inputs import args_json, is_text
-from stepwell.definition.model import Definition
-from stepwell.engine.begin import Request, begin
-from stepwell.engine.commit import Commit
-from stepwell.errors import InvalidArgs
-from stepwell.execution.clock import microseconds, to_moment
+from stepwell.definition.model import Definition, Transition
+from stepwell.definition.values.codec import Codec, codec_for
+from stepwell.definition.values.inputs import args_json, same_meaning
+from stepwell.engine.commit import Commit, Emission, Resume
+from stepwell.engine.control import Request, begin
+from stepwell.errors import IdempotencyConflict
+from stepwell.execution.operations import CheckedPayload
 from stepwell.execution.shared import Shared, new_id
-from stepwell.store.identity import DERIVED_KEY, EVENT_KEY, workspace_of
+from stepwell.runner.arguments import check_user, checked_key, checked_priority, due_at, labels_json, workspace_id
+from stepwell.store.tx import OtherText
+from stepwell.store.workspaces import workspace_of
 
 if TYPE_CHECKING:
-    from stepwell.definition.workflow import Workflow
+    from stepwell.definition.authoring.workflow import Workflow
 
-MAX_KEY = 512
-MAX_LABELS = 50
-MAX_NAME = 256
-MAX_REASON = 10_000
-RESERVED_KEYS = (DERIVED_KEY, EVENT_KEY)
-MAX_DELAY = timedelta(days=366 * 1000)
-"""Further away there soon is no date: the year 9999 is the last."""
+T = TypeVar("T")
+
+_TRIES: Final = 5
+"""A key may be freed and used again meanwhile; not for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """On whose behalf a run starts."""
+    """The app and the user for which a run starts."""
 
     app_name: str
     user_id: str
@@ -55,103 +58,97 @@ class Origin:
 
 
 def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
-    """The commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
+    """Return the commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
     definition = shared.registry.get(origin.app_name, start.workflow)
     check_user(origin.user_id)
     now = shared.clock.now()
     request = Request(
-        id=new_id(),
-        app_name=origin.app_name,
-        user_id=origin.user_id,
-        workspace_id=workspace_of(origin.app_name, origin.user_id)
+        new_id(),
+        origin.app_name,
+        origin.user_id,
+        workspace_of(origin.app_name, origin.user_id)
         if start.workspace_id is None
-        else start.workspace_id,
-        # What a handler is given was bounded where it came in: a webhook's body may be larger than args.
-        args=args_json(definition, start.args, sys.maxsize if origin.internal else shared.limits.args),
-        labels=_labels(start.labels),
-        priority=_priority(start.priority),
-        idempotency_key=checked_key(start.idempotency_key),
-        due_at=_due(start.delay, start.at, now),
-        owner=owner,
+        else workspace_id(start.workspace_id, origin.user_id),
+        # A handler's args were bounded at the entry: a webhook's body may be larger than args.
+        args_json(definition, start.args, sys.maxsize if origin.internal else shared.limits.args),
+        definition.new_state(),
+        labels_json(start.labels),
+        checked_priority(start.priority),
+        checked_key(start.idempotency_key),
+        due_at(start.delay, start.at, now),
+        owner,
         internal=origin.internal,
     )
     return definition, begin(definition, request, now)
 
 
-def check_user(user_id: Any) -> None:
-    """Raises InvalidArgs for what can't be a user's id."""
-    if not is_text(user_id, MAX_NAME):
-        raise InvalidArgs(f"user_id={user_id!r}: give a text of 1 to {MAX_NAME} characters, without NUL.")
+async def with_starts(
+    shared: Shared,
+    starts: Sequence[Start],
+    commits: tuple[Commit, ...],
+    write: Callable[[tuple[Commit, ...]], Awaitable[T]],
+) -> T:
+    """Return the answer of `write` to the commits of these starts.
+
+    Raises IdempotencyConflict for args that mean something else.
+    """
+    for _ in range(_TRIES * len(starts)):
+        try:
+            return await write(commits)
+        except OtherText as error:
+            index = next(n for n, commit in enumerate(commits) if commit.run.id == error.subject)
+            again = _started_as_before(shared, commits[index], starts[index].args, error)
+            commits = (*commits[:index], again, *commits[index + 1 :])
+    return await write(commits)
 
 
-def _labels(labels: Any) -> str:
-    if not labels:
-        return "[]"
-    if isinstance(labels, str | Mapping) or not all(is_text(one, MAX_NAME) for one in labels):
-        raise InvalidArgs(f"labels={labels!r}: give a sequence of texts without NUL, as in labels=['vip'].")
-    if len(labels) > MAX_LABELS:
-        raise InvalidArgs(f"{len(labels)} labels: a run has at most {MAX_LABELS}.")
-    return to_json(list(dict.fromkeys(labels))).decode()
+def _started_as_before(shared: Shared, commit: Commit, args: object, error: OtherText) -> Commit:
+    codec = shared.registry.get(commit.run.app_name, commit.run.workflow_name).args
+    _check(codec, error, {} if args is None else args)
+    return commit._replace(run=commit.run._replace(args=error.earlier))
 
 
-def _priority(priority: Any) -> int | None:
-    if priority is not None and (not isinstance(priority, int) or not -(2**31) <= priority < 2**31):
-        raise InvalidArgs(f"priority={priority!r}: give a whole number; higher goes first.")
-    return priority
+def payload_as_before(data: object, error: OtherText) -> CheckedPayload:
+    """Return the data that the signal's key stands for. Raises IdempotencyConflict if `data` means something else."""
+    assert isinstance(error.subject, Transition)  # so it is where a signal is compared
+    _check_payload(error.subject, data, error)
+    return CheckedPayload(error.subject.method, error.earlier)
 
 
-def checked_reason(reason: Any) -> str | None:
-    """Why a run is cancelled, if it can be stored as its error. Raises InvalidArgs."""
-    if reason is None or reason == "" or is_text(reason, MAX_REASON):
-        return cast("str | None", reason)
-    raise InvalidArgs(f"reason={repr(reason)[:80]}: give a text of at most {MAX_REASON} characters, without NUL.")
+async def with_emission(
+    shared: Shared, emission: Emission, data: object, write: Callable[[Emission], Awaitable[T]]
+) -> T:
+    """Return the answer of `write` to the event.
+
+    Raises IdempotencyConflict where its id belongs to data that means something else.
+    """
+    for _ in range(_TRIES * (len(emission.starts) + len(emission.resumes))):
+        try:
+            return await write(emission)
+        except OtherText as error:
+            emission = _emitted_as_before(shared, emission, data, error)
+    return await write(emission)
 
 
-def checked_seconds(timeout: Any) -> float | None:
-    """The seconds of a timeout. Raises InvalidArgs."""
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if seconds is not None and (not isinstance(seconds, int | float) or seconds < 0):
-        raise InvalidArgs(f"timeout={timeout!r}: give a timedelta, or seconds, zero or more.")
-    return seconds
-
-
-def checked_key(key: Any) -> str | None:
-    """The idempotency key, if it can be one. Raises InvalidArgs."""
-    if key is None or is_text(key, MAX_KEY):
-        return key
-    raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters, without NUL.")
-
-
-def users_key(key: Any) -> str | None:
-    """The idempotency key that a user gives, if it can be one. Raises InvalidArgs, also for those that Stepwell makes."""
-    refuse_reserved("idempotency_key", checked_key(key))
-    return checked_key(key)
-
-
-def refuse_reserved(what: str, key: Any) -> None:
-    """Raises InvalidArgs for a key that only Stepwell makes: it stands for more than a user could say with it."""
-    if isinstance(key, str) and key.startswith(RESERVED_KEYS):
-        raise InvalidArgs(
-            f"{what}={key!r}: keys that begin with {' or '.join(map(repr, RESERVED_KEYS))} are made by Stepwell; "
-            "begin yours with something else."
+def _emitted_as_before(shared: Shared, emission: Emission, data: object, error: OtherText) -> Emission:
+    resume = error.subject
+    if not isinstance(resume, Resume):
+        starts = tuple(
+            _started_as_before(shared, one, data, error) if one.run.id == error.subject else one
+            for one in emission.starts
         )
+        return replace(emission, starts=starts)
+    definition = shared.registry.get(resume.app_name, resume.workflow_name)
+    _check_payload(next(t for t in definition.listening if t.name == resume.transition), data, error)
+    again = replace(resume, data=error.earlier)
+    return replace(emission, resumes=tuple(again if one == resume else one for one in emission.resumes))
 
 
-def _due(delay: Any, at: Any, now: int) -> int | None:
-    if delay is not None and at is not None:
-        message = "delay and at exclude each other: give one of them."
-        raise InvalidArgs(message, [{"loc": ("at",), "msg": message, "type": "one_of"}])
-    if delay is not None:
-        if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= MAX_DELAY:
-            raise InvalidArgs(
-                f"delay={delay!r}: a delay is a timedelta, zero or more, and at most {MAX_DELAY.days} days."
-            )
-        return now + microseconds(delay)
-    if at is None:
-        return None
-    if not isinstance(at, datetime):
-        raise InvalidArgs(f"at={at!r}: give an aware datetime, as in datetime.now(UTC) + timedelta(hours=1).")
-    try:
-        return to_moment(at)
-    except ValueError as error:
-        raise InvalidArgs(f"at={at!r}: {error}") from error
+def _check_payload(taker: Transition, data: object, error: OtherText) -> None:
+    nothing = data is None and taker.payload is not None and not taker.payload.optional
+    _check(None if taker.payload is None else taker.payload.codec, error, {} if nothing else data)
+
+
+def _check(codec: Codec[Any] | None, error: OtherText, given: object) -> None:
+    if not same_meaning(codec or codec_for(Any), error.earlier, given):
+        raise IdempotencyConflict(str(error)) from None

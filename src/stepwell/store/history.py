@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from stepwell.engine.run import HistoryRow, StepRow
-from stepwell.store import rows
-from stepwell.store.base import History
+from stepwell.store import tables
 from stepwell.store.tables import history, steps
 from stepwell.store.tx import Tx
 
-_ALL = rows.columns(history)
+_ALL = tables.columns(history)
 _EVERY = 2**31 - 1
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """A history row with the state as it was then, filled in where the row doesn't repeat it."""
+
+    row: HistoryRow
+    state: str | None
+
+
 def append(tx: Tx, added: Sequence[HistoryRow], keep_states: int) -> None:
-    """The rows are stored; of each run the states of the last `keep_states` checkpoints remain."""
+    """Insert the rows; of each run the states of the last `keep_states` checkpoints remain."""
     tx.insert(history, added)
+    forget(tx, added, keep_states)
+
+
+def forget(tx: Tx, added: Iterable[HistoryRow], keep_states: int) -> None:
+    """Delete old states of each run to which one of these rows was added, except those of the last `keep_states` checkpoints."""
     for row in added:
         if row.state is not None and row.version > keep_states:
             _forget_states(tx, row.run_id, row.version - keep_states)
 
 
-def create(tx: Tx, added: Sequence[HistoryRow]) -> None:
-    """The first rows of runs are stored, where they weren't before."""
-    tx.insert(history, added, unless=("run_id", "version"))
-
-
 def _forget_states(tx: Tx, run_id: str, before: int) -> None:
     # The last state at or before the window stays: rows after it that didn't change the state lean on it.
-    by = tx.dialect.by("stepwell_history_states")
     tx.run(
-        f"UPDATE stepwell_history{by} SET state=NULL WHERE run_id=? AND state IS NOT NULL AND version<("
-        f" SELECT max(version) FROM stepwell_history{by} WHERE run_id=? AND version<=? AND state IS NOT NULL)",
+        "UPDATE stepwell_history INDEXED BY stepwell_history_states SET state=NULL"
+        " WHERE run_id=? AND state IS NOT NULL AND version<(SELECT max(version) FROM stepwell_history"
+        " INDEXED BY stepwell_history_states WHERE run_id=? AND version<=? AND state IS NOT NULL)",
         run_id,
         run_id,
         before,
@@ -40,7 +48,7 @@ def _forget_states(tx: Tx, run_id: str, before: int) -> None:
 
 
 def of_run(tx: Tx, run_id: str, after: int = -1, limit: int = 100_000, before: int | None = None) -> list[History]:
-    """The rows of a run after a version (and before another), oldest first, each with the state as it was then.
+    """Return the rows of a run after a version (and before another), oldest first, each with the state as it was then.
 
     A state is None where it is no longer kept.
     """
@@ -60,8 +68,35 @@ def of_run(tx: Tx, run_id: str, after: int = -1, limit: int = 100_000, before: i
     return result
 
 
+def fitting(
+    tx: Tx, run_id: str, after: int, before: int | None, limit: int, most_bytes: int, *, last: bool
+) -> tuple[int, int]:
+    """Return between which versions the first (or last) rows are, at most `limit`, that are no larger together.
+
+    A row counts with its whole state, also where it doesn't repeat it.
+    """
+    found = tx.rows(
+        "SELECT version, octet_length(state), coalesce(octet_length(trace), 0) FROM stepwell_history"
+        " WHERE run_id=? AND version>? AND version<? ORDER BY version LIMIT ?",
+        run_id,
+        after,
+        _EVERY if before is None else before,
+        limit,
+    )
+    state = len((_state_at(tx, run_id, after) or "").encode()) if after >= 0 else 0
+    sizes = []
+    for version, own, trace in found:
+        state = state if own is None else own
+        sizes.append((version, state + trace))
+    ordered = sizes[::-1] if last else sizes
+    kept = ordered[: tables.fitting((size for _, size in ordered), most_bytes)]
+    if not kept:
+        return after, after + 1
+    return min(version for version, _ in kept) - 1, max(version for version, _ in kept) + 1
+
+
 def newest(tx: Tx, run_id: str, before: int | None, limit: int) -> int:
-    """The version after which the last `limit` rows (before version `before`) begin."""
+    """Return the version after which the last `limit` rows (before version `before`) begin."""
     found = tx.scalar(
         "SELECT min(version) FROM (SELECT version FROM stepwell_history WHERE run_id=? AND version<?"
         " ORDER BY version DESC LIMIT ?) AS last",
@@ -72,11 +107,27 @@ def newest(tx: Tx, run_id: str, before: int | None, limit: int) -> int:
     return -1 if found is None else int(found) - 1
 
 
+def attempts_after(tx: Tx, run_id: str, version: int) -> bool:
+    """Return whether there are rows after this version other than those of unused signals."""
+    sql = "SELECT 1 FROM stepwell_history WHERE run_id=? AND version>? AND status<>'void' LIMIT 1"
+    return tx.scalar(sql, run_id, version) is not None
+
+
+def unused_in(tx: Tx, run_id: str, since: int, limit: int) -> list[HistoryRow]:
+    """Return the last rows of unused signals after a version, newest first."""
+    return tx.fetch(
+        HistoryRow._make,
+        f"SELECT {_ALL} FROM stepwell_history WHERE run_id=? AND version>? AND status='void' ORDER BY version DESC LIMIT ?",
+        run_id,
+        since,
+        limit,
+    )
+
+
 def at(tx: Tx, run_id: str, version: int) -> HistoryRow | None:
-    """The row of this version, or None."""
+    """Return the row of this version, or None."""
     sql = f"SELECT {_ALL} FROM stepwell_history WHERE run_id=? AND version=?"
-    found = tx.fetch(HistoryRow._make, sql, run_id, version)
-    return found[0] if found else None
+    return tx.one(HistoryRow._make, sql, run_id, version)
 
 
 def _state_at(tx: Tx, run_id: str, version: int) -> str | None:
@@ -90,16 +141,16 @@ def _state_at(tx: Tx, run_id: str, version: int) -> str | None:
 
 
 def record_steps(tx: Tx, recorded: Sequence[StepRow]) -> None:
-    """The journal holds these rows, or an earlier one of the same step where there is one."""
+    """Insert these rows into the journal, unless there is an earlier one of the same step."""
     tx.insert(steps, recorded, unless=("run_id", "visit", "transition", "name"))
 
 
 def journals(tx: Tx, run_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], str]]:
-    """For each run the journaled values of its current visit, by (transition, step)."""
+    """Return for each run the journaled values of its current visit, by (transition, step)."""
     found = tx.rows(
         "SELECT s.run_id, s.transition, s.name, s.value FROM stepwell_runs r"
-        f" JOIN stepwell_steps s ON s.run_id=r.id AND s.visit=r.visit WHERE r.id {tx.dialect.among}",
-        tx.dialect.listed(run_ids),
+        " JOIN stepwell_steps s ON s.run_id=r.id AND s.visit=r.visit WHERE r.id IN list(?)",
+        tx.listed(run_ids),
     )
     result: dict[str, dict[tuple[str, str], str]] = {}
     for run_id, transition, name, value in found:
@@ -110,10 +161,10 @@ def journals(tx: Tx, run_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], 
 def steps_of(
     tx: Tx, run_id: str, visit: int | None = None, limit: int = 100_000, most_bytes: int | None = None
 ) -> list[StepRow]:
-    """The last journaled steps of a run (or of one visit), oldest first: `limit`, and no more than fit into `most_bytes`."""
+    """Return the last journaled steps of a run (or of one visit), oldest first: `limit`, within `most_bytes`."""
     only, parameters = ("", (run_id,)) if visit is None else (" AND visit=?", (run_id, visit))
     wanted = f"FROM stepwell_steps WHERE run_id=?{only} ORDER BY recorded_at DESC, name DESC LIMIT ?"
     if most_bytes is not None:
-        sizes = tx.rows(f"SELECT length(value) {wanted}", *parameters, limit)
-        limit = rows.fitting((row[0] for row in sizes), most_bytes)
-    return tx.fetch(StepRow._make, f"SELECT {rows.columns(steps)} {wanted}", *parameters, limit)[::-1]
+        sizes = tx.rows(f"SELECT octet_length(value) {wanted}", *parameters, limit)
+        limit = tables.fitting((row[0] for row in sizes), most_bytes)
+    return tx.fetch(StepRow._make, f"SELECT {tables.columns(steps)} {wanted}", *parameters, limit)[::-1]

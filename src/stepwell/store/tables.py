@@ -1,10 +1,13 @@
 """The tables, one per aggregate. The order of columns is that of the rows in `engine.run`; a test holds it.
 
-What changes at every checkpoint (state, place, version, attempts) is in no index. Moments are microseconds since 1970 UTC.
+Rows are tuples in that order, and go to the database and come from it as they are. What changes at every checkpoint
+(state, place, version, attempts) is in no index. Moments are microseconds since 1970 UTC.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -20,37 +23,44 @@ from sqlalchemy import (
     Text,
     event,
     text,
-)
+)  # fmt: skip
 from sqlalchemy.dialects import postgresql
 
 metadata = MetaData()
 
 BY_THE_DATABASE: Final = {"by": "the database"}
-"""Marks columns that no row of ours holds: the database says what is in them."""
+"""A mark of columns that no row of ours holds: the database fills them."""
 
-_TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-"""Ids and names are compared byte by byte, whatever language the database speaks."""
-
-
-def _text(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, _TEXT, nullable=null)
+TEXT: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Texts compared byte by byte, as ids and names are, whatever the database's language."""
 
 
-def _int(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, Integer, nullable=null)
+def texts(*names: str, null: bool = False) -> Iterable[Column[Any]]:
+    """Return columns of texts."""
+    return [Column(name, TEXT, nullable=null) for name in names]
 
 
-def _moment(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, BigInteger, nullable=null)
+def ints(*names: str, null: bool = False) -> Iterable[Column[Any]]:
+    """Return columns of whole numbers up to 2**31."""
+    return [Column(name, Integer, nullable=null) for name in names]
+
+
+def moments(*names: str, null: bool = False) -> Iterable[Column[Any]]:
+    """Return columns of moments."""
+    return [Column(name, BigInteger, nullable=null) for name in names]
+
+
+def _partial(name: str, *columns: Any, where: str, unique: bool = False) -> None:
+    """Make an index of the rows for which a condition is true."""
+    Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
 workspaces = Table(
     "stepwell_workspaces",
     metadata,
-    Column("id", _TEXT, primary_key=True),
-    _text("app_name"),
-    _text("user_id"),
-    _moment("created_at"),
+    Column("id", TEXT, primary_key=True),
+    *texts("app_name", "user_id"),
+    *moments("created_at"),
     Index("stepwell_workspaces_of", "app_name", "user_id", unique=True),
     sqlite_with_rowid=False,
 )
@@ -58,49 +68,37 @@ workspaces = Table(
 runs = Table(
     "stepwell_runs",
     metadata,
-    Column("id", _TEXT, primary_key=True),
-    _text("app_name"),
-    _text("workflow_name"),
-    _int("workflow_version"),
-    _text("workspace_id"),
-    _text("user_id"),
-    _text("parent_id", null=True),
-    _text("callback", null=True),
-    _text("callback_meta", null=True),
-    _text("on_parent_end", null=True),
+    Column("id", TEXT, primary_key=True),
+    *texts("app_name", "workflow_name"),
+    *ints("workflow_version"),
+    *texts("workspace_id", "user_id"),
+    *texts("parent_id", "callback", "callback_meta", "on_parent_end", null=True),
     Column("internal", SmallInteger, nullable=False),
-    _text("labels"),
-    _int("priority"),
-    _text("idempotency_key", null=True),
-    _text("args"),
-    _moment("created_at"),
-    _int("inbox"),
-    _text("status"),
-    _text("place"),
-    _int("version"),
-    _int("claim"),
-    _text("owner", null=True),
-    _text("state"),
-    _text("result", null=True),
-    _text("error", null=True),
-    _int("visit"),
-    _moment("entered_at"),
-    _int("attempt"),
-    _text("failing", null=True),
-    _int("failures"),
-    _text("bound", null=True),
-    _text("bound_signal", null=True),
-    _text("moves_to", null=True),
-    _text("detours", null=True),
-    _int("automatic"),
-    _int("takeovers"),
-    _moment("ready_at", null=True),
-    _moment("due_at", null=True),
-    _moment("deadline", null=True),
-    _int("children"),
-    _moment("told_at", null=True),
-    _moment("updated_at"),
-    _moment("finished_at", null=True),
+    *texts("labels"),
+    *ints("priority"),
+    *texts("idempotency_key", null=True),
+    *texts("args"),
+    *moments("created_at"),
+    *ints("inbox"),
+    *texts("status", "place"),
+    *ints("version", "claim"),
+    *texts("owner", null=True),
+    *texts("state"),
+    *texts("result", "error", null=True),
+    *ints("visit"),
+    *moments("entered_at"),
+    *ints("attempt"),
+    *texts("failing", null=True),
+    *ints("failures"),
+    *texts("bound", "bound_signal", "moves_to", "detours", null=True),
+    *ints("automatic", "takeovers"),
+    *moments("ready_at", "due_at", "deadline", null=True),
+    *ints("children"),
+    *moments("told_at", null=True),
+    *moments("updated_at"),
+    *moments("finished_at", null=True),
+    *texts("suspicion", "callbacks", null=True),
+    *ints("stay", null=True),
     sqlite_with_rowid=False,
 )
 
@@ -115,87 +113,54 @@ event.listen(
 )
 
 # The queue: what is ready, by workflow, priority and age; and what becomes due later, by time.
-Index(
+_partial(
     "stepwell_runs_ready",
     runs.c.app_name,
     runs.c.workflow_name,
     runs.c.priority.desc(),
     runs.c.ready_at,
-    sqlite_where=text("ready_at IS NOT NULL"),
-    postgresql_where=text("ready_at IS NOT NULL"),
+    where="ready_at IS NOT NULL",
 )
-Index(
-    "stepwell_runs_due",
-    runs.c.due_at,
-    sqlite_where=text("due_at IS NOT NULL"),
-    postgresql_where=text("due_at IS NOT NULL"),
-)
-Index(
-    "stepwell_runs_owned",
-    runs.c.owner,
-    sqlite_where=text("owner IS NOT NULL"),
-    postgresql_where=text("owner IS NOT NULL"),
-)
-Index(
+_partial("stepwell_runs_due", runs.c.due_at, where="due_at IS NOT NULL")
+_partial("stepwell_runs_owned", runs.c.owner, where="owner IS NOT NULL")
+_partial(
     "stepwell_runs_key",
     runs.c.app_name,
     runs.c.user_id,
     runs.c.idempotency_key,
     unique=True,
-    sqlite_where=text("idempotency_key IS NOT NULL"),
-    postgresql_where=text("idempotency_key IS NOT NULL"),
+    where="idempotency_key IS NOT NULL",
 )
-Index(
-    "stepwell_runs_children",
-    runs.c.parent_id,
-    runs.c.id,
-    sqlite_where=text("parent_id IS NOT NULL"),
-    postgresql_where=text("parent_id IS NOT NULL"),
-)
+_partial("stepwell_runs_children", runs.c.parent_id, runs.c.id, where="parent_id IS NOT NULL")
 Index("stepwell_runs_workspace", runs.c.workspace_id, runs.c.id)
-# For people: a workflow's newest runs, a user's, and those that need somebody. Most runs are completed: they are walked past.
+# For people: a workflow's newest runs, a user's, and those that need a person. Most runs are completed: they are skipped.
 Index("stepwell_runs_workflow", runs.c.app_name, runs.c.workflow_name, runs.c.id)
 Index("stepwell_runs_user", runs.c.user_id, runs.c.id)
-Index(
-    "stepwell_runs_status",
-    runs.c.status,
-    runs.c.id,
-    sqlite_where=text("status <> 'completed'"),
-    postgresql_where=text("status <> 'completed'"),
-)
-Index(
-    "stepwell_runs_finished",
-    runs.c.finished_at,
-    sqlite_where=text("finished_at IS NOT NULL"),
-    postgresql_where=text("finished_at IS NOT NULL"),
-)
+_partial("stepwell_runs_status", runs.c.status, runs.c.id, where="status <> 'completed'")
+_partial("stepwell_runs_finished", runs.c.finished_at, where="finished_at IS NOT NULL")
+# The few that continue under suspicion. A checkpoint of any other run changes nothing here.
+_partial("stepwell_runs_suspected", runs.c.suspicion, where="suspicion IS NOT NULL")
 
 # Children to cancel because their parent ended; each is cancelled by a commit of its own, then unmarked.
 endings = Table(
     "stepwell_endings",
     metadata,
-    Column("run_id", _TEXT, primary_key=True),
-    _text("reason"),
-    _moment("marked_at"),
+    Column("run_id", TEXT, primary_key=True),
+    *texts("reason"),
+    *moments("marked_at"),
     sqlite_with_rowid=False,
 )
 
 history = Table(
     "stepwell_history",
     metadata,
-    _text("run_id"),
-    _int("version"),
-    _text("transition", null=True),
-    _text("source", null=True),
-    _text("target", null=True),
-    _int("attempt"),
-    _text("status"),
-    _text("error", null=True),
-    _text("trace", null=True),
-    _text("state", null=True),
-    _text("signal_id", null=True),
-    _moment("started_at"),
-    _moment("finished_at"),
+    *texts("run_id"),
+    *ints("version"),
+    *texts("transition", "source", "target", null=True),
+    *ints("attempt"),
+    *texts("status"),
+    *texts("error", "trace", "state", "signal_id", null=True),
+    *moments("started_at", "finished_at"),
     # Where the row stands in the stream of all rows: see feed.py.
     Column("seq", BigInteger, info=BY_THE_DATABASE),
     Column("xact", BigInteger, info=BY_THE_DATABASE),
@@ -210,23 +175,15 @@ for _statement in (
 ):
     event.listen(history, "after_create", DDL(_statement).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]
 # A long run has forgotten most of its states: forgetting the next must not walk over those.
-Index(
-    "stepwell_history_states",
-    history.c.run_id,
-    history.c.version,
-    sqlite_where=text("state IS NOT NULL"),
-    postgresql_where=text("state IS NOT NULL"),
-)
+_partial("stepwell_history_states", history.c.run_id, history.c.version, where="state IS NOT NULL")
 
 steps = Table(
     "stepwell_steps",
     metadata,
-    _text("run_id"),
-    _int("visit"),
-    _text("transition"),
-    _text("name"),
-    _text("value"),
-    _moment("recorded_at"),
+    *texts("run_id"),
+    *ints("visit"),
+    *texts("transition", "name", "value"),
+    *moments("recorded_at"),
     PrimaryKeyConstraint("run_id", "visit", "transition", "name"),
     sqlite_with_rowid=False,
 )
@@ -234,81 +191,71 @@ steps = Table(
 documents = Table(
     "stepwell_documents",
     metadata,
-    Column("id", _TEXT, primary_key=True),
-    _text("run_id"),
+    Column("id", TEXT, primary_key=True),
+    *texts("run_id"),
     Column("position", BigInteger, nullable=False),
-    _text("name"),
-    _text("key", null=True),
-    _text("content"),
-    _text("tags"),
-    _text("meta", null=True),
-    _text("errors", null=True),
+    *texts("name"),
+    *texts("key", null=True),
+    *texts("content", "tags"),
+    *texts("meta", "errors", null=True),
     Column("internal", SmallInteger, nullable=False),
-    _text("transition", null=True),
-    _int("version"),
-    _moment("created_at"),
-    _moment("replaced_at", null=True),
-    _text("ui", null=True),
+    *texts("transition", null=True),
+    *ints("version"),
+    *moments("created_at"),
+    *moments("replaced_at", null=True),
+    *texts("ui", "title", null=True),
     Index("stepwell_documents_run", "run_id", "position"),
     sqlite_with_rowid=False,
 )
-Index(
+_partial(
     "stepwell_documents_key",
     documents.c.run_id,
     documents.c.key,
     unique=True,
-    sqlite_where=text("key IS NOT NULL AND replaced_at IS NULL"),
-    postgresql_where=text("key IS NOT NULL AND replaced_at IS NULL"),
+    where="key IS NOT NULL AND replaced_at IS NULL",
 )
 
 signals = Table(
     "stepwell_signals",
     metadata,
-    Column("id", _TEXT, primary_key=True),
-    _text("run_id"),
-    _text("name"),
-    _text("kind"),
-    _text("data"),
-    _text("status"),
-    _text("error", null=True),
-    _text("sender"),
-    _text("user_id", null=True),
-    _text("meta", null=True),
-    _text("idempotency_key", null=True),
-    _int("visit", null=True),
-    _moment("accepted_at"),
-    _text("state"),
-    _int("version", null=True),
+    Column("id", TEXT, primary_key=True),
+    *texts("run_id", "name", "kind", "data", "status"),
+    *texts("error", null=True),
+    *texts("sender"),
+    *texts("user_id", "meta", "idempotency_key", null=True),
+    *ints("visit", null=True),
+    *moments("accepted_at"),
+    *texts("state"),
+    *ints("version", null=True),
+    Column("size", Integer, nullable=False, server_default="0"),
     Index("stepwell_signals_run", "run_id", "accepted_at", "id"),
     sqlite_with_rowid=False,
 )
-# A long conversation has thousands of taken signals: looking for the open ones must not walk over them.
-Index(
+# A long conversation has thousands of taken signals: looking for the open ones must not walk over them, nor touch the
+# rows of those that are kept, whose data may be large.
+_partial(
     "stepwell_signals_open",
     signals.c.run_id,
+    signals.c.visit,
+    signals.c.kind,
+    signals.c.name,
     signals.c.accepted_at,
     signals.c.id,
-    sqlite_where=text("state = 'open'"),
-    postgresql_where=text("state = 'open'"),
+    signals.c.size,
+    where="state = 'open'",
 )
-Index(
+_partial(
     "stepwell_signals_key",
     signals.c.run_id,
     signals.c.idempotency_key,
     unique=True,
-    sqlite_where=text("idempotency_key IS NOT NULL"),
-    postgresql_where=text("idempotency_key IS NOT NULL"),
+    where="idempotency_key IS NOT NULL",
 )
 
 listeners = Table(
     "stepwell_listeners",
     metadata,
-    _text("event"),
-    _text("app_name"),
-    _text("workflow_name"),
-    _text("transition"),
-    _text("matched"),
-    _text("run_id"),
+    *texts("event", "app_name", "workflow_name", "transition", "matched", "run_id"),
     PrimaryKeyConstraint("run_id", "event", "transition", "matched"),
     Index("stepwell_listeners_event", "event", "app_name", "workflow_name", "transition", "matched"),
     sqlite_with_rowid=False,
@@ -317,13 +264,11 @@ listeners = Table(
 schedules = Table(
     "stepwell_schedules",
     metadata,
-    _text("app_name"),
-    _text("name"),
-    _text("rule"),
-    _moment("since"),
-    _moment("next_at", null=True),
+    *texts("app_name", "name", "rule"),
+    *moments("since"),
+    *moments("next_at", null=True),
     Column("paused", SmallInteger, nullable=False),
-    _moment("updated_at"),
+    *moments("updated_at"),
     PrimaryKeyConstraint("app_name", "name"),
     sqlite_with_rowid=False,
 )
@@ -331,12 +276,10 @@ schedules = Table(
 ticks = Table(
     "stepwell_ticks",
     metadata,
-    _text("app_name"),
-    _text("schedule"),
-    _moment("scheduled_at"),
-    _moment("fired_at"),
-    _text("outcome"),
-    _text("run_id", null=True),
+    *texts("app_name", "schedule"),
+    *moments("scheduled_at", "fired_at"),
+    *texts("outcome"),
+    *texts("run_id", null=True),
     PrimaryKeyConstraint("app_name", "schedule", "scheduled_at"),
     Index("stepwell_ticks_fired", "fired_at"),
     sqlite_with_rowid=False,
@@ -345,46 +288,88 @@ ticks = Table(
 deliveries = Table(
     "stepwell_deliveries",
     metadata,
-    _text("app_name"),
-    _text("route"),
-    _text("delivery_id"),
-    _text("run_id"),
-    _moment("received_at"),
+    *texts("app_name", "route", "delivery_id", "run_id"),
+    *moments("received_at"),
     PrimaryKeyConstraint("app_name", "route", "delivery_id"),
     Index("stepwell_deliveries_received", "received_at"),
+    sqlite_with_rowid=False,
+)
+
+delivery_contents = Table(
+    "stepwell_delivery_contents",
+    metadata,
+    *texts("app_name", "route", "digest", "stamp", "delivery_id"),
+    *moments("received_at"),
+    PrimaryKeyConstraint("app_name", "route", "digest", "stamp"),
+    Index("stepwell_delivery_contents_of", "app_name", "route", "delivery_id"),
+    Index("stepwell_delivery_contents_received", "received_at"),
     sqlite_with_rowid=False,
 )
 
 workers = Table(
     "stepwell_workers",
     metadata,
-    Column("id", _TEXT, primary_key=True),
-    _int("counter"),
-    _text("host"),
-    _int("pid"),
-    _text("takes"),
-    _moment("started_at"),
-    _moment("seen_at"),
+    Column("id", TEXT, primary_key=True),
+    *ints("counter"),
+    *texts("host"),
+    *ints("pid"),
+    *texts("takes"),
+    *moments("started_at", "seen_at"),
     sqlite_with_rowid=False,
 )
 
 tokens = Table(
     "stepwell_tokens",
     metadata,
-    Column("id", _TEXT, primary_key=True),
-    _text("name"),
-    _text("user_id"),
-    _text("role"),
+    Column("id", TEXT, primary_key=True),
+    *texts("name", "user_id", "role"),
     Column("everybody", SmallInteger, nullable=False),
-    _text("apps", null=True),
-    _text("digest"),
-    _text("prefix"),
-    _text("created_by"),
-    _moment("created_at"),
-    _moment("expires_at", null=True),
-    _moment("last_used_at", null=True),
-    _moment("revoked_at", null=True),
+    *texts("apps", null=True),
+    *texts("digest", "prefix", "created_by"),
+    *moments("created_at"),
+    *moments("expires_at", "last_used_at", "revoked_at", null=True),
+    *texts("created_with", "created_via", null=True),
     Index("stepwell_tokens_digest", "digest", unique=True),
     Index("stepwell_tokens_user", "user_id", "id"),
     sqlite_with_rowid=False,
 )
+_partial("stepwell_tokens_created_with", tokens.c.created_with, tokens.c.id, where="created_with IS NOT NULL")
+
+# One row for each user who has or makes tokens: it is locked while their tokens are counted, and holds the rights that the
+# application last gave them.
+token_users = Table(
+    "stepwell_token_users",
+    metadata,
+    Column("user_id", TEXT, primary_key=True),
+    *texts("role", null=True),
+    Column("everybody", SmallInteger, nullable=False, server_default="0"),
+    *texts("apps", null=True),
+    sqlite_with_rowid=False,
+)
+
+
+@lru_cache(maxsize=64)
+def names(table: Table) -> tuple[str, ...]:
+    """Return the names of the table's columns that rows hold, in order."""
+    return tuple(column.name for column in table.columns if column.info is not BY_THE_DATABASE)
+
+
+def columns(table: Table, prefix: str = "") -> str:
+    """Return the table's columns, in order, for a SELECT or RETURNING."""
+    return ", ".join(prefix + name for name in names(table))
+
+
+def moment(value: object) -> int | None:
+    """Return the moment in a column; None for any other value, which SQLite takes too."""
+    return value if isinstance(value, int) else None
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """Return how many of the first ones together are no larger than `most`; at least one, if there is one."""
+    count = 0
+    for size in sizes:
+        most -= size
+        if most < 0 and count:
+            break
+        count += 1
+    return count

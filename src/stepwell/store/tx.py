@@ -1,28 +1,42 @@
 """An open transaction as all SQL of the store sees it: a connection, and what is particular about its database.
 
-Statements are written once, in the words that SQLite and PostgreSQL share: `?` for a parameter, `stepwell_...` for a
-table. Where the two differ in more than words, the dialect has the whole operation.
+Statements are written once, in the words that SQLite and PostgreSQL share, and a few that each has in its own way:
+
+    ?                                   a parameter
+    stepwell_...                        a table
+    column IN list(?)                   one of the texts in a parameter made by `Tx.listed`
+    FROM pairs(?) l                     rows l(app, workflow) of a parameter made by `paired`
+    FOR NO KEY UPDATE [SKIP LOCKED]     rows stay locked until the transaction ends; SQLite has locked everything
+    INDEXED BY ...                      SQLite walks along this index; PostgreSQL's planner finds it
+    octet_length(column)                the bytes of a text; SQLite before 3.43 reads the text for them
+
+Where the two differ in more than words, the dialect has the whole operation.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Connection, Executable, Result, Table
 
-from stepwell.engine.commit import Commit
-from stepwell.engine.run import Moment, Run
+from stepwell.definition.model import Transition
+from stepwell.engine.commit import Commit, Resume
+from stepwell.engine.run import Moment, RunRow, StepRow
+from stepwell.errors import IdempotencyConflict
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 Lane = tuple[str, str]
 """An (app, workflow) that a worker takes."""
 
 
-class Bell(NamedTuple):
+class WakeUp(NamedTuple):
     """A run that is ready since a moment, or becomes due at one; with all that a queue needs to know of it."""
 
     run_id: str
@@ -32,12 +46,12 @@ class Bell(NamedTuple):
     at: Moment
 
 
-Held = tuple[str, int, int]
+HeldClaims = tuple[str, int, int]
 """A run with the version and the claim that it still had."""
 
 
 class Fence(NamedTuple):
-    """What a worker must still hold to write."""
+    """A run's version and claim in the database, which must be those that its worker holds, and its inbox counter."""
 
     id: str
     version: int
@@ -45,16 +59,20 @@ class Fence(NamedTuple):
     inbox: int
 
 
+KINDS: Final = "rdelc"
+"""Ready, due, ended, lost, children."""
+
+
 @dataclass(slots=True)
 class Hints:
-    """What a transaction made true that others look at once it is committed. Losing it does no harm."""
+    """The effects of a transaction that others look at once it is committed. Losing them does no harm."""
 
-    ready: list[Bell] = field(default_factory=list)
-    due: list[Bell] = field(default_factory=list)
-    resting: list[Run] = field(default_factory=list)
+    ready: list[WakeUp] = field(default_factory=list)
+    due: list[WakeUp] = field(default_factory=list)
+    resting: list[RunRow] = field(default_factory=list)
     """Runs as they parked or ended."""
     lost: dict[str, int] = field(default_factory=dict)
-    """Runs that somebody may be executing, and has no right to any more; with the claim that they have now."""
+    """Runs that a worker may be executing without a right to them any more; with their present claim."""
     children: bool = False
     """Children are marked to end with their parents."""
 
@@ -62,121 +80,266 @@ class Hints:
         return bool(self.ready or self.due or self.resting or self.lost or self.children)
 
     def add(self, other: Hints) -> None:
-        """The hints of both."""
+        """Add the other's hints."""
         self.ready += other.ready
         self.due += other.due
         self.resting += other.resting
         self.lost.update(other.lost)
         self.children = self.children or other.children
 
-    def placed(self, run: Run) -> None:
-        """The run is as this row says: that it is ready or becomes due is announced."""
+    def kinds(self) -> str:
+        """Return what there is, a letter each, of `KINDS`."""
+        given = zip(KINDS, (self.ready, self.due, self.resting, self.lost, self.children), strict=True)
+        return "".join(letter for letter, some in given if some)
+
+    def placed(self, run: RunRow) -> None:
+        """Note a run's row: if it is ready or becomes due, that is announced."""
         if run.ready_at is not None:
-            self.ready.append(Bell(run.id, run.app_name, run.workflow_name, run.priority, run.ready_at))
+            self.ready.append(WakeUp(run.id, run.app_name, run.workflow_name, run.priority, run.ready_at))
         elif run.due_at is not None and run.owner is None:
-            self.due.append(Bell(run.id, run.app_name, run.workflow_name, run.priority, run.due_at))
+            self.due.append(WakeUp(run.id, run.app_name, run.workflow_name, run.priority, run.due_at))
+
+
+class Driver(Protocol):
+    """Executes statements. Raises the DBAPIErrors of SQLAlchemy."""
+
+    def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
+        """Return the rows that the statement found or returned."""
+        ...
+
+    def change(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        """Return how many rows the statement changed."""
+        ...
+
+    def each(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
+        """Execute the statement once for each of the rows, and return how many rows were changed."""
+        ...
+
+
+class Through:
+    """By SQLAlchemy, which costs about fifty function calls for each statement."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
+        return self._connection.exec_driver_sql(sql, parameters).fetchall()
+
+    def change(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        return self._connection.exec_driver_sql(sql, parameters).rowcount
+
+    def each(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
+        return self._connection.exec_driver_sql(sql, rows).rowcount
+
+
+_MARK: Final = re.compile(r"\$\d+|\?")
+
+
+@lru_cache(maxsize=1024)
+def formatted(sql: str) -> str:
+    """Return the statement for drivers whose parameters are written %s: psycopg, and Django's cursors."""
+    return _MARK.sub("%s", sql.replace("%", "%%"))
+
+
+class Formatted(Through):
+    """By SQLAlchemy, on a connection of such a driver."""
+
+    __slots__ = ()
+
+    def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
+        return super().rows(formatted(sql), parameters)
+
+    def change(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        return super().change(formatted(sql), parameters)
+
+    def each(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
+        return super().each(formatted(sql), rows)
+
+
+def is_heard(connection: Connection) -> bool:
+    """Return whether a listener is called for each statement: then SQLAlchemy has to execute them."""
+    heard = connection.dispatch
+    return bool(heard.before_cursor_execute or heard.after_cursor_execute)
 
 
 class Dialect(Protocol):
-    """What is particular about a database: its words, and the operations that it does in its own way."""
-
-    among: str
-    """What follows a column that is one of a list; the list is one parameter, made by `listed`."""
-    locking: str
-    """What ends a SELECT whose rows nobody else may change before this transaction ends."""
-    skipping: str
-    """The same, leaving out the rows that somebody else holds."""
-    pairs: str
-    """A FROM item `l(app, workflow)`: lanes, as one parameter made by `paired`."""
+    """The specifics of a database: its words, and the operations that it does in its own way."""
 
     options: Mapping[str, Any]
     """Execution options of SQLAlchemy's own statements."""
 
-    def words(self, sql: str) -> str:
-        """The statement in the database's own words."""
+    words: Callable[[str], str]
+    """A function that returns a statement in the database's own words."""
+
+    def driver(self, connection: Connection) -> Driver:
+        """Return what executes statements on this connection."""
         ...
 
     def listed(self, values: Iterable[str]) -> Any:
-        """A list as one parameter."""
-        ...
-
-    def by(self, index: str) -> str:
-        """What follows a table that must be walked along this index."""
+        """Return texts as one parameter, for `list(?)`."""
         ...
 
     def insert(
-        self, connection: Connection, table: Table, given: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
+        self, driver: Driver, table: Table, given: Sequence[tuple[Any, ...]], unless: Sequence[str] | None
     ) -> None:
-        """All rows are in the table; with `unless`, those for which these columns weren't taken."""
+        """Insert all rows; with `unless`, only those for which these columns weren't taken."""
         ...
 
-    def advance(self, connection: Connection, commits: Sequence[Commit]) -> Mapping[Held, int]:
-        """The runs that still were as their commits' fences say are as the commits say; with what their inboxes count.
+    def create(self, driver: Driver, commits: Sequence[Commit], wanted: Sequence[tuple[Any, ...]]) -> None:
+        """Insert the runs of these commits with the first rows of their histories, unless their ids were taken; and
+        the workspaces, whatever was known of them."""
+        ...
+
+    def advance(self, driver: Driver, commits: Sequence[Commit]) -> Mapping[HeldClaims, int]:
+        """Write those commits whose run still has the commit's version and claim, with their rows of history.
+
+        Return the inbox counter of each run that was written, by (run, version, claim).
 
         A run that would park although something came into its inbox is ready instead (`engine.run.unless_signalled`).
         """
         ...
 
-    def claim(
-        self, connection: Connection, lanes: Sequence[Lane], worker: str, limit: int, now: Moment
-    ) -> Sequence[Any]:
-        """Rows of up to `limit` ready runs of these lanes, the best, owned by `worker` from now on."""
+    def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
+        """Claim up to `limit` ready runs of these lanes, the best, for `worker`, and return their rows."""
         ...
 
-    def keyed(self, connection: Connection, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
-        """Rows of the runs of these (app, user, idempotency key)."""
+    def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
+        """Return the rows of the runs of these (app, user, idempotency key)."""
         ...
 
-    def horizon(self, connection: Connection) -> str:
-        """What is committed now, as `feed.Horizon` reads it."""
+    def left(self, driver: Driver, visits: str) -> Sequence[Any]:
+        """Return the ids of the open signals of these visits: pairs of a run's id and the visit's number as text."""
+        ...
+
+    def horizon(self, driver: Driver) -> str:
+        """Return what is committed now, as `feed.Horizon` reads it."""
         ...
 
     def labelled(self, column: ColumnElement[str], label: str) -> ColumnElement[bool]:
-        """Whether a JSON list of labels has this one."""
+        """Return whether a JSON list of labels has this one."""
+        ...
+
+    def size(self, column: ColumnElement[str]) -> ColumnElement[int]:
+        """Return the bytes of a text."""
         ...
 
 
 class Tx:
     """An open transaction. What it makes ready, due, ended or lost is in `hints`, for after its commit."""
 
-    __slots__ = ("connection", "dialect", "hints")
+    __slots__ = ("connection", "dialect", "driver", "hints")
 
-    def __init__(self, connection: Connection, dialect: Dialect) -> None:
+    def __init__(self, connection: Connection | None, dialect: Dialect, driver: Driver | None = None) -> None:
         self.connection = connection
+        """None where another library has it, and only the `driver` reaches it."""
         self.dialect = dialect
+        if driver is None:
+            assert connection is not None
+            driver = dialect.driver(connection)
+        self.driver = driver
         self.hints = Hints()
 
     def rows(self, sql: str, *parameters: Any) -> Sequence[Any]:
-        """The rows that the statement found or returned."""
-        return self.connection.exec_driver_sql(self.dialect.words(sql), parameters).fetchall()
+        """Return the rows that the statement found or returned."""
+        return self.driver.rows(self.dialect.words(sql), parameters)
 
     def fetch(self, make: Callable[[Iterable[Any]], R], sql: str, *parameters: Any) -> list[R]:
-        """The rows that the statement found or returned, made into named tuples."""
+        """Return the rows that the statement found or returned, made into named tuples."""
         return [make(row) for row in self.rows(sql, *parameters)]
 
+    def one(self, make: Callable[[Iterable[Any]], R], sql: str, *parameters: Any) -> R | None:
+        """Return the first row that the statement found, made into a named tuple; None without one."""
+        found = self.rows(sql, *parameters)
+        return make(found[0]) if found else None
+
     def scalar(self, sql: str, *parameters: Any) -> Any:
-        """The first column of the first row; None without one."""
-        return self.connection.exec_driver_sql(self.dialect.words(sql), parameters).scalar()
+        """Return the first column of the first row; None without one."""
+        found = self.rows(sql, *parameters)
+        return found[0][0] if found else None
 
     def run(self, sql: str, *parameters: Any) -> int:
-        """How many rows the statement changed."""
-        return self.connection.exec_driver_sql(self.dialect.words(sql), parameters).rowcount
+        """Return how many rows the statement changed."""
+        return self.driver.change(self.dialect.words(sql), parameters)
 
     def each(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """The statement is done for each of the rows."""
+        """Execute the statement for each of the rows."""
         if rows:
-            self.connection.exec_driver_sql(self.dialect.words(sql), list(rows))
+            self.driver.each(self.dialect.words(sql), list(rows))
+
+    def listed(self, values: Iterable[str]) -> Any:
+        """Return texts as one parameter, for `list(?)`."""
+        return self.dialect.listed(values)
 
     def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Result[Any]:
-        """What SQLAlchemy makes of a statement of its own."""
+        """Return what SQLAlchemy makes of a statement of its own."""
+        assert self.connection is not None  # only readers have such statements
         return self.connection.execute(statement, parameters, execution_options=self.dialect.options)
 
     def insert(self, table: Table, rows: Sequence[tuple[Any, ...]], unless: Sequence[str] | None = None) -> None:
-        """All rows, in the order of the table's columns, are there; with `unless`, those whose columns weren't taken."""
+        """Insert all rows, in the order of the table's columns; with `unless`, only those whose columns weren't taken."""
         if rows:
-            self.dialect.insert(self.connection, table, rows, unless)
+            self.dialect.insert(self.driver, table, rows, unless)
 
 
 def paired(lanes: Iterable[Lane]) -> str:
-    """Lanes as one parameter, for `Dialect.pairs`."""
+    """Return lanes as one parameter, for `pairs(?)`."""
     return to_json([list(lane) for lane in lanes]).decode()
+
+
+# -- what the writer writes -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """A start as it stands now: the run, and whether this call made it."""
+
+    run: RunRow
+    created: bool
+
+
+class OtherText(IdempotencyConflict):
+    """A key comes again with another text. The caller, who knows its type, decides whether the texts mean the same."""
+
+    def __init__(self, message: str, subject: str | Transition | Resume, earlier: str) -> None:
+        super().__init__(message)
+        self.subject = subject
+        """The subject of the data: the new run by its id, a signal's transition, or those that an event resumes."""
+        self.earlier = earlier
+        """The JSON text that the key stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Starts that are all stored or none; answered by a list of `StartedRun`."""
+
+    commits: tuple[Commit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A checkpoint; answered by the run as stored, or `LeaseLost`."""
+
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A journal row under the run's fence; answered by None, or `LeaseLost`."""
+
+    step: StepRow
+    version: int
+    claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """Any other operation, in a savepoint if it isn't the only item; answered by what it returns, or by its error."""
+
+    operation: Callable[[Tx], T]
+
+
+Item = Begin | Advance | Record | Call[Any]
+Answer = Any
+"""The answer to an item: a value, or the error that it raises."""

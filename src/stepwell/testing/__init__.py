@@ -1,9 +1,9 @@
-"""For tests of workflows: a real Stepwell whose clock only the test moves, crashes at every commit, signed webhooks.
+"""Tools for tests of workflows: a real Stepwell whose clock only the test moves, crashes at every commit, signed webhooks.
 
     from stepwell.testing import Harness
 
 The kit reaches the product through its seams (the clock, the writer, the storage) and never through branches in it. What
-it finds wrong it says together with what was there instead. May import everything but `cli`.
+its failures show what was there instead. May import everything but `cli`.
 """
 
 from importlib import import_module

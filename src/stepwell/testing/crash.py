@@ -4,48 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
-from stepwell.app import App, Stepwell
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from stepwell.app import App
+from stepwell.composition import Stepwell
 from stepwell.execution.clock import microseconds, to_moment
 from stepwell.process import Process
+from stepwell.runner.models import Run
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
 from stepwell.store import workers
-from stepwell.testing.clock import VirtualClock
-from stepwell.testing.difference import differences
-from stepwell.testing.private import private
-from stepwell.testing.rest import Rest, advance
+from stepwell.testing.clock import Rest, VirtualClock, advance
+from stepwell.testing.expectation import Expectation, check, differences
 from stepwell.testing.seams import Crash, Side, install
 
-Script = Sequence[tuple[str, Any] | timedelta]
-"""What happens to the run each time it rests: a signal (name, data), or so much time passes."""
-
+Script = Sequence[tuple[str | Callable[..., object], Any] | timedelta]
+"""The events of the run each time it rests: a signal (name, data), or a time that passes."""
 _SHOWN = 20
 _KEY = "crash_everywhere"
 
 
 @dataclass(frozen=True, slots=True)
 class CrashReport:
-    """What `crash_everywhere` tried."""
+    """The extent of a `crash_everywhere`."""
 
     commits: int
     """Commits of the undisturbed run."""
     crashes: int
     """Crashes that were survived."""
     names: tuple[str, ...]
-    """What each commit made true, in order."""
+    """The change made by each commit, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One workflow's run from its start to where it rests, as it is told again for each crash."""
+    """One workflow's run from its start to where it rests, repeated for each crash."""
 
     apps: Sequence[App]
     settings: Settings | None
@@ -57,18 +58,22 @@ class Story:
     signals: Script
     within: timedelta
     timeout: float
+    expect: Expectation
 
 
 async def crash_everywhere(story: Story) -> CrashReport:
-    """A report of crashes that were all survived. Raises AssertionError with what was there instead."""
+    """Crash a run at each commit and return a report. Raises AssertionError with what was there instead.
+
+    Raises it before the first crash if the undisturbed run doesn't end as expected.
+    """
     undisturbed = Crash()
-    expected = await told(story, undisturbed)
+    expected = await end_of(story, undisturbed)
     names = tuple(undisturbed.names)
     crashes = 0
     for number, name in enumerate(names, 1):
         for side in ("before", "after"):
             crash = Crash(number, side)
-            found = await told(story, crash)
+            found = await end_of(story, crash)
             crashes += crash.happened.is_set()
             _compare(expected, found, f"{side} commit {number} of {len(names)} ({name})", side)
     return CrashReport(len(names), crashes, names)
@@ -80,24 +85,29 @@ def _compare(expected: Any, found: Any, where: str, side: Side) -> None:
         return
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     shown = "".join(f"\n  {line}" for line in [*lines[:_SHOWN], *more])
-    raise AssertionError(f"After a crash {where} the run ended otherwise:{shown}")
+    raise AssertionError(f"After a crash {where} the run ended differently:{shown}")
 
 
-async def told(story: Story, crash: Crash) -> dict[str, Any]:
-    """The run as it stands at the end of the story, told on a database of its own; after the crash by a second process."""
+async def end_of(story: Story, crash: Crash) -> dict[str, Any]:
+    """Return the run at the end of the story, on a database of its own; after the crash a second process continues it.
+
+    Raises AssertionError if it wasn't disturbed and isn't as the story expects.
+    """
     with TemporaryDirectory(prefix="stepwell-", ignore_cleanup_errors=True) as folder:
         clock = VirtualClock(story.begin)
-        teller = Teller(story, clock)
+        player = Player(story, clock)
         stepwell = _stepwell(story, Path(folder), clock)
         async with doomed(stepwell, crash) as process:
-            telling = asyncio.ensure_future(teller.tell(stepwell.runner, Rest(process, clock, stepwell.runner)))
-            if await _ended(telling, crash):
-                return await snapshot(stepwell.runner, teller.run_id)
+            playing = asyncio.ensure_future(player.play(stepwell.runner, Rest(process, clock, stepwell.runner)))
+            if await _ended(playing, crash):
+                if crash.number == 0:
+                    await player.check(stepwell.runner)
+                return await snapshot(stepwell.runner, player.run_id)
         async with _stepwell(story, Path(folder), clock) as successor:
             assert successor.process is not None  # it is open
             await bury(successor.process)
-            await teller.tell(successor.runner, Rest(successor.process, clock, successor.runner))
-            return await snapshot(successor.runner, teller.run_id)
+            await player.play(successor.runner, Rest(successor.process, clock, successor.runner))
+            return await snapshot(successor.runner, player.run_id)
 
 
 def _stepwell(story: Story, folder: Path, clock: VirtualClock) -> Stepwell:
@@ -106,23 +116,23 @@ def _stepwell(story: Story, folder: Path, clock: VirtualClock) -> Stepwell:
     return Stepwell(apps, settings=private(story.settings, folder), clock=clock)
 
 
-async def _ended(telling: asyncio.Future[None], crash: Crash) -> bool:
-    """True if the story came to its end without the crash."""
+async def _ended(playing: asyncio.Future[None], crash: Crash) -> bool:
+    """Return whether the story came to its end without the crash."""
     crashing = asyncio.ensure_future(crash.happened.wait())
-    both: set[asyncio.Future[Any]] = {telling, crashing}
+    both: set[asyncio.Future[Any]] = {playing, crashing}
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     crashing.cancel()
     if crash.happened.is_set():
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
         return False
-    await telling
+    await playing
     return True
 
 
 @asynccontextmanager
 async def doomed(stepwell: Stepwell, crash: Crash) -> AsyncIterator[Process]:
-    """The open process, which dies at the crash; then it is thrown away without a goodbye, and its heart stands still."""
+    """Yield the open process, which dies at the crash; then it is thrown away without a shutdown or heartbeat."""
     async with stepwell:
         process = stepwell.process
         assert process is not None  # it is open
@@ -138,14 +148,14 @@ async def doomed(stepwell: Stepwell, crash: Crash) -> AsyncIterator[Process]:
 
 
 async def bury(process: Process) -> None:
-    """Every other worker of the database is dead: its runs are ready for this one."""
+    """Declare every other worker of the database dead: its runs are ready for this one."""
     for row in await process.store.read(workers.all_of):
         if row.id != process.worker_id:
             await process.sweep.take_over(row)
 
 
-class Teller:
-    """Tells the story to whatever process there is, and goes on where it was interrupted: what it asks for counts once."""
+class Player:
+    """Plays the story to any process, and continues after an interruption: each of its requests counts once."""
 
     def __init__(self, story: Story, clock: VirtualClock) -> None:
         self._story = story
@@ -155,8 +165,8 @@ class Teller:
         self._last = to_moment(story.begin) + microseconds(story.within)
         self.run_id = ""
 
-    async def tell(self, runner: WorkflowRunner, rest: Rest) -> None:
-        """The run has ended, or rests with nothing left of the story and nothing due within its time."""
+    async def play(self, runner: WorkflowRunner, rest: Rest) -> None:
+        """Play until the run has ended, or rests with nothing left of the story and nothing due within its time."""
         story = self._story
         handle = await runner.run(
             story.workflow, story.args, app_name=story.app_name, user_id=story.user_id, idempotency_key=_KEY
@@ -166,8 +176,22 @@ class Teller:
         while (await handle.get()).status not in ("completed", "canceled", "failed") and await self._next(runner, rest):
             await rest.reached(story.timeout)
 
+    async def check(self, runner: WorkflowRunner) -> None:
+        """Raise AssertionError unless the run ended as expected, and all of the story's signals had reached it."""
+        run = await runner.get(self.run_id)
+        check(run, self._story.expect, (await runner.explain(self.run_id)).reasons)
+        if unsent := [
+            getattr(given[0], "__qualname__", given[0])
+            for given in self._story.signals[self._done :]
+            if not isinstance(given, timedelta)
+        ]:
+            raise AssertionError(
+                f"The undisturbed run of {run.workflow_name!r} was {run.status!r} at {run.place!r} before it was sent"
+                f" {', '.join(map(repr, unsent))}: remove the signals that it doesn't wait for from `signals=`."
+            )
+
     async def _next(self, runner: WorkflowRunner, rest: Rest) -> bool:
-        """True if something happened to the run."""
+        """Play the next event, and return whether there was one."""
         if self._done == len(self._story.signals):
             return await self._wait(rest)
         match self._story.signals[self._done]:
@@ -176,7 +200,7 @@ class Teller:
                 await advance(rest, self._clock, self._target, self._story.timeout)
                 self._target = None
             case (name, data):
-                await runner.signal(self.run_id, name, data, idempotency_key=f"{_KEY} {self._done}")
+                await runner.signal(self.run_id, cast("str", name), data, idempotency_key=f"{_KEY} {self._done}")
         self._done += 1
         return True
 
@@ -189,7 +213,7 @@ class Teller:
 
 
 async def snapshot(runner: WorkflowRunner, run_id: str) -> dict[str, Any]:
-    """The run with all it owns and its children, without what differs from one run to the next: ids and times."""
+    """Return the run with all it owns and its children, without ids and times, which differ between runs."""
     ids: dict[str, str] = {}
     found = await _snapshot(runner, run_id, "the run", ids)
     text = json.dumps(found)
@@ -206,7 +230,7 @@ async def _snapshot(runner: WorkflowRunner, run_id: str, name: str, ids: dict[st
     documents = [
         one.model_dump(mode="json", include=_DOCUMENT) for one in await runner.documents(run_id, replaced=True)
     ]
-    children = list(reversed((await runner.list(parent_id=run_id, limit=1000)).items))
+    children = [child async for child in _children(runner, run_id)][::-1]
     return {
         **run.model_dump(mode="json", include=_RUN),
         "history": history,
@@ -218,6 +242,38 @@ async def _snapshot(runner: WorkflowRunner, run_id: str, name: str, ids: dict[st
     }
 
 
+async def _children(runner: WorkflowRunner, run_id: str) -> AsyncIterator[Run]:
+    cursor: str | None = None
+    while True:
+        page = await runner.list(parent_id=run_id, limit=1000, cursor=cursor)
+        for child in page.items:
+            yield child
+        if (cursor := page.next_cursor) is None:
+            return
+
+
 _RUN = {"workflow_name", "status", "place", "state", "result", "error", "waiting_for", "args", "version"}
+
+
 _ROW = {"version", "transition", "source", "target", "attempt", "status", "error", "state"}
+
+
 _DOCUMENT = {"name", "key", "content", "tags", "meta", "errors", "transition", "version", "internal"}
+
+
+class Hermetic(Settings):
+    """Settings that no variable and no `.env` of the machine can change."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def private(settings: Settings | None, folder: Path, **changes: Any) -> Settings:
+    """Return settings for a file of their own in `folder`; runs that a test leaves executing aren't waited for on closing."""
+    file = f"sqlite+aiosqlite:///{folder / 'stepwell.db'}"
+    alone = {"database_url": file, "database_schema": None, "transaction_pooler": False, "queue_url": None}
+    changes = {**alone, "drain_seconds": 0.0, **changes}
+    return Hermetic(**changes) if settings is None else settings.model_copy(update=changes)

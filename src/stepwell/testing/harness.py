@@ -9,16 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from stepwell.app import App, Stepwell
-from stepwell.definition.workflow import Workflow
+from stepwell.app import App
+from stepwell.composition import Stepwell
+from stepwell.definition.authoring.workflow import Workflow
 from stepwell.errors import StepwellError
 from stepwell.execution.clock import microseconds
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
-from stepwell.testing.clock import VirtualClock
-from stepwell.testing.crash import CrashReport, Script, Story, crash_everywhere
-from stepwell.testing.private import private
-from stepwell.testing.rest import Rest, advance
+from stepwell.testing.clock import Rest, VirtualClock, advance
+from stepwell.testing.crash import CrashReport, Script, Story, crash_everywhere, private
+from stepwell.testing.expectation import Expectation
 
 START_OF_TIME = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday, midnight."""
@@ -66,15 +66,15 @@ class Harness:
         self._stepwell = self._rest = None
         await self._stack.aclose()
 
-    async def drain(self, *, timeout: float = 30.0) -> None:
-        """Everything that is due was executed: nothing executes, is ready or is due at the clock's time.
+    async def drain(self, *, timeout: float = 60.0) -> None:
+        """Execute everything that is due, until nothing executes, is ready or is due at the clock's time.
 
         Raises AssertionError, which lists what is still busy and why, after `timeout` seconds of real time.
         """
         await self._resting().reached(timeout)
 
-    async def advance(self, duration: timedelta, *, timeout: float = 30.0) -> None:
-        """The clock has moved on by `duration`, from one due moment to the next, and everything was drained at each.
+    async def advance(self, duration: timedelta, *, timeout: float = 60.0) -> None:
+        """Move the clock on by `duration`, from one due moment to the next, and drain at each.
 
         Due moments are those of timers, ticks, retries and delayed runs. `timeout` is for each drain. Raises as `drain`.
         """
@@ -91,16 +91,20 @@ class Harness:
         user_id: str = "u1",
         signals: Script = (),
         within: timedelta = timedelta(days=30),
-        timeout: float = 30.0,
+        timeout: float = 60.0,
+        expect: Expectation = "completed",
     ) -> CrashReport:
-        """Each crash, before and after each commit of a run, was survived: everything ended as in the undisturbed run.
+        """Crash a run before and after each of its commits: everything must end as in the undisturbed run.
+
+        The undisturbed run has to end as `expect` says: a status; a place, where it neither failed nor was cancelled; or a
+        callable that returns true for the `Run`. All of `signals` have to be sent to it.
 
         Compared are state, result, documents, history and children, without ids and times. Each run has a database of its
-        own and begins at this harness's time. Whenever it rests, the next of `signals` is sent: `(name, data)`, or a
+        own and begins at this harness's time. Whenever it rests, the next of `signals` is sent: `(name or method, data)`, or a
         timedelta that passes; after them, time passes until nothing is due `within` this time. A step that was journaled
-        isn't executed again; whoever wants to see that counts its calls.
+        isn't executed again; a test that wants to see that counts its calls.
 
-        Raises AssertionError that names the crash, and what was there after it instead.
+        Raises AssertionError with the end of the undisturbed run, or with the crash and what was there after it.
         """
         story = Story(
             self._apps,
@@ -113,6 +117,7 @@ class Harness:
             signals,
             within,
             timeout,
+            expect,
         )
         return await crash_everywhere(story)
 

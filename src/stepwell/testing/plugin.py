@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def stepwell_harness() -> Callable[..., Harness]:
-    """Makes harnesses: `async with stepwell_harness(apps=[...]) as harness:`. Takes what `Harness` takes."""
+    """Return a maker of harnesses: `async with stepwell_harness(apps=[...]) as harness:`. Takes what `Harness` takes."""
 
     def make(**options: Any) -> Harness:
         from stepwell.testing.harness import Harness

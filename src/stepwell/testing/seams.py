@@ -1,7 +1,7 @@
-"""A process that dies at one commit: wrappers of the writer and the storage, through which all that becomes true must go.
+"""A process that dies at one commit: wrappers of the writer and the storage, through which every change has to go.
 
-From the crash on nothing is made true and nothing is answered. Whoever waits for an answer waits until the process is
-thrown away.
+From the crash on nothing is committed and nothing is answered. Callers wait for their answers until the process is thrown
+away.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import Run
+from stepwell.engine.run import RunRow, SignalRow
 from stepwell.execution import operations
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.process import Process
-from stepwell.store.base import Advance, Begin, Call, DocumentRow, Item, Record
-from stepwell.store.flush import Answer
-from stepwell.store.sqlite_store import SqliteStore
-from stepwell.store.thread_writer import Lane, ThreadWriter
-from stepwell.store.tx import Hints
-from stepwell.store.writer import Entry, Then
+from stepwell.store.documents import DocumentRow
+from stepwell.store.inbox import Seen
+from stepwell.store.sqlite.store import SqliteStore
+from stepwell.store.tx import Advance, Answer, Begin, Call, Hints, Item, Record
+from stepwell.store.writing.thread import ThreadWriter, WriteQueue
+from stepwell.store.writing.writer import Entry, Then
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,20 +40,20 @@ class Crash:
         self._never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def strikes(self, name: str) -> bool:
-        """True if this commit, the next, is the one."""
+        """Return whether this commit, the next, is the one."""
         self.names.append(name)
         return len(self.names) == self.number
 
     async def silence(self) -> None:
-        """No answer; cancelled once the process is thrown away."""
+        """Wait without an answer; cancelled once the process is thrown away."""
         await asyncio.shield(self._never)
 
     def bury(self) -> None:
-        """The process is thrown away: nobody waits for an answer any more."""
+        """Throw the process away: cancel all that wait for an answer."""
         self._never.cancel()
 
     async def around(self, name: str, commit: Callable[[], Awaitable[Any]]) -> Any:
-        """What `commit` answers; at the crash it isn't made, or is made and not answered."""
+        """Return the answer of `commit`; at the crash it isn't made, or is made and not answered."""
         if self.happened.is_set():
             await self.silence()
         if not self.strikes(name):
@@ -64,25 +64,25 @@ class Crash:
         return await self.silence()
 
     def strike(self, _answer: Any = None) -> None:
-        """The crash happens. Given to the writer it does so before anybody hears of what was committed together."""
+        """Crash. As a callback of the writer it runs before any caller gets an answer of the common commit."""
         self.happened.set()
 
     async def alive(self, answer: Any) -> Any:
-        """The answer, if the process still lives to hear it."""
+        """Return the answer, if the process is still alive to get it."""
         if self.happened.is_set():
             await self.silence()
         return answer
 
 
 def install(process: Process, crash: Crash) -> None:
-    """The process dies at that crash."""
+    """Make the process die at that crash."""
     assert isinstance(process.store, SqliteStore)  # the harness's own file
     process.store.writer = CrashingWriter(process.store.writer, crash)
     process.passes.storage = CrashingStorage(process.passes.storage, crash)
 
 
 class CrashingWriter(ThreadWriter):
-    """Everything goes to the real writer, until the crash."""
+    """A writer that passes everything to the real one, until the crash."""
 
     def __init__(self, real: ThreadWriter, crash: Crash) -> None:
         self._real = real
@@ -93,8 +93,8 @@ class CrashingWriter(ThreadWriter):
         return self._real.on_commit
 
     @on_commit.setter
-    def on_commit(self, heard: Callable[[int, Hints], None]) -> None:
-        self._real.on_commit = heard
+    def on_commit(self, listener: Callable[[int, Hints], None]) -> None:
+        self._real.on_commit = listener
 
     def start(self) -> None:
         self._real.start()
@@ -123,15 +123,18 @@ class CrashingWriter(ThreadWriter):
             name, lambda: self._real.write(item, self._crash.strike if last else unless_dead)
         )
 
+    def reply_to(self, item: Item, then: Then | None = None) -> Awaitable[Any]:
+        return self.write(item, then)
+
     def write_from_thread(self, item: Item) -> Future[Any]:
         return self._real.write_from_thread(item)
 
-    def lend(self, seconds: float) -> Lane:
+    def lend(self, seconds: float) -> WriteQueue:
         return self._real.lend(seconds)
 
 
 def name_of(item: Item) -> str | None:
-    """What a commit is called in reports; None for what changes no run (a claim, a heartbeat)."""
+    """Return the name of a commit in reports; None for one that changes no run (a claim, a heartbeat)."""
     match item:
         case Begin(commits):
             return f"the start of {', '.join(commit.run.workflow_name for commit in commits)}"
@@ -166,7 +169,7 @@ class CrashingStorage:
     def holds(self) -> bool:
         return self._real.holds()
 
-    async def commit(self, commit: Commit) -> Run:
+    async def commit(self, commit: Commit) -> RunRow:
         return await self._real.commit(commit)
 
     async def documents(self, run_id: str) -> list[DocumentRow]:
@@ -174,7 +177,7 @@ class CrashingStorage:
 
     async def step(
         self,
-        run: Run,
+        run: RunRow,
         transition: str,
         name: str,
         journal: Journal,
@@ -187,7 +190,13 @@ class CrashingStorage:
     async def journal(self, run_id: str) -> Journal:
         return await self._real.journal(run_id)
 
-    async def transaction(self, run: Run) -> OpenTransaction:
+    async def inbox(self, run: RunRow) -> Seen:
+        return await self._real.inbox(run)
+
+    async def signal(self, signal_id: str) -> SignalRow | None:
+        return await self._real.signal(signal_id)
+
+    async def transaction(self, run: RunRow) -> OpenTransaction:
         if self._crash.happened.is_set():
             await self._crash.silence()
         return CrashingTransaction(await self._real.transaction(run), self._crash)
@@ -201,9 +210,9 @@ class CrashingTransaction:
         self._crash = crash
         self.connection: AsyncConnection = real.connection
 
-    async def commit(self, commit: Commit) -> Run:
+    async def commit(self, commit: Commit) -> RunRow:
         name = f"{_checkpoint(commit)} with its transaction"
-        run: Run = await self._crash.around(name, lambda: self._real.commit(commit))
+        run: RunRow = await self._crash.around(name, lambda: self._real.commit(commit))
         return run
 
     async def roll_back(self) -> None:

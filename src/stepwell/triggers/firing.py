@@ -1,6 +1,6 @@
-"""One look at one schedule, inside a write transaction: what came due is settled, and what fires has its run.
+"""One look at one schedule, inside a write transaction: due ticks are settled, and those that fire get their runs.
 
-The tick, its run and the schedule's row are one commit. Whoever dies before it has fired nothing, whoever dies after it
+The tick, its run and the schedule's row are one commit. A process that dies before it has fired nothing; one that dies after it
 leaves a run that any worker takes up; a second process finds the tick settled.
 """
 
@@ -13,33 +13,38 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, assert_never
 
+from stepwell.definition.text import SYSTEM_USER
 from stepwell.engine.run import Moment
 from stepwell.errors import StepwellError
 from stepwell.execution.clock import microseconds, to_datetime, to_moment
 from stepwell.execution.shared import Shared
 from stepwell.runner.start import Origin, Start, prepare
 from stepwell.store import runs, schedules
-from stepwell.store.apply import Applier
 from stepwell.store.schedules import ScheduleRow, TickRow
+from stepwell.store.tables import moment
 from stepwell.store.tx import Tx
-from stepwell.triggers.cron import CronRule, IntervalRule, Rule
-from stepwell.triggers.declare import SYSTEM_USER, Schedule, StartWorkflow
-from stepwell.triggers.due import MOST_AT_ONCE, ON_TIME, Due, due_ticks
+from stepwell.store.writing.apply import Applier
+from stepwell.triggers.declare import Schedule, StartWorkflow
+from stepwell.triggers.events import Tick
 from stepwell.triggers.handlers import schedule_workflow
-from stepwell.triggers.tick import Tick
+from stepwell.triggers.schedule_times import MOST_AT_ONCE, ON_TIME, CronRule, Due, IntervalRule, TickRule, due_ticks
 
 log = logging.getLogger("stepwell.triggers")
 
 _ON_TIME: Final = microseconds(ON_TIME)
+_AHEAD: Final = 2_000_000
+"""Microseconds by which processes may disagree about the time."""
+_FAR_AHEAD: Final = 3_600_000_000
+"""Microseconds: a tick of a moment nearer than this stays what it is, and holds its place until the moment comes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What one look has done."""
+    """The result of one look."""
 
     fired: int
     wake: Moment
-    """When the next tick fires; nothing comes due before."""
+    """The moment at which the next tick fires; nothing comes due before."""
     queued: bool
     """Ticks wait for the run of an earlier one: look again when it may have ended."""
 
@@ -54,11 +59,11 @@ class Firing:
     applier: Applier
 
     def look(self, tx: Tx) -> Looked:
-        """Everything that is due now is settled."""
+        """Settle everything that is due now."""
         now = self.shared.clock.now()
         # One look at a time, whichever process: what is read here is decided on, and written.
         row = schedules.hold(tx, self.app_name, self.schedule.name, now)
-        due = self._due(self._since(row, now), now)
+        due = self._due(self._since(self._settled_by_now(tx, row, now), now), now)
         paused = row.paused
         self._log_skipped(0 if paused else due.skipped, f"misfire={self.schedule.misfire!r}")
         fired = self._settle(tx, due.fire, now) if not paused else 0
@@ -68,6 +73,30 @@ class Firing:
             queue = schedules.queued(tx, self.app_name, self.schedule.name, 1)
         self._save(tx, row, due, paused, now)
         return Looked(fired, to_moment(due.wake), bool(queue) and not paused)
+
+    def _settled_by_now(self, tx: Tx, row: ScheduleRow, now: Moment) -> ScheduleRow:
+        """Return the row, corrected where a clock that was ahead (or a person) settled it up to a future moment.
+
+        Else nothing would fire before that moment. A tick that has fired too early stays fired, and isn't fired again.
+        """
+        since = moment(row.since)
+        if since is not None and since <= now + _AHEAD:
+            return row
+        log.warning(
+            "schedule %r of app %r was settled up to %s, which is in the future: a clock was ahead. It continues from now",
+            self.schedule.name,
+            self.app_name,
+            repr(row.since) if since is None else to_datetime(since).isoformat(),
+        )
+        self._bring_back(tx, now)
+        return row._replace(since=now)
+
+    def _bring_back(self, tx: Tx, now: Moment) -> None:
+        """Record ticks of the far future for now: their runs were started, and readers find them."""
+        far = schedules.early(tx, self.app_name, self.schedule.name, now + _FAR_AHEAD)
+        for back, tick in enumerate(reversed(far)):
+            if tick.outcome == "queued" or not schedules.move_tick(tx, tick, now - back):
+                schedules.remove_tick(tx, tick)
 
     def _since(self, row: ScheduleRow, now: Moment) -> Moment:
         if row.rule == described(self.schedule.rule):
@@ -97,18 +126,18 @@ class Firing:
             schedules.save(tx, new)
 
     def fire_now(self, tx: Tx, key: str | None = None) -> TickRow:
-        """A tick of this moment has fired, whatever the rule says and whether the schedule is paused or not.
+        """Fire a tick of this moment, whatever the rule says and whether the schedule is paused or not.
 
-        With a key that has fired one before: that tick. Its run has the key, so it holds as long as the run is kept.
+        Return the earlier tick for a key that has fired one. Its run has the key, so it holds as long as the run is kept.
         """
         now = self.shared.clock.now()
-        # Whoever comes with the same key at the same time waits here, and finds what this one has fired.
+        # A concurrent call with the same key waits here, and finds the tick that this one has fired.
         schedules.hold(tx, self.app_name, self.schedule.name, now)
         if key is not None and (fired := self._fired_by(tx, key)) is not None:
             return fired
         tick = self._tick(to_datetime(now), now)
         while key is not None and schedules.tick(tx, tick) is not None:
-            tick = tick._replace(scheduled_at=tick.scheduled_at + 1)  # a key's tick is nobody else's
+            tick = tick._replace(scheduled_at=tick.scheduled_at + 1)  # a key's tick belongs to no other call
         self._fire(tx, tick, now, key)
         return schedules.tick(tx, tick) or tick
 
@@ -129,14 +158,14 @@ class Firing:
     # -- what becomes of a tick -----------------------------------------------------------------------------------
 
     def _settle(self, tx: Tx, due: Sequence[datetime], now: Moment) -> int:
-        """How many of the ticks fired. Whether an earlier one is still worked on is asked once for all of them."""
+        """Fire ticks and return their number. Whether an earlier one is still executed is asked once for all."""
         if not due:
             return 0
         match self.schedule.overlap:
             case "allow":
                 return sum(self._fire(tx, self._tick(one, now), now) for one in due)
             case "skip" if self._busy(tx):
-                self._log_skipped(len(due), "overlap='skip', and the run of the last one goes on")
+                self._log_skipped(len(due), "overlap='skip', and the run of the last tick hasn't ended")
                 return 0
             case "skip":
                 return sum(self._fire(tx, self._tick(one, now), now) for one in due)
@@ -157,13 +186,13 @@ class Firing:
             log.warning("schedule %r of app %r skips %d ticks: %s", self.schedule.name, self.app_name, count, why)
 
     def _busy(self, tx: Tx) -> bool:
-        return schedules.busy(tx, self.app_name, self.schedule.name)
+        return schedules.busy(tx, self.app_name, self.schedule.name, self.shared.clock.now())
 
     def _tick(self, scheduled_at: datetime, now: Moment) -> TickRow:
         return TickRow(self.app_name, self.schedule.name, to_moment(scheduled_at), now, "fired", None)
 
     def _fire(self, tx: Tx, tick: TickRow, now: Moment, key: str | None = None) -> int:
-        """1 if the tick fired now; 0 if another process has fired it, or its workflow refuses it."""
+        """Fire the tick: return 1; or 0 if another process has fired it, or its workflow refuses it."""
         if tick.outcome == "fired" and not schedules.add_tick(tx, tick):
             return 0
         run_id = self._begin(tx, tick, now, key)
@@ -174,14 +203,20 @@ class Firing:
     def _begin(self, tx: Tx, tick: TickRow, now: Moment, key: str | None) -> str | None:
         try:
             _, commit = prepare(self.shared, *self._start(tick, now, key))
-            [answer] = self.applier.begin(tx, [(commit,)])
-            if isinstance(answer, Exception):
-                raise answer
-        except StepwellError:
-            # The schedule goes on: one tick that can't start must not stop those after it.
-            log.exception("schedule %r of app %r could not fire its tick", self.schedule.name, self.app_name)
+        except Exception as error:  # noqa: BLE001 - validators are user code
+            self._log_refused(error)
             return None
+        [answer] = self.applier.begin(tx, [(commit,)])
+        if isinstance(answer, StepwellError):
+            self._log_refused(answer)
+            return None
+        if isinstance(answer, Exception):
+            raise answer
         return answer[0].run.id
+
+    def _log_refused(self, error: Exception) -> None:
+        # The schedule continues: one tick that can't start must not stop those after it.
+        log.error("schedule %r of app %r could not fire its tick", self.schedule.name, self.app_name, exc_info=error)
 
     def _start(self, tick: TickRow, now: Moment, key: str | None) -> tuple[Start, Origin]:
         action = self.schedule.action
@@ -196,8 +231,8 @@ class Firing:
         return start, Origin(self.app_name, SYSTEM_USER, internal=1)
 
 
-def described(rule: Rule) -> str:
-    """The rule in one line, as the database keeps it: another text is another rule."""
+def described(rule: TickRule) -> str:
+    """Return the rule in one line, as the database keeps it: another text is another rule."""
     match rule:
         case CronRule(expression, timezone):
             return f"{expression} ({timezone})"

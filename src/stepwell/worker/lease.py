@@ -1,183 +1,133 @@
-"""Who is alive: one heartbeat row per process, renewed from a thread, judged by the counter and never by clocks."""
+"""Leases (rule 31): when this process must act for its own, and which other workers are dead. No thread, no loop, no clock."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import sys
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
 
-from stepwell.errors import StoreUnavailable
-from stepwell.execution.clock import Clock
-from stepwell.store import workers
-from stepwell.store.base import Call
-from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
-from stepwell.store.writer import Writer
-
-log = logging.getLogger("stepwell.worker")
-
-_BEATS_PER_LEASE = 3
-_STUCK_LEASES = 4
-"""A loop that has been stuck for this many leases is as good as dead: its heart stops too."""
-_A_MOMENT = 0.01
-"""Seconds for the answer to a heartbeat once the lease has lapsed: the next turn looks again."""
-_SLOW_LOOP = 2.0
-"""Seconds after which the watchdog names what blocks the loop."""
 
 
-class Heart:
-    """Beats from a thread, so that a blocked loop can't stop it; stops beating when the loop is stuck for too long."""
+class Turn(Enum):
+    """An action that the heartbeat's thread has to do now."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        worker_id: str,
-        lease_seconds: float,
-        clock: Clock,
-        *,
-        on_beat: Callable[[], None],
-        on_lapse: Callable[[], None],
-        on_removed: Callable[[], None],
-    ) -> None:
-        self.worker_id = worker_id
-        self.beats = 0
-        self._writer = writer
-        self._lease = lease_seconds
-        self._clock = clock
-        self._on_beat = on_beat
-        self._on_lapse = on_lapse
-        self._on_removed = on_removed
-        self._stop = threading.Event()
-        self._last_beat = time.monotonic()
-        self._loop_seen = time.monotonic()
-        self._lapsed = False
-        self._missed = False
-        self._named = False
-        self._asked: Future[tuple[bool, float]] | None = None
+    NAME_BLOCKER = auto()
+    """Log what blocks the event loop."""
+    LAPSE = auto()
+    """The lease is over: stop what executes."""
+    GIVE_UP = auto()
+    """The loop has been blocked for too long: hand the runs over to other workers."""
+    BEAT = auto()
+    """Write a heartbeat."""
+
+
+_BEATS_PER_LEASE: Final = 3
+_STUCK_LEASES: Final = 4
+"""A loop that has been blocked for this many leases counts as dead: the heartbeat stops, too."""
+_SLOW_LOOP: Final = 2.0
+"""Seconds after which what blocks the loop is named in the log."""
+_STANDSTILL: Final = 1.0
+"""Seconds by which a turn is late when the whole process stood still, and not only its loop."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """The last heartbeat and the last turn of the event loop, and what follows. Moments are monotonic seconds."""
+
+    seconds: float
+    beaten_at: float
+    """The moment of the last heartbeat that was written."""
+    turned_at: float = field(init=False)
+    """The last moment at which the loop was seen to turn."""
+    lapsed: bool = False
+    """Nothing may begin: others may have taken over what this process owns."""
+    given_up: bool = False
+    """The loop has been blocked for so long that others were given its runs."""
+    _named: bool = False
+
+    def __post_init__(self) -> None:
+        self.turned_at = self.beaten_at
 
     @property
     def interval(self) -> float:
-        """Seconds between beats."""
-        return self._lease / _BEATS_PER_LEASE
-
-    def start(self) -> None:
-        """The heart beats. Must be called on the loop."""
-        self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
-        self._seen()
-        self._thread = threading.Thread(target=self._run, name="stepwell-heart", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """It beats no more."""
-        self._stop.set()
-        self._ticker.cancel()
+        """Seconds between heartbeats."""
+        return self.seconds / _BEATS_PER_LEASE
 
     @property
-    def lapsed(self) -> bool:
-        """True while the lease can't be counted on: nothing may be started."""
-        return self._lapsed
+    def turn_seconds(self) -> float:
+        """Seconds between two turns of the thread."""
+        return min(0.5, self.interval / 2)
 
-    def holds(self) -> bool:
-        """Whether the lease can be counted on at this moment, whatever the thread has noticed so far."""
-        return not self._lapsed and time.monotonic() - self._last_beat <= self._lease
+    def over(self, now: float) -> bool:
+        """Return whether the last heartbeat is older than the lease."""
+        return now - self.beaten_at > self.seconds
 
-    def faults(self) -> list[str]:
-        """What is wrong with it now."""
-        if not self._thread.is_alive():
-            return ["the heartbeat of this process has stopped"]
-        lapsed = self._lapsed or time.monotonic() - self._last_beat > self._lease
-        return ["the lease of this process has lapsed"] if lapsed else []
+    def holds(self, now: float) -> bool:
+        """Return whether the lease can be counted on, whatever the thread has noticed so far."""
+        return not self.lapsed and now - self.beaten_at <= self.seconds  # as `over`
 
-    def renewed(self) -> bool:
-        """The loop has read again what it owns after a lapse: True if the lease still holds, and it may go on."""
-        if time.monotonic() - self._last_beat > self._lease:
+    def blocked(self, now: float) -> float:
+        """Return the seconds since the loop last turned."""
+        return now - self.turned_at
+
+    def stuck(self, now: float) -> bool:
+        """Return whether the loop has been blocked for so long that the process counts as dead."""
+        return self.blocked(now) > self.seconds * _STUCK_LEASES
+
+    def take_due(self, now: float) -> list[Turn]:
+        """Return what a turn at this moment has to do, and note that it is done."""
+        found: list[Turn] = []
+        if self.blocked(now) >= _SLOW_LOOP and not self._named:
+            self._named = True
+            found.append(Turn.NAME_BLOCKER)
+        if self.lapse(now):
+            found.append(Turn.LAPSE)
+        if self.stuck(now):
+            if not self.given_up:
+                self.given_up = True
+                found.append(Turn.GIVE_UP)
+        elif now - self.beaten_at >= self.interval - self.turn_seconds / 2:
+            found.append(Turn.BEAT)
+        return found
+
+    def lapse(self, now: float) -> bool:
+        """Note that the lease is over. Return whether this is new."""
+        if self.lapsed or not self.over(now):
             return False
-        self._lapsed = False
+        self.lapsed = True
         return True
 
-    def _seen(self) -> None:
-        self._loop_seen = time.monotonic()
-        self._named = False
-        self._ticker = self._loop.call_later(min(0.5, self.interval / 2), self._seen)
+    def beat(self, at: float) -> None:
+        """Note a heartbeat that was written at this moment."""
+        self.beaten_at = at
 
-    def _run(self) -> None:
-        tick = min(0.5, self.interval / 2)
-        while not self._stop.wait(tick):
-            try:
-                self._turn(tick)
-            except Exception as error:  # noqa: BLE001 - nobody else would notice that the lease lapses
-                self._miss(error)
-            self._check()
+    def removed(self) -> None:
+        """Note that other workers have declared this process dead: nothing may begin before it has registered again."""
+        self.lapsed = True
 
-    def _turn(self, tick: float) -> None:
-        now = time.monotonic()
-        self._watch(now)
-        self._check()
-        stuck = now - self._loop_seen > self._lease * _STUCK_LEASES
-        if not stuck and now - self._last_beat >= self.interval - tick / 2:
-            self._beat(now)
+    def resume(self, now: float) -> bool:
+        """Continue after a lapse, once the owned runs were read again. Return False if the lease is over once more."""
+        if self.over(now):
+            return False
+        self.lapsed = False
+        return True
 
-    def _check(self) -> None:
-        if time.monotonic() - self._last_beat > self._lease and not self._lapsed:
-            self._lapsed = True
-            self._tell(self._on_lapse)
+    def loop_turned(self, now: float) -> None:
+        """Note that the event loop isn't blocked."""
+        self.turned_at = now
+        self._named = self.given_up = False
 
-    def _beat(self, now: float) -> None:
-        if self._asked is None:
-            self._asked = self._writer.write_from_thread(Call(self._write))
-        asked = self._asked
-        try:
-            # No longer than the lease lasts: that it has lapsed must be noticed in time.
-            alive, at = asked.result(timeout=max(self._last_beat + self._lease - now, _A_MOMENT))
-        finally:
-            if asked.done():
-                self._asked = None
-        if not alive:
-            self._lapsed = True
-            self._tell(self._on_removed)
-            return
-        self._missed = False
-        self._last_beat = at
-        self.beats += 1
-        self._tell(self._on_beat)
+    def slept(self, seconds: float, busy: float, now: float) -> None:
+        """Note how long the thread slept for a turn until now, and how long the process was busy on a CPU meanwhile.
 
-    def _write(self, tx: Tx) -> tuple[bool, float]:
-        # Others count from when they see it, which is later: the answer may be late, this moment can't be.
-        at = time.monotonic()
-        return workers.beat(tx, self.worker_id, self._clock.now()), at
-
-    def _miss(self, error: Exception) -> None:
-        if self._missed:
-            log.debug("the heartbeat of worker %s was not written: %r", self.worker_id, error)
-            return
-        self._missed = True
-        known = isinstance(error, StoreUnavailable | FutureTimeout)
-        log.warning(
-            "the heartbeat of worker %s was not written: %r", self.worker_id, error, exc_info=None if known else error
-        )
-
-    def _watch(self, now: float) -> None:
-        behind = now - self._loop_seen
-        if behind < _SLOW_LOOP or self._named:
-            return
-        self._named = True
-        frame = sys._current_frames().get(self._loop_thread)
-        where = "".join(traceback.format_stack(frame)[-6:]) if frame else "?"
-        log.warning("the event loop has been blocked for %.1f s; it is here:\n%s", behind, where)
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(what)
-        except RuntimeError:
-            self._stop.set()  # the loop is closed
+        Where it slept far too long and the process wasn't busy, all of it stood still, and no method is to blame for the
+        loop. The heartbeat isn't excused: other processes saw none.
+        """
+        late = seconds - self.turn_seconds - busy
+        if late > _STANDSTILL:
+            self.turned_at = min(self.turned_at + late, now)  # the loop may have turned already since then
 
 
 @dataclass(slots=True)
@@ -188,14 +138,14 @@ class _Sighting:
 
 
 class Observer:
-    """Judges other workers (semantics 31): dead is whose counter stood still for a lease in which we beat twice ourselves."""
+    """A judge of other workers (rule 31): dead is one whose counter stood still for a lease with two heartbeats of our own."""
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease = lease_seconds
         self._seen: dict[str, _Sighting] = {}
 
     def dead(self, rows: Iterable[WorkerRow], me: str, my_beats: int, monotonic: float) -> list[WorkerRow]:
-        """Those of `rows` that are dead by now, by this process's own monotonic clock."""
+        """Return those of `rows` that are dead by now, by this process's own monotonic clock."""
         rows = [row for row in rows if row.id != me]
         self._seen = {row.id: self._sighting(row, my_beats, monotonic) for row in rows}
         return [row for row in rows if self._still(self._seen[row.id], my_beats, monotonic)]

@@ -1,4 +1,4 @@
-"""What finds whatever a lost hint, a dead worker or a crash left behind. Every duty may run in every process at once."""
+"""The sweep, which finds the traces of lost hints, dead workers and crashes. Its duties may run in all processes at once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from stepwell.errors import StoreUnavailable
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
-from stepwell.store import apply, runs, workers
-from stepwell.store.store import Store
+from stepwell.store import runs, workers
+from stepwell.store.base import Store
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
-from stepwell.worker.lease import Heart, Observer
+from stepwell.store.writing import apply
+from stepwell.worker.heartbeat import Heartbeat
+from stepwell.worker.lease import Observer
 
 log = logging.getLogger("stepwell.worker")
 
@@ -26,44 +28,59 @@ _LOST_EVERY = 0.25
 _RETENTION_EVERY = 60.0
 _RETENTION_PAUSE = 0.01
 """Seconds between two batches: other processes get the write lock in between."""
+_RETENTION_AGAIN = 600.0
+"""Seconds before a run is tried again that could not be deleted."""
+_AHEAD = 60_000_000
+"""Microseconds by which a row may have been stored ahead of the time, before its moments are corrected."""
+_BRING_BACK_EVERY = 3600.0
 _BATCH = 100
 """Runs that are deleted by one transaction."""
 _ROWS = 2_000
-"""Rows of theirs that are deleted by one transaction: everybody's writes wait for it."""
+"""Rows of theirs that are deleted by one transaction: all other writes wait for it."""
 
 
 class Sweep:
     """The duties of one process. `now` and sleeping follow the injected clock, leases the monotonic one."""
 
     def __init__(
-        self, store: Store, operations: Operations, passes: Passes, queue: Queue, heart: Heart, lease_seconds: float
+        self,
+        store: Store,
+        operations: Operations,
+        passes: Passes,
+        queue: Queue,
+        heartbeat: Heartbeat,
+        lease_seconds: float,
     ) -> None:
         self._store = store
         self._operations = operations
         self._passes = passes
         self._queue = queue
-        self._heart = heart
+        self._heartbeat = heartbeat
         self._observer = Observer(lease_seconds)
         self._clock = operations.shared.clock
         self._due_changed = asyncio.Event()
         self._children = asyncio.Event()
         self._changed = asyncio.Event()
         self._idle_owned: dict[str, int] = {}
+        self._faults = operations.shared.faults
+        self._back = asyncio.Event()
+        self._undeletable: set[str] = set()
+        self._unending: set[str] = set()
 
-    # -- what becomes due -----------------------------------------------------------------------------------------
+    # -- due runs -------------------------------------------------------------------------------------------------
 
     async def watch_due(self) -> None:
-        """Runs become ready when their moment comes. Works until it is cancelled."""
+        """Make runs ready when their moment comes, until cancelled."""
         while True:
             due = await self._quietly(self._look)
             if due is not None and due <= self._clock.now():
                 if await self._quietly(self.ripen) == 0:
-                    await asyncio.sleep(_HELD)  # somebody else has it, or holds its row
+                    await asyncio.sleep(_HELD)  # another process has it, or holds its row
                 continue
             await self._until(due)
 
     async def _look(self) -> int | None:
-        """When the next run becomes due; rings for ready ones whose bell was lost."""
+        """Return when the next run becomes due; wake a worker for ready runs whose wake-up was lost."""
         lanes = self._queue.lanes if self._passes.free else ()
         due, ready = await self._store.read(lambda tx: runs.outlook(tx, lanes))
         if ready:
@@ -71,7 +88,7 @@ class Sweep:
         return due
 
     async def _until(self, due: int | None) -> None:
-        # However far away: what became due elsewhere may have told nobody.
+        # However far away: a run that became due elsewhere may have been announced to no process.
         wake = self._clock.now() + round(self._store.look_every * 1_000_000)
         sleeping = asyncio.ensure_future(self._clock.sleep_until(min(due, wake) if due is not None else wake))
         changed = asyncio.ensure_future(self._due_changed.wait())
@@ -83,55 +100,108 @@ class Sweep:
             self._due_changed.clear()
 
     def due_changed(self) -> None:
-        """A hint: something may be due earlier than known."""
+        """Take a hint: something may be due earlier than known."""
         self._due_changed.set()
 
     async def next_due(self) -> int | None:
-        """When the next run becomes due."""
+        """Return when the next run becomes due."""
         return await self._store.read(runs.next_due)
 
     async def ripen(self) -> int:
-        """How many runs are ready now because their moment has come."""
+        """Make due runs ready, and return their number."""
         now = self._clock.now()
-        return await self._store.writer.call(lambda tx: runs.ripen(tx, now))
+        try:
+            return await self._store.writer.call(lambda tx: runs.ripen(tx, now))
+        except StoreUnavailable as error:
+            if not error.refused:
+                raise
+        return await self._ripen_each(now)
+
+    async def _ripen_each(self, now: int) -> int:
+        """Make due runs ready one at a time, because the database refuses one of them together with the others."""
+        ripened = 0
+        for run_id in await self._store.read(lambda tx: runs.ripe(tx, now)):
+            with self._faults.apart(f"run {run_id}, which is due"):
+                ripened += await self._store.writer.call(lambda tx: runs.ripen(tx, now, only=run_id))  # noqa: B023
+        return ripened
+
+    # -- traces of a wrong clock ----------------------------------------------------------------------------------
+
+    async def watch_ahead(self) -> None:
+        """Correct moments that were counted from a future time, until cancelled."""
+        while True:
+            await self._quietly(self.bring_back)
+            try:
+                async with asyncio.timeout(_BRING_BACK_EVERY):
+                    await self._back.wait()
+            except TimeoutError:
+                pass
+            self._back.clear()
+
+    def put_back(self) -> None:
+        """Take a hint: the clock of this process was ahead, and is put back."""
+        self._back.set()
+        self.due_changed()
+
+    async def bring_back(self) -> int:
+        """Correct timers, retries and delays that a clock that was ahead has set too late; return their runs' number."""
+        now = self._clock.now()
+        found = await self._store.read(lambda tx: runs.ahead(tx, now + _AHEAD))
+        if not found:
+            return 0
+        brought = await self._store.writer.call(lambda tx: runs.bring_back(tx, now, _AHEAD))
+        log.warning("%d runs were stored by a clock that was ahead: their moments are counted from now", brought)
+        self.due_changed()
+        return brought
 
     # -- children of ended parents --------------------------------------------------------------------------------
 
     async def watch_children(self) -> None:
-        """Children that end with their parents are cancelled. Works until it is cancelled."""
+        """Cancel children that end with their parents, until cancelled."""
         while True:
             while await self._quietly(self.end_children):
                 pass
             try:
-                async with asyncio.timeout(self._heart.interval):
+                async with asyncio.timeout(self._heartbeat.interval):
                     await self._children.wait()
             except TimeoutError:
                 pass
             self._children.clear()
 
     def children_marked(self) -> None:
-        """A hint: some parent has ended."""
+        """Take a hint: a parent has ended."""
         self._children.set()
 
     async def end_children(self) -> int:
-        """How many children were cancelled, each by a commit of its own."""
-        marked = await self._store.read(apply.marked_children)
-        for run_id, reason in marked:
+        """Cancel children, each by a commit of its own, and return their number."""
+        marked = await self._store.read(lambda tx: apply.marked_children(tx, _BATCH + len(self._unending)))
+        self._unending &= {run_id for run_id, _ in marked}
+        return sum([await self._end_child(run_id, reason) for run_id, reason in marked])
+
+    async def _end_child(self, run_id: str, reason: str) -> int:
+        """Cancel a child and return 1, also if it had ended; set it apart if that fails."""
+        name = f"child {run_id}, which is to end with its parent"
+        if self._faults.resting(name):
+            return 0
+        with self._faults.apart(name, again=self._heartbeat.interval):
             await self._store.writer.call(self._operations.end_child(run_id, reason))
-        return len(marked)
+            self._unending.discard(run_id)
+            return 1
+        self._unending.add(run_id)
+        return 0
 
     # -- leases ---------------------------------------------------------------------------------------------------
 
     async def on_beat(self) -> bool:
-        """After each own heartbeat: True if what is owned and what is executed agree; and the dead are buried."""
+        """Reconcile runs after each own heartbeat, and bury dead workers; return True if owned and executed runs agree."""
         agreed = await self._quietly(self.reconcile) is not None
         await self._quietly(self.bury)
         return agreed
 
     async def reconcile(self) -> int:
-        """A run that is owned and not executed (seen so twice) is released; one that is executed and not owned is stopped.
+        """Release runs that are owned and not executed (seen so twice), and stop those that are executed and not owned.
 
-        How many were released.
+        Return the number of released runs.
         """
         me = self._passes.worker_id
         owned = await self.stop_lost()
@@ -143,14 +213,22 @@ class Sweep:
             some = ", ".join(run_id for run_id, _ in lost[:10])
             log.warning("releasing %d runs that this worker owns and doesn't execute: %s", len(lost), some)
             now = self._clock.now()
-            await self._store.writer.call(lambda tx: runs.release(tx, me, lost, now))
+            # Only a run whose pass broke is to blame for that; others were stopped with their process's lease.
+            broken = [one for one in lost if one[0] in self._passes.broken]
+            stopped = [one for one in lost if one not in broken]
+
+            def operation(tx: Tx) -> int:
+                return workers.release(tx, me, broken, now) + workers.release(tx, me, stopped, now, counts=False)
+
+            await self._store.writer.call(operation)
+            self._passes.broken.difference_update(run_id for run_id, _ in broken)
         return len(lost)
 
     async def stop_lost(self) -> dict[str, int]:
-        """What this process owns; whatever it executes and doesn't own any more (cancelled, taken over) is stopped."""
+        """Return the runs that this process owns; stop executed ones that it doesn't own any more (cancelled, taken over)."""
         me = self._passes.worker_id
         before = dict(self._passes.held)
-        owned = await self._store.read(lambda tx: runs.owned(tx, me))
+        owned = await self._store.read(lambda tx: workers.owned(tx, me))
         now = dict(self._passes.held)
         for run_id, claim in before.items():
             # Only the same claim, held before and after the look: others have come or gone meanwhile.
@@ -159,56 +237,77 @@ class Sweep:
         return owned
 
     async def watch_lost(self) -> None:
-        """Cancellations by other processes reach what is executed here. Works until it is cancelled."""
+        """Stop runs that other processes have cancelled, until cancelled."""
         while True:
             await self._changed.wait()
             self._changed.clear()
             if self._passes.held:
-                await self._quietly_lost()
+                try:
+                    await self.stop_lost()
+                except StoreUnavailable as error:
+                    log.warning("%s", error)
             await asyncio.sleep(_LOST_EVERY)
 
     def changed(self) -> None:
-        """A hint: somebody has committed something."""
+        """Take a hint: another process has committed something."""
         self._changed.set()
 
-    async def _quietly_lost(self) -> None:
-        try:
-            await self.stop_lost()
-        except StoreUnavailable as error:
-            log.warning("%s", error)
-
     async def bury(self) -> int:
-        """The runs of dead workers are ready for others; how many workers were dead."""
+        """Release the runs of dead workers, and return the number of these workers."""
         rows, strangers = await self._store.read(workers.seen)
-        dead = self._observer.dead(rows, self._passes.worker_id, self._heart.beats, time.monotonic())
+        dead = self._observer.dead(rows, self._passes.worker_id, self._heartbeat.beats, time.monotonic())
         for row in dead:
-            await self.take_over(row)
+            with self._faults.apart(f"worker {row.id}, which is dead"):
+                await self.take_over(row)
         now = self._clock.now()
         for owner in strangers:
-            await self._store.writer.call(_take_over_stranger(owner, now))
+            with self._faults.apart(f"worker {owner}, which has no row"):
+                await self._store.writer.call(_take_over_stranger(owner, now))
         return len(dead)
 
     async def take_over(self, row: WorkerRow) -> None:
-        """The runs of this worker are ready for others, unless it has beaten since the row was read."""
-        taken = await self._store.writer.call(_burial(row.id, row.counter, self._clock.now()))
+        """Release the runs of this worker, unless its heartbeat has moved since the row was read."""
+        now = self._clock.now()
+
+        def operation(tx: Tx) -> list[str] | None:
+            # With the counter as a condition: a worker with a heartbeat at this very moment is alive.
+            return workers.take_over(tx, row.id, now) if workers.remove(tx, row.id, row.counter) else None
+
+        taken = await self._store.writer.call(operation)
         if taken is not None:
-            log.warning("worker %s (pid %d on %s) is dead: took over %d runs", row.id, row.pid, row.host, len(taken))
+            log.warning("worker %s (pid %s on %s) is dead: took over %d runs", row.id, row.pid, row.host, len(taken))
 
     # -- retention ------------------------------------------------------------------------------------------------
 
-    async def watch_retention(self, seconds: float) -> None:
-        """Finished runs are deleted once they are older than this. Works until it is cancelled."""
+    async def watch_retention(self, seconds: float, may_delete: Callable[[], bool]) -> None:
+        """Delete finished runs once they are older than this, until cancelled.
+
+        `may_delete` says whether the clock is certain enough for deleting what is old by it.
+        """
         while True:
-            while await self._quietly(lambda: self.expire(seconds)):
+            while may_delete() and await self._quietly(lambda: self.expire(seconds)):
                 await asyncio.sleep(_RETENTION_PAUSE)
             pause = max(1.0, min(_RETENTION_EVERY, seconds))
             await self._clock.sleep_until(self._clock.now() + round(pause * 1_000_000))
 
     async def expire(self, seconds: float) -> int:
-        """How many finished runs were deleted with all they own; a batch at a time."""
+        """Delete finished runs with all they own, a batch at a time, and return their number."""
         before = self._clock.now() - round(seconds * 1_000_000)
 
-        gone: list[str] = await self._store.read(lambda tx: runs.expired(tx, before, _BATCH))
+        found = await self._store.read(lambda tx: runs.expired(tx, before, _BATCH + len(self._undeletable)))
+        self._undeletable &= set(found)
+        gone = [run_id for run_id in found if not self._faults.resting(_old(run_id))]
+        try:
+            await self._delete(gone)
+        except StoreUnavailable as error:
+            if not error.refused:
+                raise
+            return await self._delete_each(gone)
+        for run_id in self._undeletable.intersection(gone):
+            self._faults.mended(_old(run_id))
+        return len(gone)
+
+    async def _delete(self, gone: list[str]) -> None:
         # What they own first, some rows at a time: others write in between. A finished run doesn't change any more.
         deleted = 1
         while gone and deleted:
@@ -216,10 +315,20 @@ class Sweep:
             await asyncio.sleep(_RETENTION_PAUSE)
         if gone:
             await self._store.writer.call(lambda tx: runs.delete(tx, gone))
-        return len(gone)
+
+    async def _delete_each(self, gone: list[str]) -> int:
+        """Delete runs one at a time, where one of them can't be deleted (a table of the application refers to it)."""
+        deleted = 0
+        for run_id in gone:
+            self._undeletable.add(run_id)
+            with self._faults.apart(_old(run_id), again=_RETENTION_AGAIN):
+                await self._delete([run_id])
+                self._undeletable.discard(run_id)
+                deleted += 1
+        return deleted
 
     async def _quietly(self, duty: Callable[[], Awaitable[int | None]]) -> int | None:
-        """The duty's answer; None if the database can't be reached now: the next round tries again."""
+        """Return the duty's result; None if the database can't be reached now: the next round tries again."""
         try:
             return await duty()
         except StoreUnavailable as error:
@@ -228,20 +337,14 @@ class Sweep:
             return None
 
 
-def _burial(worker: str, counter: int, now: int) -> Callable[[Tx], list[str] | None]:
-    def operation(tx: Tx) -> list[str] | None:
-        # With the counter as a condition: a worker that beat in this very moment is alive.
-        if not workers.remove(tx, worker, counter):
-            return None
-        return runs.take_over(tx, worker, now)
-
-    return operation
+def _old(run_id: str) -> str:
+    return f"run {run_id}, which is to be deleted"
 
 
 def _take_over_stranger(owner: str, now: int) -> Callable[[Tx], list[str]]:
     def operation(tx: Tx) -> list[str]:
         if any(row.id == owner for row in workers.all_of(tx)):
             return []
-        return runs.take_over(tx, owner, now)
+        return workers.take_over(tx, owner, now, whole=False)
 
     return operation

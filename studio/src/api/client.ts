@@ -8,7 +8,7 @@ export type Query = Record<string, string | number | boolean | readonly (string 
 /** Requests that change something carry this: a page of another origin can't set it without being asked first (CSRF). */
 export const CSRF_HEADERS = { "X-Requested-With": "stepwell-studio" } as const;
 
-/** Where the API is: the server writes it into the page. Without a trailing slash. */
+/** The URL of the API, which the server writes into the page. Without a trailing slash. */
 export function apiBase(): string {
   const written = document.querySelector<HTMLMetaElement>('meta[name="stepwell-api"]')?.content ?? "";
   return (written.startsWith("__") || !written ? "/api/v1" : written).replace(/\/$/, "");
@@ -54,7 +54,7 @@ let made: ReturnType<typeof newClient> | undefined;
 export const api = () => (made ??= newClient());
 
 /**
- * The answer of a call of `api()`, under its name in types.ts. Raises ApiError for everything that isn't a success:
+ * The answer of a call of `api()`, under its name in types.ts. Throws ApiError for everything that isn't a success:
  * the client's middleware does.
  */
 export async function answer<Answer>(call: Promise<{ data?: unknown }>): Promise<Answer> {
@@ -81,7 +81,7 @@ function searchOf(query: Query): string {
 
 const signedOut = new Set<(problem: Problem) => void>();
 
-/** `listener` hears each time the API says 401, until the returned function is called. */
+/** Calls `listener` each time the API answers 401, until the returned function is called. */
 export function onSignedOut(listener: (problem: Problem) => void): () => void {
   signedOut.add(listener);
   return () => signedOut.delete(listener);

@@ -1,4 +1,4 @@
-/** The roots of the query cache: what a stream or a mutation invalidates. Everything below a root has it as its first parts. */
+/** The roots of the query cache, which a stream or a mutation invalidates. Everything below a root has it as its first parts. */
 export const keys = {
   me: ["me"],
   apps: ["apps"],

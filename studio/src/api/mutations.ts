@@ -15,7 +15,7 @@ import type {
   Tick,
 } from "./types";
 
-/** Requests that change something, as plain functions: `useMutation({ mutationFn: cancelRun })`. All raise ApiError. */
+/** Requests that change something, as plain functions: `useMutation({ mutationFn: cancelRun })`. All throw ApiError. */
 
 const once = (key?: string) => (key ? { "Idempotency-Key": key } : {});
 const of = (id: string) => ({ workflow_id: id });

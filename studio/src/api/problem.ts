@@ -1,6 +1,6 @@
 import type { Problem, ProblemField } from "./types";
 
-/** What the API said instead of an answer. `status` 0: it couldn't be reached. */
+/** An error answer of the API. `status` 0: it couldn't be reached. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly problem: Problem;
@@ -20,7 +20,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The error of an answer that isn't a success, whoever wrote it: the API, a proxy, or the host application. */
+/** The error of an answer that isn't a success, whether from the API, a proxy, or the host application. */
 export async function errorOf(response: Response): Promise<ApiError> {
   const text = await response.text();
   const body = parsed(text);
@@ -40,7 +40,7 @@ export function unreachable(cause: unknown): ApiError {
     type: "about:blank",
     title: "The server can't be reached",
     status: 0,
-    detail: "No answer came: the server may be stopped, or the network is away.",
+    detail: "There was no answer: the server may be stopped, or the network may be down.",
   });
   error.cause = cause;
   return error;

@@ -35,7 +35,7 @@ function one<Answer>(key: readonly unknown[], call: Call) {
   return queryOptions({ queryKey: key, queryFn: ({ signal }) => answer<Answer>(call(signal)) });
 }
 
-/** A page of a list; what was there before stays on screen until it comes. */
+/** A page of a list; the previous one stays on screen until it is loaded. */
 function page<Item>(key: readonly unknown[], call: Call) {
   return queryOptions({ ...one<Page<Item>>(key, call), placeholderData: keepPreviousData });
 }
@@ -55,7 +55,7 @@ export interface Paged {
   cursor?: string | null | undefined;
 }
 
-// --- who asks
+// --- the caller
 
 export const meQuery = () =>
   queryOptions({ ...one<Me>(keys.me, (signal) => api().GET("/me", { signal })), staleTime: Infinity, retry: false });

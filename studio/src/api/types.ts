@@ -5,7 +5,7 @@ type Schemas = components["schemas"];
 
 /** `Shape` with other types for some of its own properties. */
 type With<Shape, Narrower extends { [Key in keyof Narrower]: Key extends keyof Shape ? unknown : never }> = Omit<Shape, keyof Narrower> & Narrower;
-/** What a caller may leave out of a request, or say to be undefined. */
+/** Properties of a request that may be omitted or undefined. */
 type Optional<Shape, Names extends keyof Shape = never> = Omit<{ [Key in keyof Shape]: undefined extends Shape[Key] ? Shape[Key] | undefined : Shape[Key] }, Names> & {
   [Key in Names]?: Shape[Key] | undefined;
 };
@@ -25,7 +25,7 @@ export interface Page<Item> {
   next_cursor: string | null;
 }
 
-// --- who asks
+// --- the caller
 
 export type Me = Schemas["Me"];
 export type Token = Schemas["Token"];
@@ -222,7 +222,7 @@ export interface RunChange {
   run: Run;
 }
 
-/** The data of `event: checkpoint` in the stream of one run: also what was saved in that checkpoint. */
+/** The data of `event: checkpoint` in the stream of one run: also the documents of that checkpoint. */
 export interface CheckpointEvent extends RunChange {
   documents: StoredDocument[];
 }

@@ -6,6 +6,7 @@ import type { Me } from "@/api/types";
 import { IconButton } from "@/ui/Button";
 import { density } from "@/ui/density";
 import { Menu, MenuCheck, MenuChoice, MenuItem, MenuLine, MenuTitle } from "@/ui/Menu";
+import { forget } from "@/ui/personal";
 import { shortcutsOn, turnShortcuts } from "@/ui/shortcuts";
 import { toastError } from "@/ui/Toast";
 import { zone } from "@/ui/zone";
@@ -29,7 +30,7 @@ const DENSITIES = [
   { value: "comfortable", label: "Comfortable" },
 ] as const;
 
-/** Who is signed in, and what they set for themselves. */
+/** The signed-in user, and their settings. */
 export function AccountMenu({ me }: { me: Me }) {
   const theme = useTheme();
   const [keys, setKeys] = useState(shortcutsOn);
@@ -37,7 +38,8 @@ export function AccountMenu({ me }: { me: Me }) {
   const leave = useMutation({
     mutationFn: signOut,
     onSuccess: () => {
-      // What was read belongs to who left.
+      // The cached data, and what is stored, belongs to the user who signed out.
+      forget();
       client.clear();
       window.location.reload();
     },
@@ -53,7 +55,7 @@ export function AccountMenu({ me }: { me: Me }) {
     >
       <MenuTitle>
         {me.user_id} · {me.role}
-        {me.everybody ? ", sees everybody's runs" : ", sees own runs"}
+        {me.everybody ? ", sees all users' runs" : ", sees only own runs"}
       </MenuTitle>
       <MenuLine />
       <MenuTitle>Theme</MenuTitle>
@@ -62,8 +64,8 @@ export function AccountMenu({ me }: { me: Me }) {
       <MenuTitle>Times in</MenuTitle>
       <MenuChoice label="Times in" value={zone.use()} options={ZONES} onChange={zone.set} />
       <MenuLine />
-      <MenuTitle>Rows of tables</MenuTitle>
-      <MenuChoice label="Rows of tables" value={density.use()} options={DENSITIES} onChange={density.set} />
+      <MenuTitle>Table rows</MenuTitle>
+      <MenuChoice label="Table rows" value={density.use()} options={DENSITIES} onChange={density.set} />
       <MenuLine />
       <MenuCheck
         checked={keys}

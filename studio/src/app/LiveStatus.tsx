@@ -13,7 +13,7 @@ const LOOKS: Record<ReturnType<typeof useLiveStatus>["state"], [StatusShapeName,
   refused: ["cross-octagon", "failed"],
 };
 
-/** How the live stream stands. Never a silent stall. */
+/** The status of the live stream, so that it never stops unnoticed. */
 export function LiveStatus() {
   const live = useLiveStatus();
   const now = useNow();

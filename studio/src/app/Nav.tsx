@@ -44,7 +44,7 @@ function Count({ count, narrow }: { count: string; narrow: boolean }) {
   );
 }
 
-/** "3", or "50+" where more wait than were fetched; null for none. */
+/** "3", or "50+" if more are waiting than were fetched; null for none. */
 function useWaitingCount(): string | null {
   const { data } = useInfiniteQuery(waitingQuery());
   const items = data?.pages.reduce((sum, page) => sum + page.items.length, 0) ?? 0;

@@ -15,7 +15,7 @@ export function NotFound() {
           </Link>
         }
       >
-        The address may be cut off, or from another version.
+        The address may be incomplete, or belong to another version.
       </EmptyState>
     </>
   );

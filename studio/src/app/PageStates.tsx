@@ -4,7 +4,7 @@ import { useLiveStatus } from "@/stream/live";
 import { CodeMissing, reloadIfServed } from "@/ui/code";
 import { ErrorState, LoadingRows } from "@/ui/States";
 
-/** While the code of a page comes. */
+/** Shown while the code of a page is loading. */
 export function Loading() {
   return <LoadingRows rows={8} label="Loading the page" />;
 }
@@ -15,7 +15,7 @@ export function PageError({ error, reset }: ErrorComponentProps) {
   return <ErrorState title="This page can't be shown" error={error} onRetry={reset} />;
 }
 
-/** The address is that of the page already: it comes once the server is heard again. */
+/** The address is already that of the page: the page is loaded once the server can be reached again. */
 function PageMissing({ error }: { error: CodeMissing }) {
   const { state } = useLiveStatus();
   const before = useRef(state);

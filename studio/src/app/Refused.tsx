@@ -1,7 +1,7 @@
 import { ShieldAlert } from "lucide-react";
 import type { ApiError } from "@/api/problem";
 
-/** 403: what is closed, and how it is opened. The server's words hold the cure. */
+/** 403: what is closed, and how to open it. The server's text says what to do. */
 export function Refused({ error }: { error: ApiError }) {
   return (
     <div className="flex flex-col gap-3">

@@ -50,14 +50,14 @@ function Frame({ me }: { me: Me }) {
         <Nav me={me} onGo={() => { setNav(false); }} />
       </Dialog>
       <Help open={help} onOpenChange={setHelp} />
-      {/* Not lazy: who presses the key types on at once. */}
+      {/* Not lazy: the user types immediately after pressing the key. */}
       {search && <Palette me={me} onClose={() => { setSearch(false); }} />}
       <Toasts />
     </div>
   );
 }
 
-/** The page of the address; its errors stay inside and end with the address. */
+/** The page of the address; its errors are contained, and reset when the address changes. */
 function Page() {
   const path = useLocation({ select: (location) => location.pathname });
   return (
@@ -67,7 +67,7 @@ function Page() {
   );
 }
 
-/** Focus follows to a new page: a reader hears it, and Tab goes on inside of it. */
+/** Moves the focus to a new page: screen readers announce it, and Tab continues inside it. */
 function useMainFocus() {
   const main = useRef<HTMLElement>(null);
   const path = useLocation({ select: (location) => location.pathname });

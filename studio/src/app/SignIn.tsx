@@ -14,7 +14,7 @@ export function SignIn() {
   const enter = useMutation({
     mutationFn: () => signIn(token.trim()),
     onSuccess: (me) => {
-      // What somebody else saw goes; the query that this page waits for stays, or it would not hear the answer.
+      // Another user's data is removed; the query that this page waits for stays, or it would never get its answer.
       client.removeQueries({ predicate: (query) => query.queryKey[0] !== keys.me[0] });
       client.setQueryData(keys.me, me);
     },

@@ -6,7 +6,7 @@ export interface PageLink {
   to: "/" | "/waiting" | "/runs" | "/workflows" | "/schedules" | "/webhooks" | "/workers" | "/workspaces" | "/tokens";
   name: string;
   icon: LucideIcon;
-  /** It concerns everybody's runs: others may not see it. */
+  /** The page shows all users' runs: it is hidden from people who may see only their own. */
   everybody?: true;
 }
 

@@ -5,7 +5,7 @@ export function newQueryClient(): QueryClient {
   return new QueryClient({
     defaultOptions: {
       queries: {
-        // The stream tells what changed; this only spares a second request for what was just read.
+        // The stream reports changes; this only avoids a second request for data that was just read.
         staleTime: 2_000,
         retry: (failures, error) => failures < 2 && mayPass(error),
         // A browser that thinks it is offline still reaches a server on the same machine.
@@ -16,7 +16,7 @@ export function newQueryClient(): QueryClient {
   });
 }
 
-/** No answer, or the server's own trouble. What it refused it refuses again. */
+/** No answer, or an error of the server. A request that was refused would be refused again. */
 function mayPass(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 0 || error.status >= 500);
 }

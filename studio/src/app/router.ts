@@ -12,7 +12,7 @@ export const router = createRouter({
   defaultPreload: "intent",
   scrollRestoration: true,
   defaultPendingComponent: Loading,
-  // A page that comes at once shows no skeleton.
+  // A page that loads quickly shows no skeleton.
   defaultPendingMs: 300,
   defaultErrorComponent: PageError,
 });

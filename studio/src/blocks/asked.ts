@@ -5,8 +5,8 @@ import type { Run } from "@/api/types";
 import { answerableIn } from "@/model/asked";
 
 /**
- * What people may answer of a run in a list, by the questions that wait: none where only its children, a time or an
- * event go on with it; undefined where it isn't known. For `lookOf` and `statusSentence`.
+ * The transitions of a listed run that people may answer, from the list of questions: none if only its children, a timer or an
+ * event continue it; undefined if it isn't known. For `lookOf` and `statusSentence`.
  */
 export function useAsked(): (run: Run) => readonly string[] | undefined {
   const { data, dataUpdatedAt } = useInfiniteQuery(waitingQuery());

@@ -1,11 +1,11 @@
-/** What can be done to a run now, by whom, and why not. */
+/** The actions on a run: which are possible now for this person, and otherwise why not. */
 import type { Me, Run, RunStatus as Status } from "../api/types";
 import { STATUSES, type Verb } from "./status";
 
 export interface Action {
   verb: Exclude<Verb, "answer">;
   label: string;
-  /** null: it can be done now. */
+  /** Why it isn't possible now; null: it is. */
   off: string | null;
   primary: boolean;
 }
@@ -18,7 +18,7 @@ const LABELS: Record<Action["verb"], string> = {
   again: "Run again with these args",
 };
 
-/** All actions of a run, the primary one first. An action that is off stays, with its reason. */
+/** All actions on a run, the primary one first. A disabled action stays in the list, with its reason. */
 export function actionsOf(run: Pick<Run, "status">, me: Who): Action[] {
   const verbs = ["retry", "cancel", "again"] as const;
   return verbs
@@ -34,7 +34,7 @@ function primary(verb: Action["verb"], status: Status): boolean {
 
 /** Why the verb can't be used on a run of this status by this person; null if it can. */
 export function offReason(verb: Action["verb"], status: Status, me: Who): string | null {
-  if (me.role === "viewer") return "You may look, but not act: it needs the role operator.";
+  if (me.role === "viewer") return "You may view runs, but acting on them needs the role operator.";
   if ((STATUSES[status].verbs as readonly Verb[]).includes(verb)) return null;
   return verb === "retry" ? NO_RETRY[status] : verb === "cancel" ? NO_CANCEL[status] : null;
 }
@@ -56,7 +56,7 @@ const NO_CANCEL: Record<Status, string> = {
   retrying: "It can be cancelled.",
   failed: "It can be cancelled.",
   completed: "It has completed: there is nothing left to cancel.",
-  canceled: "It is cancelled already.",
+  canceled: "It has been cancelled already.",
 };
 
 // -- many runs at once ---------------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ export function eligible(action: BulkAction, status: Status): boolean {
   return (STATUSES[status].verbs as readonly Verb[]).includes(action);
 }
 
-/** "Cancel 3 runs": what the button says. */
+/** The button's text: "Cancel 3 runs". */
 export function bulkLabel(action: BulkAction, count: number, more = false): string {
   return `${DONE[action][0]} ${counted(count, "run", more)}`;
 }

@@ -1,4 +1,4 @@
-/** What a run asks a person now, and by which controls it is answered. */
+/** The questions that a run asks a person now, and the controls that answer them. */
 import type { Ask, ButtonWidget, Checkpoint, FormWidget, PromptInputWidget, Run, Widget } from "@/api/types";
 import { words } from "./definition";
 import { clock, moment, type Millis, type Zone } from "./time";
@@ -10,11 +10,11 @@ export type Control =
 
 export interface Controls {
   shown: readonly Control[];
-  /** What the author gave controls for that aren't enabled here, but may be answered all the same. */
+  /** Questions whose declared controls aren't enabled at this place, but that may still be answered. */
   others: readonly Control[];
 }
 
-/** The widgets declared in Python first, in their order; for whatever else waits a form of its payload, or a button. */
+/** First the widgets declared in Python, in their order; for every other waiting transition a form for its payload, or a button. */
 export function controlsOf(asks: readonly Ask[], widgets: readonly Widget[], place: string): Controls {
   const declared = new Set(widgets.map((widget) => widget.transition));
   const enabled = widgets.filter((widget) => isEnabled(widget, place));
@@ -82,7 +82,7 @@ export interface Wait {
   entered: number;
 }
 
-/** The visit that the run is in, by the window of the history that is known. */
+/** The current visit of the run, from the part of the history that is known. */
 export function waitOf(run: Pick<Run, "workflow_id" | "place">, rows: readonly Checkpoint[]): Wait {
   const last = rows.findLast((row) => row.target !== null || row.version === 0);
   return { workflowId: run.workflow_id, place: run.place, entered: last?.version ?? 0 };

@@ -1,6 +1,6 @@
 /**
- * The axis of a timeline: moments to pixels, piece by piece. Stretches in which nothing works are folded to a fixed width
- * if they would squeeze the rest.
+ * The axis of a timeline maps moments to pixels, piece by piece. Idle stretches are folded to a fixed width
+ * if they would compress the rest too much.
  */
 import { type Millis, duration } from "./time";
 import type { Timeline } from "./timeline";
@@ -23,7 +23,7 @@ export const FOLDED_WIDTH = 48;
 /** A stretch is folded if it takes more than this share of the whole, and longer than this. */
 const SHARE = 0.1;
 const LEAST = 1_000;
-/** Around work this much of an idle stretch stays, as a share of it, so that a bar doesn't touch the fold. */
+/** The fraction of an idle stretch that stays visible beside activity, so that a bar doesn't touch the fold. */
 const MARGIN = 0.02;
 
 type Span = readonly [Millis, Millis];
@@ -36,12 +36,12 @@ export function axisOf(timeline: Pick<Timeline, "rows" | "from" | "to">, width: 
   const { from } = timeline;
   const to = Math.max(timeline.to, from + 1);
   const idle = real ? [] : idleSpans(timeline, from, to);
-  // No room to fold into: an even axis tells more than a row of folds.
+  // No room for folds: an even axis is easier to read than a row of folds.
   if (idle.length * FOLDED_WIDTH > width / 2) return { pieces: [{ from, to, x: 0, width, folded: false }], width };
   return { pieces: layOut(from, to, idle, width), width };
 }
 
-/** Where `at` is, in pixels; what lies outside is put at the edge. */
+/** The position of `at` in pixels; moments outside the axis are put at its edge. */
 export function xOf(axis: Axis, at: Millis): number {
   const first = axis.pieces[0];
   if (!first || at <= first.from) return 0;

@@ -1,6 +1,6 @@
 /**
- * Rules of schedules in words, where that is shorter than the rule: "Weekdays at 09:00". The server evaluates them; what
- * isn't said here plainly is shown as it is written.
+ * Rules of schedules in words, where that is shorter than the rule: "Weekdays at 09:00". The server evaluates them; a rule
+ * that has no plain wording here is shown as it is written.
  */
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -15,7 +15,7 @@ const ALIASES: Record<string, string> = {
   "@annually": "0 0 1 1 *",
 };
 
-/** "30 2 * * * (Europe/Berlin)" without what the zone says anyway, "every 6:00:00 from ..." without its anchor. */
+/** "30 2 * * * (Europe/Berlin)" without the zone, which is shown beside it, and "every 6:00:00 from ..." without its anchor. */
 export function ruleText(rule: string): string {
   return rule.replace(/ \([^()]*\)$/, "").replace(/^(every .+?) from 1970-01-01T00:00:00\+00:00$/, "$1");
 }

@@ -13,7 +13,7 @@ export function words(name: string): string {
   return text === "" ? name : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** The label that its author gave the one control of this transition; null if there is none, or several with it. */
+/** The label of the only control for this transition; null if there is none, or more than one. */
 export function labelIn(definition: Partial<Pick<WorkflowDetail, "ui">> | null | undefined, name: string): string | null {
   const mine = (definition?.ui ?? []).filter((widget) => widget.transition === name);
   const [only] = mine;
@@ -21,7 +21,7 @@ export function labelIn(definition: Partial<Pick<WorkflowDetail, "ui">> | null |
   return (only.type === "form" ? only.title : null) ?? only.label;
 }
 
-/** What people read for a transition. Its technical name is for those who look closer. */
+/** The displayed name of a transition. Its technical name is shown in details. */
 export function titleOf(definition: Partial<Pick<WorkflowDetail, "ui">> | null | undefined, name: string): string {
   return labelIn(definition, name) ?? words(name);
 }

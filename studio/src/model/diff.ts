@@ -1,4 +1,4 @@
-/** What changed between two JSON values, as rows: path, sign, old, new. */
+/** The changes between two JSON values, as rows: path, sign, old, new. */
 import type { Json } from "@/api/types";
 import { type Piece, wordDiff } from "./words-diff";
 
@@ -11,7 +11,7 @@ export interface Change {
   sign: "+" | "-" | "~";
   old: Json | undefined;
   new: Json | undefined;
-  /** Of two long texts: what changed in them, word by word. */
+  /** For two long texts: their changes, word by word. */
   words: readonly Piece[] | null;
 }
 
@@ -52,7 +52,7 @@ function compare(old: Json, now: Json, path: readonly Step[], at: string, into: 
   else into.push(changed(path, at, old, now));
 }
 
-/** The words are compared when somebody looks at them: counting changes of long texts stays cheap. */
+/** Words are compared only when the row is shown: counting the changes of long texts stays cheap. */
 function changed(path: readonly Step[], at: string, old: Json, now: Json): Change {
   let words: Piece[] | null | undefined;
   return {
@@ -102,7 +102,7 @@ function compareArrays(old: Json[], now: Json[], path: readonly Step[], at: stri
   else comparePlaces(old, now, path, at, into);
 }
 
-/** The field that tells the items of both arrays apart, if there is one. */
+/** The field that identifies the items of both arrays, if there is one. */
 function idField(old: Json[], now: Json[]): string | null {
   if (old.length + now.length === 0) return null;
   return ID_FIELDS.find((field) => [old, now].every((items) => tells(items, field))) ?? null;
@@ -137,7 +137,7 @@ function compareById(
   }
 }
 
-/** By place, without the beginning and the end that are alike: one item put in front isn't a change of all. */
+/** By position, without the equal items at both ends: inserting one item at the front isn't a change of all. */
 function comparePlaces(old: Json[], now: Json[], path: readonly Step[], at: string, into: Into): void {
   const least = Math.min(old.length, now.length);
   let head = 0;

@@ -1,4 +1,4 @@
-/** A workflow's graph, laid out and overlaid with what a run has seen: all that is needed to draw it, in words and numbers. */
+/** A workflow's graph with its layout and the course of a run: everything that is needed to draw it, as text and numbers. */
 import type { Definition } from "./definition";
 import { type Graph, type GraphEdge, type GraphNode, type Seen, edgeOverlayOf, graphOf, nodeOverlay, outlineOf, overlayOf } from "./graph";
 import { type Box, type Direction, type Layout, type Point, layoutOf, pathOf } from "./layout";
@@ -12,7 +12,7 @@ export interface DrawnNode {
   failed: boolean;
   /** null: no run is shown. */
   visits: number | null;
-  /** What a screen reader says. */
+  /** The text for screen readers. */
   spoken: string;
 }
 
@@ -25,7 +25,7 @@ export interface DrawnEdge {
   human: boolean;
   path: string;
   labelBox: Box;
-  /** Where the line ends, and where it came from: the arrow's head. */
+  /** The end of the line, and the point before it: they define the arrow's head. */
   end: Point;
   before: Point;
   /** null: no run is shown. */
@@ -39,17 +39,17 @@ export interface Drawing {
   height: number;
   nodes: readonly DrawnNode[];
   edges: readonly DrawnEdge[];
-  /** The counts are of the rows that are there only. */
+  /** The counts cover only the rows that are loaded. */
   partial: boolean;
   outline: readonly { node: DrawnNode; ways: readonly { edge: DrawnEdge; target: string }[] }[];
 }
 
-/** More places than this are a list first, and a drawing on demand. */
+/** A graph with more places than this is first shown as a list, and drawn on demand. */
 export const MOST_PLACES = 150;
 
 const LAYOUTS = new WeakMap<object, Map<Direction, { graph: Graph; layout: Layout }>>();
 
-/** The layout depends on the definition only: it is made once for each. */
+/** The layout depends only on the definition, so it is computed once for each. */
 function laidOut(definition: Definition, direction: Direction): { graph: Graph; layout: Layout } {
   const known = LAYOUTS.get(definition.transitions) ?? new Map<Direction, { graph: Graph; layout: Layout }>();
   LAYOUTS.set(definition.transitions, known);
@@ -94,7 +94,7 @@ export function drawingOf(definition: Definition, seen: Seen | null = null, dire
 }
 
 function spokenOf(node: GraphNode, here: boolean, failed: boolean, visits: number | null, partial: boolean): string {
-  // First what is written on it, in that order: who speaks what they see must hit it.
+  // It begins with the visible text, in the same order: speech input must match it.
   const parts = [`${node.label}${visits !== null && visits > 1 ? ` ×${String(visits)}` : ""}${here ? " here" : ""}`];
   if (failed) parts.push("failed here");
   if (visits === 0) parts.push(partial ? "not in the part of the history that is loaded" : "never reached");

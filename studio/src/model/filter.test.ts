@@ -25,7 +25,7 @@ describe("a filter", () => {
     const { filter, problems } = parseFilter("status:broken after:soon workflow: x");
     expect(filter).toEqual({ q: "x" });
     expect(problems).toHaveLength(3);
-    expect(problems[0]).toMatch(/“broken” is no status: failed/);
+    expect(problems[0]).toMatch(/“broken” isn't a status: failed/);
     expect(problems[1]).toMatch(/write after:2026/);
   });
 

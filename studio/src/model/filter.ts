@@ -29,8 +29,8 @@ export const QUALIFIERS: readonly QualifierHelp[] = [
   { name: "workflow", help: "A workflow's name", example: "workflow:process_order" },
   { name: "app", help: "An app's name", example: "app:orders" },
   { name: "place", help: "Where the run is now", example: "place:review" },
-  { name: "label", help: "A label it carries", example: "label:nightly" },
-  { name: "user", help: "Whose run it is", example: "user:alice" },
+  { name: "label", help: "A label of the run", example: "label:nightly" },
+  { name: "user", help: "The run's user", example: "user:alice" },
   { name: "workspace", help: "A workspace's id", example: "workspace:0197f1…" },
   { name: "parent", help: "Runs started by this run", example: "parent:0197f1…" },
   { name: "after", help: "Started at this time or later", example: "after:2026-11-01" },
@@ -80,7 +80,7 @@ export function filterText(chips: readonly Chip[]): string {
   return chips.map(({ qualifier, value }) => (qualifier ? `${qualifier}:${quoted(value)}` : quoted(value, true))).join(" ");
 }
 
-/** The chips of a filter, as they were typed: what a link to a filtered table carries. */
+/** The chips of a filter, as they were typed, for links to a filtered table. */
 export function chipsOf(filter: RunFilter): Chip[] {
   const chips = QUALIFIERS.flatMap(({ name }): Chip[] => {
     const value = filter[FIELDS[name]];
@@ -90,7 +90,7 @@ export function chipsOf(filter: RunFilter): Chip[] {
   return filter.q ? [...chips, { qualifier: null, value: filter.q }] : chips;
 }
 
-/** The chips with one more; it takes the place of one of its qualifier. */
+/** The chips with one more; it replaces one with the same qualifier. */
 export function withChip(chips: readonly Chip[], chip: Chip): Chip[] {
   const next = [...chips];
   put(next, chip);
@@ -104,11 +104,11 @@ export function withoutChip(chips: readonly Chip[], chip: Chip): Chip[] {
 /** The filter without runs of this status. The API takes the statuses that are wanted: all others are. */
 export function without(filter: RunFilter, status: RunStatus): RunFilter {
   const wanted = (filter.status ?? STATUS_NAMES).filter((one) => one !== status);
-  // Nothing would be left: what is asked for then is all the others.
+  // Nothing would be left, so all other statuses are requested instead.
   return { ...filter, status: wanted.length > 0 ? wanted : STATUS_NAMES.filter((one) => one !== status) };
 }
 
-/** Qualifiers and statuses that what is typed last may become. */
+/** Qualifiers and statuses that may complete the last word. */
 export function suggestions(text: string): string[] {
   const last = /(?:^|\s)([^\s"]*)$/.exec(text)?.[1] ?? "";
   const [name, value] = split(last);
@@ -140,7 +140,7 @@ function tokens(text: string): string[] {
   return found;
 }
 
-/** In quotes only what is a filter stays one: `"status:failed"`. */
+/** A quoted text is a filter only if it is a valid one: `"status:failed"`. */
 function qualified(token: string): boolean {
   return split(token)[0] !== null;
 }
@@ -157,7 +157,7 @@ function split(token: string): [Qualifier | null, string] {
   return Object.hasOwn(FIELDS, name) ? [name as Qualifier, token.slice(at + 1)] : [null, token];
 }
 
-/** `colour:red`, which no filter is called; quotes make it words, and so does what an address looks like. */
+/** `colour:red`, an unknown qualifier; quotes make it plain words, and so does the form of a URL. */
 const UNKNOWN = /^([a-z][a-z_.-]*):(?!\/\/)\S/i;
 
 function faultOf({ qualifier, value }: Chip, bare: boolean): string | null {
@@ -167,10 +167,10 @@ function faultOf({ qualifier, value }: Chip, bare: boolean): string | null {
   if (value === "") return `${qualifier}: needs a value, such as ${QUALIFIERS.find((one) => one.name === qualifier)?.example}.`;
   if (qualifier === "status") {
     const wrong = value.split(",").find((one) => !isStatus(one));
-    return wrong === undefined ? null : `“${wrong}” is no status: ${Object.keys(STATUSES).join(", ")}.`;
+    return wrong === undefined ? null : `“${wrong}” isn't a status: ${Object.keys(STATUSES).join(", ")}.`;
   }
   if ((qualifier === "after" || qualifier === "before") && Number.isNaN(Date.parse(value))) {
-    return `“${value}” is no date: write ${qualifier}:2026-11-25 or ${qualifier}:2026-11-25T21:20.`;
+    return `“${value}” isn't a date: write ${qualifier}:2026-11-25 or ${qualifier}:2026-11-25T21:20.`;
   }
   return null;
 }

@@ -76,7 +76,7 @@ export function refresh(view: RunView, run: Run): RunView {
   return next === view.run ? view : { ...view, run: next };
 }
 
-/** Of two readings of a run the later one, keeping what only the other one carries. */
+/** The later of two readings of a run, with the values that only the other one has. */
 function later(known: Run, heard: Run): Run {
   if (heard.version < known.version) return known;
   if (heard.version === known.version && heard.updated_at < known.updated_at) return known;
@@ -136,7 +136,7 @@ function bySaving(a: StoredDocument, b: StoredDocument): number {
 }
 
 export interface DocumentVersions {
-  /** The one that counts. */
+  /** The current version. */
   current: StoredDocument;
   /** Those it replaced, oldest first. */
   older: readonly StoredDocument[];

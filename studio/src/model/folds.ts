@@ -2,12 +2,12 @@
 import type { Millis } from "./time";
 import type { Segment, SegmentKind, Timeline, TimelineRow } from "./timeline";
 
-/** More visits like each other than this, one after the other, are one row. */
+/** More consecutive similar visits than this share one row. */
 export const MOST_ALIKE = 20;
 /** Gaps smaller than this share of the row aren't drawn. */
 const FINE = 1 / 400;
 
-/** The timeline with what is alike in one row each, but for those whose keys are in `open`. */
+/** The timeline with similar visits in one row each, except for those whose keys are in `open`. */
 export function folded(timeline: Timeline, open: ReadonlySet<string>): Timeline {
   const rows: TimelineRow[] = [];
   let alike: TimelineRow[] = [];
@@ -52,7 +52,7 @@ function foldOf(key: string, visits: readonly TimelineRow[]): TimelineRow {
   };
 }
 
-/** As few as look the same: what follows closely on its like is one. */
+/** Merges segments that would look the same: one that closely follows a similar one is joined to it. */
 function joined(segments: readonly Segment[], least: Millis): Segment[] {
   const result: Segment[] = [];
   for (const one of segments) {

@@ -1,4 +1,4 @@
-/** A workflow as a graph, places and transitions, and what of it a run has seen. */
+/** A workflow as a graph of places and transitions, and the course of a run through it. */
 import type { Checkpoint, Run } from "@/api/types";
 import { type DefinedTransition, type Definition, END, START, titleOf, words } from "./definition";
 import { NOTHING, type Tally, counted, failureKey, wayKey } from "./tally";
@@ -29,7 +29,7 @@ export interface Graph {
   edges: readonly GraphEdge[];
 }
 
-/** The definition's graph: bounded by the code, however long a run is. */
+/** The definition's graph: its size depends on the code, not on the length of a run. */
 export function graphOf(definition: Definition): Graph {
   const edges = unique(definition.transitions.flatMap((one) => edgesOf(one, titleOf(definition, one.name))));
   const named = definition.places.map((place) => place.name);
@@ -70,13 +70,13 @@ function startFirst(a: string, b: string): number {
   return rank(a) - rank(b);
 }
 
-// -- what a run has seen -------------------------------------------------------------------------------------------
+// -- the course of a run -------------------------------------------------------------------------------------------
 
 export interface NodeOverlay {
   /** The run is here (at the chosen moment). */
   here: boolean;
   visits: number;
-  /** An attempt failed here and was the last thing that happened. */
+  /** The last thing that happened is an attempt that failed here. */
   failed: boolean;
 }
 
@@ -84,7 +84,7 @@ export interface EdgeOverlay {
   taken: number;
   /** Attempts of it that failed. */
   failures: number;
-  /** It brought the run where it is. */
+  /** It led the run to its current place. */
   last: boolean;
 }
 
@@ -92,19 +92,19 @@ export interface Overlay {
   nodes: ReadonlyMap<string, NodeOverlay>;
   edges: ReadonlyMap<string, EdgeOverlay>;
   place: string;
-  /** Only the end of the history is known: what it doesn't show may have happened before. */
+  /** Only the end of the history is known: other things may have happened before. */
   partial: boolean;
 }
 
 const NO_NODE: NodeOverlay = { here: false, visits: 0, failed: false };
 const NO_EDGE: EdgeOverlay = { taken: 0, failures: 0, last: false };
 
-/** What of a run is shown; `at`: until this row of the history. */
+/** The part of a run that is shown; `at`: up to this row of the history. */
 export interface Seen {
   run: Pick<Run, "place" | "status">;
   rows: readonly Checkpoint[];
   at?: number | undefined;
-  /** What was counted of the rows before those. */
+  /** The counts of the rows before those. */
   before?: Tally | undefined;
   /** More happened after the last row. */
   later?: boolean | undefined;
@@ -118,7 +118,7 @@ export function overlayOf(graph: Graph, { run, rows, at, before = NOTHING, later
   const place = now ? run.place : placeAfter(last, run.place);
   const failed = last?.status === "failed" && last.target === null ? (last.source ?? place) : null;
   const begins = rows[0]?.version ?? 0;
-  // Of a tally that goes beyond the row that is looked at nothing can be taken away.
+  // A tally that extends beyond the selected row can't be used: nothing can be subtracted from it.
   const fits = before.until >= begins && (last?.version ?? 0) >= before.until - 1;
   const tally = counted(fits ? before : { ...NOTHING, until: begins }, seen);
   const edges = new Map(graph.edges.map((edge) => [edge.id, edgeOverlay(edge, tally, last)]));
@@ -152,14 +152,14 @@ function edgeOverlay(edge: GraphEdge, { ways }: Tally, last: Checkpoint | null):
   return { taken: ways.get(way) ?? 0, failures, last: last !== null && wayKey(last.transition, last.source, last.target, last.status === "failed") === way };
 }
 
-// -- the same in words ---------------------------------------------------------------------------------------------
+// -- the same as text ---------------------------------------------------------------------------------------------
 
 export interface OutlineItem {
   node: GraphNode;
   ways: readonly { edge: GraphEdge; target: GraphNode }[];
 }
 
-/** The graph as a list, in the order in which places are reached: what screen readers get, and keys walk along. */
+/** The graph as a list, in the order in which places are reached, for screen readers and the keyboard. */
 export function outlineOf(graph: Graph): OutlineItem[] {
   const byId = new Map(graph.nodes.map((node) => [node.id, node]));
   const order: string[] = [];

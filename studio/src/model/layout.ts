@@ -1,4 +1,4 @@
-/** Where the graph's places, labels and lines are drawn. Dagre decides; loops at one place are ours, its are junk. */
+/** Positions of the graph's places, labels and lines. Dagre computes them, except for loops at one place, which it draws badly. */
 import { Graph as DagreGraph, layout as dagre } from "@dagrejs/dagre";
 import type { Graph, GraphEdge, GraphNode } from "./graph";
 
@@ -32,12 +32,12 @@ export interface Sizes {
 
 export type Direction = "LR" | "TB";
 
-/** Average width of a sign at 12 px in the system's fonts; a little generous, so that nothing is cut. */
+/** Average width of a character at 12 px in the system's fonts; a little generous, so that nothing is cut off. */
 const SIGN = 7;
 
 export const SIZES: Sizes = {
   node: ({ label }) => ({ width: Math.max(72, label.length * SIGN + 32), height: 36 }),
-  // With room for how often it was taken, so that a live run changes no layout.
+  // With room for the count, so that a live run doesn't change the layout.
   label: ({ label, human }) => ({ width: label.length * SIGN + (human ? 28 : 12) + 24, height: 20 }),
 };
 
@@ -96,7 +96,7 @@ function lineOf(edge: GraphEdge, drawn: DagreGraph, nodes: ReadonlyMap<string, B
   };
 }
 
-/** Where the way from the middle of the box to `point` leaves the box. */
+/** Where the line from the middle of the box to `point` leaves the box. */
 function border(box: Box, point: Point): Point {
   const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
   const [dx, dy] = [point.x - middle.x, point.y - middle.y];

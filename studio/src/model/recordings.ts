@@ -13,7 +13,7 @@ export interface Recording {
   steps: Step[];
   children: Child[];
   explain: { reasons: string[] };
-  /** What `GET /runs/{id}` said each time somebody looked, and how many events had been sent by then. */
+  /** The answer of each `GET /runs/{id}`, and how many events had been sent by then. */
   moments: { now: string; run: Run; events: number }[];
   events: CheckpointEvent[];
 }

@@ -10,7 +10,7 @@ describe("what a person may do", () => {
   it("says what is missing", () => {
     expect(operateOff({ role: "viewer", everybody: true })).toMatch(/role operator/);
     expect(operateOff({ role: "operator", everybody: false })).toMatch(/only your own/);
-    expect(operateOff(undefined)).toMatch(/who you are/);
+    expect(operateOff(undefined)).toMatch(/being loaded/);
   });
 
   it("lets operators act on their own runs", () => {

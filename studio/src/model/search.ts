@@ -1,4 +1,4 @@
-/** What stands behind the `?` of a Studio address: plain words, `status=failed&status=retrying`, no JSON. */
+/** The query string of a Studio address: plain words, `status=failed&status=retrying`, no JSON. */
 export type RawSearch = Record<string, unknown>;
 
 export function parseSearch(search: string): RawSearch {
@@ -11,7 +11,7 @@ export function parseSearch(search: string): RawSearch {
   return found;
 }
 
-/** With its `?`; empty when nothing is to be said. Undefined, null, empty and false values are left out. */
+/** With its `?`; empty without any values. Undefined, null, empty and false values are left out. */
 export function stringifySearch(search: RawSearch): string {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(search)) {
@@ -24,7 +24,7 @@ export function stringifySearch(search: RawSearch): string {
   return text && `?${text}`;
 }
 
-// Readers for a route's validateSearch: they never raise, for an address may be typed by hand.
+// Parsers for a route's validateSearch: they never throw, because an address may be typed by hand.
 
 export function text(value: unknown): string | undefined {
   const one: unknown = Array.isArray(value) ? value[0] : value;

@@ -14,7 +14,7 @@ export type Shape =
   | "cross-octagon"
   | "slashed-circle";
 
-/** Bars repeat the status by pattern, for those who see no hue. */
+/** Bars show the status by a pattern too, for people who can't see the colour. */
 export type Pattern = "solid" | "outline" | "dots" | "line" | "hatch" | "cross-end";
 
 export type Token = "queued" | "running" | "human" | "sleeping" | "backoff" | "completed" | "failed" | "canceled";
@@ -28,11 +28,11 @@ export interface StatusRow {
   pattern: Pattern;
   /** The name of its colour: `--status-<token>`. */
   token: Token;
-  /** In lists of statuses, what needs people first. */
+  /** The order in lists of statuses: those that need people come first. */
   order: number;
-  /** True if nothing will change it but a person. */
+  /** True if only a person can change it. */
   terminal: boolean;
-  /** What can be done to such a run. */
+  /** The possible actions on such a run. */
   verbs: readonly Verb[];
   /** One sentence for legends and help. */
   meaning: string;
@@ -67,7 +67,7 @@ export const STATUSES = {
     order: 3,
     terminal: false,
     verbs: ["retry", "cancel", "again"],
-    meaning: "An attempt failed; the next one comes by itself.",
+    meaning: "An attempt failed; the next one starts by itself.",
   },
   running: {
     word: "Running",
@@ -97,7 +97,7 @@ export const STATUSES = {
     order: 6,
     terminal: true,
     verbs: ["again"],
-    meaning: "It came to its end.",
+    meaning: "It reached its end.",
   },
   canceled: {
     word: "Cancelled",
@@ -107,7 +107,7 @@ export const STATUSES = {
     order: 7,
     terminal: true,
     verbs: ["again"],
-    meaning: "Somebody or something stopped it for good.",
+    meaning: "A person or a program stopped it for good.",
   },
 } as const satisfies Record<Status, StatusRow>;
 
@@ -115,7 +115,7 @@ export const STATUS_NAMES = (Object.keys(STATUSES) as Status[]).sort(
   (a, b) => STATUSES[a].order - STATUSES[b].order,
 );
 
-/** What a status is split into for the eye: a run that waits may need a person, or only time. */
+/** How a status is shown: a run that waits may need a person, or only time. */
 export type Look = Status | "sleeping";
 
 export const LOOKS = {
@@ -128,7 +128,7 @@ export const LOOKS = {
     order: 4.5,
     terminal: false,
     verbs: ["cancel", "again"],
-    meaning: "It waits for a time, an event or another run: nobody has to do anything.",
+    meaning: "It waits for a time, an event or another run: no answer is needed.",
   },
 } as const satisfies Record<Look, StatusRow>;
 
@@ -153,7 +153,7 @@ export function isFinished(status: Status): boolean {
   return status === "completed" || status === "canceled";
 }
 
-/** When a run came to its end; a failed one rests since then, though a retry may wake it. null: it is still on its way. */
+/** When a run ended or failed (a failed one can still be retried); null: it is still going on. */
 export function endedAt(run: Pick<Run, "status" | "updated_at" | "finished_at">): string | null {
   return run.finished_at ?? (run.status === "failed" ? run.updated_at : null);
 }

@@ -1,4 +1,4 @@
-/** How often a run came to each place and took each way: what is kept of rows that aren't. */
+/** How often a run reached each place and took each transition: kept for rows that aren't kept themselves. */
 import type { Checkpoint } from "@/api/types";
 import { START } from "./definition";
 
@@ -13,13 +13,14 @@ export interface Tally {
 
 export const NOTHING: Tally = { until: 0, places: new Map(), ways: new Map() };
 
-/** The tally with the rows that follow; those that are counted already aren't counted again. */
+/** The tally with the rows that follow; rows already counted aren't counted again. */
 export function counted(tally: Tally, rows: readonly Counted[]): Tally {
   const [places, ways] = [new Map(tally.places), new Map(tally.ways)];
   let { until } = tally;
   for (const row of rows) {
     if (row.version < until) continue;
     until = row.version + 1;
+    if (row.status === "void") continue;
     const place = row.version === 0 ? START : row.target;
     if (place !== null) add(places, place);
     add(ways, wayKey(row.transition, row.source, row.target, row.status === "failed"));

@@ -2,13 +2,13 @@
 
 export type Millis = number;
 
-/** The moment of an ISO text as milliseconds; null stays null. Raises RangeError for what is no date. */
+/** The moment of an ISO text as milliseconds; null stays null. Throws RangeError if it isn't a date. */
 export function moment(text: string): Millis;
 export function moment(text: string | null | undefined): Millis | null;
 export function moment(text: string | null | undefined): Millis | null {
   if (text === null || text === undefined) return null;
   const at = Date.parse(text);
-  if (Number.isNaN(at)) throw new RangeError(`${JSON.stringify(text)} is no date.`);
+  if (Number.isNaN(at)) throw new RangeError(`${JSON.stringify(text)} isn't a date.`);
   return at;
 }
 
@@ -19,7 +19,7 @@ const UNITS: readonly [string, Millis][] = [
   ["s", 1_000],
 ];
 
-/** "3 h 4 min", "2.4 s", "180 ms": two units at most, no unit that says nothing. */
+/** "3 h 4 min", "2.4 s", "180 ms": at most two units, and no zero units. */
 export function duration(millis: Millis): string {
   if (millis < 0) return `-${duration(-millis)}`;
   if (millis < 1) return "0 ms";
@@ -50,7 +50,7 @@ function trimmed(value: number): string {
   return value.toFixed(1).replace(/\.0$/, "");
 }
 
-/** One unit only: "3 h", for tight places. */
+/** One unit only: "3 h", where there is little room. */
 export function short(millis: Millis): string {
   if (millis < 0) return `-${short(-millis)}`;
   if (millis < 1000) return `${Math.round(millis)} ms`;
@@ -58,7 +58,7 @@ export function short(millis: Millis): string {
   return "0 s";
 }
 
-/** "3 h ago", "in 2 min", "now". Clocks differ by a little: within 2 s either way it is now. */
+/** "3 h ago", "in 2 min", "now". Clocks differ slightly: anything within 2 s is "now". */
 export function relative(at: Millis, now: Millis): string {
   const passed = now - at;
   if (Math.abs(passed) < 2_000) return "now";
@@ -71,7 +71,7 @@ export interface Zone {
   hour12?: boolean;
 }
 
-/** "25 Nov 2026, 21:20:29 UTC": with the zone, always. */
+/** "25 Nov 2026, 21:20:29 UTC": always with the zone. */
 export function absolute(at: Millis, zone: Zone = {}): string {
   return format(at, zone, {
     day: "numeric",
@@ -94,7 +94,7 @@ export function clock(at: Millis, now: Millis, zone: Zone = {}): string {
 
 let readers: string | undefined;
 
-/** From now on moments are told in this zone where no other is asked for; undefined: in the browser's. */
+/** Sets the default zone in which moments are shown; undefined: the browser's. */
 export function readIn(timeZone: string | undefined): void {
   readers = timeZone;
 }
@@ -112,7 +112,7 @@ function format(at: Millis, zone: Zone, options: Intl.DateTimeFormatOptions): st
   return found.format(at);
 }
 
-/** How long until the relative text of `at` changes: what a ticking page waits. */
+/** The time until the relative text of `at` changes, for timers that update it. */
 export function nextChange(at: Millis, now: Millis): Millis {
   const away = Math.abs(now - at);
   if (away < 60_000) return 1_000;

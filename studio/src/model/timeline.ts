@@ -1,6 +1,6 @@
 /**
- * A run's history as rows of bars. One row per visit of a place; in it what time was spent on. Under it the steps of its
- * methods and the runs that it started.
+ * A run's history as rows of bars: one row per visit of a place, which shows how its time was spent. Below it are the
+ * steps of its methods and the runs that it started.
  */
 import type { Checkpoint, Child, Run, Step, StoredDocument } from "@/api/types";
 import { type DefinedTransition, type Definition, titleOf, transitionOf, transitionsFrom, words } from "./definition";
@@ -8,14 +8,14 @@ import { type Look, endedAt, lookOf } from "./status";
 import { type Millis, moment } from "./time";
 import { type Visit, visitsOf } from "./visits";
 
-/** `stopped`: it had failed and waited for somebody to retry it. `runs`: it waited for those that it started. */
-export type SegmentKind = "queued" | "work" | "failed" | "canceled" | "backoff" | "stopped" | "person" | "runs" | "event" | "sleep";
+/** `stopped`: it had failed and waited for a person to retry it. `runs`: it waited for the runs that it started. */
+export type SegmentKind = "queued" | "work" | "failed" | "canceled" | "backoff" | "stopped" | "person" | "runs" | "event" | "sleep" | "void";
 
 export interface Segment {
   kind: SegmentKind;
   from: Millis;
   to: Millis;
-  /** It goes on: `to` is now. */
+  /** Still going on: `to` is now. */
   open: boolean;
   /** The history row that ended it. */
   version: number | null;
@@ -25,22 +25,22 @@ export interface Segment {
 
 export interface TimelineRow {
   key: string;
-  kind: "visit" | "visits" | "step" | "child" | "children";
+  kind: "visit" | "visits" | "step" | "child" | "children" | "unused";
   depth: 0 | 1;
   label: string;
-  /** Second to the label: from where to where, which workflow. */
+  /** Shown after the label: from where to where, or which workflow. */
   note: string;
   segments: readonly Segment[];
   from: Millis;
   to: Millis;
   open: boolean;
-  /** The history row that it leads to; null: none yet. */
+  /** The history row that shows its outcome; null: none yet. */
   version: number | null;
   attempts: number;
   child: Child | null;
-  /** Of `children`: how many have which status. */
+  /** For `children`: the number of runs in each status. */
   counts: Readonly<Partial<Record<Look, number>>> | null;
-  /** Of `visits`: the time that all of them took together. */
+  /** For `visits`: the total time of all of them. */
   spent?: Readonly<Partial<Record<SegmentKind, Millis>>>;
 }
 
@@ -49,14 +49,14 @@ export interface TimelineSource {
   rows: readonly Checkpoint[];
   steps?: readonly Step[] | undefined;
   children?: readonly Child[] | undefined;
-  /** Their links say which row started which child. */
+  /** Links in them name the row that started each child. */
   documents?: readonly StoredDocument[] | undefined;
   definition?: Definition | null | undefined;
   /** Transitions that a person may answer now; by default all that the run waits for. */
   answerable?: readonly string[] | undefined;
-  /** More happened after the last row: nothing here goes on. */
+  /** Later rows exist that aren't shown: nothing here is still going on. */
   later?: boolean | undefined;
-  /** What people may answer of a child; undefined: not known. */
+  /** The transitions of a child that a person may answer; undefined: not known. */
   asked?: ((run: Run) => readonly string[] | undefined) | undefined;
 }
 
@@ -64,11 +64,11 @@ export interface Timeline {
   rows: readonly TimelineRow[];
   from: Millis;
   to: Millis;
-  /** There are rows of the history before the first one here. */
+  /** Earlier rows of the history exist that aren't shown. */
   earlier: boolean;
 }
 
-/** More children than this of one visit are one row with counts. */
+/** If one visit has more children than this, they share one row with counts. */
 export const MOST_CHILDREN = 20;
 
 export function timelineOf(source: TimelineSource, now: Millis): Timeline {
@@ -80,6 +80,7 @@ export function timelineOf(source: TimelineSource, now: Millis): Timeline {
     visitRow(visit, source, now),
     ...stepRows(visit, steps.get(visit) ?? []),
     ...childRows(visit, children.get(visit) ?? [], source, now),
+    ...unusedRows(visit, visits, source),
   ]);
   const from = Math.min(...rows.map((row) => row.from), visits[0]?.from ?? moment(source.run.created_at));
   const to = rows.reduce((latest, row) => Math.max(latest, row.to), from);
@@ -140,7 +141,7 @@ function workKind(row: Checkpoint): SegmentKind {
   return row.status === "committed" ? "work" : row.status;
 }
 
-/** What the time before an attempt was spent on. */
+/** How the time before an attempt was spent. */
 function idleKind(visit: Visit, row: Checkpoint, before: Checkpoint | null, source: TimelineSource): SegmentKind {
   if (before?.status === "failed") return hasBudget(before, source.definition) ? "backoff" : "stopped";
   return waitKind(visit.place, row.transition, source);
@@ -161,13 +162,13 @@ function waitKind(place: string, transition: string | null, source: TimelineSour
   return stillKind(kinds);
 }
 
-/** What nobody has to do anything about: a run that was started tells by its callback, which is a signal too. */
+/** Signals that no person has to send: the callback of a run that this one started is a signal too. */
 function stillKind(kinds: readonly DefinedTransition[]): SegmentKind {
   if (kinds.some((one) => one.kind === "signal")) return "runs";
   return kinds.some((one) => one.kind === "event") ? "event" : "sleep";
 }
 
-/** What a visit that nothing has left yet is doing. */
+/** What the current visit is doing. */
 function openSegments(
   visit: Visit,
   { run, ...rest }: TimelineSource,
@@ -205,7 +206,7 @@ function stepsByVisit(steps: readonly Step[], visits: readonly Visit[]): Map<Vis
   const found = new Map<Visit, Step[]>();
   for (const step of steps) {
     const at = moment(step.recorded_at);
-    // Back from a detour the origin's visit goes on, with its number: then the time tells.
+    // After a detour the origin's visit goes on under its old number; only the time tells the two parts apart.
     const visit =
       visits.find((one) => one.entered === step.visit && (one.left === null || moment(one.left.finished_at) >= at)) ??
       visits.findLast((one) => one.from <= at && one.rows.some((row) => row.transition === step.transition));
@@ -238,6 +239,32 @@ function stepRows(visit: Visit, steps: readonly Step[]): TimelineRow[] {
       counts: null,
     };
   });
+}
+
+/** Signals that were accepted during a visit, or before it, and that no transition took. */
+function unusedRows(visit: Visit, visits: readonly Visit[], { rows, definition }: TimelineSource): TimelineRow[] {
+  const lastOf = (one: Visit) => one.rows.at(-1)?.version ?? one.entered;
+  const owner = (row: Checkpoint) => visits.findLast((one) => one.rows.length > 0 && lastOf(one) < row.version) ?? visits[0];
+  return rows
+    .filter((row) => row.status === "void" && owner(row) === visit)
+    .map((row) => {
+      const at = moment(row.finished_at);
+      return {
+        key: `unused-${String(row.version)}`,
+        kind: "unused",
+        depth: 1,
+        label: row.transition ? titleOf(definition, row.transition) : "Signal",
+        note: "not used",
+        segments: [{ ...segment("void", at, at, row.version), error: row.error }],
+        from: at,
+        to: at,
+        open: false,
+        version: row.version,
+        attempts: 0,
+        child: null,
+        counts: null,
+      };
+    });
 }
 
 // -- children ------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ export function visitsOf(run: Pick<Run, "place" | "created_at">, rows: readonly 
       open = add(visits, 0, START, moment(row.finished_at));
       continue;
     }
+    if (row.status === "void") continue; // no attempt: a signal that wasn't used
     const place: string = row.source ?? open?.place ?? run.place;
     if (open?.place !== place) {
       if (open) open.until = moment(row.started_at);

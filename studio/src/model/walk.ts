@@ -1,6 +1,6 @@
 /**
- * A walk through pages of a long list, from its newest end backwards and on again. No more than a few pages are kept; of
- * those that were let go at the newer end, only where each ended is remembered.
+ * A walk through the pages of a long list, from its newest end backwards and forwards again. Only a few pages are kept; of
+ * those dropped at the newer end, only the end of each is remembered.
  */
 
 export interface Page<Item> {
@@ -12,7 +12,7 @@ export interface Page<Item> {
 export interface Walk<Item> {
   /** Oldest first. */
   pages: readonly Page<Item>[];
-  /** Ends of the pages that were let go, the next one last. */
+  /** Ends of the pages that were dropped, the next one last. */
   newer: readonly string[];
 }
 
@@ -23,7 +23,7 @@ interface Named {
 /** Pages that are kept. */
 export const MOST_PAGES = 5;
 
-/** A walk that begins with what is on screen: its older pages, so that nothing that is read goes away. */
+/** A walk that begins with the pages on screen, so that nothing disappears while it is read. */
 export function begun<Item extends Named>(shown: readonly Item[], size: number): Walk<Item> {
   const pages: Page<Item>[] = [];
   for (let at = 0; at + size < shown.length && pages.length < MOST_PAGES; at += size) {
@@ -32,14 +32,14 @@ export function begun<Item extends Named>(shown: readonly Item[], size: number):
   return { pages, newer: [] };
 }
 
-/** With a page in front, that ends before what was the first item; the newest page goes if there are too many. */
+/** Adds a page at the front, which ends before the previous first item; the newest page is dropped if there are too many. */
 export function withOlder<Item extends Named>(walk: Walk<Item>, page: Page<Item>): Walk<Item> {
   const pages = page.items.length === 0 ? walk.pages : [page, ...walk.pages];
   const gone = pages.slice(MOST_PAGES);
   return { pages: pages.slice(0, MOST_PAGES), newer: [...walk.newer, ...gone.map((one) => one.before).reverse()] };
 }
 
-/** With the page that follows; the oldest goes if there are too many. null: what follows is the newest end itself. */
+/** Adds the page that follows; the oldest is dropped if there are too many. null: the newest end itself follows. */
 export function withNewer<Item extends Named>(walk: Walk<Item>, items: readonly Item[]): Walk<Item> | null {
   const before = walk.newer.at(-1);
   if (before === undefined) return null;

@@ -1,4 +1,4 @@
-/** One sentence that says where a run stands, why, and when that will change. */
+/** One sentence that says what a run's state is, why, and when that will change. */
 import type { Run, WorkflowDetail } from "@/api/types";
 import { END, START, labelIn, words } from "./definition";
 import { type Millis, type Zone, clock, moment, relative, short } from "./time";
@@ -12,7 +12,7 @@ export interface WhySource {
   answerable?: readonly string[] | undefined;
   /** Children that have not ended. */
   openChildren?: number | undefined;
-  /** When the place was entered; by default when the run was written last. */
+  /** When the place was entered; by default, when the run was last updated. */
   since?: Millis | undefined;
   zone?: Zone | undefined;
   /** The workflow's labels for its transitions. */
@@ -43,7 +43,7 @@ export function statusSentence(source: WhySource, now: Millis): string {
   }
 }
 
-/** The engine writes "canceled: ..." in front of what somebody said, which the sentence has said already. */
+/** The engine puts "canceled: ..." in front of the reason, which would repeat the sentence. */
 function reasonOf(error: string | null): string {
   const said = (error ?? "").replace(/^canceled(: |$)/, "");
   return said === "" ? "." : `: ${brief(said)}`;
@@ -60,7 +60,7 @@ function waiting(source: WhySource, due: Millis | null, now: Millis): string {
   if (due === null) return `Waiting for an event or another run ${at(run.place)}${long}.`;
   return due > now
     ? `Sleeping ${at(run.place)}${long}, until ${clock(due, now, zone)} (${relative(due, now)}).`
-    : `Sleeping ${at(run.place)}; its time has come: the next free worker takes it.`;
+    : `Sleeping ${at(run.place)}; it is due: the next free worker takes it.`;
 }
 
 function retrying(run: WhySource["run"], due: Millis | null, now: Millis, zone?: Zone): string {
@@ -69,7 +69,7 @@ function retrying(run: WhySource["run"], due: Millis | null, now: Millis, zone?:
   return `Tries again ${next}, after ${tries} ${at(run.place)}: ${brief(run.error)}`;
 }
 
-/** Of what has just begun nothing is said. */
+/** No duration is shown for something that has just begun. */
 function forHowLong(source: WhySource, now: Millis): string {
   const told = passed(source, now);
   return told.endsWith(" ms") ? "" : ` for ${told}`;

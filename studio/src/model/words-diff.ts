@@ -1,11 +1,11 @@
-/** What changed between two texts, word by word. */
+/** The changes between two texts, word by word. */
 
 export interface Piece {
   sign: "=" | "+" | "-";
   text: string;
 }
 
-/** Beyond so many words on both sides together, only the ends that are alike are found. */
+/** Above this number of words on both sides together, only equal beginnings and ends are found. */
 const MOST = 2_000;
 
 /** Pieces that give `before` without the `+` ones, and `after` without the `-` ones. */
@@ -13,7 +13,7 @@ export function wordDiff(before: string, after: string): Piece[] {
   return before.length + after.length > LARGE ? largeDiff(before, after) : smallDiff(before, after);
 }
 
-/** Beyond so many characters on both sides together the ends that are alike are found sign by sign, not word by word. */
+/** Above this number of characters on both sides together, equal beginnings and ends are compared by character, not by word. */
 const LARGE = 50_000;
 
 function largeDiff(before: string, after: string): Piece[] {
@@ -31,7 +31,7 @@ function largeDiff(before: string, after: string): Piece[] {
 }
 
 const WORD = /[\p{L}\p{N}_]/u;
-/** Words are no longer than this: what is longer may be cut anywhere. */
+/** The longest word: anything longer may be cut anywhere. */
 const LONGEST = 200;
 
 /** Where the word at `at` begins: a change within a word is one of the word. */

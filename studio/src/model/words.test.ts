@@ -52,7 +52,7 @@ describe("time", () => {
   it("reads moments, and says what is none", () => {
     expect(moment("1970-01-01T00:00:01Z")).toBe(1_000);
     expect(moment(null)).toBeNull();
-    expect(() => moment("soon")).toThrow(/"soon" is no date/);
+    expect(() => moment("soon")).toThrow(/"soon" isn't a date/);
   });
 });
 
@@ -158,7 +158,7 @@ describe("why", () => {
     expect(told(asleep)).toBe("Sleeping in 'review' for 3 h, until 03:02 (in 2 min).");
     expect(told({ ...asleep, due_at: null })).toBe("Waiting for an event or another run in 'review' for 3 h.");
     expect(told(asleep, { openChildren: 2 })).toMatch(/^Waiting for 2 runs that it started/);
-    expect(told({ ...asleep, due_at: base.created_at })).toMatch(/its time has come/);
+    expect(told({ ...asleep, due_at: base.created_at })).toMatch(/it is due: the next/);
     expect(told({ due_at: base.created_at })).toMatch(/its timer is due\.$/);
   });
 

@@ -1,6 +1,6 @@
 /**
- * A part of a timeline that is looked at closely. Ranges are moved and scaled in the pixels of the overview, the axis of
- * the whole: what is folded there takes little room, so a step leads from work to work and not through a night.
+ * The part of a timeline that is zoomed in on. Ranges are moved and scaled in the pixels of the overview, the axis of
+ * the whole: folded stretches take little room there, so one step leads to the next activity, not through an idle night.
  */
 import { type Axis, momentAt, xOf } from "./axis";
 import type { Millis } from "./time";
@@ -11,15 +11,15 @@ export interface Range {
   to: Millis;
 }
 
-/** Nothing is looked at more closely than this. */
+/** The smallest range. */
 const LEAST: Millis = 2;
 
-/** What the address says: milliseconds since the run began, "1200-3400". */
+/** The range in the address: milliseconds since the run began, "1200-3400". */
 export function rangeText(range: Range | null, began: Millis): string | undefined {
   return range ? `${String(Math.round(range.from - began))}-${String(Math.round(range.to - began))}` : undefined;
 }
 
-/** null for what says no range. */
+/** null if the text isn't a range. */
 export function rangeOf(text: string | undefined, began: Millis): Range | null {
   const found = /^(-?\d{1,15})-(\d{1,15})$/.exec(text ?? "");
   if (!found) return null;
@@ -27,7 +27,7 @@ export function rangeOf(text: string | undefined, began: Millis): Range | null {
   return to - from >= LEAST ? { from, to } : null;
 }
 
-/** The range within what there is; null if it shows all of it, or nothing. */
+/** The range, limited to the timeline; null if it shows all of it, or nothing. */
 export function within(range: Range | null, whole: Range): Range | null {
   if (!range || range.to <= whole.from || range.from >= whole.to) return null;
   const [from, to] = [Math.max(range.from, whole.from), Math.min(range.to, whole.to)];
@@ -35,7 +35,7 @@ export function within(range: Range | null, whole: Range): Range | null {
   return to - from < LEAST ? { from, to: from + LEAST } : { from, to };
 }
 
-/** `factor` below 1 shows less, above 1 more; `at` stays where it is. */
+/** A `factor` below 1 shows less, one above 1 more; `at` keeps its position. */
 export function zoomed(overview: Axis, range: Range, factor: number, at: Millis): Range | null {
   const [a, b, c] = [xOf(overview, range.from), xOf(overview, range.to), xOf(overview, at)];
   // The middle piece of an axis is even: below a pixel the moments themselves are scaled.
@@ -47,7 +47,7 @@ function scaled({ from, to }: Range, factor: number, at: Millis): Range {
   return { from: at - (at - from) * factor, to: at + (to - at) * factor };
 }
 
-/** Moved by a share of what it shows; it stops at the ends. */
+/** Moved by a fraction of its own length; it stops at the ends. */
 export function panned(overview: Axis, range: Range, share: number): Range | null {
   const [a, b] = [xOf(overview, range.from), xOf(overview, range.to)];
   const by = Math.min(overview.width - b, Math.max(-a, (b - a) * share));
@@ -68,7 +68,7 @@ export function wholeOf(axis: Axis): Range {
   return { from: axis.pieces[0]?.from ?? 0, to: axis.pieces.at(-1)?.to ?? 0 };
 }
 
-/** How much works in each of `bins` equal stretches of the axis, of 0..1; and whether something failed in it. */
+/** The activity in each of `bins` equal parts of the axis, from 0 to 1, and whether something failed in it. */
 export function loadOf({ rows }: Pick<Timeline, "rows">, axis: Axis, bins: number): { load: number; failed: boolean }[] {
   const counts = Array.from({ length: bins }, () => ({ load: 0, failed: false }));
   for (const segment of rows.flatMap((row) => row.segments)) {
@@ -92,7 +92,7 @@ function works({ kind }: Segment): boolean {
   return kind === "work" || kind === "failed" || kind === "canceled";
 }
 
-/** Where a row lies that shows nothing of itself in the range. */
+/** On which side of the range a row lies that isn't visible in it. */
 export function sideOf(row: Pick<TimelineRow, "from" | "to">, range: Range): "before" | "within" | "after" {
   if (row.to < range.from) return "before";
   return row.from > range.to ? "after" : "within";
@@ -105,7 +105,7 @@ export function attemptsOf({ rows }: Pick<Timeline, "rows">): number {
   return rows.flatMap((row) => row.segments).reduce((most, one) => Math.max(most, one.attempt ?? 1), 1);
 }
 
-/** Only what belongs to that attempt of each visit; its time begins and ends with them. Empty if none came so far. */
+/** Only this attempt of each visit; the time begins and ends with them. Empty if no visit has had that attempt. */
 export function attemptOf(timeline: Timeline, attempt: number): Timeline {
   const rows: TimelineRow[] = [];
   let kept: readonly Segment[] = [];

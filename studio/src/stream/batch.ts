@@ -1,10 +1,10 @@
-/** Gathers what comes and hands it on once per frame: fifty events a second are not fifty renders. */
+/** Collects items and passes them on once per frame: fifty events a second don't cause fifty renders. */
 
 export interface Frames {
   request: (then: () => void) => () => void;
 }
 
-/** Hidden pages get no frames: there a timer does. */
+/** Hidden pages get no frames: a timer is used instead. */
 export const BROWSER_FRAMES: Frames = {
   request: (then) => {
     const done = { is: false };
@@ -25,7 +25,7 @@ export const BROWSER_FRAMES: Frames = {
   },
 };
 
-/** Not more often than so: what arrives between is one step for the eye. */
+/** The shortest interval: what arrives in between is shown in one step. */
 export function atMostEvery(interval: number, frames: Frames = BROWSER_FRAMES): Frames {
   let last = -Infinity;
   return {
@@ -74,7 +74,7 @@ export class Batch<Item> {
     if (items.length > 0) this.#hand(items);
   }
 
-  /** What was gathered is dropped. */
+  /** Drops what was collected. */
   stop(): void {
     this.#cancel?.();
     this.#cancel = null;

@@ -1,10 +1,10 @@
-/** From the stream into TanStack Query's cache: rows that are there change in place, the rest is fetched again, seldom. */
+/** Updates TanStack Query's cache from the stream: loaded rows change in place, the rest is refetched, at a limited rate. */
 import type { InfiniteData, QueryClient } from "@tanstack/react-query";
 import { keys } from "@/api/keys";
 import type { CheckpointEvent, Page, Run } from "@/api/types";
 import { Throttle, type Timers } from "./throttle";
 
-/** Lists and counts at most once a second; what is dear to ask for less often. */
+/** Lists and counts are refetched at most once a second, expensive queries less often. */
 export const SOON = 1_000;
 export const LATER = 5_000;
 
@@ -28,7 +28,7 @@ export class Bridge {
     this.#later = new Throttle(() => { this.#again(LATER_KEYS); }, LATER, timers);
   }
 
-  /** What the events tell is in the cache, and what they only hint at will be fetched again. */
+  /** Puts the events into the cache, and schedules a refetch of everything else that they may affect. */
   events(events: readonly CheckpointEvent[]): void {
     const newest = newestOf(events);
     this.#client.setQueriesData<unknown>({ queryKey: keys.runs }, (data: unknown) => withRuns(data, newest));
@@ -41,7 +41,7 @@ export class Bridge {
     this.#later.wish();
   }
 
-  /** Everything that is shown is fetched again. */
+  /** Refetches everything that is shown. */
   resync(): void {
     void this.#client.invalidateQueries();
   }
@@ -79,7 +79,7 @@ function isLater(known: Run, heard: Run): boolean {
   return heard.version > known.version || (heard.version === known.version && heard.updated_at >= known.updated_at);
 }
 
-/** The same data where none of the runs is in it: nothing renders anew then. */
+/** The same object if none of the runs is in it: then nothing is rendered again. */
 export function withRuns(data: unknown, newest: ReadonlyMap<string, Run>): unknown {
   if (isInfinite(data)) {
     const pages = data.pages.map((page) => withRunsOfPage(page, newest));

@@ -1,4 +1,4 @@
-/** One stream that keeps itself open: `fetch`, so that statuses are seen and `Last-Event-ID` is ours. */
+/** One stream that reconnects by itself. It uses `fetch`, which shows statuses and lets us set `Last-Event-ID`. */
 import { urlOf } from "@/api/client";
 import { type Frame, frameReader } from "./frames";
 import { BEGINNING, type Happening, SILENT_AFTER, type State, next } from "./phases";
@@ -24,7 +24,7 @@ export interface Told {
   state: (state: State) => void;
 }
 
-/** Nothing is opened before `start`; after `stop` nothing is told any more. */
+/** Nothing is opened before `start`, and nothing is reported after `stop`. */
 export class Connection {
   #state: State;
   #abort: AbortController | null = null;
@@ -36,7 +36,7 @@ export class Connection {
   readonly #told: Told;
   readonly #wiring: Wiring;
 
-  /** `query` is asked at each opening without a last id: where to begin. */
+  /** `query` is called at each opening without a last id, and says where to begin. */
   constructor(
     path: string,
     told: Told,
@@ -66,7 +66,7 @@ export class Connection {
     this.#happen({ kind: "shown" });
   }
 
-  /** It may be dead without knowing it: it is opened again, from the last id. */
+  /** The connection may be dead without an error: it is reopened, from the last id. */
   doubt(): void {
     if (this.#state.phase === "live") this.#happen({ kind: "closed" });
   }
@@ -98,7 +98,7 @@ export class Connection {
     this.#close();
     const abort = new AbortController();
     this.#abort = abort;
-    // Of an attempt that was given up nothing is heard any more.
+    // Ignore everything from an abandoned attempt.
     const happen = (what: Happening) => { if (this.#abort === abort) this.#happen(what); };
     this.#listen();
     this.#read(abort.signal, happen).then(
@@ -131,7 +131,7 @@ export class Connection {
 
   #heard(frame: Frame, happen: (what: Happening) => void): void {
     this.#listen();
-    // First told, then remembered: what a listener raises on comes again.
+    // Remember the id after reporting it: an event whose listener throws is sent again.
     this.#told.frame(frame);
     if (frame.kind === "end") happen({ kind: "end" });
     else happen({ kind: "heard", id: frame.kind === "ping" ? null : frame.id, now: this.#wiring.now() });

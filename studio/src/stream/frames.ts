@@ -1,4 +1,4 @@
-/** The bytes of a stream as what they tell. */
+/** Parses the text of a stream into frames. */
 import { createParser } from "eventsource-parser";
 import type { CheckpointEvent } from "@/api/types";
 
@@ -6,9 +6,9 @@ export type Frame =
   | { kind: "hello"; id: string | null }
   | { kind: "checkpoint"; id: string | null; event: CheckpointEvent }
   | { kind: "end" }
-  /** A comment: somebody is there. */
+  /** A comment: the connection is alive. */
   | { kind: "ping" }
-  /** An event of a name that this version doesn't know, or that isn't what it should be. */
+  /** An event with an unknown name, or with invalid data. */
   | { kind: "unknown"; id: string | null; name: string; data: string };
 
 /** Feed it the text as it comes; `heard` is called with each whole frame. */
@@ -33,6 +33,6 @@ function checkpointOf(data: string): CheckpointEvent | null {
     const whole = typeof value?.workflow_id === "string" && typeof value.checkpoint?.version === "number" && value.run;
     return whole ? (value as CheckpointEvent) : null;
   } catch {
-    return null; // told as unknown
+    return null; // reported as unknown
   }
 }

@@ -11,7 +11,7 @@ import { type LiveStatus, NOT_YET } from "./status";
 const nothing = () => undefined;
 const Live = createContext<SharedStream | null>(null);
 
-/** Opens the stream of all runs and keeps the query cache true. `name` says whose it is: the user's id. */
+/** Opens the stream of all runs and keeps the query cache up to date. `name` is the user's id. */
 export function LiveProvider({ name, children }: { name: string; children: ReactNode }) {
   const client = useQueryClient();
   const [stream] = useState(() => new SharedStream(name));
@@ -32,7 +32,7 @@ export function LiveProvider({ name, children }: { name: string; children: React
   return <Live value={stream}>{children}</Live>;
 }
 
-/** How the stream stands: for the header of the page. */
+/** The status of the stream, for the header of the page. */
 export function useLiveStatus(): LiveStatus {
   const stream = useContext(Live);
   const subscribe = useCallback(
@@ -42,7 +42,7 @@ export function useLiveStatus(): LiveStatus {
   return useSyncExternalStore(subscribe, () => stream?.status ?? NOT_YET);
 }
 
-/** Calls `heard` with what came, once per frame: for a page that counts new runs. */
+/** Calls `heard` with the new events, once per frame, for a page that counts new runs. */
 export function useLiveEvents(heard: (events: readonly CheckpointEvent[]) => void): void {
   const stream = useContext(Live);
   const latest = useEffectEvent(heard);

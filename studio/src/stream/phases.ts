@@ -1,9 +1,9 @@
 /**
- * What a connection does next, as a pure function of what it is and what happened. The shell (connection.ts) opens, closes
+ * The next action of a connection, as a pure function of its state and an event. The shell (connection.ts) opens, closes
  * and waits; every rule is here.
  *
- * Closed by the server or lost: again at once, then ever more slowly. Refused (401, 403, 404, or a 4xx that won't change):
- * never again by itself. Hidden for a minute: closed, and opened from the last id when it is looked at again.
+ * Closed by the server or lost: reconnect at once, then with growing delays. Refused (401, 403, 404, or another permanent 4xx):
+ * never reconnect automatically. Hidden for a minute: closed, and reopened from the last id when the page is visible again.
  */
 import { backoff } from "./backoff";
 
@@ -13,11 +13,11 @@ export interface State {
   phase: Phase;
   /** Goes on after this one. */
   lastId: string | null;
-  /** In a row. */
+  /** Consecutive failures. */
   failures: number;
-  /** When something was heard last, pings included. */
+  /** When the last data arrived, pings included. */
   heardAt: number | null;
-  /** Why it was refused, or failed last. */
+  /** Why it was refused, or last failed. */
   status: number | null;
 }
 
@@ -26,7 +26,7 @@ export type Happening =
   | { kind: "opened"; now: number }
   | { kind: "heard"; id: string | null; now: number }
   | { kind: "end" }
-  /** The server closed it, as it does now and then. */
+  /** The server closed it, as it does from time to time. */
   | { kind: "closed" }
   /** `status` null: no answer at all. */
   | { kind: "failed"; status: number | null; retryAfter?: number | null }
@@ -77,7 +77,7 @@ export function next(state: State, what: Happening, random: () => number): [Stat
   }
 }
 
-/** Answers that asking again won't change. */
+/** Answers that a retry won't change. */
 function refusal(status: number | null): boolean {
   return status !== null && status >= 400 && status < 500 && status !== 408 && status !== 425 && status !== 429;
 }
@@ -90,7 +90,7 @@ function lost(
   worked = false,
 ): [State, Effect] {
   if (state.phase === "paused") return [state, { kind: "none" }];
-  // What heard something and then broke is tried again soon; the counter grows if that goes on without a word.
+  // A connection that received data and then broke is retried soon; the counter grows while no data arrives.
   const failures = worked && state.failures === 0 ? 1 : state.failures + 1;
   const delay = Math.max(retryAfter ?? 0, backoff(failures, random));
   return [{ ...state, phase: "waiting", failures, status }, { kind: "wait", delay }];

@@ -12,7 +12,7 @@ import { type LiveStatus, NOT_YET, statusOf } from "./status";
 export interface Listener {
   events: (events: readonly CheckpointEvent[]) => void;
   status: (status: LiveStatus) => void;
-  /** Events may have been missed: what was fetched is to be fetched again. */
+  /** Events may have been missed: all fetched data must be refetched. */
   resync: () => void;
 }
 
@@ -27,7 +27,7 @@ export interface Channel {
   close: () => void;
 }
 
-/** Holds the named lock until the returned function is called; `held` is called when it is got. */
+/** Holds the named lock until the returned function is called; `held` is called when the lock is acquired. */
 export type Locks = (name: string, held: () => void) => () => void;
 
 export interface Surroundings {
@@ -36,7 +36,7 @@ export interface Surroundings {
   locks: Locks | null;
   hidden: () => boolean;
   onVisibility: (changed: () => void) => () => void;
-  /** The network went away, as far as the browser knows: it may be wrong, of a server on this machine it often is. */
+  /** The browser believes that the network is down. It may be wrong, and often is for a server on the same machine. */
   onOffline: (lost: () => void) => () => void;
 }
 
@@ -100,7 +100,7 @@ export class SharedStream {
   readonly #name: string;
   readonly #around: Surroundings;
 
-  /** `name` tells apart whose stream it is: tabs of different people don't share one. */
+  /** `name` is the stream's user: tabs of different users don't share one. */
   constructor(name: string, around: Surroundings = browserSurroundings()) {
     this.#name = `stepwell-events:${name}`;
     this.#around = around;
@@ -110,7 +110,7 @@ export class SharedStream {
     return this.#status;
   }
 
-  /** The first listener opens it, the last one to go closes it. */
+  /** The first listener opens it, and removing the last one closes it. */
   listen(listener: Listener): () => void {
     this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#begin();
@@ -155,7 +155,7 @@ export class SharedStream {
     this.#channel?.post({ kind: "who" } satisfies Message);
   }
 
-  /** A tab that nobody looks at leaves the stream to another one. */
+  /** A hidden tab leaves the stream to another one. */
   #hide(): void {
     this.#withdraw();
     this.#tell({ ...this.#status, state: "paused" });
@@ -189,7 +189,7 @@ export class SharedStream {
 
   #frame(frame: Frame): void {
     if (frame.kind === "ping" || frame.kind === "end" || frame.id === null) return;
-    // The first hello of all tells where it begins: what was fetched before that may lack something.
+    // The very first hello gives the starting position: data fetched before it may be incomplete.
     const begins = frame.kind === "hello" && this.#lastId === null;
     this.#lastId = frame.id;
     const events = frame.kind === "checkpoint" ? [frame.event] : [];
@@ -202,7 +202,7 @@ export class SharedStream {
     const { state } = this.#connection ?? {};
     if (!state) return;
     if (state.phase === "refused" && state.status === 422 && this.#lastId !== null) {
-      // A position that isn't one any more: begin anew.
+      // The position is no longer valid: start again without one.
       this.#lastId = null;
       this.#connection?.stop();
       this.#lead();
@@ -219,7 +219,7 @@ export class SharedStream {
       if (this.#connection) this.#channel?.post({ kind: "status", status: this.#status, id: this.#lastId } satisfies Message);
       return;
     }
-    if (this.#connection) return; // it leads: what it hears is an echo of one that led before
+    if (this.#connection) return; // this tab is the leader: the message is from an earlier leader
     if (message.kind === "frames") {
       this.#lastId = message.id;
       if (message.events.length > 0) this.#each((one) => { one.events(message.events); });
@@ -228,7 +228,7 @@ export class SharedStream {
     const missed = message.id !== null && message.id !== this.#lastId;
     this.#lastId = message.id ?? this.#lastId;
     this.#tell(message.status);
-    // While this tab was frozen or not there yet, the others went on.
+    // While this tab was frozen or not yet open, the others continued.
     if (missed) this.#each((one) => { one.resync(); });
   }
 

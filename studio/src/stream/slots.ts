@@ -1,13 +1,13 @@
 /**
  * Over HTTP/1.1 a browser opens six connections to a host, for all its tabs together. Streams of single runs take no more
- * than these, so that requests still get through; who gets none learns of its run by the stream of all runs.
+ * than these, so that requests still get through; a page without one gets updates by the stream of all runs.
  */
 const SLOTS = ["stepwell-run-0", "stepwell-run-1", "stepwell-run-2"] as const;
 
 /** Gives the slot back. */
 export type Release = () => void;
 
-/** A slot of this browser's, or null if all are taken. Where there are no locks, everybody gets one. */
+/** A slot of this browser, or null if all are taken. Without Web Locks every tab gets one. */
 export async function takeSlot(locks: LockManager | undefined = (navigator as Partial<Navigator>).locks): Promise<Release | null> {
   if (!locks) return () => undefined;
   for (const name of SLOTS) {

@@ -1,4 +1,4 @@
-/** How the live stream stands, for the header of the page. */
+/** The status of the live stream, for the header of the page. */
 import type { State } from "./phases";
 
 export interface LiveStatus {
@@ -21,7 +21,7 @@ function nameOf(phase: State["phase"], heardAt: number | null): LiveStatus["stat
   return phase;
 }
 
-/** "Live", "Reconnecting (last data 12 s ago)": never a silent stall. */
+/** "Live", "Reconnecting (last data 12 s ago)": the stream never stops unnoticed. */
 export function statusText(live: LiveStatus, now: number): string {
   const last = live.heardAt === null ? "" : ` (last data ${String(Math.max(0, Math.round((now - live.heardAt) / 1000)))} s ago)`;
   switch (live.state) {

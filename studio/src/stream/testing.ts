@@ -1,4 +1,4 @@
-/** A browser of which tests move the time, and a server that streams what they say. */
+/** A browser whose time the tests move, and a server that streams what they specify. */
 import type { CheckpointEvent } from "@/api/types";
 import type { Wiring } from "./connection";
 import type { Channel, Locks, Surroundings } from "./shared";
@@ -22,7 +22,7 @@ export class FakeTime {
     this.#timers.delete(timer as Timer);
   };
 
-  /** Time has passed, and what was due has happened in its order. */
+  /** Lets time pass; everything that becomes due happens in order. */
   async pass(millis: number): Promise<void> {
     const until = this.now + millis;
     await settled();
@@ -38,7 +38,7 @@ export class FakeTime {
   }
 }
 
-/** What was handed to promises has been taken. */
+/** Waits until all resolved promises have been handled. */
 export async function settled(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
 }
@@ -54,7 +54,7 @@ export interface Served {
 
 export class FakeServer {
   readonly served: Served[] = [];
-  /** What the next requests are answered with, instead of a stream; null: no answer. */
+  /** The answer to the next requests, instead of a stream; null: no answer. */
   readonly refusals: (number | null)[] = [];
   onOpen: (served: Served) => void = () => undefined;
 

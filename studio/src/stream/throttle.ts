@@ -1,4 +1,4 @@
-/** Does something at most once per interval; the last wish is never lost. */
+/** Runs a function at most once per interval; the last call is never lost. */
 export interface Timers {
   now: () => number;
   setTimeout: (then: () => void, delay: number) => unknown;

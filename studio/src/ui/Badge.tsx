@@ -16,13 +16,13 @@ export interface StatusBadgeProps {
   word: string;
   shape: StatusShapeName;
   token: StatusToken;
-  /** More words behind the status: "attempt 3 of 5". */
+  /** More text after the status: "attempt 3 of 5". */
   detail?: string | undefined;
-  /** A filled badge asks for action: by default that of a human's turn only. */
+  /** A filled badge asks for action: by default, only if a person has to act. */
   filled?: boolean;
 }
 
-/** A status as shape, word and colour; give it a row of model/status.ts. */
+/** A status as shape, word and colour; its props are a row of model/status.ts. */
 export function StatusBadge({ word, shape, token, detail, filled = token === "human" }: StatusBadgeProps) {
   const color = statusColor(token);
   const tint = { color, background: `color-mix(in srgb, ${color} 12%, transparent)`, borderColor: `color-mix(in srgb, ${color} 40%, transparent)` };

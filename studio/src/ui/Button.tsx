@@ -28,9 +28,9 @@ export interface ButtonProps extends Omit<ComponentProps<"button">, "disabled"> 
   variant?: ButtonVariant;
   size?: ButtonSize;
   icon?: ReactNode;
-  /** True while what it does is under way: a second click does nothing. */
+  /** True while its action is in progress: a second click does nothing. */
   pending?: boolean | undefined;
-  /** Why it can't be used now. The button stays visible, can be focused, and says it. */
+  /** Why it can't be used now. The button stays visible and focusable, and shows the reason. */
   off?: string | false | null | undefined;
 }
 

@@ -8,12 +8,12 @@ export interface ClampedProps {
   text: string;
   /** What it is: "message", "value of note". */
   label: string;
-  /** Texts up to this length are shown whole; left out: as many lines as are read by the way. */
+  /** Texts up to this length are shown in full; by default, up to a number of lines. */
   most?: number;
   children: (shown: string) => ReactNode;
 }
 
-/** A long text by its beginning; the rest when it is asked for. Copied is always all of it. */
+/** The beginning of a long text, with the rest on demand. The whole text is copied. */
 export function Clamped({ text, label, most, children }: ClampedProps) {
   const [all, setAll] = useState(false);
   const beginning = useMemo(() => (most === undefined ? firstLinesOf(text) : beginningOf(text, most)), [text, most]);

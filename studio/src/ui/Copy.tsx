@@ -11,7 +11,7 @@ export async function copyText(text: string): Promise<boolean> {
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Not permitted: the old way may be.
+      // Not permitted: the older way below may work.
     }
   }
   const area = document.createElement("textarea");
@@ -26,7 +26,7 @@ export async function copyText(text: string): Promise<boolean> {
   return done;
 }
 
-/** For a moment after `copy`, what came of it. */
+/** The result of `copy`, for a moment. */
 function useCopy(text: string | (() => string)) {
   const [state, setState] = useState<"copied" | "refused" | null>(null);
   useEffect(() => {
@@ -72,7 +72,7 @@ export function CopyId({ id, children, length = 8 }: { id: string; children?: Re
   );
 }
 
-/** The end of an id: the beginning of a time-ordered one is the same for all of a day. */
+/** The end of an id: time-ordered ids of one day begin alike. */
 export function shortId(id: string, length = 8): string {
   return id.length <= length + 2 ? id : `…${id.slice(-length)}`;
 }

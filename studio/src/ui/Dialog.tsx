@@ -10,7 +10,7 @@ export interface DialogProps {
   title: ReactNode;
   description?: ReactNode;
   children?: ReactNode;
-  /** Its buttons, the one that does it last. */
+  /** Its buttons, the confirming one last. */
   footer?: ReactNode;
   wide?: boolean;
   /** At the right edge and as high as the window: an inspector on a narrow screen. */

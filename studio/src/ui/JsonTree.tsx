@@ -15,7 +15,7 @@ export interface JsonTreeProps {
   className?: string;
 }
 
-/** JSON as a tree to unfold: arrows move and fold, and every value can be copied with the whole. */
+/** JSON as a tree: the arrow keys move and fold, and every value can be copied. */
 export function JsonTree({ value, label, depth = 2, className }: JsonTreeProps) {
   const [folds, setFolds] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [more, setMore] = useState<ReadonlyMap<string, number>>(new Map());
@@ -92,7 +92,7 @@ function Line({ line }: { line: JsonLine }) {
   );
 }
 
-/** Texts beyond this are shown by their beginning. */
+/** Longer texts are shortened to their beginning. */
 const LONG = 2_000;
 
 /** A leaf as it is; a folded object or array as its size. */

@@ -7,9 +7,9 @@ import { cn } from "./cn";
 const ITEM =
   "flex min-h-8 items-center gap-2 rounded-sm px-2 outline-none select-none data-highlighted:bg-hover data-disabled:opacity-60 [&>svg]:text-muted";
 
-/** A menu that opens from `trigger`, a button; `opened`: it is open from the first. */
+/** A menu that opens from `trigger`, a button; `opened`: it is open initially. */
 export function Menu({ trigger, children, align = "end", opened = false }: { trigger: ReactElement; children: ReactNode; align?: "start" | "end"; opened?: boolean }) {
-  // Inside a landmark, as everything that people read; looked for at each opening, and the same while it is open.
+  // Inside a landmark, like all content; determined at each opening, and kept while it is open.
   const [landmark, setLandmark] = useState(() => (opened ? document.querySelector("main") : null));
   return (
     <Radix.Root modal={false} defaultOpen={opened} onOpenChange={(open) => { if (open) setLandmark(document.querySelector("main")); }}>
@@ -29,7 +29,7 @@ export interface MenuItemProps {
   icon?: ReactNode;
   danger?: boolean;
   shortcut?: string | undefined;
-  /** Why it can't be chosen now; it stays visible and says so. */
+  /** Why it can't be chosen now; it stays visible and shows the reason. */
   off?: string | false | null | undefined;
 }
 
@@ -69,7 +69,7 @@ export function MenuChoice<Value extends string>({ value, options, onChange, lab
   );
 }
 
-/** `closes`: choosing it is all that one came for. */
+/** `closes`: choosing it closes the menu. */
 export function MenuCheck({ checked, onChange, closes = false, children }: { checked: boolean; onChange: (checked: boolean) => void; closes?: boolean; children: ReactNode }) {
   return (
     <Radix.CheckboxItem checked={checked} onCheckedChange={onChange} onSelect={(event) => { if (!closes) event.preventDefault(); }} className={ITEM}>

@@ -5,11 +5,11 @@ import { setPageTitle } from "./title";
 
 export interface PageHeaderProps {
   title: ReactNode;
-  /** Of the browser's tab, if `title` isn't plain text. */
+  /** The title of the browser's tab, if `title` isn't plain text. */
   tabTitle?: string;
   description?: ReactNode;
   actions?: ReactNode;
-  /** Above the title: where this is part of. */
+  /** Shown above the title: what the page is part of. */
   trail?: ReactNode;
 }
 

@@ -5,13 +5,13 @@ import { ErrorState } from "./States";
 
 interface PaneProps {
   children: ReactNode;
-  /** Another value begins anew after an error: the id of what is shown. */
+  /** The id of what is shown: another value resets the error. */
   resetKey?: string | number | undefined;
   /** What can't be shown: "The graph". */
   name?: string | undefined;
 }
 
-/** An error of its children stays inside: one broken document never kills a page. */
+/** Contains the errors of its children: one broken document doesn't break the page. */
 export class Pane extends Component<PaneProps, { error: unknown; resetKey: PaneProps["resetKey"] }> {
   override state = { error: null as unknown, resetKey: this.props.resetKey };
 

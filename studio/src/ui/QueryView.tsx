@@ -6,11 +6,11 @@ export interface QueryViewProps<Data> {
   query: Pick<UseQueryResult<Data>, "data" | "error" | "refetch" | "isPlaceholderData">;
   children: (data: Data) => ReactNode;
   loading?: ReactNode;
-  /** What was wanted: "The runs couldn't be loaded". */
+  /** The error's title: "The runs couldn't be loaded". */
   errorTitle?: string;
 }
 
-/** Loading, error or data. Data that is there stays on screen: an error of a refetch stands above it. */
+/** Loading, error or data. Loaded data stays on screen: an error of a refetch is shown above it. */
 export function QueryView<Data>({ query, children, loading, errorTitle }: QueryViewProps<Data>) {
   const { data, error } = query;
   return (

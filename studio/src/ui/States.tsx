@@ -3,12 +3,12 @@ import type { ReactNode } from "react";
 import { Button } from "./Button";
 import { cn } from "./cn";
 
-/** Grey where something will be; it keeps the layout. */
+/** A grey placeholder for something that is loading; it keeps the layout stable. */
 export function Skeleton({ className }: { className?: string }) {
   return <div aria-hidden className={cn("rounded-sm bg-hover", className ?? "h-4 w-full")} />;
 }
 
-/** `rows` lines that will be a list. Says "Loading" to those who don't see it. */
+/** `rows` lines that will be a list. Screen readers get "Loading". */
 export function LoadingRows({ rows = 6, label = "Loading" }: { rows?: number; label?: string }) {
   return (
     <div role="status" className="flex flex-col gap-2 py-2">
@@ -20,7 +20,7 @@ export function LoadingRows({ rows = 6, label = "Loading" }: { rows?: number; la
   );
 }
 
-/** Nothing is here: why, and what to do. */
+/** Shown where there is nothing: why, and what to do. */
 export function EmptyState({ title, children, action, icon }: { title: string; children?: ReactNode; action?: ReactNode; icon?: ReactNode }) {
   return (
     <div className="flex flex-col items-center gap-2 px-4 py-10 text-center">
@@ -33,14 +33,14 @@ export function EmptyState({ title, children, action, icon }: { title: string; c
 }
 
 export interface ErrorStateProps {
-  /** What was raised: an ApiError says its title, detail and status. */
+  /** The error: of an ApiError, its title, detail and status are shown. */
   error: unknown;
   onRetry?: (() => void) | undefined;
-  /** What was wanted: "The runs couldn't be loaded". */
+  /** The error's title: "The runs couldn't be loaded". */
   title?: string | undefined;
 }
 
-/** The words say what is missing, and asking again changes nothing. */
+/** The text says what is missing; retrying wouldn't help. */
 const FORBIDDEN = 403;
 
 export function ErrorState({ error, onRetry, title }: ErrorStateProps) {

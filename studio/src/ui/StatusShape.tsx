@@ -76,7 +76,7 @@ export interface StatusShapeProps {
   shape: StatusShapeName;
   token: StatusToken;
   size?: number;
-  /** Say it where no word stands beside it. */
+  /** Its text alternative, where no word is beside it. */
   label?: string | undefined;
 }
 

@@ -7,7 +7,7 @@ import { cn } from "./cn";
 import { density } from "./density";
 import { toggled } from "./selection";
 
-/** Sorting, filtering and paging are the server's: the table itself only hides columns and selects rows. */
+/** The server sorts, filters and pages: the table itself only hides columns and selects rows. */
 const features = tableFeatures({ columnVisibilityFeature, rowSelectionFeature });
 type Features = typeof features;
 
@@ -32,12 +32,12 @@ export interface TableProps<Row extends object> {
   onSelect?: ((selected: Set<string>) => void) | undefined;
   /** The name of a row's box: "Select run 42 of invoice". */
   selectLabel?: (row: Row) => string;
-  /** A click anywhere in a row that hits nothing else. Keyboards use the row's links. */
+  /** Called for a click in a row that hits no control. Keyboard users have the row's links. */
   onOpen?: ((row: Row, event: MouseEvent) => void) | undefined;
-  /** The row that a keyboard stands on or a panel shows. */
+  /** The row with the keyboard's cursor, or the one shown in a panel. */
   current?: string | null | undefined;
   rowClass?: (row: Row) => string | undefined;
-  /** Cells hold two lines: rows are high whatever the reader set. */
+  /** Cells have two lines: rows are high, whatever the user's setting. */
   comfortable?: boolean;
 }
 

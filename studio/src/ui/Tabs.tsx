@@ -5,7 +5,7 @@ export interface TabsProps<Value extends string> {
   value: Value;
   onChange: (value: Value) => void;
   tabs: readonly { value: Value; label: string; count?: number | undefined }[];
-  /** What the tabs are of. */
+  /** The accessible name of the list of tabs. */
   label: string;
   /** TabPanels, one per tab. */
   children: ReactNode;

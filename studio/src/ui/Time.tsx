@@ -23,7 +23,7 @@ export function AbsoluteTime({ at, zone, none = "–" }: { at: string | null | u
   return <time dateTime={at}>{absolute(millis, zone ? { timeZone: zone } : {})}</time>;
 }
 
-/** From `from` to `to`; until then it counts. */
+/** The time from `from` to `to`; without `to` it counts up. */
 export function Duration({ from, to, none = "–" }: { from: string | null | undefined; to: string | null | undefined; none?: string }) {
   const start = moment(from);
   const end = moment(to);

@@ -24,14 +24,14 @@ function set(next: readonly Shown[]) {
   for (const listener of listeners) listener();
 }
 
-/** Tells something that just happened; it goes away by itself. */
+/** Reports something that has just happened; it disappears by itself. */
 export function toast(message: Message): void {
   count += 1;
-  // Four are read; more would only cover the page.
+  // People read four at most; more would only cover the page.
   set([...shown, { ...message, id: count }].slice(-4));
 }
 
-/** Tells what went wrong with what somebody wanted: "The run couldn't be cancelled". */
+/** Reports an action that failed: "The run couldn't be cancelled". */
 export function toastError(title: string, error: unknown): void {
   const { title: name, detail } = wordsOf(error);
   toast({ title, detail: detail || name, tone: "error" });
@@ -43,7 +43,7 @@ const ICONS: Record<NonNullable<Message["tone"]>, ReactNode> = {
   error: <TriangleAlert size={16} className="mt-0.5 text-failed" aria-hidden />,
 };
 
-/** Once, in the shell. */
+/** Rendered once, in the shell. */
 export function Toasts() {
   const messages = useSyncExternalStore(
     (listener) => {
@@ -81,7 +81,7 @@ export function Toasts() {
           </Radix.Close>
         </Radix.Root>
       ))}
-      {/* In the corner: what the page says of itself is at the top, and what one presses next rarely there. */}
+      {/* In the corner: the page's own messages are at the top, and the next button to press is rarely there. */}
       <Radix.Viewport className="pointer-events-none fixed right-2 bottom-2 z-50 flex w-[calc(100vw-1rem)] max-w-sm flex-col gap-2 outline-none *:pointer-events-auto sm:right-4 sm:bottom-4" />
     </Radix.Provider>
   );

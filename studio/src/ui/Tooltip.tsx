@@ -1,7 +1,7 @@
 import { Tooltip as Radix } from "radix-ui";
 import type { ReactElement, ReactNode } from "react";
 
-/** Says `text` while its child is hovered or focused. The child must take a ref and props, as a button does. */
+/** Shows `text` while its child is hovered or focused. The child must accept a ref and props, as a button does. */
 export function Tooltip({ text, children, side = "bottom" }: { text: ReactNode; children: ReactElement; side?: "top" | "bottom" | "left" | "right" }) {
   return (
     // Its own provider: a part of a page works alone, in a test too.

@@ -12,9 +12,9 @@ export interface VirtualListProps<Item> {
   items: readonly Item[];
   itemKey: (item: Item, at: number) => string | number;
   render: (item: Item, at: number) => ReactNode;
-  /** Fixed, in pixels: lists of any height would jump. */
+  /** Fixed, in pixels: items of varying heights would make the list jump. */
   rowHeight: number;
-  /** Says how high the list is: "h-96", "max-h-[60vh]". */
+  /** The class for the list's height: "h-96", "max-h-[60vh]". */
   className: string;
   handle?: Ref<VirtualListHandle>;
 }

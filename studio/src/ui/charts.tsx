@@ -8,19 +8,19 @@ export interface Part {
 }
 
 export interface BarOf {
-  /** What the bar is of, spoken and shown: "21:00–21:05: 12 completed, 1 failed". */
+  /** The bar's description, spoken and shown: "21:00–21:05: 12 completed, 1 failed". */
   label: string;
   parts: readonly Part[];
 }
 
 export interface BarsProps {
-  /** What the chart shows, with its totals: a chart is a picture, this is its text. */
+  /** The text alternative of the chart, with its totals. */
   label: string;
   bars: readonly BarOf[];
   height?: number;
 }
 
-/** Stacked bars side by side; the failed parts are hatched too, for those who see no hue. */
+/** Stacked bars side by side; the failed parts are hatched too, for people who can't see the colour. */
 export function Bars({ label, bars, height = 64 }: BarsProps) {
   const top = Math.max(1, ...bars.map((bar) => sum(bar.parts)));
   return (
@@ -52,7 +52,7 @@ function stacked(parts: readonly Part[], height: number, top: number) {
   return parts
     .filter((part) => part.value > 0)
     .map((part) => {
-      // One of a thousand is still to be seen.
+      // One of a thousand must still be visible.
       const size = Math.max(2, (part.value / top) * height);
       floor -= size;
       return { token: part.token, y: Math.max(0, floor), height: Math.min(size, height) };
@@ -112,7 +112,7 @@ export interface Outcome {
 }
 
 /**
- * What became of the last runs, oldest first: colour and shape tell the outcome, height the duration. `label` says it in words.
+ * The outcomes of the last runs, oldest first: colour and shape show the outcome, height the duration. `label` is the same as text.
  * The bars are a pointer's short cut: `link` makes each a link that no keyboard stops at, because the same runs are in a list.
  */
 export function OutcomeStrip({ label, outcomes, link }: { label: string; outcomes: readonly Outcome[]; link: (outcome: Outcome, bar: ReactNode) => ReactNode }) {
@@ -145,7 +145,7 @@ function OutcomeBar({ outcome }: { outcome: Outcome }) {
   );
 }
 
-/** Of a whole: "3 of 10". */
+/** A part of a whole: "3 of 10". */
 export function Meter({ value, of, label, token = "running" }: { value: number; of: number; label: string; token?: StatusToken }) {
   const width = of > 0 ? Math.min(100, (value / of) * 100) : 0;
   return (

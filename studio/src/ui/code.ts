@@ -1,29 +1,29 @@
-/** The code of Studio comes in parts, when they are needed. This is about those that don't come. */
+/** Studio's code is loaded in parts, when they are needed. This handles parts that can't be loaded. */
 
-/** The code of a part didn't come. The browser keeps that in mind: only when all is loaded anew is it asked for again. */
+/** A part of the code couldn't be loaded. The browser remembers that: it asks again only after the page is reloaded. */
 export class CodeMissing extends Error {
   readonly problem = {
     title: "This part of Studio couldn't be loaded",
-    detail: "The server may be stopped, or the network away.",
+    detail: "The server may be stopped, or the network may be down.",
     status: 0,
   };
 
   constructor(cause: unknown) {
-    super("The code of a part of Studio didn't come", { cause });
+    super("The code of a part of Studio wasn't delivered", { cause });
   }
 }
 
-/** What `load` gives, for `lazy` and its like. Raises CodeMissing. */
+/** The result of `load`, for `lazy` and similar functions. Throws CodeMissing. */
 export function code<Part>(load: () => Promise<Part>): () => Promise<Part> {
   return () => load().catch((cause: unknown) => { throw new CodeMissing(cause); });
 }
 
-/** Loads Studio anew if the server answers. Else the browser would put an error of its own in the place of all that is open. */
+/** Reloads Studio if the server answers. Otherwise the browser would replace everything that is open by its own error page. */
 export async function reloadIfServed(): Promise<void> {
   if ((await served()) !== null) window.location.reload();
 }
 
-/** Loads Studio anew if the server has another version than the one that is open, whose parts are gone then. */
+/** Reloads Studio if the server has another version than the one that is open, whose parts no longer exist then. */
 export async function reloadIfUpgraded(): Promise<void> {
   const entry = document.querySelector('script[type="module"][src]')?.getAttribute("src");
   if (entry && (await served())?.includes(entry) === false) window.location.reload();

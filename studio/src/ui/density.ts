@@ -1,4 +1,4 @@
 import { setting } from "./setting";
 
-/** How high the rows of tables are. */
+/** The height of the rows of tables. */
 export const density = setting("stepwell.density", ["compact", "comfortable"]);

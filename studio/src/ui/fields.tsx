@@ -2,7 +2,7 @@ import type { ComponentProps, ReactNode } from "react";
 import { useId } from "react";
 import { cn } from "./cn";
 
-/** The look of everything one writes into. */
+/** The appearance of all inputs. */
 export const inputClass = cn(
   "w-full min-w-0 rounded-sm border border-control bg-surface px-2 py-1 text-ink",
   "aria-invalid:border-failed disabled:bg-subtle disabled:text-muted",
@@ -16,7 +16,7 @@ export function TextArea({ className, ...rest }: ComponentProps<"textarea">) {
   return <textarea {...rest} className={cn(inputClass, "read-only:bg-subtle", className)} />;
 }
 
-/** The browser's own: it works on a phone, with a keyboard, and with every reader. */
+/** The browser's own control: it works on a phone, with a keyboard, and with every screen reader. */
 export function Select({ className, children, ...rest }: ComponentProps<"select">) {
   return (
     <select {...rest} className={cn(inputClass, "min-h-8", className)}>
@@ -55,12 +55,12 @@ export interface FieldProps {
   label: ReactNode;
   help?: ReactNode;
   error?: string | undefined;
-  /** The input, given what ties it to the label and to what is said about it. */
+  /** Renders the input, given the ids that connect it to its label and its messages. */
   children: (props: { id: string; "aria-describedby": string | undefined; "aria-invalid": true | undefined }) => ReactNode;
   className?: string;
 }
 
-/** A label, what it labels, and what is said about it. */
+/** A label, its input, and their messages. */
 export function Field({ label, help, error, children, className }: FieldProps) {
   const id = useId();
   const said = [help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ");

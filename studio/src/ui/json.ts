@@ -11,7 +11,7 @@ export interface JsonLine {
   open: boolean;
 }
 
-/** More entries of one value than this come on demand: a million numbers don't stall a page. */
+/** Further entries of one value are shown on demand: a million numbers don't block the page. */
 export const SHOWN = 100;
 
 /** The visible lines of `value`. `isOpen(path, depth)` says what is unfolded, `shown(path)` how many entries of it. */

@@ -1,4 +1,4 @@
-/** What an address in somebody's text may do: open a page or a mail. Everything else (javascript:, data:, files) is no link. */
+/** A URL in a text may open a page or a mail. Everything else (javascript:, data:, files) isn't made a link. */
 export function safeHref(href: string | undefined): string | null {
   if (!href) return null;
   if (/^(https?:|mailto:)/i.test(href)) return href;

@@ -1,6 +1,6 @@
-/** Half of what is kept of a stretch that says nothing new. */
+/** Half of the part of an unchanged stretch that is shown. */
 const CONTEXT = 60;
-/** More lines, or more characters, than anybody reads by the way. */
+/** The lines and characters that are shown before the text is shortened. */
 const LINES = 24;
 const CHARACTERS = 3000;
 
@@ -8,13 +8,13 @@ const CHARACTERS = 3000;
 export function beginningOf(text: string, most: number): string {
   if (text.length <= most) return text;
   const code = text.charCodeAt(most - 1);
-  // Not through the middle of a sign of two halves.
+  // Don't cut a surrogate pair.
   return `${text.slice(0, code >= 0xd800 && code < 0xdc00 ? most - 1 : most)}…`;
 }
 
 /**
- * The first lines of what is read by the way, cut at a line's end if that leaves most of it; all of it where only a little
- * more isn't worth a click.
+ * The first lines of a text, cut at the end of a line if that leaves most of it; all of it if the rest
+ * is too short to be worth a click.
  */
 export function firstLinesOf(text: string): string {
   const cut = Math.min(lineEnd(text, LINES), CHARACTERS);

@@ -1,4 +1,4 @@
-/** What is selected after a click on `id`'s box; with shift, everything between it and `anchor` becomes as the clicked one does. */
+/** The selection after a click on the box of `id`; with shift, everything between it and `anchor` gets the same state. */
 export function toggled(
   selected: ReadonlySet<string>,
   order: readonly string[],

@@ -7,7 +7,7 @@ export interface Setting<Value extends string> {
   use: () => Value;
 }
 
-/** What a reader chose for themselves, kept in the browser under `key`; the first of `values` until they choose. */
+/** The user's choice, kept in the browser under `key`; the first of `values` until they choose. */
 export function setting<Value extends string>(key: string, values: readonly [Value, ...Value[]], changed: (value: Value) => void = () => undefined): Setting<Value> {
   const listeners = new Set<() => void>();
   let chosen = values.find((one) => one === stored(key)) ?? values[0];
@@ -29,7 +29,7 @@ export function setting<Value extends string>(key: string, values: readonly [Val
   };
 }
 
-/** What the browser keeps under a name; null where nothing is, or where storage is forbidden. */
+/** The value that the browser stores under a name; null without one, or where storage is forbidden. */
 export function stored(key: string): string | null {
   try {
     return localStorage.getItem(key);

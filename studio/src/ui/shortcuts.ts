@@ -1,6 +1,6 @@
 import { useEffect, useEffectEvent, useSyncExternalStore } from "react";
 
-/** Single keys of a page. They are listed in the help, can be turned off, and never act while somebody writes. */
+/** Single keys of a page. They are listed in the help, can be turned off, and never act while the user types. */
 export interface Shortcut {
   /** As in KeyboardEvent.key: "j", "/", "Enter". */
   key: string;
@@ -24,7 +24,7 @@ function subscribe(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-/** These act while the component is mounted. Their keys and labels are those of the first render. */
+/** Registers shortcuts while the component is mounted. Their keys and labels are those of the first render. */
 export function useShortcuts(shortcuts: readonly Shortcut[]): void {
   const press = useEffectEvent((event: KeyboardEvent) => {
     const found = shortcuts.find((one) => one.key === event.key);
@@ -47,12 +47,12 @@ export function useShortcuts(shortcuts: readonly Shortcut[]): void {
   }, []);
 }
 
-/** All that act now: for the help. */
+/** All active shortcuts, for the help. */
 export function useShortcutList(): readonly Shortcut[] {
   return useSyncExternalStore(subscribe, () => listed);
 }
 
-/** Whether single keys act at all; some people's software types them. */
+/** Whether shortcuts of single keys are on; speech software may type such keys. */
 export function shortcutsOn(): boolean {
   try {
     return localStorage.getItem(OFF) === null;

@@ -1,4 +1,4 @@
-/** The title of the browser's tab: what waits for the reader, the page, and whose page it is. */
+/** The title of the browser's tab: the number of open questions, the page, and the product. */
 let page = "";
 let waiting = "";
 

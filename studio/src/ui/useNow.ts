@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from "react";
 import { zone } from "./zone";
 
-/** One clock for the whole page: a hundred ticking times cost one timer, and none while the page is hidden. */
+/** One clock for the whole page: any number of relative times needs one timer, and none while the page is hidden. */
 const listeners = new Set<() => void>();
 let now = Date.now();
 let timer: ReturnType<typeof setInterval> | undefined;
@@ -30,7 +30,7 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** The present in milliseconds, floored to `step`: the component renders again once per step, and when the reader's zone changes. */
+/** The current time in milliseconds, floored to `step`: the component renders again once per step, and when the reader's zone changes. */
 export function useNow(step = 1000): number {
   zone.use();
   return useSyncExternalStore(subscribe, () => (listeners.size === 0 ? Math.floor(Date.now() / step) : Math.floor(now / step)) * step);

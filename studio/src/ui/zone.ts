@@ -1,5 +1,5 @@
 import { readIn } from "@/model/time";
 import { setting } from "./setting";
 
-/** In which zone moments are told: the browser's, or UTC as servers and logs have it. */
+/** The zone in which times are shown: the browser's, or UTC as on servers and in logs. */
 export const zone = setting("stepwell.zone", ["local", "utc"], (chosen) => { readIn(chosen === "utc" ? "UTC" : undefined); });

@@ -23,7 +23,7 @@ interface Known {
   starts: boolean;
 }
 
-/** What `text` may mean, the nearest first in each group. */
+/** The entries that match `text`, the nearest first in each group. */
 export function entriesFor(text: string, { pages, workflows, runs, starts }: Known): Entry[] {
   const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (...where: string[]) => words.every((word) => where.some((one) => one.toLowerCase().includes(word)));
@@ -35,7 +35,7 @@ export function entriesFor(text: string, { pages, workflows, runs, starts }: Kno
       .slice(0, 10),
     ...pages.filter((page) => fits(page.name)).map((page): Entry => ({ id: page.to, group: "Pages", name: page.name, hint: "", go: { to: page.to } })),
   ];
-  // Runs come later than the rest: they must not push away what is about to be chosen, unless nothing else can be meant.
+  // Runs arrive later than the rest: they mustn't displace an entry that is about to be chosen, unless nothing else matches.
   return looksLikeId(text.trim()) ? [...found, ...others] : [...others, ...found];
 }
 
@@ -64,7 +64,7 @@ function runEntries(text: string, runs: readonly Run[]): Entry[] {
   return [...(direct ? [open] : []), ...found, all];
 }
 
-/** One word, long, and with a digit: nothing that somebody would search for otherwise. */
+/** One long word with a digit: it can only be an id. */
 function looksLikeId(text: string): boolean {
   return /^[\w-]{16,}$/.test(text) && /\d/.test(text);
 }

@@ -8,7 +8,7 @@ import { AskPrompt } from "./AskPrompt";
 
 export interface AnswerPanelProps {
   run: Run;
-  /** As much of the history as is known: it tells who answered meanwhile. */
+  /** The known part of the history: it shows who answered meanwhile. */
   rows: readonly Checkpoint[];
   asks: readonly Ask[];
   /** Of the workflow. */
@@ -25,8 +25,8 @@ interface Held {
 type Prompt = Extract<Control, { kind: "prompt" }>;
 
 /**
- * All that can be answered now. A form that somebody has typed into and that was answered elsewhere stays, locked, and
- * says by whom; one that nobody has touched goes away. So does a line that somebody was writing when the run ended.
+ * Everything that can be answered now. A form with typed text that was answered elsewhere stays, locked, and
+ * says by whom; an untouched one disappears. A line that was being written when the run ended stays to be copied.
  */
 export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPanelProps) {
   const wait = waitOf(run, rows);
@@ -34,7 +34,7 @@ export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPane
   const [dirty, setDirty] = useState<readonly Held[]>([]);
   const [written, setWritten] = useState<{ wait: Wait; control: Prompt } | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
-  const off = me?.role === "viewer" ? "You may look, but not answer: it needs the role operator." : null;
+  const off = me?.role === "viewer" ? "You may view runs, but answering needs the role operator." : null;
   const idOf = (one: Held) => waitId(one.wait, one.control.ask.transition);
   const forms = shown.filter((one) => one.kind === "form").map((control): Held => ({ wait, control }));
   const now = new Set(forms.map(idOf));
@@ -85,7 +85,7 @@ export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPane
 
 function Locking({ held, rows, gone, children }: { held: Held; rows: readonly Checkpoint[]; gone: boolean; children: (lock: string | null) => React.ReactNode }) {
   const now = useNow(60_000);
-  return children(gone ? (lockOf(held.wait, rows, now) ?? "It isn't asked any more.") : null);
+  return children(gone ? (lockOf(held.wait, rows, now) ?? "This is no longer asked.") : null);
 }
 
 /** What was being written when the run ended, to be copied. */
@@ -99,7 +99,7 @@ function CutOff({ wait, control, rows, onSent }: { wait: Wait; control: Prompt; 
   );
 }
 
-/** Of several questions with forms, one is open. */
+/** Several questions with forms, of which one is open. */
 function Choice({ forms, current, onChoose }: { forms: readonly Held[]; current: Held | undefined; onChoose: (transition: string) => void }) {
   return (
     <>
@@ -130,7 +130,7 @@ interface SmallProps {
   onSent: (run: Run) => void;
 }
 
-/** Lines to write in, and buttons, in the order in which they were declared. */
+/** Text lines and buttons, in the order in which they were declared. */
 function Small({ controls, wait, off, onWrite, onSent }: SmallProps) {
   const small = controls.filter((one) => one.kind !== "form");
   if (small.length === 0) return null;

@@ -10,7 +10,7 @@ export interface AskButtonProps {
   onSent: (run: Run) => void;
 }
 
-/** Sends what was declared for it, or nothing, at a click. */
+/** Sends the declared payload, or none, on a click. */
 export function AskButton({ wait, control, off, onSent }: AskButtonProps) {
   const { ask, widget } = control;
   const sending = useSend(wait, ask.transition, onSent);

@@ -15,7 +15,7 @@ const SchemaForm = lazy(code(() => import("@/ui/form/SchemaForm")));
 export interface AskFormProps {
   wait: Wait;
   control: Extract<Control, { kind: "form" }>;
-  /** Why it can't be sent any more: what was typed stays to be read and copied. */
+  /** Why it can no longer be sent: what was typed stays visible and can be copied. */
   lock: string | null;
   /** Why this person may not answer. */
   off: string | null;
@@ -59,7 +59,7 @@ export function AskForm({ wait, control, lock, off, onDirty, onSent }: AskFormPr
                 onDirty(false);
               }}
             >
-              Drop what I typed
+              Discard what I typed
             </Button>
           ) : (
             <Button type="submit" variant="primary" pending={sending.pending} off={off}>

@@ -11,12 +11,12 @@ export interface AskPromptProps {
   wait: Wait;
   control: Extract<Control, { kind: "prompt" }>;
   off: string | null;
-  /** Whether something is written. */
+  /** Whether the line has text. */
   onDirty?: (is: boolean) => void;
   onSent: (run: Run) => void;
 }
 
-/** A line to write in, as in a chat: Enter sends, Shift+Enter begins a new line. */
+/** A text line, as in a chat: Enter sends, Shift+Enter begins a new line. */
 export function AskPrompt({ wait, control, off, onDirty, onSent }: AskPromptProps) {
   const { ask, widget } = control;
   const draftId = waitId({ ...wait, entered: 0 }, ask.transition); // what is being written outlives a turn of the chat

@@ -9,16 +9,16 @@ import { dropDraft } from "./drafts";
 export interface Sending {
   send: (data: Json) => void;
   pending: boolean;
-  /** Faults of single fields, as the server found them. */
+  /** Errors of single fields, as the server reported them. */
   fields: readonly ProblemField[];
   /** Anything else that went wrong. */
   problem: string | null;
-  /** How often something was sent: another number is a fresh form. */
+  /** How often something was sent: a new number resets the form. */
   sent: number;
 }
 
 /**
- * Sends answers to one wait. The same answer, sent again because no word came back, arrives once: its idempotency key
+ * Sends answers to one wait. The same answer, sent again because no response arrived, counts once: its idempotency key
  * changes only after a success.
  */
 export function useSend(wait: Wait, transition: string, onSent: (run: Run) => void): Sending {

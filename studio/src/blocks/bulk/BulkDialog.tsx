@@ -17,10 +17,10 @@ import { useBulk } from "./useBulk";
 const VERBS = { retry: "Retry runs", cancel: "Cancel runs" } as const;
 const DONE = { retry: "retried", cancel: "cancelled" } as const;
 
-/** What the action would hit, the asking, and what came of it. Nothing is done before somebody has seen the first. */
+/** A preview of the action, its confirmation, and its result. Nothing is done before the preview was shown. */
 export function BulkDialog({ request, onClose, onDone }: { request: BulkRequest; onClose: () => void; onDone: () => void }) {
   const { action } = request;
-  // Asked once: a preview that changes while one reads it is none.
+  // Fetched once: a preview mustn't change while it is read.
   const preview = useQuery({ queryKey: ["bulk-preview", request], queryFn: () => previewBulk(request), staleTime: Infinity, gcTime: 0, retry: false, refetchOnWindowFocus: false });
   const [reason, setReason] = useState("");
   const { progress, run, stop } = useBulk();
@@ -42,7 +42,7 @@ export function BulkDialog({ request, onClose, onDone }: { request: BulkRequest;
           <Ended progress={progress} onStop={stop} onClose={close} />
         ) : (
           <>
-            <Button onClick={onClose}>Keep them as they are</Button>
+            <Button onClick={onClose}>Leave them unchanged</Button>
             <Confirm action={action} preview={preview.data} onGo={go} />
           </>
         )
@@ -51,13 +51,13 @@ export function BulkDialog({ request, onClose, onDone }: { request: BulkRequest;
       {begun ? (
         <ProgressReport action={action} progress={progress} preview={preview.data} />
       ) : (
-        <QueryView query={preview} loading={<LoadingRows label="Looking at what it would hit" />} errorTitle="What it would hit couldn't be found out">
+        <QueryView query={preview} loading={<LoadingRows label="Checking which runs it would affect" />} errorTitle="The affected runs couldn't be determined">
           {(found) => (
             <>
               <p className="mb-2">{bulkSummary(action, found)}</p>
               <Sample runs={found.sample} eligible={found.eligible} />
               {action === "cancel" && found.eligible > 0 && (
-                <Field label="Reason" help="Kept with each run; who looks at it later sees it." className="mt-3">
+                <Field label="Reason" help="Stored with each run, and shown to those who view it." className="mt-3">
                   {(props) => <TextArea {...props} rows={2} value={reason} onChange={(event) => { setReason(event.target.value); }} />}
                 </Field>
               )}
@@ -70,7 +70,7 @@ export function BulkDialog({ request, onClose, onDone }: { request: BulkRequest;
 }
 
 function Confirm({ action, preview, onGo }: { action: BulkRequest["action"]; preview: BulkPreview | undefined; onGo: () => void }) {
-  const off = preview === undefined ? "It isn't known yet what it would hit." : preview.eligible === 0 && !preview.more ? `None of them can be ${DONE[action]}.` : null;
+  const off = preview === undefined ? "The affected runs aren't known yet." : preview.eligible === 0 && !preview.more ? `None of them can be ${DONE[action]}.` : null;
   return (
     <Button variant={action === "cancel" ? "danger" : "primary"} off={off} onClick={onGo}>
       {preview ? bulkLabel(action, preview.eligible, preview.more) : VERBS[action]}
@@ -105,14 +105,14 @@ function ProgressReport({ action, progress, preview }: { action: BulkRequest["ac
         {counted(progress.done, "run")}
         {of} {DONE[action]}
         {progress.state === "running" ? "…" : "."}
-        {progress.state === "stopped" && " Stopped: the rest is as it was."}
+        {progress.state === "stopped" && " Stopped: the rest is unchanged."}
       </p>
       {Object.entries(progress.skipped).map(([why, count]) => (
         <p key={why} className="text-muted">
           {counted(count, "run")} left as {count === 1 ? "it was" : "they were"}: {why}
         </p>
       ))}
-      {progress.state === "broken" && <ErrorState error={progress.error} title="It broke off" />}
+      {progress.state === "broken" && <ErrorState error={progress.error} title="The action was interrupted" />}
       {progress.failed.length > 0 && (
         <>
           <h3 className="mt-3">Refused</h3>

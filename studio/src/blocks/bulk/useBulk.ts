@@ -14,7 +14,7 @@ export interface Progress {
 
 export const NOTHING: Progress = { done: 0, skipped: {}, failed: [], state: "idle", error: null };
 
-/** A bulk action, a page at a time until there are no more, or somebody stops it. What is done stays done. */
+/** A bulk action, a page at a time until there are no more, or the user stops it. Completed parts aren't undone. */
 export function useBulk() {
   const client = useQueryClient();
   const [progress, setProgress] = useState(NOTHING);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ButtonWidget, FieldsShown, StoredDocument } from "@/api/types";
-import { layoutOf, lineOf, widgetsOf } from "./shown";
+import { documentTitle, layoutOf, lineOf, widgetsOf } from "./shown";
 
 const FIELDS: FieldsShown = {
   type: "fields",
@@ -19,6 +19,11 @@ test("fields have their order, groups, titles and descriptions; what is hidden o
 test("a document whose class says nothing has no layout, and only its widgets fire", () => {
   expect(layoutOf({ ui: [BUTTON], content: { a: 1 } })).toBeNull();
   expect(widgetsOf(document)).toEqual([BUTTON]);
+});
+
+test("a document is called what its class says, and by its name in words where that says nothing", () => {
+  expect(documentTitle({ name: "tax_receipt", title: "Your receipt" })).toBe("Your receipt");
+  expect(documentTitle({ name: "tax_receipt", title: null })).toBe("Tax receipt");
 });
 
 test.each([

@@ -16,12 +16,17 @@ export interface Layout {
   groups: readonly { group: FieldGroup; fields: readonly Shown[] }[];
 }
 
+/** The displayed name of a document: the title of its type, or its name as a phrase. */
+export function documentTitle({ title, name }: Pick<StoredDocument, "title" | "name">): string {
+  return title ?? words(name);
+}
+
 /** The widgets of a document that fire transitions. */
 export function widgetsOf(document: Pick<StoredDocument, "ui">): Widget[] {
   return document.ui.filter((one): one is Widget => one.type !== "fields");
 }
 
-/** How the fields of a document are shown, if its class says anything of it. What is hidden, or isn't there, is left out. */
+/** How the fields of a document are shown, if its class declares that. Hidden and missing fields are left out. */
 export function layoutOf({ ui, content }: Pick<StoredDocument, "ui" | "content">): Layout | null {
   const declared = ui.find((one): one is FieldsShown => one.type === "fields");
   if (!declared) return null;
@@ -45,7 +50,7 @@ function shownOf({ name, title, description, widget }: FieldsShown["fields"][num
   return [{ name, title: title ?? words(name), description: description ?? "", kind: typeof type === "string" ? type : "", options, value }];
 }
 
-/** One value as a line: choices by their labels, yes and no in words; null for what is no line. */
+/** One value as a line of text: choices by their labels, booleans as words; null if it isn't one line. */
 export function lineOf({ value, options }: Pick<Shown, "value" | "options">): string | null {
   const labels = options.labels;
   const label = typeof labels === "object" && labels !== null && !Array.isArray(labels) ? labels[typeof value === "string" ? value : JSON.stringify(value)] : undefined;

@@ -8,7 +8,7 @@ import { buttonClass } from "@/ui/Button";
 import { PageHeader } from "@/ui/Page";
 import { EmptyState } from "@/ui/States";
 
-/** A page about everybody's runs: whoever sees only their own reads why it is closed, and nothing is asked of the API. */
+/** A page about all users' runs: users who see only their own get the reason why it is closed, and the API isn't called. */
 export function Everybody({ title, what, children }: { title: string; what: string; children: ReactNode }) {
   const off = everybodyOff(useQuery(meQuery()).data, what);
   if (off === null) return children;
@@ -16,7 +16,7 @@ export function Everybody({ title, what, children }: { title: string; what: stri
     <>
       <PageHeader title={title} />
       <EmptyState
-        title="This page isn't open to you"
+        title="You have no access to this page"
         icon={<LockKeyhole size={28} strokeWidth={1.5} aria-hidden />}
         action={
           <Link to="/runs" className={buttonClass()}>

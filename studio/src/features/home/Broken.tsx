@@ -13,14 +13,14 @@ import { RelativeTime } from "@/ui/Time";
 import { code } from "@/ui/code";
 import { filterOf } from "./alike";
 
-/** Only who retries needs it. */
+/** Loaded only when it is needed. */
 const BulkDialog = lazy(code(() => import("@/blocks/bulk/BulkDialog").then(({ BulkDialog: found }) => ({ default: found }))));
 
 const SHOWN = 8;
 
 /** Failed runs, grouped by workflow and error: one line for one cause. */
 export function Broken() {
-  // Kept here: the group goes away while its runs are retried, and what came of it is still to be read.
+  // Kept here: the group disappears while its runs are retried, and the result must still be shown.
   const [asked, setAsked] = useState<FailureGroup | null>(null);
   const close = () => { setAsked(null); };
   return (
@@ -80,7 +80,7 @@ function Failure({ group, onRetry }: { group: FailureGroup; onRetry: (group: Fai
   );
 }
 
-/** Looks first at what it would hit: the errors of others may have the same words in them. */
+/** First shows which runs would be affected: other errors may contain the same text. */
 function RetryAll({ group, onRetry }: { group: FailureGroup; onRetry: (group: FailureGroup) => void }) {
   const off = actOff(useQuery(meQuery()).data);
   const verb = group.count === 1 ? "Retry…" : "Retry all…";

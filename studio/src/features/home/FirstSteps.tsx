@@ -8,7 +8,7 @@ import { CodeBlock } from "@/ui/CodeBlock";
 import { Section } from "@/ui/Page";
 import { StatusShape } from "@/ui/StatusShape";
 
-/** Nothing has run yet: what to do, each step ticking itself off as it is done. */
+/** The first steps, while no runs have been started; each is ticked when it is done. */
 export function FirstSteps({ me }: { me: Me }) {
   const workflows = useQuery(workflowsQuery()).data;
   const first = workflows?.[0];
@@ -23,7 +23,7 @@ export function FirstSteps({ me }: { me: Me }) {
           )}
         </Step>
         <Step done={false} title="Run it">
-          {actOff(me) !== null ? <p className="text-muted">Somebody else has to: you may look, but not start runs. It needs the role operator.</p> : first ? <Run workflow={first} /> : <p className="text-muted">From here, from the command line, over HTTP, by the clock or by an event.</p>}
+          {actOff(me) !== null ? <p className="text-muted">You may view runs, but starting them needs the role operator.</p> : first ? <Run workflow={first} /> : <p className="text-muted">From here, from the command line, over HTTP, on a schedule or on an event.</p>}
         </Step>
         <Step done={false} title="Watch it">
           <p className="text-muted">

@@ -13,10 +13,10 @@ const SHOWN = 5;
 export function NeedsYou() {
   const query = useInfiniteQuery(waitingQuery());
   return (
-    <QueryView query={query} errorTitle="What waits for you couldn't be loaded">
+    <QueryView query={query} errorTitle="The runs that wait for you couldn't be loaded">
       {({ pages }) => {
         const items = pages.flatMap((page) => page.items);
-        if (items.length === 0) return <p className="text-muted">Nothing waits for an answer.</p>;
+        if (items.length === 0) return <p className="text-muted">No run waits for an answer.</p>;
         return (
           <>
             <ul className="divide-y rounded-md border">

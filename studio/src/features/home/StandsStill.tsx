@@ -9,7 +9,7 @@ import { stillAmong, stillIn } from "./still";
 
 const EVERY = 10_000;
 
-/** What is due and doesn't go on, why, and what helps. Nothing, where all goes on. */
+/** Runs that are due but don't continue, why, and what helps. Empty if there are none. */
 export function StandsStill({ everybody }: { everybody: boolean }) {
   return everybody ? <OfAll /> : <OfMine />;
 }
@@ -30,7 +30,7 @@ function OfMine() {
 function List({ found }: { found: readonly Still[] }) {
   if (found.length === 0) return null;
   return (
-    <Section title="Stands still">
+    <Section title="Stalled">
       <ul className="divide-y rounded-md border">
         {found.map((one) => (
           <li key={`${one.app ?? ""} ${one.workflow ?? ""}`} className="flex items-start gap-2 px-3 py-2">
@@ -49,7 +49,7 @@ function List({ found }: { found: readonly Still[] }) {
 }
 
 function Cure({ still: { cure, app, workflow } }: { still: Still }) {
-  if (cure === "ask for a worker") return "Ask whoever runs Stepwell here whether a worker is alive.";
+  if (cure === "ask for a worker") return "Ask the operator of this server whether a worker is alive.";
   const runs = app !== null && workflow !== null && (
     <Link to="/runs" search={{ app_name: app, workflow, status: ["pending", "waiting", "retrying"] }} className="prose-link">
       Its runs

@@ -25,7 +25,7 @@ export function Throughput() {
 }
 
 function Window({ window, title }: { window: MetricsWindow; title: string }) {
-  // The window moves on when nothing happens too.
+  // The window moves on even if nothing happens.
   const query = useQuery({ ...metricsQuery(window), refetchInterval: 60_000 });
   return (
     <Card>

@@ -7,10 +7,10 @@ import { QueryView } from "@/ui/QueryView";
 import { Skeleton } from "@/ui/States";
 import { RelativeTime } from "@/ui/Time";
 
-/** Heartbeats tell nothing on the stream. */
+/** Heartbeats have no events. */
 const EVERY = 10_000;
 
-/** Who works, and how much waits for them since when. */
+/** The workers, and how much waits for them since when. */
 export function Workers() {
   const workers = useQuery({ ...workersQuery(), refetchInterval: EVERY });
   const queue = useQuery({ ...queueQuery(), refetchInterval: EVERY });
@@ -39,7 +39,7 @@ function Alive({ workers }: { workers: readonly Worker[] }) {
         {alive.length === 1 ? "1 worker" : `${String(alive.length)} workers`}
       </Link>
       {alive.length === 0 ? (
-        <p className="text-failed">None is alive: nothing moves until one is started.</p>
+        <p className="text-failed">None is alive: no run makes progress until one is started.</p>
       ) : (
         <p className="text-muted">
           {held === 0 ? "idle" : `holding ${held === 1 ? "1 run" : `${String(held)} runs`}`}

@@ -11,7 +11,7 @@ import { StandsStill } from "./StandsStill";
 import { Throughput } from "./Throughput";
 import { Workers } from "./Workers";
 
-/** What waits for the reader first, then what is broken, what runs, how it goes, and what comes next. */
+/** First what waits for the reader, then failures, current runs, throughput, and upcoming ticks. */
 export default function Page() {
   const me = useQuery(meQuery()).data;
   const counts = useQuery(countsQuery()).data;
@@ -20,14 +20,14 @@ export default function Page() {
     <>
       <PageHeader title="Home" />
       {empty && me && <FirstSteps me={me} />}
-      {/* Where there is room, what asks for something is beside what only tells. */}
+      {/* Where there is room, what needs action is beside what only informs. */}
       <div className="grid gap-x-8 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
         <div className="min-w-0">
           <Part name="Waiting for you">
             <NeedsYou />
           </Part>
           {me && (
-            <Pane name="What stands still">
+            <Pane name="Stalled runs">
               <StandsStill everybody={me.everybody} />
             </Pane>
           )}
@@ -39,7 +39,7 @@ export default function Page() {
           <Part name="Now">
             <Now />
           </Part>
-          <Part name="How it goes">
+          <Part name="Throughput">
             <Throughput />
           </Part>
           {me?.everybody && (
@@ -47,7 +47,7 @@ export default function Page() {
               <Part name="Workers and queue">
                 <Workers />
               </Part>
-              <Part name="Next by the clock">
+              <Part name="Next scheduled">
                 <Next />
               </Part>
             </>
@@ -58,7 +58,7 @@ export default function Page() {
   );
 }
 
-/** One that can't be shown leaves the others as they are. */
+/** An error in one doesn't affect the others. */
 function Part({ name, children }: { name: string; children: React.ReactNode }) {
   return (
     <Section title={name}>

@@ -11,8 +11,8 @@ describe("runs that stand still although due", () => {
   it("are those that nobody takes, and those that wait long behind others; the longest first", () => {
     const found = stillIn(queue(["fine", 3, 20, 1], ["busy", 1000, 120, 2], ["alone", 1, 3600, 0], ["just now", 1, 2, 0]), now);
     expect(found.map((one) => one.said)).toEqual([
-      "1 run of alone has been due for up to 1 h: no worker that is alive takes this workflow.",
-      "1,000+ runs of busy have been due for up to 2 min: the 2 workers that take it are busy with others, or too few.",
+      "1 run of alone has been due for up to 1 h: no live worker takes this workflow.",
+      "1,000+ runs of busy have been due for up to 2 min: the 2 workers that take it are busy with other runs, or more are needed.",
     ]);
     expect(found.map((one) => one.cure)).toEqual(["start a worker", "look at the workers"]);
   });

@@ -11,12 +11,12 @@ export interface Still {
   workflow: string | null;
 }
 
-/** A worker polls every few seconds: what waits longer than this waits for something else than the next look. */
+/** A worker polls every few seconds: a run that is due for longer than this waits for something else than the next poll. */
 const ALONE = 10_000;
 /** Behind others it may take longer, and nothing is wrong yet. */
 const BEHIND = 60_000;
 
-/** What is due and doesn't go on, by workflow, the longest first. */
+/** Runs that are due but don't continue, by workflow, the longest-waiting first. */
 export function stillIn(queue: Queue, now: Millis): Still[] {
   return queue.lanes
     .filter((lane) => now - moment(lane.oldest_at) > (lane.workers === 0 ? ALONE : BEHIND))
@@ -27,12 +27,12 @@ export function stillIn(queue: Queue, now: Millis): Still[] {
 function sentence(lane: Lane, cap: number, now: Millis): string {
   const runs = `${counted(lane.ready, "run", lane.ready >= cap)} of ${lane.workflow_name}`;
   const since = `${lane.ready === 1 ? "has" : "have"} been due for up to ${short(now - moment(lane.oldest_at))}`;
-  if (lane.workers === 0) return `${runs} ${since}: no worker that is alive takes this workflow.`;
+  if (lane.workers === 0) return `${runs} ${since}: no live worker takes this workflow.`;
   const takers = lane.workers === 1 ? "the one worker that takes it is" : `the ${String(lane.workers)} workers that take it are`;
-  return `${runs} ${since}: ${takers} busy with others, or too few.`;
+  return `${runs} ${since}: ${takers} busy with other runs, or more are needed.`;
 }
 
-/** The same for who sees only their own runs, and neither queue nor workers. */
+/** The same for users who see only their own runs, and neither the queue nor workers. */
 export function stillAmong(runs: readonly Pick<Run, "ready_at">[], now: Millis): Still[] {
   const due = runs.flatMap(({ ready_at }) => (ready_at !== null && now - moment(ready_at) > BEHIND ? [moment(ready_at)] : []));
   if (due.length === 0) return [];

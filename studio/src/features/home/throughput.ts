@@ -21,7 +21,7 @@ export function barsOf({ buckets, bucket_seconds }: Metrics, now: Millis, zone: 
 
 type Ended = Pick<MetricsBucket, "completed" | "failed" | "canceled">;
 
-/** "12 completed, 1 failed"; what is zero isn't said, unless all is. */
+/** "12 completed, 1 failed"; zeros are left out, unless all are zero. */
 export function ended({ completed, failed, canceled }: Ended): string {
   const said = [[completed, "completed"] as const, [failed, "failed"] as const, [canceled, "cancelled"] as const].filter(([count]) => count > 0);
   return said.length === 0 ? "nothing ended" : said.map(([count, word]) => `${count.toLocaleString("en")} ${word}`).join(", ");

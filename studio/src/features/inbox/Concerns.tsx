@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { keys } from "@/api/keys";
 import { documentsQuery } from "@/api/queries";
 import type { StoredDocument } from "@/api/types";
-import { words } from "@/model/definition";
+import { documentTitle } from "@/blocks/documents/shown";
 import { JsonTree } from "@/ui/JsonTree";
 import { Markdown } from "@/ui/Markdown";
 import { Pane } from "@/ui/Pane";
@@ -10,7 +10,7 @@ import { QueryView } from "@/ui/QueryView";
 
 const NEWEST = 8;
 
-/** The newest documents of the run, the latest first: what its author gave people to decide by. */
+/** The newest documents of the run, the latest first, as a basis for the decision. */
 export function Concerns({ id, version }: { id: string; version: number }) {
   const options = documentsQuery(id, { newest: true, limit: NEWEST });
   const documents = useQuery({ ...options, queryKey: [...keys.run(id), "concerns", version], placeholderData: (before) => before });
@@ -36,13 +36,18 @@ export function Concerns({ id, version }: { id: string; version: number }) {
 }
 
 function Content({ document }: { document: StoredDocument }) {
-  const { text } = document.content;
-  if ((document.name === "message" || document.name === "markdown") && typeof text === "string") return <Markdown text={text} />;
-  if (document.name === "plain" && typeof text === "string") return <p className="whitespace-pre-wrap">{text}</p>;
+  const body = textOf(document);
   return (
     <>
-      <h3>{words(document.name)}</h3>
-      <JsonTree value={document.content} label={words(document.name)} />
+      {(body === null || document.title) && <h3>{documentTitle(document)}</h3>}
+      {body ?? <JsonTree value={document.content} label={documentTitle(document)} />}
     </>
   );
+}
+
+/** The text of a document that consists of one; null for others. */
+function textOf({ name, content: { text } }: StoredDocument) {
+  if (typeof text !== "string") return null;
+  if (name === "message" || name === "markdown") return <Markdown text={text} />;
+  return name === "plain" ? <p className="whitespace-pre-wrap">{text}</p> : null;
 }

@@ -14,7 +14,7 @@ import { toast } from "@/ui/Toast";
 import { useNow } from "@/ui/useNow";
 import { Concerns } from "./Concerns";
 
-/** What is asked, what it concerns, and the answer. */
+/** The question, its context, and the answer. */
 export function Decision({ id, waits, onNext }: { id: string; waits: boolean; onNext: () => void }) {
   const run = useQuery(runQuery(id));
   return (
@@ -81,7 +81,7 @@ function Answer({ run, waits, onNext }: { run: Run; waits: boolean; onNext: () =
 function Settled({ onNext }: { onNext: () => void }) {
   return (
     <div className="mt-2 flex flex-wrap items-center gap-3">
-      <p>It doesn't wait for an answer any more.</p>
+      <p>The run no longer waits for an answer.</p>
       <Button size="sm" onClick={onNext}>
         Next question
       </Button>

@@ -49,7 +49,7 @@ function Question({ item: { run, asks, since }, open, onOpen }: { item: Waiting;
   );
 }
 
-/** What is asked, in the author's words where there are any: "Does this order go out?", else "Decide or hold". */
+/** The question, in the author's words if there are any: "Does this order go out?", else "Decide or hold". */
 export function questionOf(asks: Waiting["asks"], place: string): string {
   const said = asks.find((ask) => ask.description)?.description.split("\n", 1)[0];
   if (said) return said;

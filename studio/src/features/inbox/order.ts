@@ -9,7 +9,7 @@ export function neighbour(items: readonly Waiting[], open: string | undefined, b
   return idOf(items[next]) ?? open;
 }
 
-/** What comes when `open` is settled: the one below, else the one above; nothing if it was the last. */
+/** The next question after `open` is answered: the one below, else the one above; none if it was the last. */
 export function nextAfter(items: readonly Waiting[], open: string): string | undefined {
   const at = items.findIndex((one) => idOf(one) === open);
   if (at < 0) return idOf(items[0]);

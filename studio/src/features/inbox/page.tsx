@@ -37,8 +37,8 @@ export default function Page() {
   ]);
   return (
     <>
-      <PageHeader title="Waiting for you" description="What runs ask people now. A question goes away by itself when it is settled, wherever that happens." />
-      <QueryView query={waiting} errorTitle="What waits couldn't be loaded">
+      <PageHeader title="Waiting for you" description="Questions that runs ask people now. A question disappears when it is settled, wherever that happens." />
+      <QueryView query={waiting} errorTitle="The questions couldn't be loaded">
         {() =>
           items.length === 0 && open === undefined ? (
             <NothingWaits />
@@ -70,16 +70,16 @@ export default function Page() {
   );
 }
 
-/** The questions without those that were answered here: the list itself hears of it a moment later. */
+/** The questions without those that were answered here: the list itself is updated a moment later. */
 function useUnsettled(all: readonly Waiting[]) {
   const [settled, setSettled] = useState<ReadonlySet<string>>(new Set());
-  // With its version: a run that asks again is another question.
+  // With its version: if the run asks again, that is another question.
   const keyOf = (one: Waiting) => `${one.run.workflow_id}:${String(one.run.version)}`;
   const settle = (id: string) => { setSettled(new Set([...settled, ...all.filter((one) => one.run.workflow_id === id).map(keyOf)])); };
   return { items: all.filter((one) => !settled.has(keyOf(one))), settle };
 }
 
-/** The question that is open: the chosen one, else the first. It stays, whatever comes above it or takes it away. */
+/** The open question: the chosen one, else the first. It stays open if others are added above it, or if it leaves the list. */
 function useOpen(chosen: string | undefined, items: readonly Waiting[]) {
   const [pinned, pin] = useState<string | undefined>();
   const wanted = chosen ?? pinned ?? items[0]?.run.workflow_id;
@@ -89,8 +89,8 @@ function useOpen(chosen: string | undefined, items: readonly Waiting[]) {
 
 function NothingWaits() {
   return (
-    <EmptyState title="Nothing waits for you">
-      A run asks here when it comes to a transition with <code>wait=True</code>. Its payload becomes a form.
+    <EmptyState title="No question waits for you">
+      A run asks here when it reaches a transition with <code>wait=True</code>. Its payload becomes a form.
     </EmptyState>
   );
 }

@@ -12,7 +12,7 @@ import { toast, toastError } from "@/ui/Toast";
 import { useRunPage } from "./data";
 import { goTo } from "./feed/Dock";
 
-/** One primary action by status, the rest in a menu. What can't be done now stays visible and says why. */
+/** One primary action by status, the rest in a menu. Unavailable actions stay visible, with the reason. */
 export function Actions() {
   const { run, me, store, answerable, setSearch } = useRunPage();
   const [asking, setAsking] = useState(false);
@@ -37,7 +37,7 @@ export function Actions() {
   return (
     <div className="flex shrink-0 items-center gap-2">
       {run.status === "waiting" && answerable.length > 0 && (
-        <Button variant="primary" off={me.role === "viewer" && "You may look, but not answer: it needs the role operator."} onClick={() => { setSearch({ tab: "feed" }); answerSoon(); }}>
+        <Button variant="primary" off={me.role === "viewer" && "You may view runs, but answering needs the role operator."} onClick={() => { setSearch({ tab: "feed" }); answerSoon(); }}>
           Answer
         </Button>
       )}
@@ -58,7 +58,7 @@ export function Actions() {
   );
 }
 
-/** Once the feed is there, with its form. */
+/** Waits until the feed and its form are rendered. */
 function answerSoon(tries = 30): void {
   const dock = document.querySelector("[data-dock]");
   const there = dock !== null && dock.childElementCount > 0 && dock.querySelector("[role=status]") === null;
@@ -84,7 +84,7 @@ function CancelDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (op
       open={open}
       onOpenChange={onOpenChange}
       title="Cancel this run?"
-      description={open_ > 0 ? `It stops for good, and ${open_ === 1 ? "the run" : `the ${String(open_)} runs`} that it started with it.` : "It stops for good. What it has done so far stays done."}
+      description={open_ > 0 ? `It stops for good, together with ${open_ === 1 ? "the run" : `the ${String(open_)} runs`} that it started.` : "It stops for good. What it has done so far isn't undone."}
       footer={
         <>
           <Button onClick={() => { onOpenChange(false); }}>Keep it</Button>
@@ -94,7 +94,7 @@ function CancelDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (op
         </>
       }
     >
-      <Field label="Reason" help="Kept in the history.">
+      <Field label="Reason" help="Stored in the history.">
         {(props) => <TextArea {...props} rows={3} maxLength={10_000} value={reason} onChange={(event) => { setReason(event.target.value); }} />}
       </Field>
     </Dialog>

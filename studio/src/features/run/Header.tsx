@@ -13,7 +13,7 @@ import { useNow } from "@/ui/useNow";
 import { Actions } from "./Actions";
 import { useRunPage } from "./data";
 
-/** Stays in view: where the run stands, what it is, and what can be done to it. */
+/** Always visible: the run's status, its identity, and the actions on it. */
 export function RunHeader() {
   const { run, definition } = useRunPage();
   const title = definition?.title ?? words(run.workflow_name);
@@ -58,7 +58,7 @@ function Sentence() {
   );
 }
 
-/** What a run rests for that waits for nobody. */
+/** What a run waits for that doesn't wait for a person. */
 function restWord(openChildren: number, due: string | null): string {
   if (openChildren > 0) return openChildren === 1 ? "Waiting for a run" : "Waiting for runs";
   return due === null ? "Waiting for an event" : LOOKS.sleeping.word;

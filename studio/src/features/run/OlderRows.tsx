@@ -3,7 +3,7 @@ import { Button } from "@/ui/Button";
 import { Input } from "@/ui/fields";
 import { useRunPage } from "./data";
 
-/** Says which part of a long history is there, and leads to the rest. */
+/** Says which part of a long history is loaded, and loads the rest. */
 export function OlderRows() {
   const { rows, view, known, store, later, select } = useRunPage();
   const [first, last] = [rows[0]?.version ?? 0, rows.at(-1)?.version ?? 0];

@@ -10,14 +10,14 @@ import { RelativeTime } from "@/ui/Time";
 import { useRunPage } from "./data";
 import { useTrace } from "./useTrace";
 
-/** The row of the history that is selected, on whatever tab; with the way to the ones beside it. */
+/** The selected row of the history, on every tab, with links to the previous and the next one. */
 export function Selected() {
   const { selected, search } = useRunPage();
   if (!selected) return search.at === undefined ? null : <NotKnown at={search.at} />;
   return <Shown row={selected} />;
 }
 
-/** What the header and the error's card say already isn't said again on the feed; nor the stack, where the tab shows it. */
+/** The feed doesn't repeat the texts of the header and the error's card, nor the stack where the tab shows it. */
 function Shown({ row: selected }: { row: Checkpoint }) {
   const { rows, select, search, tab, definition } = useRunPage();
   const trace = useTrace(selected);
@@ -26,10 +26,10 @@ function Shown({ row: selected }: { row: Checkpoint }) {
   return (
     <aside aria-label="Selected checkpoint" className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 rounded-md border bg-subtle px-2 py-1">
       <span className="inline-flex items-center">
-        <IconButton size="sm" label="Checkpoint before" off={!before && "It is the first one that is loaded"} onClick={() => { select(before?.version); }}>
+        <IconButton size="sm" label="Previous checkpoint" off={!before && "It is the first one that is loaded"} onClick={() => { select(before?.version); }}>
           <ChevronLeft size={16} aria-hidden />
         </IconButton>
-        <IconButton size="sm" label="Checkpoint after" off={!after && "It is the last one"} onClick={() => { select(after?.version); }}>
+        <IconButton size="sm" label="Next checkpoint" off={!after && "It is the last one"} onClick={() => { select(after?.version); }}>
           <ChevronRight size={16} aria-hidden />
         </IconButton>
       </span>
@@ -41,7 +41,7 @@ function Shown({ row: selected }: { row: Checkpoint }) {
         {selected.answered_by && ` by ${selected.answered_by}`}
       </span>
       {selected.error && tab !== "feed" && <span className="min-w-0 grow basis-48 truncate text-failed">{brief(selected.error)}</span>}
-      <IconButton size="sm" label="Select nothing" className="ml-auto" off={search.at === undefined && "It is selected because the run failed here"} onClick={() => { select(undefined); }}>
+      <IconButton size="sm" label="Clear the selection" className="ml-auto" off={search.at === undefined && "It is selected because the run failed here"} onClick={() => { select(undefined); }}>
         <X size={14} aria-hidden />
       </IconButton>
       {trace && tab !== "history" && tab !== "details" && <Stack trace={trace} />}
@@ -58,7 +58,7 @@ export function Stack({ trace }: { trace: string }) {
   );
 }
 
-/** It isn't among the rows that are there: not yet, or not any more, because somebody went on to others. */
+/** The row isn't loaded: not yet, or no longer, because the user has moved on to others. */
 function NotKnown({ at }: { at: number }) {
   const { select, view, store, known } = useRunPage();
   const there = at >= 0 && at <= view.version;
@@ -71,7 +71,7 @@ function NotKnown({ at }: { at: number }) {
         </button>
       )}
       <button type="button" className="prose-link min-h-6" onClick={() => { select(undefined); }}>
-        Select nothing
+        Clear the selection
       </button>
     </aside>
   );
@@ -83,6 +83,7 @@ export function rowTitle(row: Checkpoint, definition: WorkflowDetail | null): st
   if (row.status === "canceled") return row.transition ? `Cancelled during ${titleOf(definition, row.transition)}` : "Cancelled";
   if (row.transition === null && row.status === "failed") return `Failed in ${row.source ?? "?"}`;
   const name = row.transition ? titleOf(definition, row.transition) : "No transition";
+  if (row.status === "void") return `${name} was not used`;
   if (row.target === null) return `${name} failed in ${row.source ?? "?"}`;
   return `${name}: ${row.source ?? "?"} → ${row.target}`;
 }
@@ -95,5 +96,6 @@ export function RowShape({ row }: { row: Checkpoint }) {
 export function lookOfRow(row: Checkpoint): { word: string; shape: (typeof LOOKS)["failed" | "completed" | "canceled"]["shape"]; token: (typeof LOOKS)["failed" | "completed" | "canceled"]["token"] } {
   if (row.status === "failed") return LOOKS.failed;
   if (row.status === "canceled") return LOOKS.canceled;
+  if (row.status === "void") return { ...LOOKS.canceled, word: "Not used" };
   return row.target === END ? LOOKS.completed : { ...LOOKS.completed, word: "Committed" };
 }

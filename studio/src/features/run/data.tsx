@@ -1,4 +1,4 @@
-/** What all parts of a run's page share: the view, the definition, what is asked, the children, and the selection. */
+/** The data that all parts of a run's page share: the view, the definition, the questions, the children, and the selection. */
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { createContext, useCallback, useContext, useEffect, useEffectEvent, useMemo, useState, useSyncExternalStore } from "react";
@@ -19,12 +19,12 @@ export interface RunPageData {
   known: Known;
   view: RunView;
   run: Run;
-  /** The part of the history that is looked at: mostly its newest end. */
+  /** The loaded part of the history: mostly its newest end. */
   rows: readonly Checkpoint[];
   documents: readonly StoredDocument[];
   /** More happened after the last of `rows` than is shown. */
   later: boolean;
-  /** null while it isn't there, and for runs whose code is gone. */
+  /** null while it isn't loaded, and for runs whose code no longer exists. */
   definition: WorkflowDetail | null;
   asks: readonly Ask[];
   /** Names of the transitions that a person may answer now. */
@@ -36,7 +36,7 @@ export interface RunPageData {
   selected: Checkpoint | null;
   select: (version: number | undefined, tab?: RunTab) => void;
   search: RunSearch;
-  /** The one that is shown, whether the address says so or not. */
+  /** The tab that is shown, by the address or by default. */
   tab: RunTab;
   setSearch: (change: Partial<RunSearch>) => void;
 }
@@ -80,7 +80,7 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
         to: "/runs/$workflowId",
         params: { workflowId },
         search: (before: RunSearch) => ({ ...before, ...change }),
-        // Back leads to the tab before, not through every row that was looked at.
+        // The browser's Back leads to the previous tab, not through every selected row.
         replace: change.tab === undefined,
         resetScroll: false,
       }),
@@ -112,7 +112,7 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
   };
 }
 
-/** A link may name any row of a long history: it is fetched, with those around it, once for each address. */
+/** A link may name any row of a long history: it is fetched with the rows around it, once for each address. */
 function useRowOfAddress(store: RunStore, at: number | undefined, missing: (version: number) => boolean): void {
   const fetch = useEffectEvent((version: number) => {
     if (missing(version)) void store.rowsAround(version);
@@ -128,12 +128,12 @@ function lastFailure(rows: readonly Checkpoint[]): number | undefined {
 
 const NOTHING: readonly Ask[] = [];
 
-/** Who can answer what isn't known yet: then all that the run waits for counts. */
+/** While the questions aren't known yet, all transitions that the run waits for count. */
 function namesOf(asks: readonly Ask[] | null, run: Run): readonly string[] {
   return asks === null ? run.waiting_for : asks.map((ask) => ask.transition);
 }
 
-/** Asked anew whenever the run moves; while the answer is on its way, what was asked at the same place before. */
+/** Refetched whenever the run moves; until the answer arrives, the previous questions of the same place are used. */
 function useAsks(run: Run): readonly Ask[] | null {
   const may = run.waiting_for.length > 0 && !isFinished(run.status) && run.status !== "failed";
   const asks = useQuery({

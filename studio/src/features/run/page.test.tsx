@@ -66,7 +66,7 @@ class RecordedServer {
       case "/run/asks":
         return json(this.#asks());
       case "/me":
-        return json({ user_id: "alice", role: "operator", everybody: true, apps: null, method: "local", version: "1", database: "sqlite", queue: "database", sign_out: false });
+        return json({ user_id: "alice", role: "operator", everybody: true, apps: null, method: "local", version: "1", database: "sqlite", queue: "database", expires_at: null, sign_out: false });
       case `/workflows/${definition.app_name}/${definition.name}`:
         return json(definition);
       default: {

@@ -36,7 +36,7 @@ function RunPage({ id }: { id: string }) {
       <>
         <PageHeader title="Run not found" />
         <EmptyState title="There is no such run" action={<Link to="/runs" className={buttonClass()}>All runs</Link>}>
-          No run <code>{id}</code> is there for you: the id may be mistyped, the run may have been deleted, or it is somebody else's.
+          No run <code>{id}</code> is visible to you: the id may be mistyped, the run may have been deleted, or it belongs to another user.
         </EmptyState>
       </>
     );
@@ -69,13 +69,13 @@ function Opened({ store, known, view }: { store: RunStore; known: Known; view: R
   useShortcuts([
     ...TABS.map(({ value, label, key }) => ({ key, label: `Show ${label.toLowerCase()}`, run: () => { setSearch({ tab: value }); } })),
     { key: "j", label: "Next checkpoint", run: () => { step(1); } },
-    { key: "k", label: "Checkpoint before", run: () => { step(-1); } },
+    { key: "k", label: "Previous checkpoint", run: () => { step(-1); } },
   ]);
   const tabs = TABS.map((one) => (one.value === "feed" ? { ...one, count: known.allDocuments && known.pastDocuments === null ? documents.filter((item) => item.replaced_at === null).length || undefined : undefined } : one));
   return (
     <RunContext value={data}>
       <RunHeader />
-      {known.error !== null && <ErrorState error={known.error} title="Something of this run couldn't be loaded" onRetry={() => void store.load()} />}
+      {known.error !== null && <ErrorState error={known.error} title="Part of this run couldn't be loaded" onRetry={() => void store.load()} />}
       <Tabs value={tab} onChange={(chosen) => { setSearch({ tab: chosen }); }} tabs={tabs} label="Views of the run">
         <Selected />
         {TABS.map(({ value, label }) => (

@@ -1,6 +1,6 @@
 /**
- * What lies before the newest end of a run: its history and its documents in pages, walked backwards and on again. A little
- * more is put in front of what is there; beyond that the page looks at a part of the past, while the newest end goes on
+ * The part of a run before its newest end: its history and its documents in pages, walked backwards and forwards. A few pages
+ * are added before the loaded ones; beyond that the page shows a part of the past, while the newest end is updated
  * by itself.
  */
 import type { DocumentsWindow, HistoryWindow } from "@/api/queries";
@@ -10,22 +10,22 @@ import { type Walk, begun, itemsOf, withNewer, withOlder } from "@/model/walk";
 
 /** Rows of the history that a page opens with, and that each "older" adds. */
 export const ROWS = 200;
-/** So many rows are kept at once. */
+/** Rows that are kept at once. */
 export const MOST_ROWS = 2_000;
 /** Documents that a page opens with, and that each "older" adds. */
 export const DOCUMENTS = 500;
-/** So many documents are kept at the newest end. */
+/** Documents that are kept at the newest end. */
 export const MOST_DOCUMENTS = 2_000;
-/** Rows whose states are larger together are kept without them: whoever looks at one asks for it. */
+/** Rows whose states are larger than this together are kept without them: the state of a selected row is fetched. */
 const HEAVY = 4_000_000;
 /** An answer that is larger may have been cut by the server. */
 const CUT = 8_000_000;
 
 export interface Past {
-  /** The rows that are looked at; null: those at the newest end. */
+  /** The rows that are shown; null: those at the newest end. */
   pastRows: readonly Checkpoint[] | null;
   pastDocuments: Walk<StoredDocument> | null;
-  /** No document lies before the first one that is there. */
+  /** There is no document before the first loaded one. */
   allDocuments: boolean;
 }
 
@@ -59,7 +59,7 @@ export async function newerRows(read: Reader, known: () => Known): Promise<Chang
   return { pastRows: [...(pastRows ?? []), ...rows].slice(-MOST_ROWS) };
 }
 
-/** The rows around that one are looked at. */
+/** Shows the rows around that one. */
 export async function rowsAround(read: Reader, known: () => Known, version: number): Promise<Change> {
   const { view, pastRows } = known();
   if (version >= (view.rows[0]?.version ?? 0)) return { pastRows: null };
@@ -68,7 +68,7 @@ export async function rowsAround(read: Reader, known: () => Known, version: numb
   return rows.length === 0 ? {} : { pastRows: rows };
 }
 
-/** Without what is asked for one by one, if it is much. */
+/** Without the states, which are fetched one by one, if they are large. */
 export function light(rows: Checkpoint[]): Checkpoint[] {
   let weight = 0;
   for (const row of rows) weight += row.state === null ? 0 : JSON.stringify(row.state).length;
@@ -102,7 +102,7 @@ export function shownDocuments({ view, pastDocuments }: Pick<Known, "view" | "pa
   return pastDocuments ? itemsOf(pastDocuments) : view.documents;
 }
 
-/** True if the server had no more: it cuts answers that are large, too. */
+/** True if the server had no more: it also cuts large answers. */
 export function isAll(page: readonly StoredDocument[], limit = DOCUMENTS): boolean {
   if (page.length === 0) return true;
   if (page.length >= limit) return false;

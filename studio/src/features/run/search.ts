@@ -7,9 +7,9 @@ export const RUN_TABS: readonly RunTab[] = ["feed", "timeline", "graph", "state"
 export type StateMode = "value" | "changes" | "compare";
 export const STATE_MODES: readonly StateMode[] = ["value", "changes", "compare"];
 
-/** What the address of a run's page says. */
+/** The search parameters of a run's page. */
 export interface RunSearch {
-  /** Left out: the page chooses by what the run has. */
+  /** Without it, the page chooses by the content of the run. */
   tab?: RunTab | undefined;
   /** The history row that all tabs show. */
   at?: number | undefined;

@@ -1,5 +1,5 @@
 /**
- * What is known of the run on screen: a view that the stream's events are folded into, once per frame. Opens with the run
+ * The data of the run on screen: a view into which the stream's events are folded, once per frame. Opens with the run
  * and the end of its history, never with all of it.
  */
 import type { QueryClient } from "@tanstack/react-query";
@@ -15,17 +15,17 @@ import type { Frame } from "@/stream/frames";
 import { type Release, takeSlot } from "@/stream/slots";
 import { type LiveStatus, NOT_YET, statusOf } from "@/stream/status";
 
-/** A page that stays open keeps so many rows, unless somebody asked for older ones. */
+/** The number of rows that an open page keeps, unless the user loaded older ones. */
 const KEPT_ROWS = 1_000;
-/** Milliseconds from one change of the page to the next while much happens. */
+/** Milliseconds between two updates of the page while much happens. */
 const STEP = 100;
-/** A claim has no event: a moving run is read again so often. */
+/** Milliseconds between two reads of an active run: a claim has no event. */
 const LOOK_AGAIN = 2_000;
 
 export interface Known extends Past {
   view: RunView | null;
   live: LiveStatus;
-  /** Why there is no view; or why what is older didn't come. */
+  /** Why there is no view, or why older rows couldn't be loaded. */
   error: unknown;
   loadingOlder: boolean;
 }
@@ -39,7 +39,7 @@ export class RunStore {
   #filling = false;
   #wantsAll = false;
   #release: Release | null = null;
-  /** It has no stream of its own: the tabs of this browser hold all that there may be. */
+  /** It has no stream of its own: the tabs of this browser use all available slots. */
   #shares = false;
   #catching = false;
   #hinted = false;
@@ -80,7 +80,7 @@ export class RunStore {
     };
   }
 
-  /** The run, then what it had done and saved by then; the stream goes on from there, so that nothing is missed between. */
+  /** Reads the run, then its history and documents up to then; the stream continues from there, so that nothing is missed. */
   async load(): Promise<void> {
     try {
       const run = await this.#client.fetchQuery({ ...runQuery(this.id), staleTime: 0 });
@@ -96,18 +96,18 @@ export class RunStore {
     }
   }
 
-  /** More rows in front of those that are shown. */
+  /** Loads more rows before the loaded ones. */
   async olderRows(): Promise<void> {
     this.#wantsAll = true;
     await this.#past(olderRows);
   }
 
-  /** More rows behind those that are shown, if they aren't the newest. */
+  /** Loads more rows after the loaded ones, unless they are the newest. */
   async newerRows(): Promise<void> {
     await this.#past(newerRows);
   }
 
-  /** The row and those around it are shown. */
+  /** Shows the row and those around it. */
   async rowsAround(version: number): Promise<void> {
     await this.#past((read, known) => rowsAround(read, known, version));
   }
@@ -121,12 +121,12 @@ export class RunStore {
     await this.#past(newerDocuments);
   }
 
-  /** The newest end is shown, and what comes. */
+  /** Shows the newest end and follows it. */
   newest(): void {
     this.#set({ pastRows: null, ...(this.#known.pastDocuments ? { pastDocuments: null, allDocuments: false } : {}) });
   }
 
-  /** What somebody just did to the run is shown without waiting for the stream. */
+  /** Shows the result of an action on the run without waiting for the stream. */
   async look(): Promise<void> {
     const run = await this.#client.fetchQuery({ ...runQuery(this.id), staleTime: 0 });
     const { view } = this.#known;
@@ -135,7 +135,7 @@ export class RunStore {
     if (this.#shares && run.version > view.version) await this.#catchUp();
   }
 
-  /** The stream of all runs tells that this one moved: a hint, where it has no stream of its own. */
+  /** Called when the stream of all runs reports a change of this one: a hint, for when it has no stream of its own. */
   hint(events: readonly CheckpointEvent[], live: LiveStatus): void {
     if (!this.#shares) return;
     if (live.state !== this.#known.live.state) this.#set({ live });
@@ -144,7 +144,7 @@ export class RunStore {
 
   // -- inside --------------------------------------------------------------------------------------------------------
 
-  /** Pages of the past aren't kept once they were let go. */
+  /** Pages of the past aren't kept after they were dropped. */
   readonly #reader: Reader = {
     rows: (window) => this.#client.fetchQuery({ ...historyQuery(this.id, window), staleTime: 0, gcTime: 0 }),
     documents: (window) => this.#client.fetchQuery({ ...documentsQuery(this.id, window), staleTime: 0, gcTime: 0 }),
@@ -190,7 +190,7 @@ export class RunStore {
     if (!view) return;
     const folded = foldAll(view, events);
     if (folded === view) return;
-    // Cut by a fifth at a time: a window that moves with each event is another one each time.
+    // Dropped by a fifth at a time: a window that moved with each event would be a new one each time.
     const keep = this.#wantsAll ? MOST_ROWS : KEPT_ROWS;
     const rowsKept = folded.rows.length < keep * 1.25 ? folded : trim(folded, keep);
     const next = rowsKept.documents.length < MOST_DOCUMENTS * 1.25 ? rowsKept : { ...rowsKept, documents: rowsKept.documents.slice(-MOST_DOCUMENTS) };
@@ -200,13 +200,13 @@ export class RunStore {
     if (isFinished(next.run.status) && next.run.result === null) void this.look().catch(report);
   }
 
-  /** What came after the last row that is known, as the stream would have told it. */
+  /** Reads what came after the last known row, as the stream would have sent it. */
   async #catchUp(): Promise<void> {
     this.#hinted = true;
     if (this.#catching) return;
     this.#catching = true;
     try {
-      // What is hinted at while it reads is read after that.
+      // Hints that arrive during the read cause another one.
       while (this.#takeHint()) await this.#readOn();
     } finally {
       this.#catching = false;
@@ -267,7 +267,7 @@ export class RunStore {
   }
 }
 
-/** A look that fails is made again by itself; the stream's status tells that the server is away. */
+/** A failed read is repeated automatically; the stream's status shows that the server can't be reached. */
 function report(error: unknown): void {
   console.error(error);
 }

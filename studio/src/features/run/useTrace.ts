@@ -3,7 +3,7 @@ import { historyQuery } from "@/api/queries";
 import type { Checkpoint } from "@/api/types";
 import { useRunPage } from "./data";
 
-/** The stack of a failed row, for whoever may see it. Rows that came by the stream have none: it is asked for. */
+/** The stack of a failed row, for users who may see it. Rows from the stream have none: it is fetched. */
 export function useTrace(row: Checkpoint | null): string | null {
   const { run, me } = useRunPage();
   const version = row?.version ?? 0;

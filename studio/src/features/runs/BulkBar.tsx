@@ -7,7 +7,7 @@ export interface BulkBarProps {
   me: Me | undefined;
   rows: readonly Run[];
   selected: ReadonlySet<string>;
-  /** All that match the filter, also those that aren't loaded. */
+  /** All runs that match the filter, including those that aren't loaded. */
   all: boolean;
   more: boolean;
   /** Why the filter itself can't be acted on; null: it can. */
@@ -17,7 +17,7 @@ export interface BulkBarProps {
   onAct: (action: BulkAction) => void;
 }
 
-/** What is selected and what can be done to it: how many each action could reach stands on its button. */
+/** The selection and the actions on it: each button shows how many runs its action could affect. */
 export function BulkBar({ me, rows, selected, all, more, allOff, onAll, onClear, onAct }: BulkBarProps) {
   const chosen = rows.filter((run) => selected.has(run.workflow_id));
   return (

@@ -14,9 +14,9 @@ export interface Narrowing {
 
 const BUTTON = "grid size-6 shrink-0 place-items-center rounded-sm text-muted opacity-0 group-hover/cell:opacity-100 hover:bg-hover focus-visible:opacity-100 aria-expanded:opacity-100 [@media(hover:none)]:hidden";
 
-/** A cell with a menu: show only what has the same in it, or leave that out. Seen on hover and focus; a phone has the filter bar. */
+/** A cell with a menu: show only rows with the same value, or leave them out. Visible on hover and focus; on a phone, use the filter bar. */
 export function CellMenu({ chip, narrowing, children }: { chip: Chip; narrowing: Narrowing; children: ReactNode }) {
-  // Menus cost much, and a table has hundreds of cells: each is made when it is asked for.
+  // Menus are expensive, and a table has hundreds of cells: each is created when it is opened.
   const [wanted, setWanted] = useState(false);
   const text = `${chip.qualifier ?? ""}:${chip.value}`;
   const button = (

@@ -26,8 +26,8 @@ export function ColumnsDialog({ columns, shown, onChange, onClose }: ColumnsDial
       open
       onOpenChange={onClose}
       title="Columns"
-      description="Kept in this browser, and in the address: a link shows the same table."
-      footer={<Button off={shown.join(",") === USUAL ? "They are as they were at first." : null} onClick={() => { onChange(columnsIn(USUAL) ?? []); }}>As at first</Button>}
+      description="Stored in this browser and in the address: a link shows the same table."
+      footer={<Button off={shown.join(",") === USUAL ? "These are the default columns." : null} onClick={() => { onChange(columnsIn(USUAL) ?? []); }}>Reset</Button>}
     >
       <ol aria-label="Shown columns" className="flex flex-col">
         {shown.map((id, at) => (
@@ -55,7 +55,7 @@ export function ColumnsDialog({ columns, shown, onChange, onClose }: ColumnsDial
         </>
       )}
       <h3 className="mt-3">Rows</h3>
-      <Checkbox label="Higher rows, in all tables" checked={roomy} onChange={() => { density.set(roomy ? "compact" : "comfortable"); }} />
+      <Checkbox label="Taller rows, in all tables" checked={roomy} onChange={() => { density.set(roomy ? "compact" : "comfortable"); }} />
     </Dialog>
   );
 }

@@ -2,18 +2,18 @@ import { Link } from "@tanstack/react-router";
 import { Button, buttonClass } from "@/ui/Button";
 import { EmptyState } from "@/ui/States";
 
-/** "None yet" and "none like that" are two different things. */
+/** "No runs yet" and "no matching runs" are different messages. */
 export function NoRuns({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {
   if (filtered) {
     return (
-      <EmptyState title="No run is like that" action={<Button onClick={onClear}>Clear the filter</Button>}>
-        There may be runs that the filter leaves out.
+      <EmptyState title="No matching runs" action={<Button onClick={onClear}>Clear the filter</Button>}>
+        The filter may hide some runs.
       </EmptyState>
     );
   }
   return (
     <EmptyState
-      title="Nothing has run yet"
+      title="No runs have been started yet"
       action={
         <Link to="/workflows" className={buttonClass("primary")}>
           Start a workflow

@@ -5,7 +5,7 @@ import { STATUSES, STATUS_NAMES } from "@/model/status";
 import { StatusShape } from "@/ui/StatusShape";
 import { cn } from "@/ui/cn";
 
-/** One button per status; counts stand on them as long as nothing else is filtered by. */
+/** One button per status, with counts unless there is another filter. */
 export function StatusToggles({ filter, onChange }: { filter: RunFilter; onChange: (filter: RunFilter) => void }) {
   const { status: chosen = [], app_name: app, ...others } = filter;
   const counted = !Object.values(others).some((value) => value !== undefined);

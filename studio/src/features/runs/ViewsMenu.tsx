@@ -7,9 +7,9 @@ import { Menu, MenuCheck, MenuItem, MenuLine, MenuTitle } from "@/ui/Menu";
 import type { View } from "./views";
 import { useViews, withView } from "./views";
 
-const WHERE = "Kept in this browser only; to share one, send its address.";
+const WHERE = "Stored in this browser only; to share one, send its address.";
 
-/** Filters and columns that somebody gave a name. `search`: what the address says now. */
+/** Named filters and columns. `search`: the current query string. */
 export function ViewsMenu({ search, onOpen }: { search: string; onOpen: (search: string) => void }) {
   const [views, setViews] = useViews();
   const [asked, setAsked] = useState<"save" | "remove" | null>(null);
@@ -54,7 +54,7 @@ function SaveDialog({ views, onSave, onClose }: { views: readonly View[]; onSave
           onClose();
         }}
       >
-        <Field label="Name" help={known ? "There is a view of this name: it will be this one." : "Its filter and its columns are kept."}>
+        <Field label="Name" help={known ? "A view of this name exists: it will be replaced." : "Its filter and its columns are saved."}>
           {(props) => <Input {...props} maxLength={60} value={typed} onChange={(event) => { setTyped(event.target.value); }} />}
         </Field>
         <div className="flex justify-end gap-2">
@@ -71,7 +71,7 @@ function SaveDialog({ views, onSave, onClose }: { views: readonly View[]; onSave
 function RemoveDialog({ views, onRemove, onClose }: { views: readonly View[]; onRemove: (view: View) => void; onClose: () => void }) {
   return (
     <Dialog open onOpenChange={onClose} title="Saved views" description={WHERE}>
-      {views.length === 0 && <p className="text-muted">None is left.</p>}
+      {views.length === 0 && <p className="text-muted">No view is left.</p>}
       <ul aria-label="Saved views" className="divide-y">
         {views.map((view) => (
           <li key={view.name} className="flex items-center gap-2 py-1">

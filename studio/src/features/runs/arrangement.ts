@@ -5,7 +5,7 @@ import { keep, stored } from "@/ui/setting";
 export const COLUMNS = ["status", "workflow", "run", "place", "why", "started", "duration", "labels", "app", "user", "version", "attempt", "priority", "parent", "updated"] as const;
 export type ColumnId = (typeof COLUMNS)[number];
 
-/** What is shown until somebody chooses. */
+/** The columns that are shown by default. */
 export const USUAL = COLUMNS.slice(0, 8).join(",");
 
 /** The columns that a text names, in its order; null if it names none. It may be typed by hand, or by another version. */
@@ -35,8 +35,8 @@ export function moved(columns: readonly ColumnId[], id: ColumnId, by: -1 | 1): C
 const KEY = "stepwell.runs-columns";
 
 /**
- * The columns that are shown, and how to show others. The address says them, so that a link shows the same table; one
- * that says nothing gets those that this browser keeps.
+ * The columns that are shown, and how to show others. They are in the address, so that a link shows the same table; an address
+ * without them gets those stored in this browser.
  */
 export function useArrangement(said: string | undefined, say: (columns: string | undefined) => void): [readonly ColumnId[], (columns: readonly ColumnId[]) => void] {
   const [kept, setKept] = useState(() => columnsIn(stored(KEY))?.join(",") ?? USUAL);

@@ -14,7 +14,7 @@ import { CellMenu } from "./CellMenu";
 
 type Asked = (run: Run) => readonly string[] | undefined;
 
-/** All columns; which of them are shown, and in which order, is the reader's. `asked`: what people may answer of a run. */
+/** All columns; the reader chooses which are shown, and in which order. `asked`: the transitions of a run that people may answer. */
 export function columnsOf(narrowing: Narrowing, asked: Asked): readonly (Column<Run> & { id: ColumnId })[] {
   return [
     { id: "status", header: "Status", className: "w-32", cell: (run) => <CellMenu chip={{ qualifier: "status", value: run.status }} narrowing={narrowing}><StatusBadge {...LOOKS[lookOf(run, asked(run))]} /></CellMenu> },

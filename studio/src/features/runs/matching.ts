@@ -1,6 +1,6 @@
 import type { Run, RunFilter } from "@/api/types";
 
-/** Whether a run that the stream told of belongs into the list. Words are left to the server: they may be anywhere in it. */
+/** Whether a run from the stream belongs in the list. Free text isn't matched here but by the server, which searches all fields. */
 export function matches(run: Run, filter: RunFilter): boolean {
   return (
     is(filter.app_name, run.app_name) &&
@@ -24,7 +24,7 @@ function within(words: string, run: Run): boolean {
   return text.includes(words.toLowerCase());
 }
 
-/** Ids of runs that belong into the list above or between its rows, and aren't in it. */
+/** Ids of runs that belong in the list above or between its rows, and aren't in it. */
 export function newcomers(heard: readonly Run[], rows: readonly Run[], filter: RunFilter, more: boolean): string[] {
   const known = new Set(rows.map((row) => row.workflow_id));
   const last = rows.at(-1)?.workflow_id;

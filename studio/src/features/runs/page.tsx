@@ -118,7 +118,7 @@ export default function Page() {
         )}
       </div>
       {(selected.size > 0 || all) && (
-        <BulkBar me={me} rows={rows} selected={selected} all={all} more={query.hasNextPage} allOff={filter.parent_id ? "A filter by parent can't be acted on as a whole: select its rows." : null} onAll={() => { setAll(true); }} onClear={clear} onAct={act} />
+        <BulkBar me={me} rows={rows} selected={selected} all={all} more={query.hasNextPage} allOff={filter.parent_id ? "An action can't cover a whole filter by parent: select rows instead." : null} onAll={() => { setAll(true); }} onClear={clear} onAct={act} />
       )}
       {request && (
         <BulkDialog

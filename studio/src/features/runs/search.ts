@@ -3,7 +3,7 @@ import type { RawSearch } from "@/model/search";
 import { someOf, text } from "@/model/search";
 import { columnsIn } from "./arrangement";
 
-/** The filter and the columns are what the address says: a link shows the same runs to everybody. */
+/** The filter and the columns come from the address: a link shows the same runs to every reader. */
 export interface RunsSearch extends RunFilter {
   /** The columns that are shown, in order: `status,workflow,run`. */
   columns?: string | undefined;

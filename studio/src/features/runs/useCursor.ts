@@ -7,7 +7,7 @@ interface Acts {
   select: (id: string) => void;
 }
 
-/** The row that the keyboard stands on: j and k move it, Enter opens, x selects, Space looks at it beside the list. */
+/** The keyboard's current row: j and k move it, Enter opens it, x selects it, Space shows it beside the list. */
 export function useCursor(rows: readonly Run[], { open, select }: Acts) {
   const [current, setCurrent] = useState<string | null>(null);
   const [peeking, setPeeking] = useState(false);
@@ -23,7 +23,7 @@ export function useCursor(rows: readonly Run[], { open, select }: Acts) {
     { key: "k", label: "Previous run", run: () => { move(-1); } },
     { key: "Enter", label: "Open the run", run: () => { if (current !== null) open(current); } },
     { key: "x", label: "Select the run", run: () => { if (current !== null) select(current); } },
-    { key: " ", label: "Look at the run beside the list", run: () => { if (current !== null) setPeeking(true); } },
+    { key: " ", label: "Preview the run beside the list", run: () => { if (current !== null) setPeeking(true); } },
   ];
   return { current, keys, peeked: peeking ? rows[at] : undefined, close: () => { setPeeking(false); } };
 }

@@ -10,10 +10,10 @@ import { useLiveEvents } from "@/stream/live";
 import { newcomers } from "./matching";
 
 const LIMIT = 50;
-/** A claim has no event: while something moves, the first page is looked at again. */
+/** A claim has no event: while a run is active, the first page is polled. */
 const LOOK_AGAIN = 3_000;
 
-/** The rows of a filter: what is in view changes in place; what is new is counted, and comes when it is asked for. */
+/** The rows of a filter: visible rows change in place; new ones are counted, and shown on demand. */
 export function useRuns(filter: RunFilter) {
   const client = useQueryClient();
   const options = { ...runsPagesQuery(filter, LIMIT), meta: { live: "in-place" } };
@@ -31,7 +31,7 @@ export function useRuns(filter: RunFilter) {
   });
   const showNew = () => {
     news.clear();
-    // Only the first page is fetched again: the others would be asked for one after the other.
+    // Only the first page is refetched: the others would be requested one after the other.
     client.setQueryData<InfiniteData<Page<Run>, string | null>>(options.queryKey, (data) => data && { pages: data.pages.slice(0, 1), pageParams: data.pageParams.slice(0, 1) });
     void query.refetch();
     void client.invalidateQueries({ queryKey: [...keys.runs, "counts"] });

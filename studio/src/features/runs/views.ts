@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { keep, stored } from "@/ui/setting";
+import { kept } from "@/ui/personal";
 
 /** A named address of the table: its filter and its columns. */
 export interface View {
@@ -8,26 +8,21 @@ export interface View {
   search: string;
 }
 
-const KEY = "stepwell.runs-views";
+const NAME = "runs-views";
 
-/** The views that this browser keeps, and how to keep others. */
+/** The views that this user stored in this browser, and how to store others. */
 export function useViews(): [readonly View[], (views: readonly View[]) => void] {
-  const [views, setViews] = useState<readonly View[]>(() => viewsIn(stored(KEY)));
+  const [views, setViews] = useState<readonly View[]>(() => viewsIn(kept.get(NAME)));
   const set = (next: readonly View[]) => {
     setViews(next);
-    keep(KEY, JSON.stringify(next));
+    kept.set(NAME, next);
   };
   return [views, set];
 }
 
-/** What was kept, as far as this version understands it. */
-export function viewsIn(text: string | null): View[] {
-  try {
-    const found: unknown = JSON.parse(text ?? "[]");
-    return Array.isArray(found) ? found.filter(isView).map(({ name, search }) => ({ name, search })) : [];
-  } catch {
-    return []; // written by something else
-  }
+/** The stored views, as far as this version understands them. */
+export function viewsIn(found: unknown): View[] {
+  return Array.isArray(found) ? found.filter(isView).map(({ name, search }) => ({ name, search })) : [];
 }
 
 function isView(one: unknown): one is View {
@@ -35,7 +30,7 @@ function isView(one: unknown): one is View {
   return typeof view === "object" && view !== null && typeof view.name === "string" && typeof view.search === "string";
 }
 
-/** With the view, by its name; it takes the place of one of the same name. */
+/** Adds the view; it replaces one of the same name. */
 export function withView(views: readonly View[], view: View): View[] {
   return [...views.filter((one) => one.name !== view.name), view].sort((a, b) => a.name.localeCompare(b.name));
 }

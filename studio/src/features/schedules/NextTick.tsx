@@ -2,7 +2,7 @@ import type { Schedule } from "@/api/types";
 import { clock, moment, relative } from "@/model/time";
 import { useNow } from "@/ui/useNow";
 
-/** When it ticks next: how long until then, in the schedule's zone, and in the reader's where that differs. */
+/** The next tick: the time until then, in the schedule's zone, and in the reader's if that differs. */
 export function NextTick({ schedule }: { schedule: Schedule }) {
   const now = useNow();
   const next = schedule.next[0];

@@ -9,7 +9,7 @@ import type { ButtonSize } from "@/ui/Button";
 import { Button } from "@/ui/Button";
 import { toast, toastError } from "@/ui/Toast";
 
-/** Pause or resume, and fire now. What the reader may not do stays, and says why. */
+/** Pause or resume, and fire now. Actions that the user may not perform stay visible, with the reason. */
 export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Schedule; me: Me | undefined; size?: ButtonSize }) {
   const client = useQueryClient();
   const navigate = useNavigate();
@@ -18,7 +18,7 @@ export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Sched
   const toggle = useMutation({
     mutationFn: () => (paused ? resumeSchedule(app, name) : pauseSchedule(app, name)),
     onSuccess: () => {
-      toast({ title: paused ? `${name} ticks again` : `${name} is paused`, tone: "done" });
+      toast({ title: paused ? `${name} has been resumed` : `${name} is paused`, tone: "done" });
     },
     onError: (error) => {
       toastError(`${name} couldn't be ${paused ? "resumed" : "paused"}`, error);
@@ -46,7 +46,7 @@ export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Sched
       <Button
         size={size}
         icon={<Zap size={14} aria-hidden />}
-        off={off ?? (schedule.here ? null : "The process that answers doesn't declare it, and has nothing to start.")}
+        off={off ?? (schedule.here ? null : "This server's process doesn't declare it, so it can't fire it.")}
         pending={fire.isPending}
         onClick={() => { fire.mutate(); }}
         aria-label={`Fire now: ${name}`}

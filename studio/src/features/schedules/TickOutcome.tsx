@@ -6,16 +6,16 @@ import { RelativeTime } from "@/ui/Time";
 
 const OUTCOMES: Record<Tick["outcome"], { word: string; meaning: string }> = {
   fired: { word: "Fired", meaning: "It started its run." },
-  queued: { word: "Queued", meaning: "The run of the tick before goes on: this one fires after it." },
-  refused: { word: "Skipped", meaning: "The run of the tick before was still going on." },
-  missed: { word: "Missed", meaning: "Nobody could fire it in time: no process ran, or the schedule was paused." },
+  queued: { word: "Queued", meaning: "The previous tick's run is still going: this one fires after it." },
+  refused: { word: "Skipped", meaning: "The previous tick's run was still going." },
+  missed: { word: "Missed", meaning: "It couldn't be fired in time: no process was running, or the schedule was paused." },
 };
 
-/** What became of a tick: its run's status where it started one, else why there is none. */
+/** The outcome of a tick: the status of the run that it started, else why there is none. */
 export function TickOutcome({ tick }: { tick: Tick }) {
   const outcome = OUTCOMES[tick.outcome];
   if (tick.status === null) return <Badge title={outcome.meaning}>{outcome.word}</Badge>;
-  // Whether it waits for a person isn't known here, and nobody is to be alarmed.
+  // Whether it waits for a person isn't known here: don't show it as if it did.
   const look = tick.status === "waiting" ? { ...LOOKS.sleeping, word: STATUSES.waiting.word } : STATUSES[tick.status];
   const badge = <StatusBadge {...look} filled={false} />;
   if (tick.workflow_id === null) return badge;

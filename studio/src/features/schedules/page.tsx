@@ -14,7 +14,7 @@ import { LastTick } from "./TickOutcome";
 import { NextTick } from "./NextTick";
 import { Rule } from "./Rule";
 
-/** Ticks fire without a word to this page: it looks again now and then. */
+/** Ticks have no events: the page polls. */
 const EVERY = 5_000;
 
 export default function Page() {
@@ -29,7 +29,7 @@ function AllSchedules() {
   const schedules = useQuery({ ...schedulesQuery(), refetchInterval: EVERY });
   return (
     <>
-      <PageHeader title="Schedules" description="What starts runs by the clock. Each tick fires once, however many processes there are." />
+      <PageHeader title="Schedules" description="Schedules start runs at set times. Each tick fires once, however many processes there are." />
       <QueryView query={schedules} errorTitle="The schedules couldn't be loaded">
         {(all) => (all.length === 0 ? <NoSchedules /> : <Schedules schedules={all} />)}
       </QueryView>
@@ -66,7 +66,7 @@ function Name({ schedule }: { schedule: Schedule }) {
 
 function NoSchedules() {
   return (
-    <EmptyState title="Nothing runs by the clock yet">
+    <EmptyState title="No schedule is declared yet">
       Declare a schedule on an app: <code>app.schedule("nightly", workflow=Cleanup, every=timedelta(hours=6))</code>, or decorate a function with{" "}
       <code>@app.cron("0 9 * * *")</code>.
     </EmptyState>

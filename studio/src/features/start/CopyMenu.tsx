@@ -6,7 +6,7 @@ import { toast } from "@/ui/Toast";
 import { commandLine, curl, python } from "./commands";
 import type { Start } from "./request";
 
-/** The start that stands in the form, to be used elsewhere. */
+/** The start in the form, to be copied for use elsewhere. */
 export function CopyMenu({ start, api, link }: { start: () => Start; api: string; link: () => string }) {
   const copy = (what: string, text: string) => {
     void copyText(text).then((done) => { toast(done ? { title: `${what} copied`, tone: "done" } : { title: "The browser refused to copy", tone: "error" }); });

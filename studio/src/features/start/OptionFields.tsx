@@ -9,7 +9,7 @@ interface OptionFieldsProps {
   onChange: (options: Options) => void;
 }
 
-/** Everything about a start besides its args; folded, for most starts need none of it. */
+/** All options of a start besides its args; folded, because most starts need none of them. */
 export function OptionFields({ options, faults, me, onChange }: OptionFieldsProps) {
   const set = (change: Partial<Options>) => { onChange({ ...options, ...change }); };
   const text = (name: "labels" | "key" | "priority" | "workspace" | "user", label: string, help: string) => (
@@ -18,16 +18,16 @@ export function OptionFields({ options, faults, me, onChange }: OptionFieldsProp
     </Field>
   );
   return (
-    // With a fault inside it can't stay folded.
+    // With an error inside it can't stay folded.
     <details key={String(Object.keys(faults).length > 0)} open={Object.keys(faults).length > 0 || undefined} className="rounded-md border px-3 py-1.5">
       <summary className="min-h-6 font-medium">Options</summary>
       <div className="grid gap-4 py-2 sm:grid-cols-2">
         <When options={options} faults={faults} set={set} />
-        {text("labels", "Labels", "To find it again; commas between them: team:north, urgent")}
-        {text("key", "Idempotency key", "A second start with the same key answers with the first one's run.")}
-        {text("priority", "Priority", "A whole number; higher ones are taken first. Empty: the workflow's.")}
-        {text("workspace", "Workspace", "The id of one that is there; empty: a new one.")}
-        {me?.everybody && text("user", "For the user", "Whose run it is; empty: yours.")}
+        {text("labels", "Labels", "To find the run again, separated by commas: team:north, urgent")}
+        {text("key", "Idempotency key", "A second start with the same key returns the first one's run.")}
+        {text("priority", "Priority", "A whole number; higher ones are executed first. Empty: the workflow's.")}
+        {text("workspace", "Workspace", "The id of an existing one; empty: the user's own.")}
+        {me?.everybody && text("user", "For the user", "The run's user; empty: you.")}
       </div>
     </details>
   );

@@ -22,7 +22,7 @@ import { useStart } from "./useStart";
 
 interface StartFormProps {
   workflow: WorkflowDetail;
-  /** Where `initial` is from: another source is another form. */
+  /** The source of `initial`: another source resets the form. */
   source: string;
   initial: Json | undefined;
 }
@@ -35,7 +35,7 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
   const stay = useRef(false);
   const form = `${app_name} ${name} ${source}`;
   const [draft, setDraft] = useState(() => draftOf(form));
-  // How often it was begun anew.
+  // How often the form was reset.
   const [anew, setAnew] = useState(0);
   const [options, setOptions] = useState(draft?.options ?? NO_OPTIONS);
   const [faults, setFaults] = useState<Faults>({});
@@ -82,12 +82,12 @@ export function StartForm({ workflow, source, initial }: StartFormProps) {
   const optionFields = <OptionFields options={options} faults={faults} me={me} onChange={setAndKeep} />;
   return (
     <div className="flex max-w-6xl flex-col gap-4">
-      {starting.error && fields.length === 0 && <ErrorState title="It wasn't started" error={starting.error} />}
+      {starting.error && fields.length === 0 && <ErrorState title="The run wasn't started" error={starting.error} />}
       {draft && (
         <p className="flex flex-wrap items-center gap-2 text-muted">
           This is what you had typed before.
           <Button size="sm" onClick={beginAnew}>
-            Begin anew
+            Start over
           </Button>
         </p>
       )}

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from "@/api/types";
 import type { Start } from "./request";
 
-/** The same start from elsewhere. */
+/** The same start as a command or code. */
 export function curl({ request, key }: Start, url: string): string {
   return [
     `curl -X POST ${quoted(`${url}/runs`)}`,
@@ -59,7 +59,7 @@ function dict(value: JsonObject, depth: number): string {
   return `{\n${inside}\n${"    ".repeat(depth)}}`;
 }
 
-/** For a shell: nothing in it means anything. */
+/** Quoted for a shell, which then interprets nothing in it. */
 function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,22 +1,12 @@
 import type { Json } from "@/api/types";
+import { kept } from "@/ui/personal";
 
-/** What this browser started a workflow with last: offered, never filled in by itself. */
-const keyOf = (app: string, name: string) => `stepwell.last ${app} ${name}`;
+/** The args with which this user last started a workflow in this browser: offered, never filled in automatically. */
+const nameOf = (app: string, name: string) => `last ${app} ${name}`;
 
 export function remember(app: string, name: string, args: Json): void {
-  try {
-    localStorage.setItem(keyOf(app, name), JSON.stringify(args));
-  } catch {
-    // Storage is off or full: nothing will be offered.
-  }
+  kept.set(nameOf(app, name), args);
 }
 
 /** Undefined: nothing is remembered. */
-export function remembered(app: string, name: string): Json | undefined {
-  try {
-    const text = localStorage.getItem(keyOf(app, name));
-    return text === null ? undefined : (JSON.parse(text) as Json);
-  } catch {
-    return undefined; // storage is off
-  }
-}
+export const remembered = (app: string, name: string) => kept.get(nameOf(app, name)) as Json | undefined;

@@ -40,7 +40,7 @@ export default function Page() {
   );
 }
 
-/** What fills the form, the nearest first: the address, the run that it is started again from, what was asked for here, the defaults. */
+/** The initial values, by precedence: the address, the run that is started again, an earlier choice here, the defaults. */
 function Filled({ workflow }: { workflow: WorkflowDetail }) {
   const { from, args } = route.useSearch();
   const [last] = useState(() => remembered(workflow.app_name, workflow.name));
@@ -83,6 +83,6 @@ function parsed(text: string): Json | undefined {
   try {
     return JSON.parse(text) as Json;
   } catch {
-    return undefined; // a link that was cut off
+    return undefined; // an incomplete link
   }
 }

@@ -1,6 +1,6 @@
 import type { Json, StartRun } from "@/api/types";
 
-/** What may be said about a start besides its args, as the fields hold it. */
+/** The options of a start besides its args, as the fields hold them. */
 export interface Options {
   labels: string;
   when: "now" | "in" | "at";
@@ -43,7 +43,7 @@ export function startOf(workflow: { app_name: string; name: string }, args: Json
   };
 }
 
-/** What is wrong with the options; empty: nothing. */
+/** The errors in the options; empty: none. */
 export function faultsOf(options: Options): Faults {
   const faults: Faults = {};
   if (options.when === "in" && !(Number(options.amount) >= 0 && options.amount.trim() !== "")) faults.amount = "Give how long, as a number.";

@@ -12,7 +12,7 @@ interface Asked {
   stay: boolean;
 }
 
-/** Starts runs. The same request sent again, because no answer came, starts no second one. */
+/** Starts runs. The same request sent again, because no answer arrived, starts no second one. */
 export function useStart() {
   const navigate = useNavigate();
   const own = useRef<{ of: string; key: string } | null>(null);
@@ -25,12 +25,12 @@ export function useStart() {
   return useMutation({
     mutationFn: ({ start }: Asked) => startRun(start.request, keyFor(start)),
     onSuccess: ({ workflow_id: workflowId, created }, { title, stay }) => {
-      // What is started next with the same args is another run.
+      // The next start with the same args is a new run.
       own.current = null;
       const open = () => void navigate({ to: "/runs/$workflowId", params: { workflowId } });
-      if (!created) toast({ title: "That key's run was there already", action: stay ? { label: "Open it", run: open } : undefined });
-      else if (stay) toast({ title: `${title} is started`, tone: "done", action: { label: "Open the run", run: open } });
-      else toast({ title: `${title} is started`, tone: "done", action: { label: "Cancel it", run: () => { cancel(workflowId); } } });
+      if (!created) toast({ title: "A run with this key exists already", action: stay ? { label: "Open it", run: open } : undefined });
+      else if (stay) toast({ title: `${title} has been started`, tone: "done", action: { label: "Open the run", run: open } });
+      else toast({ title: `${title} has been started`, tone: "done", action: { label: "Cancel it", run: () => { cancel(workflowId); } } });
       if (!stay) open();
     },
   });
@@ -38,7 +38,7 @@ export function useStart() {
 
 function cancel(workflowId: string): void {
   cancelRun(workflowId).then(
-    () => { toast({ title: "The run is cancelled" }); },
+    () => { toast({ title: "The run has been cancelled" }); },
     (error: unknown) => { toastError("The run couldn't be cancelled", error); },
   );
 }

@@ -9,8 +9,8 @@ export function Created({ token, onClose }: { token: CreatedToken; onClose: () =
     <Dialog
       open
       onOpenChange={onClose}
-      title={`${token.name} is made`}
-      description="Copy the token now: it isn't shown again, and nobody can look it up."
+      title={`${token.name} has been created`}
+      description="Copy the token now: it isn't shown again, and it can't be looked up."
       footer={
         <Button variant="primary" onClick={onClose}>
           I have it

@@ -11,18 +11,19 @@ import { Checkbox, Field, Input, Select } from "@/ui/fields";
 import { ErrorState } from "@/ui/States";
 import { Created } from "./Created";
 import type { Draft } from "./draft";
-import { draftFor, EXPIRIES, faultOf, requestOf, ROLES } from "./draft";
+import { draftFor, expiriesFor, faultOf, requestOf, ROLES } from "./draft";
 
-/** Asks for what the token may do; then shows it, this once. */
+/** Asks for the rights of the token, then shows it once. */
 export function NewTokenDialog({ me, onClose }: { me: Me; onClose: () => void }) {
   const client = useQueryClient();
-  const [draft, setDraft] = useState<Draft>(() => draftFor(me));
+  const [draft, setDraft] = useState<Draft>(() => draftFor(me, Date.now()));
   const [created, setCreated] = useState<CreatedToken | null>(null);
   const create = useMutation({
     mutationFn: () => createToken(requestOf(draft, Date.now())),
     onSuccess: setCreated,
     onSettled: () => client.invalidateQueries({ queryKey: keys.tokens }),
   });
+  const [expiries] = useState(() => expiriesFor(me, Date.now()));
   const form = useId();
   if (created) return <Created token={created} onClose={onClose} />;
   const set = (change: Partial<Draft>) => { setDraft({ ...draft, ...change }); };
@@ -45,11 +46,11 @@ export function NewTokenDialog({ me, onClose }: { me: Me; onClose: () => void })
         }}
       >
         {create.error && <ErrorState error={create.error} title="The token wasn't created" />}
-        <Field label="Name" help="What uses it, so that you know later what to revoke." error={faultIn(create.error, "name")}>
+        <Field label="Name" help="The program that uses it, so that you know later what to revoke." error={faultIn(create.error, "name")}>
           {(props) => <Input {...props} autoFocus required maxLength={200} value={draft.name} onChange={(event) => { set({ name: event.target.value }); }} />}
         </Field>
         {me.role === "admin" && (
-          <Field label="User" help="Whose runs it sees and starts." error={faultIn(create.error, "user_id")}>
+          <Field label="User" help="The user whose runs it sees and starts." error={faultIn(create.error, "user_id")}>
             {(props) => <Input {...props} required value={draft.user_id} onChange={(event) => { set({ user_id: event.target.value }); }} />}
           </Field>
         )}
@@ -64,7 +65,7 @@ export function NewTokenDialog({ me, onClose }: { me: Me; onClose: () => void })
         </Field>
         {me.everybody && (
           <Checkbox
-            label="Everybody's runs, not only this user's"
+            label="All users' runs, not only this user's"
             checked={draft.everybody || draft.role === "admin"}
             disabled={draft.role === "admin"}
             onChange={(event) => { set({ everybody: event.target.checked }); }}
@@ -74,7 +75,7 @@ export function NewTokenDialog({ me, onClose }: { me: Me; onClose: () => void })
         <Field label="Expires" error={faultIn(create.error, "expires_at")}>
           {(props) => (
             <Select {...props} value={draft.days} onChange={(event) => { set({ days: Number(event.target.value) }); }}>
-              {EXPIRIES.map(({ days, label }) => (
+              {expiries.map(({ days, label }) => (
                 <option key={days} value={days}>
                   {label}
                 </option>

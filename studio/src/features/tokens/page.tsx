@@ -14,20 +14,20 @@ import { RelativeTime } from "@/ui/Time";
 import { useNow } from "@/ui/useNow";
 import { NewTokenDialog } from "./NewTokenDialog";
 import { RevokeButton } from "./RevokeButton";
-import { stateOf } from "./state";
+import { makerOf, stateOf } from "./state";
 
 export default function Page() {
   const tokens = useInfiniteQuery({ ...tokensQuery(), refetchInterval: 30_000 });
   const me = useQuery(meQuery()).data;
   const [creating, setCreating] = useState(false);
   const create = (
-    <Button variant="primary" icon={<Plus size={14} aria-hidden />} off={me ? null : "Still asking who you are."} onClick={() => { setCreating(true); }}>
+    <Button variant="primary" icon={<Plus size={14} aria-hidden />} off={me ? null : "Your rights are still being loaded."} onClick={() => { setCreating(true); }}>
       New token
     </Button>
   );
   return (
     <>
-      <PageHeader title="Tokens" description="For programs, and for browsers that sign in without an application: each asks the API with the rights that it was given." actions={create} />
+      <PageHeader title="Tokens" description="For programs, and for browsers that sign in without an application: each calls the API with its own rights." actions={create} />
       <QueryView query={tokens} errorTitle="The tokens couldn't be loaded">
         {({ pages }) => (pages.every((page) => page.items.length === 0) ? <NoTokens /> : <DataTable label="Tokens" columns={COLUMNS} rows={pages.flatMap((page) => page.items)} rowId={(one) => one.id} />)}
       </QueryView>
@@ -45,6 +45,7 @@ const COLUMNS: readonly Column<Token>[] = [
   { id: "name", header: "Name", cell: (token) => <Name token={token} /> },
   { id: "user", header: "User", cell: (token) => token.user_id },
   { id: "rights", header: "Rights", cell: (token) => <Rights token={token} /> },
+  { id: "created", header: "Created by", cell: (token) => <Maker token={token} /> },
   { id: "used", header: "Last used", cell: (token) => <RelativeTime at={token.last_used_at} none="never" /> },
   { id: "expires", header: "Expires", cell: (token) => <RelativeTime at={token.expires_at} none="never" /> },
   { id: "state", header: "State", cell: (token) => <State token={token} /> },
@@ -60,11 +61,20 @@ function Name({ token }: { token: Token }) {
 }
 
 function Rights({ token }: { token: Token }) {
-  const whose = token.everybody ? "everybody's runs" : "own runs";
+  const whose = token.everybody ? "all users' runs" : "own runs";
   return (
     <>
       {token.role}, {whose}
       {token.apps && <span className="text-muted"> of {token.apps.join(", ")}</span>}
+    </>
+  );
+}
+
+function Maker({ token }: { token: Token }) {
+  return (
+    <>
+      {makerOf(token)}
+      {token.descendants > 0 && <span className="text-muted"> · created {token.descendants} more</span>}
     </>
   );
 }

@@ -3,7 +3,7 @@ import { STATUS_NAMES, STATUSES } from "@/model/status";
 import { Field, Input, Select } from "@/ui/fields";
 import type { WebhooksSearch } from "./search";
 
-/** By status; by route, where one is chosen. */
+/** The filter by status, and by route where one is chosen. */
 export function Filter({ search, onChange }: { search: WebhooksSearch; onChange: (search: WebhooksSearch) => void }) {
   return (
     <form className="mb-3 flex flex-wrap items-end gap-3" onSubmit={(event) => { event.preventDefault(); }}>

@@ -14,7 +14,7 @@ import { AbsoluteTime } from "@/ui/Time";
 import { toast, toastError } from "@/ui/Toast";
 import { DeliveryStatus } from "./DeliveryStatus";
 
-/** One delivery: what came, what became of it, and handling it again. */
+/** One delivery: its content, its outcome, and handling it again. */
 export function Inspector({ delivery, onClose }: { delivery: Delivery; onClose: () => void }) {
   return (
     <Dialog
@@ -47,7 +47,7 @@ export function Inspector({ delivery, onClose }: { delivery: Delivery; onClose: 
   );
 }
 
-/** The API names the first hundred. */
+/** The API returns the first hundred. */
 function StartedRuns({ delivery: { started, status } }: { delivery: Delivery }) {
   if (started.length === 0) return <span className="text-muted">{status === "completed" ? "no run that is still kept" : "nothing yet"}</span>;
   return (
@@ -76,7 +76,7 @@ function Redrive({ delivery }: { delivery: Delivery }) {
     },
     onSettled: () => client.invalidateQueries({ queryKey: keys.deliveries }),
   });
-  const off = operateOff(me) ?? (delivery.status === "failed" ? null : "Only a delivery whose handling failed is handled again.");
+  const off = operateOff(me) ?? (delivery.status === "failed" ? null : "Only a delivery whose handling failed can be handled again.");
   return (
     <Button variant="primary" icon={<RotateCcw size={14} aria-hidden />} off={off} pending={again.isPending} onClick={() => { again.mutate(); }}>
       Handle again

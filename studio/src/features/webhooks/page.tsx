@@ -17,7 +17,7 @@ import { Inspector } from "./Inspector";
 import type { WebhooksSearch } from "./search";
 
 const route = getRouteApi("/webhooks");
-/** Deliveries have no events: it looks again, sooner while one of them is being handled. */
+/** Deliveries have no events: the page polls, more often while one of them is being handled. */
 const EVERY = 5_000;
 const SOON = 1_000;
 
@@ -39,7 +39,7 @@ function AllDeliveries() {
   const go = (next: WebhooksSearch) => void navigate({ to: "/webhooks", search: next, replace: true });
   return (
     <>
-      <PageHeader title="Webhooks" description="What other systems delivered, signed, and what became of it. Each delivery counts once." />
+      <PageHeader title="Webhooks" description="Signed deliveries from other systems, and their outcomes. Each delivery counts once." />
       <Filter search={search} onChange={go} />
       <QueryView query={deliveries} errorTitle="The deliveries couldn't be loaded">
         {() => (all.length === 0 ? <NoDeliveries filtered={Object.values(filter).some(Boolean)} onClear={() => { go({}); }} /> : <Deliveries deliveries={all} open={open} onOpen={(one) => { go({ ...search, delivery: one.delivery_id }); }} />)}
@@ -88,13 +88,13 @@ function DeliveryButton({ delivery, onOpen }: { delivery: Delivery; onOpen: (del
 function NoDeliveries({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {
   if (filtered) {
     return (
-      <EmptyState title="No delivery is like that" action={<Button onClick={onClear}>Clear the filters</Button>}>
+      <EmptyState title="No matching deliveries" action={<Button onClick={onClear}>Clear the filters</Button>}>
         Statuses are those of runs: {Object.values(STATUSES).map((one) => one.word).join(", ")}.
       </EmptyState>
     );
   }
   return (
-    <EmptyState title="Nothing was delivered yet">
+    <EmptyState title="No deliveries yet">
       Declare a route with <code>@app.webhook("/webhooks/stripe", verify=stripe_signature(secret=...))</code>; its deliveries are listed here.
     </EmptyState>
   );

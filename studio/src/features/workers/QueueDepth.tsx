@@ -5,7 +5,7 @@ import type { Column } from "@/ui/Table";
 import { DataTable } from "@/ui/Table";
 import { RelativeTime } from "@/ui/Time";
 
-/** How much waits for a worker, since when, and which workflows nobody takes. */
+/** How much waits for a worker, since when, and which workflows no worker takes. */
 export function QueueDepth({ queue }: { queue: Queue }) {
   const columns: Column<Lane>[] = [
     { id: "workflow", header: "Workflow", cell: (lane) => <LaneLink lane={lane} /> },
@@ -53,7 +53,7 @@ function LaneLink({ lane }: { lane: Lane }) {
 
 function Takers({ lane }: { lane: Lane }) {
   if (lane.workers > 0) return <>{lane.workers}</>;
-  return <strong className="font-medium text-failed">nobody takes it</strong>;
+  return <strong className="font-medium text-failed">no worker takes it</strong>;
 }
 
 const atMost = (count: number, cap: number) => (count >= cap ? `${String(cap)}+` : String(count));

@@ -7,7 +7,7 @@ import { EmptyState } from "@/ui/States";
 import { QueueDepth } from "./QueueDepth";
 import { WorkerCard } from "./WorkerCard";
 
-/** Heartbeats have no events: it looks again as often as workers beat, or nearly. */
+/** Heartbeats have no events: the page polls about as often as workers send them. */
 const EVERY = 3_000;
 
 export default function Page() {
@@ -23,7 +23,7 @@ function AllWorkers() {
   const queue = useQuery({ ...queueQuery(), refetchInterval: EVERY });
   return (
     <>
-      <PageHeader title="Workers" description="Who executes runs, by the heartbeats in the database, and what waits for them." />
+      <PageHeader title="Workers" description="The processes that execute runs, by their heartbeats in the database, and the runs that wait for them." />
       <Section title="Queue">
         <QueryView query={queue} errorTitle="The queue couldn't be loaded">
           {(found) => <QueueDepth queue={found} />}
@@ -54,7 +54,7 @@ function AllWorkers() {
 
 function NoWorkers() {
   return (
-    <EmptyState title="Nobody executes runs">
+    <EmptyState title="No process executes runs">
       Start a worker: <code>stepwell worker MODULE:ATTR</code>. Or open the Stepwell with its embedded worker, which is the default.
     </EmptyState>
   );

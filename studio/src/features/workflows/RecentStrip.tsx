@@ -4,7 +4,7 @@ import { OutcomeStrip } from "@/ui/charts";
 import { useNow } from "@/ui/useNow";
 import { outcomesOf, outcomeWords } from "./outcomes";
 
-/** What became of a workflow's last runs. */
+/** The outcomes of a workflow's last runs. */
 export function RecentStrip({ recent }: { recent: readonly RecentRun[] }) {
   const now = useNow(60_000);
   if (recent.length === 0) return <span className="text-xs text-muted">no runs yet</span>;

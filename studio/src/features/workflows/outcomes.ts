@@ -38,7 +38,7 @@ export function median(recent: readonly RecentRun[]): Millis | null {
   return took[Math.floor((took.length - 1) / 2)] ?? null;
 }
 
-/** The workflows that `q` and `app` leave; every word must be somewhere in the name, the title or the description. */
+/** The workflows that match `q` and `app`; every word must be in the name, the title or the description. */
 export function matching(workflows: readonly WorkflowSummary[], q: string | undefined, app: string | undefined): WorkflowSummary[] {
   const words = (q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   return workflows.filter(

@@ -23,7 +23,7 @@ const route = getRouteApi("/workflows");
 export default function Page() {
   return (
     <>
-      <PageHeader title="Workflows" description="What this server can run." />
+      <PageHeader title="Workflows" description="The workflows that this server can run." />
       <QueryView query={useQuery(workflowsQuery())} errorTitle="The workflows couldn't be loaded">
         {(workflows) => (workflows.length === 0 ? <None /> : <Workflows workflows={workflows} />)}
       </QueryView>
@@ -75,7 +75,7 @@ function Workflows({ workflows }: { workflows: readonly WorkflowSummary[] }) {
       {shown.length > 0 ? (
         <DataTable label="Workflows" columns={columns} rows={shown} rowId={(one) => `${one.app_name}/${one.name}`} comfortable />
       ) : (
-        <EmptyState title="No workflow is like that" action={<Button onClick={() => { void navigate({ to: "/workflows", search: {} }); }}>Show all</Button>} />
+        <EmptyState title="No matching workflows" action={<Button onClick={() => { void navigate({ to: "/workflows", search: {} }); }}>Show all</Button>} />
       )}
     </>
   );
@@ -119,7 +119,7 @@ function Start({ workflow: { app_name, name, title }, off }: { workflow: Workflo
 function None() {
   return (
     <EmptyState title="No workflow is registered in this process">
-      <p className="mb-3">Make one, and give it to an App of your Stepwell; it appears here when the server starts again.</p>
+      <p className="mb-3">Make one, and give it to an App of your Stepwell; it appears here when the server restarts.</p>
       <CodeBlock label="Command that makes an application with a workflow" code={"stepwell new my_app\nstepwell dev my_app.app:stepwell"} className="text-left" />
     </EmptyState>
   );

@@ -24,7 +24,7 @@ export default function Page() {
   const go = (next: WorkspacesSearch) => void navigate({ to: "/workspaces", search: next, replace: true });
   return (
     <>
-      <PageHeader title="Workspaces" description="Where a user's runs of an app live. One is made when a user's first run starts." />
+      <PageHeader title="Workspaces" description="Each holds a user's runs of an app. One is created when the user's first run starts." />
       <Filter key={`${search.app_name ?? ""}/${search.user_id ?? ""}`} search={search} onChange={go} />
       <QueryView query={workspaces} errorTitle="The workspaces couldn't be loaded">
         {() => (all.length === 0 ? <NoWorkspaces filtered={Object.values(search).some(Boolean)} onClear={() => { go({}); }} /> : <DataTable label="Workspaces" columns={COLUMNS} rows={all} rowId={(one) => one.id} />)}
@@ -54,7 +54,7 @@ function RunsLink({ workspace }: { workspace: Workspace }) {
   );
 }
 
-/** Applied when it is sent: exact names, so a half-typed one would find nothing. */
+/** Applied on submit: names must match exactly, so an incomplete one would find nothing. */
 function Filter({ search, onChange }: { search: WorkspacesSearch; onChange: (search: WorkspacesSearch) => void }) {
   const [app, setApp] = useState(search.app_name ?? "");
   const [user, setUser] = useState(search.user_id ?? "");
@@ -83,10 +83,10 @@ function TextField({ label, value, onChange }: { label: string; value: string; o
 }
 
 function NoWorkspaces({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {
-  if (filtered) return <EmptyState title="No workspace is of that app and user" action={<Button onClick={onClear}>Clear the filters</Button>} />;
+  if (filtered) return <EmptyState title="No matching workspaces" action={<Button onClick={onClear}>Clear the filters</Button>} />;
   return (
     <EmptyState title="No workspaces yet">
-      Start a run for a user, and theirs is made: <code>await runner.run(ProcessOrder, args, app_name="orders", user_id="ada")</code>.
+      Start a run for a user to create theirs: <code>await runner.run(ProcessOrder, args, app_name="orders", user_id="ada")</code>.
     </EmptyState>
   );
 }

@@ -7,17 +7,17 @@ import type { Editor, Facts } from "./codemirror";
 
 export interface CodeEditorProps {
   id: string;
-  /** What it is called, as the label beside it has it. */
+  /** Its name, as in the label beside it. */
   label: string;
   value: string;
   onChange: (text: string) => void;
   language?: string | undefined;
   rows?: number;
-  /** Where the text is wrong, as an offset. */
+  /** The position of an error in the text, as an offset. */
   fault?: number | null;
   invalid?: boolean | undefined;
   required?: boolean | undefined;
-  /** Ids of what is said about it. */
+  /** Ids of the elements that describe it. */
   describedBy: string;
   disabled?: boolean | undefined;
   readOnly?: boolean | undefined;
@@ -31,7 +31,7 @@ type Parts = typeof Codemirror;
 
 let parts: Parts | null = null;
 
-/** Text in which every character counts. Until the editor has loaded, and where it can't, a plain field stands here and loses nothing. */
+/** An editor for exact text. A plain field takes its place until the editor is loaded, or if it can't be; nothing typed is lost. */
 export function CodeEditor(props: CodeEditorProps) {
   const { id, language, rows = 8, className } = props;
   const fixed = isFixed(props);
@@ -69,7 +69,7 @@ export function CodeEditor(props: CodeEditorProps) {
           box={plain}
           onCompose={(is) => {
             composing.current = is;
-            // Text that an input method is writing isn't taken away from under it.
+            // Don't replace the field while an input method is composing text in it.
             if (!is) change();
           }}
         />

@@ -10,16 +10,16 @@ import { faultMark, markFault } from "./fault";
 import { languageOf, grammarOf } from "./languages";
 import { look } from "./look";
 
-/** What an editor is at a moment; all of it may change. */
+/** The properties of an editor; all of them may change. */
 export interface Facts {
   text: string;
   language: string | undefined;
-  /** Where the text is wrong; null: nowhere. */
+  /** The position of an error in the text; null: none. */
   fault: number | null;
-  /** It may be read and copied, and not changed. */
+  /** The text can be read and copied, but not changed. */
   fixed: boolean;
   placeholder: string;
-  /** Of the element that one writes in. */
+  /** Attributes of the editable element. */
   attributes: Record<string, string>;
 }
 
@@ -32,7 +32,7 @@ export interface Editor {
 
 const FromOutside = Annotation.define<boolean>();
 
-/** An editor in `parent`; `onChange` hears of what people type, not of what is shown. */
+/** An editor in `parent`; `onChange` is called for what people type, not for text that is set. */
 export function editorIn(parent: HTMLElement, facts: Facts, onChange: (text: string) => void, onFocus: (has: boolean) => void): Editor {
   const stated = new Compartment();
   const grammar = new Compartment();
@@ -59,9 +59,9 @@ export function editorIn(parent: HTMLElement, facts: Facts, onChange: (text: str
   const show = (next: Facts) => {
     const before = shown;
     shown = next;
-    // The same text as before says nothing new: meanwhile somebody may have typed on.
+    // The same text as before is ignored: the user may have continued typing.
     const changes = next.text === before.text ? null : changeTo(view.state.doc.toString(), next.text);
-    // What the other view of a form did isn't undone here.
+    // Undo doesn't revert changes from the form's other view.
     if (changes) view.dispatch({ changes, annotations: [FromOutside.of(true), Transaction.addToHistory.of(false)] });
     if (next.fault !== before.fault || changes) view.dispatch({ effects: markFault.of(next.fault) });
     if (JSON.stringify([before.fixed, before.placeholder, before.attributes]) !== JSON.stringify([next.fixed, next.placeholder, next.attributes])) {
@@ -92,7 +92,7 @@ const ALWAYS: Extension = [
   search({ top: true }),
   highlightSelectionMatches(),
   faultMark,
-  // Ctrl-Enter sends the form around it.
+  // Ctrl-Enter submits the surrounding form.
   keymap.of([...closeBracketsKeymap, ...defaultKeymap.filter(({ key }) => key !== "Mod-Enter"), ...searchKeymap, ...historyKeymap, indentWithTab]),
   EditorView.lineWrapping,
   look,
@@ -111,7 +111,7 @@ function statedBy({ fixed, placeholder: hint, attributes }: Facts): Extension {
   ];
 }
 
-/** The one replacement that makes `after` of `before`, so that a cursor outside it stays where it is. */
+/** The single replacement that turns `before` into `after`, so that a cursor outside it doesn't move. */
 function changeTo(before: string, after: string): { from: number; to: number; insert: string } | null {
   if (before === after) return null;
   let from = 0;

@@ -8,7 +8,7 @@ export const markFault = StateEffect.define<number | null>();
 const CHARACTER = Decoration.mark({ class: "cm-fault" });
 const LINE = Decoration.line({ class: "cm-fault-line" });
 
-/** The line in which the text stops making sense, and the character. */
+/** The line and the character at which the text becomes invalid. */
 export const faultMark = StateField.define<DecorationSet>({
   create: () => Decoration.none,
   update: (marks, transaction) => {
@@ -22,7 +22,7 @@ function marksAt(state: EditorState, at: number | null): DecorationSet {
   if (at === null) return Decoration.none;
   const { doc } = state;
   const line = doc.lineAt(Math.min(at, doc.length));
-  // At the end of a line there is no character: then it is the one before.
+  // There is no character at the end of a line: mark the one before.
   const from = Math.min(at, Math.max(line.from, line.to - 1));
   const marks = [LINE.range(line.from)];
   if (line.length > 0) marks.push(CHARACTER.range(from, from + 1));

@@ -13,19 +13,19 @@ const LANGUAGES: Record<string, () => Promise<Extension>> = {
 
 const ALIASES: Record<string, string> = { py: "python", python3: "python", js: "javascript", jsx: "javascript", mjs: "javascript", ts: "typescript", tsx: "typescript", yml: "yaml", md: "markdown" };
 
-/** How a language is called here; undefined for one that is shown as plain text. */
+/** The name of a language in Studio; undefined for one that is shown as plain text. */
 export function languageOf(name: string | undefined): string | undefined {
   const lower = name?.toLowerCase() ?? "";
   const known = ALIASES[lower] ?? lower;
   return Object.hasOwn(LANGUAGES, known) ? known : undefined;
 }
 
-/** What colours and indents the language; nothing where it isn't known, or can't be loaded now. */
+/** The extensions that colour and indent the language; none if it isn't known, or can't be loaded now. */
 export async function grammarOf(name: string | undefined): Promise<Extension> {
   const known = languageOf(name);
   try {
     return (known === undefined ? undefined : await LANGUAGES[known]?.()) ?? [];
   } catch {
-    return []; // the network is away: the text can be edited all the same, without colours
+    return []; // without the network the text can still be edited, without colours
   }
 }

@@ -2,7 +2,7 @@ import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { EditorView } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
-/** In the page's own colours, so that it follows the theme by itself. */
+/** It uses the page's colours, so it follows the theme. */
 const frame = EditorView.theme({
   "&": { backgroundColor: "var(--surface)", color: "var(--ink)", borderRadius: "3px" },
   // The frame around it shows the focus (CodeEditor.tsx).

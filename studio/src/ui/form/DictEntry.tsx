@@ -15,7 +15,7 @@ export function DictEntry({ children, id, label, disabled, readonly, onKeyRename
     const at = event.relatedTarget instanceof Node ? inputsIn(box.current).findIndex((one) => one === event.relatedTarget) : -1;
     onKeyRenameBlur(event);
     if (at < 0 || value === label) return;
-    // rjsf draws a renamed entry anew: the focus goes on to where it was going.
+    // rjsf renders a renamed entry anew: the focus moves to where it was going.
     const entry = `${id.slice(0, id.length - label.length)}${value}`;
     requestAnimationFrame(() => inputsIn(document.querySelector(`[data-entry="${CSS.escape(entry)}"]`))[at]?.focus());
   };

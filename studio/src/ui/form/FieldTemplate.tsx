@@ -12,7 +12,7 @@ import type { Schema } from "./schema";
 import { branchesOf } from "./schema";
 import { CheckboxWidget, RadioWidget, ReadOnlyWidget, SwitchWidget } from "./widgets";
 
-/** One field: its label, what it holds, what is said about it; or, while it is absent, the button that adds it. */
+/** One field: its label, its input and its messages; or, while it is absent, the button that adds it. */
 export function FieldTemplate(props: FieldTemplateProps) {
   const { hidden, children, schema } = props;
   if (hidden) return <div hidden>{children}</div>;
@@ -24,7 +24,7 @@ export function FieldTemplate(props: FieldTemplateProps) {
   );
 }
 
-/** Array items and the root are always there; properties only if they are required or somebody added them. */
+/** Array items and the root are always present; properties only if they are required or were added. */
 function Optional(props: FieldTemplateProps) {
   const { fieldPathId, required, formData, onChange, schema, label, disabled, readonly, registry, id } = props;
   const last = fieldPathId.path.at(-1);
@@ -91,7 +91,7 @@ function DefaultNote({ schema }: { schema: Schema }) {
   return value === undefined ? null : <> Default: {JSON.stringify(value)}</>;
 }
 
-/** Focus goes to what took the place of the button that was pressed. */
+/** Moves the focus to what replaced the pressed button. */
 function useFocus(box: React.RefObject<HTMLDivElement | null>) {
   const [count, setCount] = useState(0);
   useEffect(() => {
@@ -104,14 +104,14 @@ function Present(props: FieldTemplateProps) {
   const { id, label, schema, uiSchema, children, rawDescription, displayLabel, required, fieldPathId } = props;
   const widget: unknown = uiSchema?.["ui:widget"];
   const own = uiSchema?.["ui:field"] !== undefined;
-  // Objects, lists and unions say their titles themselves, as legends; check boxes and switches carry theirs.
+  // Objects, lists and unions show their titles as legends, check boxes and switches as their labels.
   const container = isFramed(props);
   const boolean = !own && schema.type === "boolean";
   const ticked = boolean && (widget === undefined || widget === CheckboxWidget || widget === SwitchWidget);
   const labelled = (displayLabel || own || boolean) && !container && !ticked;
   const choices = schema.type === "array";
   const Label = widget === RadioWidget || widget === ReadOnlyWidget || choices ? "span" : "label";
-  // The number before an entry of a list is its label for the eye.
+  // The number in front of a list's item is its visible label.
   const entry = typeof fieldPathId.path.at(-1) === "number";
   return (
     <div className="flex min-w-0 flex-col gap-1">
@@ -134,15 +134,15 @@ function Present(props: FieldTemplateProps) {
   );
 }
 
-/** Seen, and not read: inputs say themselves that they are required. */
+/** Visible only: inputs tell screen readers themselves that they are required. */
 const REQUIRED = "after:ml-1.5 after:text-xs after:font-normal after:text-muted after:content-['required'_/_'']";
 
-/** An editor isn't what a label focuses by itself. */
+/** A label doesn't focus an editor by itself. */
 function focusOn(id: string): void {
   document.getElementById(id)?.focus();
 }
 
-/** It has a frame of its own; a list of which some are ticked has none. */
+/** True if it has its own frame; a list of check boxes has none. */
 function isFramed({ schema, uiSchema, displayLabel }: FieldTemplateProps): boolean {
   if (uiSchema?.["ui:field"] !== undefined) return false;
   if (schema.type === "array") return !displayLabel;

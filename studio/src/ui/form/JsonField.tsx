@@ -3,7 +3,7 @@ import { useState } from "react";
 import { CodeEditor } from "../editor/CodeEditor";
 import { readJson, sameJson, writeJson } from "./json";
 
-/** A value of any kind, as JSON. What can't be read stays as it was typed, and the value stays what it was. */
+/** A value of any kind, as JSON. Invalid text stays as it was typed, and the value stays unchanged. */
 export function JsonField({ title, name, schema, fieldPathId, formData, onChange, disabled, readonly, required, rawErrors }: FieldProps) {
   const [typed, setTyped] = useState<string | null>(null);
   const read = typed === null ? null : readJson(typed);

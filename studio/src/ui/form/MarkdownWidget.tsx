@@ -9,7 +9,7 @@ const TABS = [
   { value: "preview", label: "Preview" },
 ] as const;
 
-/** Markdown to write, and how it will look. */
+/** An editor for Markdown, with a preview. */
 export function MarkdownWidget(props: WidgetProps) {
   const [view, setView] = useState<"write" | "preview">("write");
   const { value, label } = props;

@@ -1,7 +1,7 @@
 import type { FieldProps } from "@rjsf/utils";
 import { JsonTree } from "../JsonTree";
 
-/** A value to see and not to change. */
+/** A read-only value. */
 export function ReadOnlyField({ fieldPathId, formData, title, name }: FieldProps) {
   const value: unknown = formData;
   if (typeof value === "object" && value !== null) return <JsonTree value={value} label={title ?? name} />;

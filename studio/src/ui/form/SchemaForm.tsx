@@ -18,7 +18,7 @@ import { asSent, faultsOf } from "./validate";
 import { errorOf, validatorFor } from "./validator";
 
 export interface SchemaFormHandle {
-  /** As it would be sent; it may be faulty. */
+  /** The value as it would be sent; it may be invalid. */
   value: () => unknown;
 }
 
@@ -26,18 +26,18 @@ export interface SchemaFormProps {
   /** Prefix of all ids in it. Another id is another form: it begins anew. */
   id: string;
   schema: Schema;
-  /** What it begins with, captured once per id; undefined: the schema's defaults. */
+  /** The initial value, read once per id; undefined: the schema's defaults. */
   initial?: unknown;
   onSubmit: (value: unknown) => void;
   onChange?: ((value: unknown) => void) | undefined;
   /** The server's faults (an ApiError's `fields`), and where the value was in the request. */
   errors?: readonly ServerFault[] | undefined;
   errorPrefix?: string;
-  /** Why it can't be changed any more; what was typed stays. */
+  /** Why it can no longer be changed; what was typed stays. */
   locked?: string | null | undefined;
   /** Form and JSON side by side where there is room, instead of one after the other. */
   split?: boolean;
-  /** To read what stands in it now. */
+  /** Gives access to the current value. */
   handle?: Ref<SchemaFormHandle> | undefined;
   /** Its buttons; one has type="submit". */
   children?: ReactNode;
@@ -56,7 +56,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   const validator = useMemo(() => validatorFor(given), [given]);
   const [value, setValue] = useState<unknown>(() => (initial === undefined ? initialOf(shown, shown) : initial));
   const [view, setView] = useState<View>("form");
-  // Its editor is loaded when it is first seen, and keeps its undo then.
+  // Its editor is loaded when it is first shown, and kept from then on with its undo history.
   const [seen, setSeen] = useState(split);
   const [typed, setTyped] = useState<string | null>(null);
   const [tried, setTried] = useState(false);
@@ -66,7 +66,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
   const summary = useRef<HTMLDivElement>(null);
   const read = typed === null ? null : readJson(typed);
   const unreadable = read && !read.ok ? read.fault : null;
-  // The server's faults are of what was sent: with the next change they are old.
+  // The server's errors refer to what was sent: the next change makes them obsolete.
   const server = errors === outdated ? [] : placed(errors, value, errorPrefix);
   const own = tried ? faultsOf(given, value) : [];
   const faults = inOrder([...own, ...server], shown);
@@ -123,7 +123,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
             onChange={({ formData }) => { if (!sameJson(formData, value)) change(formData, null); }}
             onSubmit={submit}
           >
-            {/* Not seen, but with it the browser submits on Enter. */}
+            {/* Invisible, but needed for the browser to submit on Enter. */}
             <button type="submit" hidden />
           </ThemedForm>
         </div>
@@ -159,7 +159,7 @@ function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPre
           </p>
         </div>
       </div>
-      {/* Buttons of type submit belong to the form above, whose end is before them. */}
+      {/* Submit buttons refer to the form above, which ends before them. */}
       <div className="flex flex-wrap items-center gap-2" onClick={(event) => { if (isSubmit(event.target)) submit(); }}>
         {children}
       </div>
@@ -189,7 +189,7 @@ function ViewSwitch({ view, onChange, split }: { view: View; onChange: (view: Vi
 function Unreadable({ onDrop, onShow }: { onDrop: () => void; onShow: () => void }) {
   return (
     <div className="mb-3 flex flex-wrap items-center gap-2 rounded-sm border border-backoff px-3 py-2">
-      <span className="grow">The JSON view holds text that can't be read. The form shows what was there before it.</span>
+      <span className="grow">The JSON view contains text that can't be read. The form shows the value from before it.</span>
       <Button size="sm" onClick={onShow}>
         Show it
       </Button>

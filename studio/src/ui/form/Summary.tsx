@@ -12,7 +12,7 @@ interface SummaryProps {
   onPick: () => void;
 }
 
-/** All that is wrong, on top; each leads to its field. */
+/** All errors at the top of the form, each with a link to its field. */
 export function Summary({ box, id, faults, schema, unreadable, onPick }: SummaryProps) {
   const go = (fault: Fault) => {
     onPick();
@@ -33,7 +33,7 @@ export function Summary({ box, id, faults, schema, unreadable, onPick }: Summary
                 {wordsOf(fault.path, schema)}
               </button>
             ) : (
-              "All of it"
+              "The whole value"
             )}
             : {fault.message}
           </li>

@@ -6,7 +6,7 @@ import type { Schema } from "./schema";
 import { branchesOf, discriminatorOf, resolved } from "./schema";
 import { branchName, branchOf, changedTo } from "./union";
 
-/** One of several kinds of value: what is chosen stays chosen while it is half filled in and fits nothing yet. */
+/** One of several kinds of value: the choice stays while the value is incomplete and matches no branch yet. */
 export function UnionField(props: FieldProps) {
   const { schema, registry, formData, onChange, fieldPathId, name, disabled, readonly, uiSchema } = props;
   const root = registry.rootSchema as Schema;
@@ -46,7 +46,7 @@ export function UnionField(props: FieldProps) {
         ))}
       </Select>
       <SchemaField
-        // Another branch is another field: nothing of the old one's inner state may remain.
+        // Another branch is another field: no inner state of the old one may remain.
         key={at}
         {...props}
         name={container ? name : ""}
@@ -58,7 +58,7 @@ export function UnionField(props: FieldProps) {
   );
 }
 
-/** True if the value itself names another branch than the chosen one: it came from outside. */
+/** True if the value itself names another branch than the chosen one, because it was set from outside. */
 function saysOther(branches: readonly Schema[], value: unknown, discriminator: string | null, root: Schema, chosen: number): boolean {
   if (discriminator === null || value === undefined) return false;
   return branchOf(branches, value, discriminator, root) !== chosen;

@@ -1,4 +1,4 @@
-/** How a field stands that may be left out. Absent, null and empty are three different inputs. */
+/** The state of a field that may be omitted. Absent, null and empty are three different inputs. */
 export type Presence = "absent" | "null" | "present";
 
 export function presenceOf(value: unknown, { optional, nullable, opened }: { optional: boolean; nullable: boolean; opened: boolean }): Presence {

@@ -8,7 +8,7 @@ export interface Declared {
   groups?: readonly unknown[] | null | undefined;
 }
 
-/** The payload's schema with a form's own words in the places where the form looks for them; `fields` may name nested ones by "a.b". */
+/** The payload's schema with the form's own texts where the form looks for them; `fields` may name nested ones by "a.b". */
 export function withWidgets(schema: Schema, { fields, order, groups }: Declared): Schema {
   const next = structuredClone(schema);
   if (order?.length) next["x-order"] = [...order];

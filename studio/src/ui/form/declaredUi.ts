@@ -20,7 +20,7 @@ const WIDGETS = {
   code: CodeWidget,
 } as const;
 
-/** What a schema node says about its looks, in rjsf's words. */
+/** The appearance that a schema node declares, in rjsf's terms. */
 export function uiOf(node: Schema, required: boolean, root: Schema): UiSchema {
   return { ...orderOf(node), ...fieldOf(node, required, root) };
 }
@@ -52,7 +52,7 @@ function byType(node: Schema, required: boolean): UiSchema {
   // JSON in a text (Pydantic's Json), and not a value of its own.
   if (node.contentMediaType === "application/json") return { "ui:widget": CodeWidget, "ui:options": { language: "json", rows: 4 } };
   if (node.format === "duration") return { "ui:widget": DurationWidget };
-  // A box that nobody ticked looks like a no: who is asked for a yes or no answers it.
+  // An unticked box would look like a "no": a required boolean must be answered explicitly.
   if (node.type === "boolean" && required && node["x-default"] === undefined) return { "ui:widget": RadioWidget };
   return {};
 }

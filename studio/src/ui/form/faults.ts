@@ -1,6 +1,6 @@
 import type { Fault } from "./validate";
 
-/** A fault as the server tells it (RFC 9457 `errors`). */
+/** An error as the server reports it (RFC 9457 `errors`). */
 export interface ServerFault {
   loc: (string | number)[];
   msg: string;

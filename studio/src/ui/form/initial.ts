@@ -19,13 +19,13 @@ export function initial(schema: Schema, root: Schema, depth = 0): unknown {
 }
 
 /**
- * What a field has after somebody asked for it: like `initial`, but text and switches begin empty rather than absent, and a list with
+ * The value of a field that the user has added: like `initial`, but text and switches begin empty rather than absent, and a list with
  * one item.
  */
 export function begun(schema: Schema, root: Schema): unknown {
   const { "x-nullable": _nullable, ...node } = resolved(schema, root);
   const value = initial(node, root);
-  // Who adds a list has something to put into it; choices of a few are ticked.
+  // A list is added in order to put something into it; lists of choices are ticked instead.
   if (Array.isArray(value) && value.length === 0 && node["x-default"] === undefined && !isChoice(node, root)) {
     return [begun(schemaOf(node.items), root) ?? null];
   }
@@ -57,7 +57,7 @@ function ofObject(node: Schema, root: Schema, depth: number): Record<string, unk
   return found;
 }
 
-/** A list begins empty, a tuple with its places. */
+/** A list begins empty, a tuple with all its items. */
 function ofArray(node: Schema, root: Schema, depth: number): unknown[] {
   if (!Array.isArray(node.items)) return [];
   return schemasOf(node.items).map((item) => initial(item, root, depth + 1) ?? null);

@@ -1,6 +1,6 @@
 import { faultIn } from "./jsonFault";
 
-/** What a text of JSON says. Nothing at all is absent, which is not null. */
+/** The value of a JSON text. An empty text means absent, which isn't null. */
 export type Read = { ok: true; value: unknown } | { ok: false; fault: string; at: number };
 
 export function readJson(text: string): Read {

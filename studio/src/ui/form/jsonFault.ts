@@ -1,4 +1,4 @@
-/** Where a text stops being JSON, and what was expected there. Engines tell it in words of their own, or not at all. */
+/** Where a text stops being valid JSON, and what was expected there. Browsers report it in different ways, or not at all. */
 export interface JsonFault {
   at: number;
   words: string;
@@ -13,14 +13,14 @@ class Stopped extends Error {
   }
 }
 
-/** Of a text that JSON.parse refused. */
+/** The error in a text that JSON.parse rejected. */
 export function faultIn(text: string): JsonFault {
   try {
     const end = space(text, value(text, space(text, 0)));
     return { at: end, words: "there is more after the end of the value" };
   } catch (error) {
     if (error instanceof Stopped) return { at: error.at, words: error.message };
-    // Nested deeper than this can follow: the text is wrong somewhere.
+    // Nested too deeply to locate the error.
     return { at: 0, words: "it can't be read" };
   }
 }
@@ -54,7 +54,7 @@ function members(text: string, start: number, close: string, one: (text: string,
     if (text[at] !== ",") throw new Stopped(at, `a comma or ${close} was expected`);
     const comma = at;
     at = space(text, at + 1);
-    if (text[at] === close) throw new Stopped(comma, "there is no comma after the last one");
+    if (text[at] === close) throw new Stopped(comma, "no comma is allowed after the last one");
   }
 }
 
@@ -69,11 +69,11 @@ function string(text: string, start: number): number {
   for (let at = start + 1; ; at += 1) {
     const one = text[at];
     if (one === '"') return at + 1;
-    if (one === undefined) throw new Stopped(start, "the text that begins here has no end");
-    if (one < " ") throw new Stopped(at, one === "\n" ? "a text goes over no line end; write \\n" : "a control character has to be written as \\u00xx");
+    if (one === undefined) throw new Stopped(start, "the text that begins here isn't closed");
+    if (one < " ") throw new Stopped(at, one === "\n" ? "a text can't contain a line end; write \\n" : "a control character has to be written as \\u00xx");
     if (one !== "\\") continue;
     const escape = /^(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/.exec(text.slice(at + 1, at + 6))?.[0];
-    if (escape === undefined) throw new Stopped(at, "this backslash begins no known escape");
+    if (escape === undefined) throw new Stopped(at, "this backslash doesn't begin a known escape");
     at += escape.length;
   }
 }

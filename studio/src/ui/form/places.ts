@@ -6,17 +6,17 @@ type Path = Fault["path"];
 
 interface Step {
   label: string;
-  /** The how manieth of its siblings it is in the form. */
+  /** Its position among its siblings in the form. */
   position: number;
   schema: Schema;
 }
 
-/** A place of a value in the words of the form: "Customer \u203a Lines \u203a 2 \u203a Name". */
+/** The location of a value, as the form names it: "Customer \u203a Lines \u203a 2 \u203a Name". */
 export function wordsOf(path: Path, root: Schema): string {
   return stepsOf(path, root).map(({ label }) => label).join(" \u203a ");
 }
 
-/** The faults from the top of the form to its end. */
+/** The errors in the order of the form. */
 export function inOrder(faults: readonly Fault[], root: Schema): Fault[] {
   const keyed = faults.map((fault) => ({ fault, key: stepsOf(fault.path, root).map(({ position }) => position) }));
   return keyed.sort((one, other) => compare(one.key, other.key)).map(({ fault }) => fault);
@@ -54,7 +54,7 @@ function orderOf(owner: Schema): string[] {
   return [...names.filter((name) => !grouped.includes(name)), ...grouped];
 }
 
-/** Of a node and the branches of its union, the first that has what is looked for; else the node. */
+/** The first of a node and the branches of its union that matches; else the node. */
 function whichHas(schema: Schema, root: Schema, has: (node: Schema) => boolean): Schema {
   const node = resolved(schema, root);
   const all = [node, ...(branchesOf(node) ?? []).map((branch) => resolved(branch, root))];

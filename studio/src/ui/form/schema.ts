@@ -6,7 +6,7 @@ export const schemaOf = (value: unknown): Schema => (isSchema(value) ? value : {
 export const schemasOf = (value: unknown): Schema[] => (Array.isArray(value) ? value.map(schemaOf) : []);
 export const namesOf = (value: unknown): string[] => (Array.isArray(value) ? value.filter((one) => typeof one === "string") : []);
 
-/** `schema` with its `$ref` followed; what stands beside the `$ref` wins. An unknown reference is the schema of anything. */
+/** `schema` with its `$ref` resolved; keywords beside the `$ref` win. An unknown reference allows anything. */
 export function resolved(schema: Schema, root: Schema): Schema {
   let found = schema;
   // A chain of references longer than this refers to itself.
@@ -29,7 +29,7 @@ export function choicesOf(node: Schema): unknown[] {
   return Array.isArray(node.enum) ? (node.enum as unknown[]) : (branchesOf(node) ?? []).flatMap(choicesOf);
 }
 
-/** The branches of a union; null for what is none. */
+/** The branches of a union; null if it isn't one. */
 export function branchesOf(schema: Schema): Schema[] | null {
   if (Array.isArray(schema.oneOf)) return schemasOf(schema.oneOf);
   return Array.isArray(schema.anyOf) ? schemasOf(schema.anyOf) : null;

@@ -1,7 +1,7 @@
 import type { Schema } from "./schema";
 import { branchesOf, resolved, schemaOf, schemasOf } from "./schema";
 
-/** The value without what its schema calls a secret: for whatever keeps it. */
+/** The value without its secrets (by its schema), for storing it. */
 export function withoutSecrets(value: unknown, schema: Schema, root: Schema = schema, depth = 0): unknown {
   const node = resolved(schema, root);
   if (value === undefined || node.format === "password") return undefined;

@@ -132,7 +132,7 @@ export function ArrayFieldItemTemplate({ children, buttonsProps, hasToolbar, ind
   const listId = fieldPathId.$id.replace(/_\d+$/, "");
   const remove = (event: unknown) => {
     onRemoveItem(event);
-    // What was focused is gone: the list's button is the next thing at hand.
+    // The focused element is gone: focus the list's button instead.
     requestAnimationFrame(() => document.getElementById(`${listId}__add`)?.focus());
   };
   return (

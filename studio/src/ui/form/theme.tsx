@@ -20,11 +20,11 @@ const RjsfField = FIELDS.SchemaField as ComponentType<FieldProps>;
 const RjsfObject = FIELDS.ObjectField as ComponentType<FieldProps>;
 const RjsfList = FIELDS.ArrayField as ComponentType<FieldProps>;
 
-/** A field whose looks come from its schema (`x-widget`, `x-order`), because the schema is all that the server sends. */
+/** A field whose appearance comes from its schema (`x-widget`, `x-order`), because the server sends nothing else. */
 function SchemaField(props: FieldProps) {
   const { schema, registry, required, uiSchema, fieldPathId } = props;
   const node = resolved(schema as Schema, registry.rootSchema as Schema);
-  // The whole value and an item of a list can't be left out.
+  // The root value and items of a list can't be omitted.
   const needed = required === true || typeof fieldPathId.path.at(-1) !== "string";
   const title = entryTitle(props.title, fieldPathId.path.at(-1));
   return <RjsfField {...props} {...(title === undefined ? {} : { title })} uiSchema={{ ...uiOf(node, needed, registry.rootSchema as Schema), ...uiSchema }} />;
@@ -72,7 +72,7 @@ function freeKey(taken: object): string {
   }
 }
 
-/** A new entry is named first: what is typed replaces the name that it began with. */
+/** A new entry is named first: typing replaces its initial name. */
 function selectLastKey(id: string): void {
   const keys = document.querySelectorAll<HTMLInputElement>(`[id^="${CSS.escape(id)}_"][data-dict-key]`);
   const last = keys[keys.length - 1];
@@ -80,7 +80,7 @@ function selectLastKey(id: string): void {
   last?.select();
 }
 
-/** A list whose new items begin with their own defaults, which rjsf is told nothing of. */
+/** A list whose new items begin with their own defaults, of which rjsf isn't informed. */
 function ArrayField(props: FieldProps) {
   const { schema, registry, formData, onChange, fieldPathId } = props;
   const change: FieldProps["onChange"] = (next, path, ...rest) => {
@@ -94,7 +94,7 @@ function ArrayField(props: FieldProps) {
 /** As rjsf adds an item. */
 const isEmpty = (item: unknown) => item === undefined || (isSchema(item) && Object.keys(item).length === 0);
 
-/** rjsf on Studio's own parts. */
+/** rjsf with Studio's own components. */
 export const ThemedForm = withTheme({
   widgets: WIDGETS,
   fields: {
@@ -103,7 +103,7 @@ export const ThemedForm = withTheme({
     ArrayField,
     AnyOfField: UnionField,
     OneOfField: UnionField,
-    // What rjsf has no field for is edited as JSON: a form is never a dead end.
+    // A value for which rjsf has no field is edited as JSON: every form can be completed.
     FallbackField: JsonField,
     NullField: () => null,
   },
@@ -112,7 +112,7 @@ export const ThemedForm = withTheme({
     ObjectFieldTemplate,
     ArrayFieldTemplate,
     ArrayFieldItemTemplate,
-    // SchemaForm says the faults above the form.
+    // SchemaForm shows the errors above the form.
     ErrorListTemplate: () => null,
     FieldErrorTemplate: () => null,
     DescriptionFieldTemplate: ({ description }) => <>{description}</>,

@@ -3,7 +3,7 @@ import type { Schema } from "./schema";
 import { resolved, schemaOf } from "./schema";
 import { isValid } from "./validate";
 
-/** The branch that `value` belongs to: by its discriminator, else the first that it fits, else the nearest. */
+/** The branch of `value`: by its discriminator, else the first that matches, else the nearest. */
 export function branchOf(branches: readonly Schema[], value: unknown, discriminator: string | null, root: Schema): number {
   const told = discriminator === null ? -1 : branches.findIndex((branch) => tells(resolved(branch, root), discriminator, value));
   if (told >= 0) return told;
@@ -36,7 +36,7 @@ function kindOf(value: unknown): string {
   return typeof value;
 }
 
-/** The value after a change to another branch: what that one begins with, and of the old what both have in common. */
+/** The value after a change to another branch: that branch's initial value, with the fields that both have in common. */
 export function changedTo(branch: Schema, old: unknown, root: Schema): unknown {
   const node = resolved(branch, root);
   const fresh = initial(node, root);
@@ -48,7 +48,7 @@ export function changedTo(branch: Schema, old: unknown, root: Schema): unknown {
   return { ...(fresh as object), ...Object.fromEntries(kept.filter(([name, one]) => isValid({ $defs: root.$defs, ...schemaOf(schemaOf(node.properties)[name]) }, one, "2019-09"))) };
 }
 
-/** What a branch is called in the list to choose from. */
+/** The name of a branch in the list of choices. */
 export function branchName(branch: Schema, at: number, root: Schema, discriminator: string | null): string {
   const node = resolved(branch, root);
   const said = discriminator === null ? undefined : schemaOf(schemaOf(node.properties)[discriminator]).const;

@@ -4,7 +4,7 @@ import type { Schema } from "./schema";
 import { isSchema } from "./schema";
 import { sentence } from "./words";
 
-/** One fault of a value, at its place in it. */
+/** An error in a value, with its location. */
 export interface Fault {
   path: (string | number)[];
   keyword: string;
@@ -13,7 +13,7 @@ export interface Fault {
 
 const known = new WeakMap<Schema, Map<SchemaDraft, Validator>>();
 
-/** Interpreted, never compiled: Studio's pages allow no eval. One per schema object. */
+/** Validators are interpreted, never compiled: Studio's pages allow no eval. One per schema object. */
 function validatorOf(schema: Schema, draft: SchemaDraft): Validator {
   let drafts = known.get(schema);
   if (!drafts) known.set(schema, (drafts = new Map<SchemaDraft, Validator>()));
@@ -22,7 +22,7 @@ function validatorOf(schema: Schema, draft: SchemaDraft): Validator {
   return found;
 }
 
-/** JSON schema wants a zone with every time; Python has times without, and Pydantic reads more than RFC 3339 has words for. */
+/** JSON schema requires a zone in every time; Python has times without one, and Pydantic accepts more than RFC 3339. */
 const SERVERS_FORMATS: readonly unknown[] = ["date-time", "time", "duration"];
 
 /** The schema without the formats that only the server can judge. */
@@ -38,7 +38,7 @@ export function isValid(schema: Schema, value: unknown, draft: SchemaDraft): boo
   return sent !== undefined && validatorOf(schema, draft).validate(sent).valid;
 }
 
-/** Everything that is wrong with `value`, at the innermost place that can be named. */
+/** All errors in `value`, each at its innermost location. */
 export function faultsOf(schema: Schema, value: unknown, draft: SchemaDraft = "2020-12"): Fault[] {
   const sent = asSent(value);
   if (sent === undefined) return [{ path: [], keyword: "required", message: sentence("required", null, "") }];
@@ -48,16 +48,16 @@ export function faultsOf(schema: Schema, value: unknown, draft: SchemaDraft = "2
   return unique(faults);
 }
 
-/** The value as JSON would carry it: what is undefined is absent. */
+/** The value as JSON would represent it: undefined properties are absent. */
 export function asSent(value: unknown): unknown {
   const text = JSON.stringify(value) as string | undefined;
   return text === undefined ? undefined : (JSON.parse(text) as unknown);
 }
 
-/** They only say that something inside is wrong, and the inside says it too. */
+/** Keywords that only report an error further inside, which is reported there too. */
 const WRAPPERS = new Set(["properties", "items", "prefixItems", "additionalItems", "additionalProperties", "patternProperties", "$ref", "allOf", "if"]);
 
-/** Of a union that nothing fits, the faults of the branch that was probably meant, instead of those of all. */
+/** For a union that doesn't match, the errors of the branch that was probably meant, instead of those of all branches. */
 function likely(units: OutputUnit[]): OutputUnit[] {
   let left = units;
   for (const union of units.filter((unit) => unit.keyword === "anyOf" || unit.keyword === "oneOf")) {

@@ -7,7 +7,7 @@ import type { ZoneChoice } from "./zone";
 import { durationWords } from "./duration";
 import { isoOf, localZone, written } from "./zone";
 
-/** What every input says of itself; the texts are in FieldTemplate. */
+/** Attributes of every input; the texts are in FieldTemplate. */
 export function inputProps({ id, htmlName, name, disabled, readonly, required, rawErrors, onBlur, onFocus, value }: WidgetProps) {
   const faulty = Boolean(rawErrors?.length);
   return {
@@ -45,7 +45,7 @@ function line(type: string, extra: { inputMode?: "decimal" | "numeric"; placehol
 
 export const TextWidget = line("text", { autoComplete: "off" });
 
-/** Empty is absent: a number has no empty value. */
+/** An empty input means absent: a number has no empty value. */
 export function NumberWidget(props: WidgetProps) {
   const { schema, options, value, onChange, readonly, placeholder } = props;
   const whole = schema.type === "integer";
@@ -141,7 +141,7 @@ export function RadioWidget(props: WidgetProps) {
   );
 }
 
-/** Several of some values. */
+/** Several of the given values. */
 function ChoicesWidget(props: WidgetProps) {
   const { id, value, onChange, readonly, disabled, label } = props;
   const chosen = Array.isArray(value) ? (value as unknown[]) : [];
@@ -233,7 +233,7 @@ function emptyIsAbsent(type: "date" | "time") {
 
 export const DateWidget = emptyIsAbsent("date");
 
-/** A wall time and the zone that it is meant in, for a moment without a zone is none. */
+/** A wall time and its zone: without a zone it isn't a moment. */
 export function DateTimeWidget(props: WidgetProps) {
   const { id, value, onChange, readonly, disabled, label } = props;
   const [prefer, setPrefer] = useState<ZoneChoice>("local");
@@ -245,7 +245,7 @@ export function DateTimeWidget(props: WidgetProps) {
     setPrefer(chosen);
     onChange(isoOf({ wall: next, zone: chosen }));
   };
-  // While one types, the input's own text stays: a half-written date has no ISO text.
+  // While the user types, the input's own text stays: an incomplete date has no ISO text.
   const shown = wall !== null && isoOf({ wall, zone }) === value ? wall : now.wall;
   return (
     <div className="flex flex-wrap gap-2">
@@ -274,7 +274,7 @@ export function DateTimeWidget(props: WidgetProps) {
   );
 }
 
-/** Text in which every character counts. */
+/** Exact text, in an editor. */
 export function CodeWidget(props: WidgetProps) {
   const { id, label, value, onChange, options, required, disabled, readonly, placeholder } = props;
   const { "aria-describedby": describedBy, "aria-invalid": invalid, onBlur, onFocus } = inputProps(props);

@@ -1,6 +1,6 @@
 /** Keywords of JSON schema and the sentence for each; `bound` is the limit that was missed. */
 const SENTENCES: Record<string, (bound: string) => string> = {
-  required: () => "This is needed.",
+  required: () => "This is required.",
   minLength: (bound) => (bound === "1" ? "This can't be empty." : `Write at least ${bound} characters.`),
   maxLength: (bound) => `Write at most ${bound} characters.`,
   minimum: (bound) => `This must be at least ${bound}.`,
@@ -10,15 +10,15 @@ const SENTENCES: Record<string, (bound: string) => string> = {
   multipleOf: (bound) => `This must be a multiple of ${bound}.`,
   minItems: (bound) => `Add at least ${bound}.`,
   maxItems: (bound) => `At most ${bound} can be given.`,
-  uniqueItems: () => "The same is given twice.",
+  uniqueItems: () => "Each entry may be given only once.",
   enum: () => "Choose one of the values.",
-  const: () => "This must be its one value.",
-  anyOf: () => "This fits none of what is possible here.",
-  oneOf: () => "This must fit exactly one of what is possible here.",
+  const: () => "This must be the one allowed value.",
+  anyOf: () => "This matches none of the allowed kinds.",
+  oneOf: () => "This must match exactly one of the allowed kinds.",
   pattern: (bound) => `This must look like ${bound}.`,
-  format: (bound) => `This is no ${FORMATS[bound] ?? bound}.`,
+  format: (bound) => `This isn't a valid ${FORMATS[bound] ?? bound}.`,
   type: (bound) => `This must be ${TYPES[bound] ?? bound}.`,
-  false: () => "This isn't known here.",
+  false: () => "This field isn't known.",
 };
 
 const TYPES: Record<string, string> = {

@@ -7,7 +7,7 @@ export interface Written {
   zone: ZoneChoice;
 }
 
-/** The parts of an ISO text; a text that is no date gives an empty wall. */
+/** The parts of an ISO text; a text that isn't a date gives an empty wall time. */
 export function written(text: string | undefined, prefer: ZoneChoice): Written {
   if (!text) return { wall: "", zone: prefer };
   const naive = /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?)(?:\.\d+)?$/.exec(text);

@@ -40,7 +40,7 @@ export interface GraphWay {
 }
 
 export interface StateGraphProps {
-  /** What it is of. */
+  /** The name of what it shows. */
   label: string;
   nodes: readonly GraphPlace[];
   edges: readonly GraphWay[];
@@ -52,7 +52,7 @@ export interface StateGraphProps {
   className?: string;
 }
 
-/** Places and transitions, to look at: laid out by whoever gives them, never moved by hand. */
+/** A read-only drawing of places and transitions, with the positions that it is given. */
 export default function StateGraph(props: StateGraphProps) {
   return (
     <ReactFlowProvider>
@@ -123,7 +123,7 @@ function Drawn({ label, nodes, edges, width, height, follow, onSelect, className
   );
 }
 
-/** Never so small that it can't be read: what doesn't fit is dragged into view. */
+/** The smallest scale at which it can be read: what doesn't fit is dragged into view. */
 const FIT = { padding: 0.03, minZoom: 0.72, maxZoom: 1.1 } as const;
 
 const WORDS = {
@@ -134,13 +134,13 @@ const WORDS = {
   "controls.ariaLabel": "Zoom",
   "controls.zoomIn.ariaLabel": "Zoom in",
   "controls.zoomOut.ariaLabel": "Zoom out",
-  "controls.fitView.ariaLabel": "Show all of it",
+  "controls.fitView.ariaLabel": "Show the whole graph",
   "controls.interactive.ariaLabel": "",
   "minimap.ariaLabel": "",
   "handle.ariaLabel": "",
 };
 
-/** The place that the run goes to comes into view; what is in view already doesn't move. */
+/** Scrolls the run's new place into view, unless it is visible already. */
 function Follow({ place }: { place: string | null | undefined }) {
   const flow = useReactFlow();
   useEffect(() => {

@@ -5,7 +5,7 @@ import gfm from "remark-gfm";
 import { CodeBlock } from "../CodeBlock";
 import { safeHref } from "../links";
 
-/** Markdown of untrusted authors: no HTML, links that only open pages, and nothing loaded from other hosts. */
+/** Markdown by untrusted authors: no HTML, links that only open pages, and nothing loaded from other hosts. */
 export default function Rendered({ text }: { text: string }) {
   return (
     <Markdown remarkPlugins={PLUGINS} skipHtml urlTransform={(href) => safeHref(href) ?? ""} components={COMPONENTS}>
@@ -63,7 +63,7 @@ const COMPONENTS: ComponentProps<typeof Markdown>["components"] = {
   ),
 };
 
-/** An image of another host would tell it who reads: it is a link until somebody follows it. */
+/** An image on another host would tell that host who is reading: it is shown as a link. */
 function Picture({ src, alt }: { src: unknown; alt: string | undefined }) {
   const safe = safeHref(typeof src === "string" ? src : undefined);
   const words = alt || "Image";

@@ -1,4 +1,4 @@
-"""The tables of the first version, written out: what `tables.py` says later is the work of later revisions."""
+"""The tables of the first version, written out: later changes of `tables.py` are in later revisions."""
 
 from __future__ import annotations
 

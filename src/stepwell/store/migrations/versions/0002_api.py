@@ -1,4 +1,4 @@
-"""What the API asks: the stream of all checkpoints, people's lists of runs, widgets of documents, tokens."""
+"""Support for the API: the stream of all checkpoints, people's lists of runs, widgets of documents, tokens."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _index_children(*columns: str) -> None:
 
 
 def _number_rows() -> None:
-    # Rows that are there already have no transaction: nobody streams what was before. An identity, and not a sequence:
-    # who may insert needs no right of its own for it.
+    # Existing rows have no transaction: the stream begins after them. An identity, and not a sequence:
+    # a user who may insert needs no right of its own for it.
     op.execute("ALTER TABLE stepwell_history ADD seq BIGINT NOT NULL DEFAULT 0, ADD xact BIGINT")
     op.execute(
         "ALTER TABLE stepwell_history ALTER seq DROP DEFAULT,"

@@ -16,7 +16,7 @@ import { useRunPage } from "../data";
 import { Stack } from "../Selected";
 import { useTrace } from "../useTrace";
 
-/** What it was started with, what came of it, why it is where it is, and all its names and times. */
+/** Its args, its result, the reasons for its state, and all its names and times. */
 export function DetailsTab() {
   const { run } = useRunPage();
   return (
@@ -52,7 +52,7 @@ function Why() {
   const { run } = useRunPage();
   const explain = useQuery(explainQuery(run.workflow_id));
   return (
-    <Section title="Why it is where it is">
+    <Section title="Why it is in this state">
       <QueryView query={explain} errorTitle="The explanation couldn't be loaded">
         {({ reasons }) => (
           <ul className="list-disc pl-5">
@@ -109,7 +109,7 @@ function WholeId({ id }: { id: string }) {
   );
 }
 
-/** A transition by its title, with its name for those who call it. */
+/** The title of a transition, with its name for use in code. */
 function Named({ name }: { name: string }) {
   const { definition } = useRunPage();
   return (

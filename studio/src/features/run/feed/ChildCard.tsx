@@ -11,9 +11,9 @@ import { StatusBadge } from "@/ui/Badge";
 import { useNow } from "@/ui/useNow";
 import { Content } from "./renderers";
 
-/** A run that this one started: how it stands, and, if it is shown inline, what it says and asks. */
+/** A run that this one started: its status, and, if it is shown inline, its documents and questions. */
 export function ChildCard({ workflowId, label, inline }: { workflowId: string; label: string; inline: boolean }) {
-  // The stream of all runs makes these queries old when the child moves.
+  // The stream of all runs invalidates these queries when the child moves.
   const run = useQuery({ ...runQuery(workflowId), refetchInterval: (query) => (query.state.data && isMoving(query.state.data.status) ? 5_000 : false) });
   return (
     <div className="max-w-3xl rounded-md border">
@@ -52,7 +52,10 @@ function Inside({ run, label }: { run: Run; label: string }) {
   return (
     <div role="group" aria-label={`Documents of ${label}`} className="flex flex-col gap-3 border-t border-l-4 border-l-line px-3 py-2">
       {items.map(({ current }) => (
-        <Content key={current.id} document={current} nested />
+        <div key={current.id}>
+          {current.title && <p className="mb-1 text-xs font-medium">{current.title}</p>}
+          <Content document={current} child={ChildCard} nested />
+        </div>
       ))}
       {waits && <Question run={run} />}
     </div>

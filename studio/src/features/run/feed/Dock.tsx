@@ -7,10 +7,10 @@ import { cn } from "@/ui/cn";
 import { toast } from "@/ui/Toast";
 import { useRunPage } from "../data";
 
-/** What is no higher than this stays at the bottom of the window: a line to write in, some buttons. */
+/** Questions up to this height stay at the bottom of the window: a line of text, some buttons. */
 const SMALL = 160;
 
-/** What can be answered: small things stay in view, a form is the last item of the page, with a way to it from above. */
+/** The questions: small ones stay in view, a form is the last item of the page, with a link to it from above. */
 export function Dock({ onLarge }: { onLarge: (large: boolean) => void }) {
   const { run, view, asks, definition, me, store } = useRunPage();
   const box = useRef<HTMLDivElement>(null);
@@ -31,7 +31,7 @@ export function Dock({ onLarge }: { onLarge: (large: boolean) => void }) {
       {large && !inView && (
         <div className="pointer-events-none sticky bottom-2 z-10 flex justify-center">
           <Button variant="primary" className="pointer-events-auto shadow-overlay" icon={<ArrowDown size={14} aria-hidden />} onClick={() => { goTo(box.current); }}>
-            Go to what is asked
+            Go to the question
           </Button>
         </div>
       )}
@@ -39,14 +39,14 @@ export function Dock({ onLarge }: { onLarge: (large: boolean) => void }) {
   );
 }
 
-/** The question comes into view, and its first field or button has the focus. */
+/** Scrolls the question into view, and focuses its first field or button. */
 export function goTo(box: Element | null): void {
   box?.scrollIntoView({ block: "start" });
   const field = box?.querySelector<HTMLElement>("input:not([type=hidden]),textarea,select") ?? box?.querySelector<HTMLElement>("button");
   field?.focus({ preventScroll: true });
 }
 
-/** Who is writing while somebody else answers sees why the form is locked: that is said at its top. */
+/** If another user answers meanwhile, the reason why the form is locked is shown at its top. */
 function useAnsweredElsewhere(box: RefObject<HTMLElement | null>, entered: number): () => void {
   const writing = useRef(false);
   useEffect(() => () => {
@@ -68,7 +68,7 @@ function useHeight(box: RefObject<HTMLElement | null>): number {
   return height;
 }
 
-/** True as long as some of it can be seen. */
+/** True while some of it is visible. */
 function useInView(box: RefObject<HTMLElement | null>): boolean {
   const [is, setIs] = useState(true);
   useEffect(() => {

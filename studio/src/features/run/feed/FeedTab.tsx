@@ -9,7 +9,7 @@ import { Dock } from "./Dock";
 import { Item } from "./Item";
 import { Scroller } from "./Scroller";
 
-/** What the run has saved, live, and below it whatever it asks. */
+/** The documents of the run, live, with its questions below. */
 export function FeedTab() {
   const { documents, run, asks, selected, select, known, store } = useRunPage();
   const [large, setLarge] = useState(false);

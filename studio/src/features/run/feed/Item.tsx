@@ -1,7 +1,7 @@
 import { Braces, Hash } from "lucide-react";
 import { memo, useState } from "react";
 import type { StoredDocument } from "@/api/types";
-import { widgetsOf } from "@/blocks/documents/shown";
+import { documentTitle, widgetsOf } from "@/blocks/documents/shown";
 import { words } from "@/model/definition";
 import { diff } from "@/model/diff";
 import type { DocumentVersions } from "@/model/fold";
@@ -12,20 +12,21 @@ import { JsonTree } from "@/ui/JsonTree";
 import { Pane } from "@/ui/Pane";
 import { RelativeTime } from "@/ui/Time";
 import { Changes } from "../state/Changes";
+import { ChildCard } from "./ChildCard";
 import { Content } from "./renderers";
 import { authorOf, tagsOf } from "./shape";
 import { Widgets } from "./Widgets";
 
 export interface ItemProps {
   item: DocumentVersions;
-  /** Of how many it is the how manieth. */
+  /** Its position, and the number of all. */
   size: number;
   position: number;
   selected: boolean;
   onSelect: (version: number) => void;
 }
 
-/** One document: who saved it and when, its versions, and what it holds. */
+/** One document: who saved it and when, its versions, and its content. */
 export const Item = memo(function Item({ item, size, position, selected, onSelect }: ItemProps) {
   const { current, older } = item;
   const [raw, setRaw] = useState(false);
@@ -33,14 +34,14 @@ export const Item = memo(function Item({ item, size, position, selected, onSelec
   const widgets = widgetsOf(current);
   const author = authorOf(current);
   return (
-    <article aria-label={words(current.name)} aria-setsize={size} aria-posinset={position} className={cn("min-w-0 rounded-md border-l-2 py-2 pr-1 pl-3", selected ? "border-accent bg-subtle" : "border-transparent")}>
+    <article aria-label={documentTitle(current)} aria-setsize={size} aria-posinset={position} className={cn("min-w-0 rounded-md border-l-2 py-2 pr-1 pl-3", selected ? "border-accent bg-subtle" : "border-transparent")}>
       <header className="mb-1 flex min-h-6 flex-wrap items-center gap-x-2 text-xs text-muted">
-        <span className="font-medium text-ink">{words(current.name)}</span>
+        <span className="font-medium text-ink">{documentTitle(current)}</span>
         {author && <span>from {author}</span>}
         {current.transition && <span>{words(current.transition)}</span>}
         <RelativeTime at={current.created_at} />
         {current.key !== null && (
-          <span title="Saved again under this key, it takes this one's place">
+          <span title="A document saved under this key replaces this one">
             key <code>{current.key}</code>
           </span>
         )}
@@ -53,13 +54,13 @@ export const Item = memo(function Item({ item, size, position, selected, onSelec
           <IconButton size="sm" label={`Select checkpoint ${String(current.version)}`} aria-pressed={selected} onClick={() => { onSelect(current.version); }}>
             <Hash size={14} aria-hidden />
           </IconButton>
-          <IconButton size="sm" label={raw ? "Show it as it is meant" : "Show it raw"} aria-pressed={raw} onClick={() => { setRaw(!raw); }}>
+          <IconButton size="sm" label={raw ? "Show it formatted" : "Show it raw"} aria-pressed={raw} onClick={() => { setRaw(!raw); }}>
             <Braces size={14} aria-hidden />
           </IconButton>
         </span>
       </header>
-      <Pane name={`The document ${words(current.name)}`} resetKey={current.id}>
-        {raw ? <JsonTree value={{ ...current }} label={words(current.name)} depth={2} /> : <Content document={current} />}
+      <Pane name={`The document ${documentTitle(current)}`} resetKey={current.id}>
+        {raw ? <JsonTree value={{ ...current }} label={documentTitle(current)} depth={2} /> : <Content document={current} child={ChildCard} />}
         {current.errors.length > 0 && <Misfits document={current} />}
         {widgets.length > 0 && <Widgets widgets={widgets} />}
       </Pane>
@@ -68,10 +69,10 @@ export const Item = memo(function Item({ item, size, position, selected, onSelec
   );
 });
 
-/** Saved although it doesn't fit its type (validate="safe"): what doesn't. */
+/** The errors of a document that was saved although it doesn't match its type (validate="safe"). */
 function Misfits({ document }: { document: StoredDocument }) {
   return (
-    <ul aria-label="What doesn't fit its type" className="mt-1 list-disc pl-5 text-xs text-backoff">
+    <ul aria-label="Values that don't fit its type" className="mt-1 list-disc pl-5 text-xs text-backoff">
       {document.errors.map((error, at) => (
         <li key={at} className="wrap-anywhere">
           {Array.isArray(error.loc) && error.loc.length > 0 && <code>{error.loc.join(".")}</code>} {typeof error.msg === "string" ? error.msg : JSON.stringify(error)}

@@ -19,18 +19,18 @@ export interface ScrollerProps<Item> {
   head?: ReactNode;
   /** Below the last one. */
   tail?: ReactNode;
-  /** What is last here is the newest: it stays in view as long as nobody scrolls away. */
+  /** The last item is the newest: it stays in view unless the user scrolls away. */
   follows?: boolean;
   className: string;
 }
 
-/** Up to here everything is in the document: find, copy and screen readers just work. */
+/** Up to this number all items are in the document: find, copy and screen readers just work. */
 export const VIRTUAL_FROM = 200;
-/** So near to the end counts as at the end. */
+/** Positions this near to the end count as the end. */
 const NEAR = 64;
 
 /**
- * A list that is read from its end. At the end it follows what comes; anywhere else nothing moves, and a button says how
+ * A list that is read from its end. At the end it follows new items; anywhere else nothing moves, and a button says how
  * much is new.
  */
 export function Scroller<Item>(props: ScrollerProps<Item>) {
@@ -137,7 +137,7 @@ function useEnd<Item>(box: RefObject<HTMLDivElement | null>, items: readonly Ite
   return { is, unseen, onScroll };
 }
 
-/** At the end it stays at the end, whatever grows; elsewhere what is read stays where it is when older items come in front. */
+/** At the end it stays at the end, whatever grows; elsewhere the visible items don't move when older ones are added before them. */
 function useStay(box: RefObject<HTMLDivElement | null>, firstKey: string, atEnd: boolean): void {
   const before = useRef({ firstKey, height: 0 });
   useLayoutEffect(() => {

@@ -8,7 +8,7 @@ import { words } from "@/model/definition";
 import { Button } from "@/ui/Button";
 import { useRunPage } from "../data";
 
-/** What a document brings along to be answered by; what can't be used now stays and says why. */
+/** The widgets of a document that answer the run; those that can't be used now stay visible, with the reason. */
 export function Widgets({ widgets }: { widgets: readonly Widget[] }) {
   return (
     <div className="mt-2 flex flex-col items-start gap-2">
@@ -23,7 +23,7 @@ function One({ widget }: { widget: Widget }) {
   const { run, asks } = useRunPage();
   const off = widgetOff(widget, asks, run);
   const ask = asks.find((one) => one.transition === widget.transition);
-  if (off !== null || !ask) return <Button off={off ?? "It isn't asked now."}>{widget.label ?? words(widget.transition)}</Button>;
+  if (off !== null || !ask) return <Button off={off ?? "This isn't asked at the moment."}>{widget.label ?? words(widget.transition)}</Button>;
   return <Usable widget={widget} ask={ask} />;
 }
 
@@ -33,7 +33,7 @@ function Usable({ widget, ask }: { widget: Widget; ask: Ask }) {
   const [open, setOpen] = useState(false);
   const [control] = controlsOf([ask], [widget], run.place).shown;
   const wait = waitOf(run, rows);
-  const off = me?.role === "viewer" ? "You may look, but not answer: it needs the role operator." : null;
+  const off = me?.role === "viewer" ? "You may view runs, but answering needs the role operator." : null;
   const props = { wait, off, onSent: () => void store.look() };
   if (!control) return null;
   if (control.kind === "button") return <AskButton {...props} control={control} />;

@@ -1,19 +1,25 @@
 import { CircleX, User } from "lucide-react";
-import { memo } from "react";
+import { type ComponentType, memo } from "react";
 import type { StoredDocument } from "@/api/types";
 import { Fields } from "@/blocks/documents/Fields";
-import { layoutOf } from "@/blocks/documents/shown";
+import { layoutOf, documentTitle } from "@/blocks/documents/shown";
 import { words } from "@/model/definition";
 import { cn } from "@/ui/cn";
 import { CodeBlock } from "@/ui/CodeBlock";
 import { Clamped, PlainText } from "@/ui/Clamped";
 import { JsonTree } from "@/ui/JsonTree";
 import { Markdown } from "@/ui/Markdown";
-import { ChildCard } from "./ChildCard";
 import { type Shape, cellText, shapeOf } from "./shape";
 
-/** What a document holds, by its type; what Studio doesn't know is a tree. */
-export const Content = memo(function Content({ document, nested = false }: { document: StoredDocument; nested?: boolean }) {
+interface ContentProps {
+  document: StoredDocument;
+  /** Shows a child run. It is passed in, since it shows documents itself. */
+  child: ComponentType<{ workflowId: string; label: string; inline: boolean }>;
+  nested?: boolean;
+}
+
+/** The content of a document, by its type; a type that Studio doesn't know is shown as a tree. */
+export const Content = memo(function Content({ document, child: Child, nested = false }: ContentProps) {
   const layout = layoutOf(document);
   if (layout) return <Fields layout={layout} />;
   const shape = shapeOf(document);
@@ -25,21 +31,21 @@ export const Content = memo(function Content({ document, nested = false }: { doc
     case "plain":
       return <PlainText text={shape.text} />;
     case "code":
-      return <CodeBlock code={shape.code} label={words(document.name)} language={shape.language} />;
+      return <CodeBlock code={shape.code} label={documentTitle(document)} language={shape.language} />;
     case "table":
-      return <Rows shape={shape} label={words(document.name)} />;
+      return <Rows shape={shape} label={documentTitle(document)} />;
     case "link":
-      return <ChildCard workflowId={shape.workflowId} label={shape.label} inline={shape.inline && !nested} />;
+      return <Child workflowId={shape.workflowId} label={shape.label} inline={shape.inline && !nested} />;
     case "error":
       return <Failure shape={shape} />;
     case "json":
-      return <JsonTree value={document.content} label={words(document.name)} />;
+      return <JsonTree value={document.content} label={documentTitle(document)} />;
   }
 });
 
 const PEOPLE = new Set(["user", "human", "customer"]);
 
-/** `said`: who it is from stands above it. */
+/** `said`: the sender is shown above it. */
 function MessageText({ role, text, said }: { role: string; text: string; said: boolean }) {
   const person = PEOPLE.has(role.toLowerCase());
   return (
@@ -64,7 +70,7 @@ function Failure({ shape }: { shape: Extract<Shape, { kind: "error" }> }) {
   );
 }
 
-/** Rows that are shown at first: the rest of a long table is in its raw view. */
+/** Rows that are shown: the rest of a long table is in its raw view. */
 const MOST_ROWS = 200;
 
 function Rows({ shape, label }: { shape: Extract<Shape, { kind: "table" }>; label: string }) {

@@ -1,4 +1,4 @@
-/** What a document's content can be shown as. Content is what somebody's code saved: nothing of it is taken for granted. */
+/** The form in which a document's content can be shown. Content comes from the application's code: nothing about it is assumed. */
 import type { Json, JsonObject, StoredDocument } from "@/api/types";
 
 export type Shape =
@@ -11,7 +11,7 @@ export type Shape =
   | { kind: "error"; message: string; type: string; transition: string | null; attempt: number | null }
   | { kind: "json" };
 
-/** More columns than this are read as a tree. */
+/** A table with more columns than this is shown as a tree. */
 const MOST_COLUMNS = 30;
 
 export function shapeOf({ name, content }: Pick<StoredDocument, "name" | "content">): Shape {
@@ -35,13 +35,13 @@ function errorOf(content: JsonObject, message: string): Shape {
   return { kind: "error", message, type: str(content.type) ?? "Error", transition: str(content.transition), attempt };
 }
 
-/** Who a message is from; null for other documents. */
+/** The sender of a message; null for other documents. */
 export function authorOf(document: Pick<StoredDocument, "name" | "content">): string | null {
   const shape = shapeOf(document);
   return shape.kind === "message" ? shape.role || null : null;
 }
 
-/** The tags that tell more than the name does. */
+/** The tags that don't just repeat the name. */
 export function tagsOf({ name, tags }: Pick<StoredDocument, "name" | "tags">): string[] {
   return tags.filter((tag) => tag !== name && tag !== `ui-${name}`);
 }
@@ -56,7 +56,7 @@ function tableOf(content: JsonObject): Shape | null {
   return columns.length <= MOST_COLUMNS ? { kind: "table", columns, rows } : null;
 }
 
-/** What stands in a cell: texts as they are, everything else as JSON; nothing for what is absent. */
+/** The text of a cell: texts as they are, everything else as JSON; empty if it is absent. */
 export function cellText(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value);

@@ -9,7 +9,7 @@ import { rowTitle } from "../Selected";
 import { Outline } from "./Outline";
 import { type Counting, useTally } from "./useTally";
 
-/** The workflow's places and ways, with where the run is and where it went; a slider goes back through the checkpoints. */
+/** The workflow's places and transitions with the course of the run; a slider goes back through the checkpoints. */
 export default function GraphTab() {
   const { definition, run, rows, later, selected, search, select } = useRunPage();
   const [large, setLarge] = useState(false);
@@ -20,7 +20,7 @@ export default function GraphTab() {
   const drawing = useMemo(() => definition && drawingOf(definition, { run, rows, at, before, later }, direction), [definition, run, rows, at, before, later, direction]);
   if (!drawing) {
     return (
-      <EmptyState title="The graph isn't known here">
+      <EmptyState title="This server doesn't know the graph">
         No app of this process registers the workflow <code>{run.workflow_name}</code>: its places and transitions are in its code.
       </EmptyState>
     );
@@ -66,7 +66,7 @@ export default function GraphTab() {
 
 const NARROW = "(max-width: 640px)";
 
-/** On a phone the graph runs down the page. */
+/** On a phone the graph is drawn from top to bottom. */
 function useNarrow(): boolean {
   return useSyncExternalStore(
     (listener) => {
@@ -78,7 +78,7 @@ function useNarrow(): boolean {
   );
 }
 
-/** What the counts are of, as long as it isn't the whole history. */
+/** Says which rows the counts cover, unless it is the whole history. */
 function Counted({ counting: { left, running, error, count } }: { counting: Counting }) {
   const { rows } = useRunPage();
   const part = `Counts are of the checkpoints ${String(rows[0]?.version ?? 0)} to ${String(rows.at(-1)?.version ?? 0)} only.`;

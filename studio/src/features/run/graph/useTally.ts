@@ -4,21 +4,21 @@ import { historyQuery } from "@/api/queries";
 import { NOTHING, type Tally, counted } from "@/model/tally";
 import { useRunPage } from "../data";
 
-/** Rows that are counted at a time, and then let go. */
+/** Rows that are counted at a time, and then dropped. */
 const PAGE = 1_000;
-/** So many are counted without being asked for. */
+/** Rows that are counted automatically, at most. */
 const BY_ITSELF = 2_000;
 
 export interface Counting {
   tally: Tally;
-  /** Rows that are neither there nor counted. */
+  /** The number of rows that are neither loaded nor counted. */
   left: number;
   running: boolean;
   error: unknown;
   count: () => void;
 }
 
-/** What happened before the rows that are there: counted page by page, nothing of it is kept but the counts. */
+/** Counts what happened before the loaded rows, page by page; only the counts are kept. */
 export function useTally(): Counting {
   const { run, rows } = useRunPage();
   const client = useQueryClient();

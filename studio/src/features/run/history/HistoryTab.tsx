@@ -35,7 +35,7 @@ const COLUMNS: readonly Column<Checkpoint>[] = [
   { id: "error", header: "Error", cell: (row) => row.error && <span className="text-failed">{brief(row.error)}</span>, className: "min-w-48" },
 ];
 
-/** A title that isn't the name in other words has the name beside it. */
+/** A title that isn't just the name as a phrase is followed by the name. */
 function Named({ row }: { row: Checkpoint }) {
   const { definition } = useRunPage();
   if (row.version === 0) return "Started";
@@ -48,7 +48,7 @@ function Named({ row }: { row: Checkpoint }) {
   );
 }
 
-/** Every row of the history, the newest first; what went wrong in the selected one, with its stack. */
+/** Every row of the history, the newest first, and the error of the selected one, with its stack. */
 export function HistoryTab() {
   const { rows, selected, select } = useRunPage();
   const newest = useMemo(() => [...rows].reverse(), [rows]);
@@ -87,7 +87,7 @@ function Inspector({ row }: { row: Checkpoint }) {
         ]}
       />
       {trace && <CodeBlock code={trace} label="Stack" className="mt-2" />}
-      {row.status === "failed" && !trace && <p className="mt-2 text-muted">The stack is shown only to those who may see everybody's runs.</p>}
+      {row.status === "failed" && !trace && <p className="mt-2 text-muted">The stack is shown only to users who may see all users' runs.</p>}
     </section>
   );
 }

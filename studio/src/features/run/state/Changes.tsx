@@ -11,10 +11,10 @@ import { beginningOf, endsOf, grouped } from "@/ui/long";
 
 const WORDS = { "+": "added", "-": "removed", "~": "changed" } as const;
 const COLOURS = { "+": "text-added", "-": "text-removed", "~": "text-backoff" } as const;
-/** More rows than this come on demand. */
+/** Further rows are shown on demand. */
 const MOST = 500;
 
-/** Path, what it was, what it is; the sign is a word, too. */
+/** Path, old value, new value; the sign has a text alternative. */
 export function Changes({ changes }: { changes: readonly Change[] }) {
   if (changes.length === 0) return <p className="py-1 text-muted">Nothing changed.</p>;
   return (
@@ -60,7 +60,7 @@ function Values({ change }: { change: Change }) {
   );
 }
 
-/** Beyond so many characters what didn't change is left out, and what did is shown by its beginning. */
+/** Above this length, unchanged text is left out, and changed text is shortened to its beginning. */
 const LONG = 2_000;
 const LONG_PIECE = 500;
 
@@ -90,8 +90,8 @@ function Words({ pieces }: { pieces: readonly Piece[] }) {
           <Button size="sm" aria-expanded={all} onClick={() => { setAll(!all); }}>
             {all ? "Show less" : `Show all ${grouped(length)} characters`}
           </Button>
-          <CopyButton text={() => textOf(pieces, "-")}>Copy what it was</CopyButton>
-          <CopyButton text={() => textOf(pieces, "+")}>Copy what it is</CopyButton>
+          <CopyButton text={() => textOf(pieces, "-")}>Copy the old value</CopyButton>
+          <CopyButton text={() => textOf(pieces, "+")}>Copy the new value</CopyButton>
         </span>
       )}
     </>

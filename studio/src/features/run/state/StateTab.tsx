@@ -21,7 +21,7 @@ const MODES: readonly { value: StateMode; label: string }[] = [
   { value: "compare", label: "Compare" },
 ];
 
-/** The state after each checkpoint, and what changed from one to another. */
+/** The state after each checkpoint, and the changes between two of them. */
 export function StateTab() {
   const { rows, selected, search, setSearch } = useRunPage();
   const row = selected ?? rows.at(-1) ?? null;
@@ -89,7 +89,7 @@ function Checkpoints({ current }: { current: Checkpoint | null }) {
   );
 }
 
-/** Only where both states are there: nothing is fetched to count. */
+/** Only if both states are loaded: nothing is fetched just to count. */
 function ChangeCounts({ row, before }: { row: Checkpoint; before: Checkpoint | undefined }) {
   const text = useMemo(() => {
     if (!before || row.state === null || before.state === null) return "";
@@ -123,9 +123,9 @@ function Shown({ row, mode }: { row: Checkpoint; mode: StateMode }) {
   const error = state.error ?? before.error;
   if (error) return <ErrorState error={error} title="The state couldn't be loaded" onRetry={state.error ? state.refetch : before.refetch} />;
   if (state.loading || before.loading) return <LoadingRows rows={4} label="Loading the state" />;
-  if (state.value === null) return <p className="text-muted">The state of then is no longer kept: only those of the newest checkpoints are (Settings.history_states).</p>;
+  if (state.value === null) return <p className="text-muted">The state at that checkpoint is no longer kept: only those of the newest checkpoints are (Settings.history_states).</p>;
   if (mode === "value") return <JsonTree value={state.value} label={`State after checkpoint ${String(row.version)}`} depth={3} />;
-  if (!other) return <JsonTree value={state.value} label="The state it began with" depth={3} />;
+  if (!other) return <JsonTree value={state.value} label="The initial state" depth={3} />;
   if (before.value === null) return <p className="text-muted">The state of checkpoint {other.version} is no longer kept, so there is nothing to compare with.</p>;
   return (
     <>

@@ -4,14 +4,14 @@ import type { Checkpoint, Json } from "@/api/types";
 
 export interface KnownState {
   value: Json;
-  /** It is on its way. */
+  /** It is being loaded. */
   loading: boolean;
   error: Error | null;
   refetch: () => void;
 }
 
 /**
- * The state after a row of the history. Rows that came by the stream carry none: those are asked for, and never again, for
+ * The state after a row of the history. Rows from the stream carry none: it is fetched once, because
  * a row of the history doesn't change.
  */
 export function useStateAt(workflowId: string, row: Checkpoint | null): KnownState {

@@ -16,21 +16,21 @@ import { KINDS, KIND_NAMES, segmentText, spentText, title } from "./words";
 import { ZoomButtons } from "./ZoomButtons";
 
 const ROW = 28;
-/** A live row is drawn anew many times: beyond so many only those in view are. */
+/** Live rows are rendered often: above this number only those in view are. */
 const VIRTUAL_FROM = 60;
 
 export interface BarsProps {
   timeline: Timeline;
   /** Nothing is folded. */
   real: boolean;
-  /** The part that is looked at; null: all of it. */
+  /** The visible range; null: all of it. */
   range: Range | null;
   onRange: (range: Range | null) => void;
-  /** A row that stands for many gives place to them. */
+  /** Unfolds a row that stands for many. */
   onUnfold: (key: string) => void;
 }
 
-/** One step of the keys, of the wheel, of the buttons. */
+/** One step of zooming, by key, wheel or button. */
 const CLOSER = 0.7;
 const PAN = 0.25;
 
@@ -60,9 +60,9 @@ export function Bars({ timeline, real, range: wanted, onRange, onUnfold }: BarsP
   const zoom = (factor: number, at = momentAt(axis, width / 2)) => { onRange(zoomed(overview, whole, factor, at)); };
   const pan = (share: number) => { onRange(panned(overview, whole, share)); };
   useShortcuts([
-    { key: "+", label: "Look closer at the timeline", run: () => { zoom(CLOSER); } },
-    { key: "-", label: "See more of the timeline", run: () => { zoom(1 / CLOSER); } },
-    { key: "0", label: "All of the timeline", run: () => { onRange(null); } },
+    { key: "+", label: "Zoom in on the timeline", run: () => { zoom(CLOSER); } },
+    { key: "-", label: "Zoom out of the timeline", run: () => { zoom(1 / CLOSER); } },
+    { key: "0", label: "Show the whole timeline", run: () => { onRange(null); } },
   ]);
   useWheel(scroller, (x, by) => { zoom(by < 0 ? CLOSER : 1 / CLOSER, momentAt(axis, x - (track.current?.getBoundingClientRect().left ?? 0))); });
   const onKeyDown = (event: KeyboardEvent) => {
@@ -171,17 +171,17 @@ function Bar({ segment, axis, onClick }: { segment: Segment; axis: Axis; onClick
   );
 }
 
-/** "21:20:29": the clock's time beside those since the start. */
+/** "21:20:29": the time of day beside the time since the start. */
 function time(at: number): string {
   return absolute(at).split(", ").at(-1) ?? "";
 }
 
-/** Time since the timeline began; the clock's is behind it. */
+/** The time since the timeline began, followed by the time of day. */
 function Marks({ axis, began }: { axis: Axis; began: number }): ReactNode {
   return (
     <>
       {axis.pieces.filter((piece) => piece.folded).map((piece) => (
-        <span key={piece.x} className="timeline-fold absolute inset-y-0 overflow-hidden text-center text-xs leading-6 text-muted" style={{ left: piece.x, width: piece.width }} title={`${duration(piece.to - piece.from)} in which nothing worked`}>
+        <span key={piece.x} className="timeline-fold absolute inset-y-0 overflow-hidden text-center text-xs leading-6 text-muted" style={{ left: piece.x, width: piece.width }} title={`${duration(piece.to - piece.from)} without activity`}>
           {duration(piece.to - piece.from).split(" ").slice(0, 2).join(" ")}
         </span>
       ))}
@@ -210,7 +210,7 @@ function Legend({ timeline }: { timeline: Timeline }) {
   );
 }
 
-/** The wheel over the header, and with Ctrl (or two fingers) anywhere: the page must not scroll or grow with it. */
+/** The wheel over the header, or with Ctrl (or two fingers) anywhere: the page itself mustn't scroll or zoom. */
 function useWheel(box: React.RefObject<HTMLDivElement | null>, onWheel: (x: number, by: number) => void): void {
   const turned = useEffectEvent((event: WheelEvent) => {
     const over = event.target instanceof Element && event.target.closest("[data-overview]");

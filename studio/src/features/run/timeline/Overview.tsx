@@ -6,9 +6,9 @@ import { type Range, between, loadOf, wholeOf } from "@/model/zoom";
 import { cn } from "@/ui/cn";
 
 const HEIGHT = 28;
-/** Pixels for each bar of what worked when. */
+/** The width of each bar of activity, in pixels. */
 const BAR = 4;
-/** A press that moves less is none of a range. */
+/** A drag over fewer pixels selects no range. */
 const MOVED = 4;
 
 export interface OverviewProps {
@@ -19,7 +19,7 @@ export interface OverviewProps {
   onRange: (range: Range | null) => void;
 }
 
-/** All of the timeline, small: draw over it to look at a part; the two handles move that part's ends, with arrow keys too. */
+/** The whole timeline in small: drag over it to zoom in on a part; two handles move the ends of that part, with arrow keys too. */
 export function Overview({ timeline, axis, range, onRange }: OverviewProps) {
   const box = useRef<HTMLDivElement>(null);
   const grabbed = useRef<{ x: number; other: number | null } | null>(null);
@@ -84,7 +84,7 @@ interface EndProps {
   onMove: (x: number) => void;
 }
 
-/** One end of what is shown. Its keys are those of every slider. */
+/** A handle at one end of the range. It has the keys of a slider. */
 function End({ label, x, axis, onGrab, onMove }: EndProps) {
   const whole = wholeOf(axis);
   const at = momentAt(axis, x) - whole.from;

@@ -16,12 +16,12 @@ import { Bars } from "./Bars";
 import { TimelineTable } from "./TimelineTable";
 import { useZoom } from "./useZoom";
 
-/** Where the time went: visits, attempts, steps, waits, and the runs that were started. */
+/** How the time was spent: visits, attempts, steps, waits, and child runs. */
 export function TimelineTab() {
   const { run, rows, documents, definition, children, moreChildren, answerable, later, search, setSearch } = useRunPage();
   const still = isFinished(run.status) || run.status === "failed";
   const now = useNow(still ? 60_000 : 1_000);
-  // The stream of all runs makes it old, once a second at most.
+  // The stream of all runs invalidates it, at most once a second.
   const steps = useQuery(stepsQuery(run.workflow_id));
   const asked = useAsked();
   const [range, setRange] = useZoom();
@@ -52,13 +52,13 @@ export function TimelineTab() {
         )}
         {open.size > 0 && (
           <Button size="sm" variant="ghost" onClick={() => { setOpen(NONE); }}>
-            Fold what is alike
+            Fold similar rows
           </Button>
         )}
         <OlderRows />
       </div>
       {timeline.rows.length === 0 ? (
-        <EmptyState title={`Nothing came to attempt ${String(search.attempt)}`}>Every transition that is loaded went through, or failed for good, before it.</EmptyState>
+        <EmptyState title={`No transition reached attempt ${String(search.attempt)}`}>Every loaded transition succeeded, or failed for good, before it.</EmptyState>
       ) : table ? (
         <TimelineTable timeline={range ? { ...timeline, rows: timeline.rows.filter((row) => sideOf(row, range) === "within") } : timeline} />
       ) : (
@@ -70,7 +70,7 @@ export function TimelineTab() {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** Nothing to choose where everything went through at once. */
+/** Not shown if every first attempt succeeded. */
 function Attempts({ whole }: { whole: Timeline }) {
   const { search, setSearch } = useRunPage();
   const most = Math.max(attemptsOf(whole), search.attempt ?? 1);

@@ -12,7 +12,7 @@ const COLUMNS: readonly Column<TimelineRow>[] = [
   { id: "spent", header: "Spent", cell: (row) => spentText(row), className: "min-w-64" },
 ];
 
-/** The same as the bars, in words. */
+/** The same as the bars, as a table of text. */
 export function TimelineTable({ timeline }: { timeline: Timeline }) {
   const { selected, select } = useRunPage();
   const current = timeline.rows.find((row) => row.kind === "visit" && row.version !== null && row.version === selected?.version);

@@ -8,15 +8,15 @@ export interface ZoomButtonsProps {
   onAll: () => void;
 }
 
-/** What wheel and keys do, for fingers. */
+/** The actions of the wheel and the keys as buttons, for touch screens. */
 export function ZoomButtons({ zoomed, onZoom, onPan, onAll }: ZoomButtonsProps) {
-  const all = !zoomed && "All of it is shown";
+  const all = !zoomed && "The whole timeline is shown";
   return (
     <div role="group" aria-label="Zoom" className="flex flex-wrap items-center">
-      <IconButton size="sm" label="Closer" onClick={() => { onZoom(true); }}>
+      <IconButton size="sm" label="Zoom in" onClick={() => { onZoom(true); }}>
         <ZoomIn size={14} aria-hidden />
       </IconButton>
-      <IconButton size="sm" label="Farther" off={all} onClick={() => { onZoom(false); }}>
+      <IconButton size="sm" label="Zoom out" off={all} onClick={() => { onZoom(false); }}>
         <ZoomOut size={14} aria-hidden />
       </IconButton>
       <IconButton size="sm" label="Earlier" off={all} onClick={() => { onPan(false); }}>
@@ -25,7 +25,7 @@ export function ZoomButtons({ zoomed, onZoom, onPan, onAll }: ZoomButtonsProps) 
       <IconButton size="sm" label="Later" off={all} onClick={() => { onPan(true); }}>
         <ChevronRight size={14} aria-hidden />
       </IconButton>
-      <IconButton size="sm" label="All of it" off={all} onClick={onAll}>
+      <IconButton size="sm" label="Show all" off={all} onClick={onAll}>
         <Maximize2 size={14} aria-hidden />
       </IconButton>
     </div>

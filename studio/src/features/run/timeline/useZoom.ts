@@ -3,7 +3,7 @@ import { moment } from "@/model/time";
 import { type Range, rangeOf, rangeText } from "@/model/zoom";
 import { useRunPage } from "../data";
 
-/** The address is written so long after the last change: browsers allow few changes of it a second. */
+/** The delay before a change is written to the address: browsers limit how often it may change. */
 const SETTLED = 250;
 
 /** The part of the timeline on screen, as the address says it; null: all of it. */
@@ -14,7 +14,7 @@ export function useZoom(): [Range | null, (range: Range | null) => void] {
   const [range, setRange] = useState(() => rangeOf(search.zoom, began));
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   if (written !== search.zoom) {
-    // Somebody went back, or followed a link; what this wrote itself is the same range.
+    // The user went back or followed a link; what this hook wrote itself is the same range.
     setWritten(search.zoom);
     if (search.zoom !== rangeText(range, began)) setRange(rangeOf(search.zoom, began));
   }

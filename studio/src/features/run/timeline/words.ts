@@ -2,7 +2,7 @@ import { duration } from "@/model/time";
 import type { Segment, SegmentKind, TimelineRow } from "@/model/timeline";
 import type { StatusToken } from "@/ui/StatusShape";
 
-/** What bars are called, and how they look. */
+/** The names of bars, and their appearance. */
 export const KINDS: Record<SegmentKind, { word: string; token: StatusToken; pattern: string }> = {
   work: { word: "working", token: "running", pattern: "timeline-solid" },
   queued: { word: "queued", token: "queued", pattern: "timeline-outline" },
@@ -14,6 +14,7 @@ export const KINDS: Record<SegmentKind, { word: string; token: StatusToken; patt
   runs: { word: "waiting for runs that it started", token: "sleeping", pattern: "timeline-line" },
   event: { word: "waiting for an event", token: "sleeping", pattern: "timeline-line" },
   sleep: { word: "sleeping", token: "sleeping", pattern: "timeline-line" },
+  void: { word: "not used", token: "canceled", pattern: "timeline-cross" },
 };
 
 export const KIND_NAMES = Object.keys(KINDS) as SegmentKind[];

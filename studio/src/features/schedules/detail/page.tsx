@@ -24,7 +24,7 @@ import { ScheduleState } from "../ScheduleState";
 import { OUTCOMES, TickOutcome } from "../TickOutcome";
 
 const route = getRouteApi("/schedules/$app/$name");
-/** Ticks have no events: it looks again, sooner while something that one of them started goes on. */
+/** Ticks have no events: the page polls, more often while something that a tick started is going on. */
 const EVERY = 5_000;
 const SOON = 1_000;
 
@@ -73,7 +73,9 @@ function Detail({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined
             ["Starts", schedule.workflow ? <WorkflowLink key="workflow" app={schedule.app_name} name={schedule.workflow} /> : "its own handler, as a durable run"],
             ["While one runs", schedule.overlap && (wordsOf(OVERLAPS, schedule.overlap))],
             ["Missed ticks", schedule.misfire && (wordsOf(MISFIRES, schedule.misfire))],
+            ["If its handler fails", schedule.retries !== null && attemptsOf(schedule)],
             ["State", <ScheduleState key="state" schedule={schedule} />],
+            ["Fires nothing", schedule.error && <code key="error">{schedule.error}</code>],
           ]}
         />
       </Section>
@@ -89,19 +91,26 @@ function Detail({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined
   );
 }
 
+/** How often the handler is tried again, and how long each attempt may take. */
+const attemptsOf = ({ retries, timeout }: ScheduleDetail) => {
+  const again = retries ? `it is tried again, up to ${String(retries)} times` : "it isn't tried again";
+  const limits = timeout === null ? "" : timeout === 0 ? "; an attempt has no time limit" : `; an attempt may take ${String(timeout)} s`;
+  return again + limits;
+};
+
 const OVERLAPS: Record<string, string> = {
-  skip: "a tick is skipped while the run of the one before goes on",
-  queue: "a tick waits for the run of the one before",
-  allow: "ticks fire although runs of earlier ones go on",
+  skip: "a tick is skipped while the previous tick's run is going",
+  queue: "a tick waits for the previous tick's run",
+  allow: "ticks fire even while runs of earlier ticks are going",
 };
 const MISFIRES: Record<string, string> = {
-  latest: "only the latest is made up for",
-  all: "all are made up for",
+  latest: "only the latest is caught up",
+  all: "all are caught up",
   skip: "they are left out",
 };
 
 /** Null: the process that answers doesn't declare the schedule. */
-const wordsOf = (meanings: Record<string, string>, rule: string | null) => (rule === null ? "not known here" : (meanings[rule] ?? rule));
+const wordsOf = (meanings: Record<string, string>, rule: string | null) => (rule === null ? "unknown to this server" : (meanings[rule] ?? rule));
 
 function WorkflowLink({ app, name }: { app: string; name: string }) {
   return (
@@ -113,7 +122,7 @@ function WorkflowLink({ app, name }: { app: string; name: string }) {
 
 function NextTicks({ schedule }: { schedule: ScheduleDetail }) {
   const now = useNow();
-  if (schedule.paused) return <p className="text-muted">It is paused: no tick comes until somebody resumes it.</p>;
+  if (schedule.paused) return <p className="text-muted">It is paused: no tick fires until it is resumed.</p>;
   if (schedule.next.length === 0) return <p className="text-muted">No further tick.</p>;
   return (
     <ol className="flex flex-col gap-1">

@@ -64,7 +64,7 @@ export function Overview({ workflow }: { workflow: WorkflowDetail }) {
 const OPEN: readonly RunStatus[] = ["pending", "running", "waiting", "retrying", "failed"];
 const LOOKED_AT = 200;
 
-/** The version that new runs begin with, and which others runs that aren't over began with. */
+/** The version with which new runs begin, and the others with which unfinished runs began. */
 function Version({ workflow: { app_name, name, version } }: { workflow: WorkflowDetail }) {
   const open = useQuery(runsQuery({ app_name, workflow: name, status: [...OPEN] }, { limit: LOOKED_AT })).data;
   const others = open ? otherVersions(open.items, version) : [];

@@ -7,7 +7,7 @@ import { DataTable } from "@/ui/Table";
 import type { SchemaRow } from "./schemaRows";
 import { schemaRows, typeOf } from "./schemaRows";
 
-/** What it takes, what it keeps, what it gives, and its transitions: all in words, with the JSON schema behind it. */
+/** Its args, state, result and transitions as text, each with its JSON schema. */
 export function SchemaTab({ workflow }: { workflow: WorkflowDetail }) {
   return (
     <>
@@ -59,8 +59,8 @@ const TRANSITIONS: readonly Column<Transition>[] = [
 
 function whenOf(one: Transition): string {
   const guard = one.guard === null ? "" : `, if ${one.guard}`;
-  if (one.kind === "signal") return `somebody sends ${one.name}${guard}`;
-  if (one.kind === "event") return `the event ${one.event?.name ?? ""} comes${guard}`;
+  if (one.kind === "signal") return `${one.name} is sent${guard}`;
+  if (one.kind === "event") return `the event ${one.event?.name ?? ""} arrives${guard}`;
   if (one.kind === "timer") return `after ${duration((one.after ?? 0) * 1000)}${guard}`;
   return `by itself${guard}`;
 }

@@ -13,7 +13,7 @@ export interface SchemaRow {
   description: string;
 }
 
-/** More levels than this are of a type that contains itself. */
+/** The deepest level: a type that contains itself has infinitely many. */
 const DEEPEST = 6;
 
 /** The fields of an object's schema, nested ones below their owners. Empty for what is no object. */

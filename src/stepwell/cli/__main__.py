@@ -1,5 +1,0 @@
-"""`python -m stepwell.cli`."""
-
-from stepwell.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m stepwell.console.cli`."""
+
+from stepwell.console.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Output for people, and questions to them, in a terminal."""

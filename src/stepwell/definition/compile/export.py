@@ -1,0 +1,209 @@
+"""Definitions and documents as JSON for Studio and other tools, and definitions as Mermaid state diagrams."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from stepwell.definition.authoring.document import Document
+from stepwell.definition.authoring.marks import END, START, Event, Retry
+from stepwell.definition.forms.fitting import JsonSchema, resolved, schema_of
+from stepwell.definition.forms.widgets import GROUPS, ORDER, WIDGET
+from stepwell.definition.model import Definition, Transition
+from stepwell.definition.values.codec import Codec, codec_for
+
+
+def to_json(definition: Definition) -> dict[str, Any]:
+    """Return the facts about a workflow that tools need without its code, as JSON values; durations are seconds."""
+    return {
+        "name": definition.name,
+        "title": definition.title,
+        "description": definition.description,
+        "version": definition.version,
+        "run_timeout": _seconds(definition.run_timeout),
+        "priority": definition.priority,
+        "on": [_event(event) for event in definition.on],
+        "args": definition.args and _schema(definition.args),
+        "state": _schema(definition.state),
+        "result": _schema(definition.result),
+        "places": [
+            {
+                "name": place.name,
+                "automatic": [t.name for t in place.automatic],
+                "waiting": [t.name for t in place.waiting],
+            }
+            for place in definition.places.values()
+        ],
+        "transitions": [_transition(t) for t in definition.transitions],
+        "ui": [_widget(widget) for widget in definition.ui],
+    }
+
+
+def document_to_json(document: type[Document]) -> dict[str, Any]:
+    """Return the facts about a document type, as JSON values."""
+    return {
+        "name": document.document_name,
+        "title": document.document_title,
+        "tags": list(document.document_tags),
+        "internal": document.document_internal,
+        "schema": _schema(codec_for(document)),
+        "ui": [_widget(widget) for widget in document.document_ui],
+    }
+
+
+def _transition(t: Transition) -> dict[str, Any]:
+    return {
+        "name": t.name,
+        "method": t.method,
+        "source": t.source,
+        "target": t.target,
+        "kind": t.kind,
+        "keep": t.keep,
+        "after": _seconds(t.after),
+        "event": t.event and _event(t.event),
+        "guard": t.guard_name,
+        "priority": t.priority,
+        "retry": t.retry and _retry(t.retry),
+        "retry_target": t.retry_target,
+        "error_place": t.error_place,
+        "timeout": _seconds(t.timeout),
+        "payload": t.payload
+        and {
+            "parameter": t.payload.parameter,
+            "envelope": t.payload.envelope,
+            "optional": t.payload.optional,
+            "schema": _schema(t.payload.codec),
+        },
+    }
+
+
+def _retry(retry: Retry) -> dict[str, Any]:
+    return {
+        "retries": retry.retries,
+        "delay": _seconds(retry.delay),
+        "backoff": retry.backoff,
+        "max_delay": _seconds(retry.max_delay),
+        "jitter": retry.jitter,
+        "on": [error.__name__ for error in retry.on],
+        "give_up_on": [error.__name__ for error in retry.give_up_on],
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {"name": event.name, "match": dict(event.match)}
+
+
+def _widget(widget: Any) -> Any:
+    return widget.model_dump(mode="json") if isinstance(widget, BaseModel) else widget
+
+
+def _schema(codec: Codec[Any]) -> dict[str, Any]:
+    try:
+        return codec.schema()
+    except PydanticInvalidForJsonSchema:
+        return {}  # the schema of anything: JSON schema can't express this type
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+@lru_cache(maxsize=1024)
+def shown(document: type[Document]) -> str | None:
+    """Return the `ui` stored with documents of a class, as JSON: its fields, then its widgets.
+
+    None where the class declares neither, as most don't.
+    """
+    fields = fields_of(document)
+    told = [*([fields] if fields else ()), *(widget.model_dump(mode="json") for widget in document.document_ui)]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")) if told else None
+
+
+def fields_of(document: type[Document]) -> dict[str, Any] | None:
+    """Return names as in JSON, titles, descriptions, widgets and groups, in order; None where none is declared."""
+    root = schema_of(codec_for(document))
+    if root is None:
+        return None
+    part = resolved(root, root)
+    fields = {name: _field(name, schema) for name, schema in part.get("properties", {}).items()}
+    if not any(fields.values()) and not part.keys() & {ORDER, GROUPS}:
+        return None
+    order = [name for name in part.get(ORDER, ()) if name in fields]
+    names = [*order, *(name for name in fields if name not in order)]
+    return {
+        "type": "fields",
+        "fields": [{"name": name, **fields[name]} for name in names],
+        "groups": part.get(GROUPS, []),
+    }
+
+
+def _field(name: str, schema: JsonSchema) -> dict[str, Any]:
+    told = {key: schema[key] for key in ("title", "description") if key in schema}
+    if told.get("title") == name.replace("_", " ").title():
+        del told["title"]
+    return told | ({"widget": schema[WIDGET]} if WIDGET in schema else {})
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Words that Mermaid's grammar takes for its own, wherever they stand.
+_WORDS = frozenset({"as", "class", "classdef", "direction", "end", "fork", "join", "note", "of", "state", "style"})
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def to_mermaid(definition: Definition) -> str:
+    """Return the workflow as `stateDiagram-v2`: `[*]` is the start and the end, error and retry routes are labelled."""
+    ids = _ids(definition)
+    lines = ["stateDiagram-v2"]
+    lines += [f'    state "{_text(name)}" as {id_}' for name, id_ in ids.items() if id_ not in (name, "[*]")]
+    if ids[START] != "[*]":
+        lines.append(f"    [*] --> {ids[START]}")
+    for t in definition.transitions:
+        lines += [f"    {ids[t.source]} --> {ids[to]}: {_text(label)}" for to, label in _arrows(t)]
+    return "\n".join(lines) + "\n"
+
+
+def _ids(definition: Definition) -> Mapping[str, str]:
+    """Return what the diagram calls each place. `[*]` as a target is the end, so a start that is come back to has a name."""
+    ids = {
+        name: name if _PLAIN.fullmatch(name) and name.lower() not in _WORDS else f"place_{number}"
+        for number, name in enumerate(definition.places)
+    }
+    targets = {to for t in definition.transitions for to, _ in _arrows(t)}
+    return {**ids, START: ids[START] if START in targets else "[*]", END: "[*]"}
+
+
+def _arrows(t: Transition) -> Iterator[tuple[str, str]]:
+    yield t.target, _label(t)
+    if t.error_place is not None:
+        yield t.error_place, f"{t.name} failed"
+    if t.retry_target is not None:
+        yield t.retry_target, f"{t.name} retries"
+
+
+def _label(t: Transition) -> str:
+    if t.kind == "signal":
+        return f"{t.name} (signal)"
+    if t.after is not None:
+        return f"{t.name} (after {_duration(t.after)})"
+    if t.event is not None:
+        return f"{t.name} (on {t.event.name})"
+    return f"{t.name} [{t.guard_name}]" if t.guard_name else t.name
+
+
+def _duration(duration: timedelta) -> str:
+    seconds, parts = duration.total_seconds(), []
+    for unit, size in _UNITS:
+        whole, seconds = divmod(seconds, size)
+        parts += [f"{whole:g}{unit}"] if whole else []
+    return " ".join(parts) or f"{duration.total_seconds():g}s"
+
+
+def _text(label: str) -> str:
+    return re.sub(r'[:;#"<>\s]+', " ", label).strip()

@@ -1,0 +1,1 @@
+"""Widgets, and the JSON schemas by which Studio and the terminal make forms."""

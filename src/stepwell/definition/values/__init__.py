@@ -1,0 +1,1 @@
+"""Values as JSON: in and out of one type, equal or refused."""

@@ -1,1 +1,0 @@
-"""Hints after a commit: "run X has changed, look again". They may be lost without harm. May import `store` and below."""

@@ -1,0 +1,297 @@
+"""Claims in the database: only what this process's code can execute, and suspects apart from all others.
+
+Nearly always the best ready runs are simply claimed. Where that meets a suspect, or a run that this code can't execute, the
+claim is undone in its own transaction, as if it had never been: suspects are then claimed by themselves, and the
+ready runs of an unfit run's workflow are only read, one after the other: a run which other code has to execute doesn't hide
+others, is never written to, and stays ready for the code that fits."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from stepwell.definition.registry import Registry
+from stepwell.engine.choose import misfit
+from stepwell.engine.run import Moment, RunRow
+from stepwell.engine.suspicion import suspicion_of
+from stepwell.errors import StepwellError
+from stepwell.store import history, inbox, runs
+from stepwell.store.base import Store
+from stepwell.store.inbox import Claimed
+from stepwell.store.runs import Ready
+from stepwell.store.tx import Lane, Tx
+
+log = logging.getLogger("stepwell.queue")
+
+_LEFT: Final = 10_000
+"""Runs that are remembered as unfit although their rows don't show it; a forgotten one is looked at once more."""
+_KNOWN: Final = "its args, state or inbox don't fit"
+_SUSPECTS: Final = 1_000
+_NOTHING: Final = inbox.Seen()
+_TRIES: Final = 4
+_PAGE: Final = 500
+_PAGES: Final = 4
+"""Pages of one look: others want to read, and the loop has to continue."""
+_AFRESH: Final = 0.25
+"""Seconds before a walk starts over at the earliest."""
+_ROWS: Final = 5_000
+"""Rows that are seen again each second, at most: some hundredths of what a database reads."""
+
+
+class _Met(StepwellError):
+    """The claim met runs that it mustn't take: its transaction is undone."""
+
+    def __init__(self, met: Sequence[RunRow]) -> None:
+        super().__init__("the claim is undone")
+        self.met = met
+
+
+class Claims:
+    """The claims of one worker, from the lanes that it takes."""
+
+    def __init__(
+        self, store: Store, registry: Registry, worker_id: str, lanes: Sequence[Lane], now: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._worker_id = worker_id
+        self.lanes = tuple(lanes)
+        self._now = now
+        self._left: dict[str, int] = {}
+        self._told: set[tuple[str, str, str]] = set()
+        self._walks: dict[Lane, Walk] = {}
+        self._suspected = False
+        self._met = False
+        self._turn = False
+        self.more = False
+        """True if the last claim stopped before it had seen everything: the next one continues there."""
+
+    # -- runs left to other code ----------------------------------------------------------------------------------
+
+    def mark_unfit(self, run: RunRow | Ready, reason: str) -> None:
+        """Leave a run to other code although its row doesn't show why: as it is, it isn't claimed here again."""
+        self._left.pop(run.id, None)
+        self._left[run.id] = run.version
+        if len(self._left) > _LEFT:
+            del self._left[next(iter(self._left))]
+        self._walk(run)
+        log.warning("run %s (%s) is left to other code: %s", run.id, run.workflow_name, reason)
+
+    def is_unfit(self, run: RunRow | Ready) -> bool:
+        """Return whether the run is left to other code."""
+        return self._why(run) is not None
+
+    def _why(self, run: RunRow | Ready) -> str | None:
+        if self._left.get(run.id) == run.version:
+            return _KNOWN
+        try:
+            return misfit(self._registry.find(run.app_name, run.workflow_name), run)
+        except Exception as error:  # noqa: BLE001 - a row that was spoilt by hand must not stop the claims of others
+            return f"its row can't be read: {error!r}"
+
+    def _walk(self, run: RunRow | Ready) -> None:
+        lane = (run.app_name, run.workflow_name)
+        self._walks.setdefault(lane, Walk(lane))
+
+    def has_unfit(self, lane: Lane) -> bool:
+        """Return whether runs of the lane are known to be left to other code: `apart` finds those that fit."""
+        return lane in self._walks
+
+    # -- claiming -------------------------------------------------------------------------------------------------
+
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Claim up to `limit` ready runs: the best, or suspects and nothing else."""
+        for _ in range(_TRIES):
+            self._met = False
+            found = await self.apart(limit) or await self._best(limit)
+            if found or not self._met:
+                break
+        self.more = self.more or (self._met and not found)
+        return found
+
+    async def claim_ids(self, ids: Sequence[str]) -> tuple[list[Claimed], set[str], set[str]]:
+        """Claim these runs, and return the claimed ones, those that another transaction holds, and those left to others."""
+        left: set[str] = set()
+        while True:
+            wanted = [run_id for run_id in ids if run_id not in left]
+            if not wanted:
+                return [], set(), left
+            try:
+                found, held = await self._store.writer.call(lambda tx: self._claim_ids(tx, wanted))  # noqa: B023
+            except _Met as met:
+                self._learn(met.met)
+                self.more = True
+                left |= {run.id for run in met.met}
+            else:
+                return found, held, left
+
+    def _claim_ids(self, tx: Tx, ids: Sequence[str]) -> tuple[list[Claimed], set[str]]:
+        now = self._now()
+        found = self._checked(runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), now))
+        others = set(ids) - {run.id for run in found}
+        return with_inboxes(tx, found), runs.claimable(tx, others, now) if others else set()
+
+    async def apart(self, limit: int) -> list[Claimed]:
+        """Claim suspects of one group, or runs that fit from lanes that also hold unfit ones."""
+        self.more = False
+        found = await self._suspects(limit) if self._suspected else []
+        self._turn = not self._turn
+        return found if found or not self._walks or not self._turn else await self._walked(limit)
+
+    async def _best(self, limit: int) -> list[Claimed]:
+        lanes = [lane for lane in self.lanes if lane not in self._walks] if self._walks else self.lanes
+        found: list[Claimed] = []
+        try:
+            found = await self._store.writer.call(lambda tx: self._claim_best(tx, lanes, limit)) if lanes else []
+        except _Met as met:
+            self._learn(met.met)
+        if self._walks and len(found) < limit and not self._turn:
+            found += await self._walked(limit - len(found))
+        return found
+
+    def _claim_best(self, tx: Tx, lanes: Sequence[Lane], limit: int) -> list[Claimed]:
+        return with_inboxes(tx, self._checked(runs.claim(tx, lanes, self._worker_id, limit, self._now())))
+
+    def _checked(self, found: list[RunRow]) -> list[RunRow]:
+        met = [run for run in found if run.suspicion is not None or self._why(run) is not None]
+        if met:
+            raise _Met(met)
+        return found
+
+    def _learn(self, met: Iterable[RunRow | Ready]) -> None:
+        for run in met:
+            reason = self._why(run)
+            if reason is not None:
+                self._walk(run)
+                told = (run.app_name, run.workflow_name, reason)
+                if reason != _KNOWN and told not in self._told:
+                    self._told.add(told)
+                    text = "runs of %s/%s are left to other code, for example run %s: %s"
+                    log.warning(text, run.app_name, run.workflow_name, run.id, reason)
+            elif run.suspicion is not None:
+                self._suspected = True
+            self._met = True
+
+    # -- suspects -------------------------------------------------------------------------------------------------
+
+    async def _suspects(self, limit: int) -> list[Claimed]:
+        """Claim one group of suspects, the one with the fewest deaths: its innocents are soon through."""
+        found = await self._store.read(lambda tx: runs.suspects(tx, self.lanes, _SUSPECTS))
+        self._learn(run for run in found if self.is_unfit(run))
+        fit = [run for run in found if not self.is_unfit(run)]
+        if not fit:
+            self._suspected = False
+            return []
+        groups = list(dict.fromkeys(run.suspicion for run in sorted(fit, key=_order)))
+        for group in groups[:_TRIES]:  # another transaction may hold all of one
+            if taken := await self._take([run.id for run in fit if run.suspicion == group][:limit]):
+                return taken
+        return []
+
+    async def _take(self, ids: Sequence[str]) -> list[Claimed]:
+        def operation(tx: Tx) -> list[Claimed]:
+            return with_inboxes(tx, runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), self._now()))
+
+        return await self._store.writer.call(operation) if ids else []
+
+    # -- lanes with unfit runs ------------------------------------------------------------------------------------
+
+    async def _walked(self, limit: int) -> list[Claimed]:
+        """Claim runs that fit from lanes that hold unfit ones."""
+        ids = [run.id for run in await self._store.read(lambda tx: self._look(tx, limit))]
+        self.more = self.more or self._turn or any(walk.more for walk in self._walks.values())
+        self._met = self._met or self._suspected
+        return await self._take(ids)
+
+    def _look(self, tx: Tx, limit: int) -> list[Ready]:
+        found: list[Ready] = []
+        for lane, walk in list(self._walks.items()):
+            if len(found) == limit:
+                self.more = True
+                break
+            found += walk.look(tx, limit - len(found), self._fits)
+            # At the end of the line: the others have their turn first.
+            del self._walks[lane]
+            if not walk.clean:
+                self._walks[lane] = walk
+        return found
+
+    def _fits(self, run: Ready) -> bool:
+        fits = not self.is_unfit(run)
+        if run.suspicion is not None:
+            self._suspected = self._suspected or fits
+            return False
+        return fits
+
+
+def _order(run: Ready) -> tuple[int, int, str]:
+    label = run.suspicion or ""
+    return suspicion_of(label).deaths, run.ready_at, label
+
+
+def with_inboxes(tx: Tx, found: Sequence[RunRow]) -> list[Claimed]:
+    """Return the runs with the signals that count for them, and with the journals of their current visits."""
+    signalled = [run for run in found if run.inbox]
+    seen = inbox.seen(tx, signalled) if signalled else {}
+    again = [run.id for run in found if run.claim > 1]
+    journals = history.journals(tx, again) if again else {}
+    claimed = []
+    for run in found:
+        signals = seen.get(run.id, _NOTHING)
+        claimed.append(Claimed(run, signals.inbox, journals.get(run.id, {}), signals.more))
+    return claimed
+
+
+class Walk:
+    """The position of this process in one lane with runs that its code can't execute, for each priority.
+
+    It needn't look again where it has been: runs that become ready later are behind its position. Those that get before it
+    (a timer found late, another worker's claim that was undone) are seen when the walk starts over: soon in a short lane, and
+    never so often that it takes more than a few hundredths of the time.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.clean = False
+        """True if the whole lane was seen, and nothing in it is unfit."""
+        self.more = False
+        """True if the last look stopped before the end."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._seen: dict[int, tuple[Moment, str]] = {}
+        self._unfit = False
+        self._rows = 0
+        self._began = time.monotonic()
+
+    def look(self, tx: Tx, limit: int, fits: Callable[[Ready], bool]) -> list[Ready]:
+        """Return the next runs of the lane that fit, at most `limit`, the best first."""
+        if not self.more and time.monotonic() - self._began > max(_AFRESH, self._rows / _ROWS):
+            self._begin()
+        found, self.more = self._look(tx, limit, fits)
+        self.clean = not self.more and not self._unfit
+        return found
+
+    def _look(self, tx: Tx, limit: int, fits: Callable[[Ready], bool]) -> tuple[list[Ready], bool]:
+        found: list[Ready] = []
+        pages = _PAGES
+        priority = runs.next_priority(tx, self.lane, None)
+        while priority is not None:
+            page = runs.page(tx, self.lane, priority, self._seen.get(priority), _PAGE)
+            for run in page:
+                if len(found) == limit:
+                    return found, True
+                self._seen[priority] = (run.ready_at, run.id)
+                self._rows += 1
+                if fits(run):
+                    found.append(run)
+                else:
+                    self._unfit = True
+            pages -= 1
+            if len(page) == _PAGE and pages <= 0:
+                return found, True
+            if len(page) < _PAGE:
+                priority = runs.next_priority(tx, self.lane, priority)
+        return found, False

@@ -1,0 +1,235 @@
+"""The verbs that start runs.
+
+`steering.py` has signal, emit, cancel and retry; `query.py` has reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from typing_extensions import TypeVar
+
+from stepwell.engine.commit import Commit
+from stepwell.errors import InvalidArgs, NotBuilt, UnknownWorkflow
+from stepwell.execution.passes import Passes
+from stepwell.runner import inline
+from stepwell.runner.arguments import check_user, checked_seconds, id_of, users_key
+from stepwell.runner.core import Core, refuse_inside_transaction
+from stepwell.runner.handle import RunHandle
+from stepwell.runner.models import RunResult
+from stepwell.runner.start import Origin, Start, prepare, with_starts
+from stepwell.runner.steering import Steering
+from stepwell.store.inbox import Claimed
+from stepwell.store.tx import Begin, OtherText, StartedRun, Tx
+
+if TYPE_CHECKING:
+    from stepwell.definition.authoring.workflow import Workflow
+    from stepwell.runner.callers import AwaitedConnection
+
+# The defaults apply if the workflow is given by its name.
+A = TypeVar("A", default=Any)
+R = TypeVar("R", default=Any)
+O_co = TypeVar("O_co", covariant=True)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+RunHandles = list[RunHandle[Any]]  # `list` is a verb of the class
+Starteds = list[StartedRun]
+
+
+class Starting(Steering):
+    """The verbs that start runs, besides those that steer and read them."""
+
+    def as_user(self, user_id: str) -> Starting:
+        """Return the same verbs, restricted to this user's runs: for everything that comes from a request."""
+        check_user(user_id)
+        return Starting(self._opening, self._only(user_id))
+
+    async def run(
+        self,
+        workflow: type[Workflow[A, Any, R]] | str,
+        args: A | Mapping[str, Any] | None = None,
+        *,
+        app_name: str | None = None,
+        user_id: str | None = None,
+        workspace_id: str | None = None,
+        labels: Sequence[str] = (),
+        idempotency_key: str | None = None,
+        delay: timedelta | None = None,
+        at: datetime | None = None,
+        priority: int | None = None,
+        connection: AwaitedConnection | None = None,
+    ) -> RunHandle[R]:
+        """Queue a run durably and return its handle.
+
+        With `connection`, the run exists if and only if the caller's transaction commits.
+
+        `app_name` may be left out where exactly one app lists the workflow, and in a handler of an app that lists it.
+        Raises UnknownApp, UnknownWorkflow, WorkspaceNotFound, InvalidArgs, PayloadTooLarge, IdempotencyConflict or
+        StoreUnavailable; nothing is stored then.
+        """
+        start = Start(workflow, args, labels, idempotency_key, delay, at, priority, workspace_id)
+        origin = Origin(self._app_of(workflow) if app_name is None else app_name, self._starter(user_id))
+        start = self._keyed(start, origin)
+        if connection is not None:
+            return (await self._start_in(connection, [start], origin))[0]
+        refuse_inside_transaction()
+        return RunHandle(self, *await self._start(start, origin))
+
+    async def _start(self, start: Start, origin: Origin) -> tuple[str, bool]:
+        core = self._opening.core
+        # A start may belong to this process's worker at once, if it has room: no worker needs to look for it then.
+        reserved = start.delay is None and start.at is None and core.passes.reserve()
+        try:
+            _, commit = prepare(core.shared, start, origin, core.passes.worker_id if reserved else None)
+        except BaseException:
+            if reserved:
+                core.passes.unreserve()
+            raise
+        try:
+            [started] = await core.store.writer.reply_to(
+                Begin((commit,)), partial(_launch, core.passes) if reserved else None
+            )
+        except OtherText:
+            # The key has other args as a text: `_begun` asks whether they mean the same (rule 49).
+            # `_launch` has given the slot back, so any worker may execute the run.
+            [started] = await self._begun([start], (prepare(core.shared, start, origin)[1],))
+        return started.run.id, started.created
+
+    async def _start_in(self, connection: AwaitedConnection, starts: Sequence[Start], origin: Origin) -> RunHandles:
+        core = self.core
+        commits = tuple(prepare(core.shared, start, origin)[1] for start in starts)
+
+        await core.prepare_starts(commits, connection)
+
+        async def write(commits: tuple[Commit, ...]) -> Starteds:
+            return await core.in_callers(lambda given: _begun_in(core, given, commits), connection)
+
+        started = await with_starts(core.shared, starts, commits, write)
+        return [RunHandle(self, one.run.id, one.created) for one in started]
+
+    async def run_many(
+        self,
+        starts: Sequence[Start],
+        *,
+        app_name: str | None = None,
+        user_id: str | None = None,
+        connection: AwaitedConnection | None = None,
+    ) -> RunHandles:
+        """Queue runs, all in one transaction or none, and return their handles. Raises as `run`."""
+        starter = self._starter(user_id)
+        if not starts:
+            return []
+        if app_name is None:
+            app_name = self._app_of(*(start.workflow for start in starts))
+        origin = Origin(app_name, starter)
+        starts = [self._keyed(start, origin) for start in starts]
+        if connection is not None:
+            return await self._start_in(connection, starts, origin)
+        refuse_inside_transaction()
+        return await self._start_many(starts, origin)
+
+    async def _start_many(self, starts: Sequence[Start], origin: Origin) -> RunHandles:
+        commits = tuple(prepare(self.core.shared, start, origin)[1] for start in starts)
+        started = await self._begun(starts, commits)
+        return [RunHandle(self, one.run.id, one.created) for one in started]
+
+    async def _begun(self, starts: Sequence[Start], commits: tuple[Commit, ...]) -> Starteds:
+        async def write(commits: tuple[Commit, ...]) -> Starteds:
+            started: Starteds = await self.core.store.writer.write(Begin(commits))
+            return started
+
+        return await with_starts(self.core.shared, starts, commits, write)
+
+    async def run_sync(
+        self,
+        workflow: type[Workflow[A, Any, R]] | str,
+        args: A | Mapping[str, Any] | None = None,
+        *,
+        app_name: str | None = None,
+        user_id: str | None = None,
+        workspace_id: str | None = None,
+        labels: Sequence[str] = (),
+        idempotency_key: str | None = None,
+        stateless: bool = False,
+        timeout: timedelta | float | None = None,
+    ) -> RunResult[R]:
+        """Return where the run ended or parked, executed in this process while the caller waits.
+
+        After `timeout`, or when the caller is cancelled, a stored run continues like any run (status `running`); a stateless
+        one is stopped with TransitionTimeout. `stateless=True` touches no database; it raises StatelessError when it
+        parks or needs one. Raises what `run` raises.
+        """
+        start = Start(workflow, args, labels, idempotency_key, workspace_id=workspace_id)
+        origin = Origin(self._app_of(workflow) if app_name is None else app_name, self._starter(user_id))
+        seconds = checked_seconds(timeout)
+        if stateless:
+            if idempotency_key is not None:
+                raise InvalidArgs(
+                    "idempotency_key= and stateless=True exclude each other: a stateless run isn't stored."
+                )
+            return await inline.stateless(self._opening.shared, start, origin, seconds)
+        refuse_inside_transaction()
+        return await self.run_inline(self._keyed(start, origin), origin, seconds)
+
+    async def run_inline(self, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
+        """As `run_sync` of a stored run, on behalf of an `Origin`."""
+        return await inline.stored(self.core, start, origin, seconds)
+
+    async def fork(
+        self, workflow_id: str, *, checkpoint: int, state: Any = None, user_id: str | None = None
+    ) -> RunHandle[Any]:
+        """Return a new run from an old checkpoint. Not built yet: raises NotBuilt."""
+        raise NotBuilt("runner.fork")
+
+    def handle(self, workflow_id: str) -> RunHandle[Any]:
+        """Return a handle to a run. Reads nothing: a run that doesn't exist is noticed when the handle is used."""
+        return RunHandle(self, id_of(workflow_id) or workflow_id)
+
+    def _starter(self, user_id: str | None) -> str:
+        found = self._only(user_id)
+        if found is None:
+            raise InvalidArgs("user_id is missing: say for whom the run starts, as in user_id='u1'.")
+        return found
+
+    _own_app = ""
+    """The app of the handler that this runner was made for; empty outside of handlers."""
+
+    def _app_of(self, *workflows: Any) -> str:
+        found = self._opening.shared.registry.listing(workflows)
+        if self._own_app in found:
+            return self._own_app
+        if len(found) == 1:
+            return found[0]
+        names = " and ".join(sorted({str(getattr(one, "__name__", one)) for one in workflows}))
+        if not found:
+            raise UnknownWorkflow(f"No app lists {names}.")
+        apps = ", ".join(map(repr, found))
+        raise InvalidArgs(
+            f"app_name is missing, and {names} is listed by the apps {apps}: give one, as app_name={found[0]!r}."
+        )
+
+    def _keyed(self, start: Start, origin: Origin) -> Start:
+        if start.idempotency_key is not None:
+            users_key(start.idempotency_key)
+            return start
+        key = self._derived_key("run", origin.app_name, origin.user_id, start.workflow, start.args)
+        return start if key is None else replace(start, idempotency_key=key)
+
+
+def _begun_in(core: Core, tx: Tx, commits: tuple[Commit, ...]) -> Starteds:
+    [answer] = core.store.applier.begin(tx, [commits])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _launch(passes: Passes, answer: Starteds | Exception) -> None:
+    if isinstance(answer, Exception) or not answer[0].created:
+        passes.unreserve()
+    else:
+        passes.launch(Claimed(answer[0].run, (), {}), reserved=True, fresh=True)

@@ -1,0 +1,1 @@
+"""PostgreSQL: its engines and schema, its own operations, and the store on it."""

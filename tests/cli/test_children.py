@@ -1,0 +1,58 @@
+"""Who follows a run is asked what the runs below it ask, on a database and through the API."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .conftest import Shell
+from .typist import Typist
+
+CTRL_D = b"\x04"
+
+
+@pytest.fixture
+def family(stepwell: Shell) -> Shell:
+    """A shell where workflows have children."""
+    stepwell.env["STEPWELL_APP"] = "family:stepwell"
+    return stepwell
+
+
+@pytest.fixture
+def served(family: Shell) -> Shell:
+    """The same, on a server."""
+    family.env["STEPWELL_URL"] = family.serve("dev", "family:stepwell", "--no-reload", "--port", "{port}")
+    del family.env["STEPWELL_APP"]
+    return family
+
+
+def answers_everything(typist: Typist) -> None:
+    typist.sees("The run waits at asked for 'child: Name': What is it called?")
+    typist.sees("child: Name: ")
+    typist.types("Ada")
+    typist.sees("The run waits at asked for 'child: Size': How large is it?")
+    typist.sees("child: Size: ")
+    typist.types("small")
+    typist.sees("ended: asked -> end")
+    assert typist.ends() == 0
+    assert json.loads(typist.data) == ["small!"]
+
+
+def test_what_the_runs_below_ask_is_asked(family: Shell) -> None:
+    answers_everything(family.typist("run", "parent"))
+
+
+def test_it_is_asked_through_the_api_too(served: Shell) -> None:
+    answers_everything(served.typist("run", "parent"))
+
+
+def test_what_is_answered_elsewhere_isnt_asked_any_more(family: Shell) -> None:
+    typist = family.typist("run", "parent")
+    typist.sees("child: Name: ")
+    [child] = [run for run in family.json("runs")["items"] if run["workflow_name"] == "child"]
+    assert family("signal", child["workflow_id"], "name", "Ada").returncode == 0
+    typist.sees("Your answer is no longer needed.")
+    typist.sees("child: Size: ")
+    typist.presses(CTRL_D)
+    assert typist.ends() == 3
