@@ -183,6 +183,8 @@ class Settings(BaseSettings):
     """The number of workers that may die at one checkpoint of a run before the run fails."""
     max_transitions_per_pass: Annotated[int, Field(ge=1)] = 1000
     """Automatic transitions in a row without parking."""
+    priority_ageing: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60.0
+    """Seconds of waiting that one level of priority is worth, so that no ready run waits for ever."""
     history_states: Annotated[int, Field(ge=1)] = 100
     """History rows of a run that keep their state."""
 

@@ -58,11 +58,12 @@ OLD_TOKEN = (
 )
 STRUCTURE = f"""
 SELECT c.relname::text, c.relkind::text, c.reloptions::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
-       a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attnum::int, a.attcollation::regcollation::text
+       a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attcollation::regcollation::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE n.nspname = current_schema() AND c.relname NOT LIKE '{VERSION_TABLE}%' ORDER BY 1, 8
+WHERE n.nspname = current_schema() AND c.relname NOT LIKE '{VERSION_TABLE}%' ORDER BY 1, 4
 """
+"""Columns by name: statements name the columns that they mean, so one that was added later may stand anywhere."""
 INDEXES = f"""
 SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename <> '{VERSION_TABLE}' ORDER BY 1
 """
@@ -87,7 +88,10 @@ def structure(database: Database) -> list[Row]:
 
 def columns_of(database: Database, table: str, sql: str) -> tuple[object, ...]:
     """A table by its columns: a column that was added later stands elsewhere in the text of the table."""
-    return "WITHOUT ROWID" in sql, repr(list(database.read(f"PRAGMA table_info({table})")))
+    found = database.read(
+        f"SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('{table}') ORDER BY name"
+    )
+    return "WITHOUT ROWID" in sql, repr(list(found))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from stepwell.definition.text import storable
 from stepwell.engine.choose import Fail
 from stepwell.engine.commit import Commit
 from stepwell.engine.matching import listeners_of
-from stepwell.engine.run import HistoryRow, Moment, RunRow, Status, microseconds
+from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.engine.visits import visits
@@ -49,6 +49,14 @@ class Request(NamedTuple):
     callback_meta: str | None = None
     on_parent_end: str | None = None
     internal: int = 0
+    ageing: Moment = 60_000_000
+    """The waiting that a level of priority is worth."""
+    behind: Moment = 0
+    """By how much it steps back behind others that are ready."""
+    group_id: str | None = None
+    group_index: int | None = None
+    gates: str | None = None
+    expires_at: Moment | None = None
 
 
 def begin(definition: Definition, request: Request, now: Moment) -> Commit:
@@ -59,11 +67,14 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
     status: Status = "running" if owner else "pending"
     ready_at = None if owner or later is not None else now
     ends_by = deadline(definition, now if later is None else later)
-    # By position: forty-six keywords cost more than all else that makes a run.
+    ahead = headstart(priority, request.ageing, request.behind)
+    # By position: fifty-four keywords cost more than all else that makes a run.
     run = RunRow(
         request.id, request.app_name, definition.name, definition.version, request.workspace_id, request.user_id,
         request.parent_id, request.callback, request.callback_meta, request.on_parent_end, request.internal,
         request.labels, priority, request.idempotency_key, request.args, now,
+        request.group_id, request.group_index, ahead + BEGUN if owner else ahead, request.gates, None, None,
+        None if owner else request.expires_at, None,  # held_by to ended_at
         0, status, START, 0, 1 if owner else 0, owner, request.state, None, None,  # to error
         0, now, 0, None, 0, None, None, None, None,  # visit to detours
         0, 0, ready_at, later, ends_by, 0, None, now,  # automatic to updated_at

@@ -56,6 +56,7 @@ def child_of(
         callback=callback,
         callback_meta=_meta_json(meta, shared.limits.payload),
         on_parent_end=on_parent_end or ("cancel" if callback else "abandon"),
+        ageing=shared.rules.ageing,
     )
     link = None
     if show != "hidden":

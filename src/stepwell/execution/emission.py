@@ -113,6 +113,7 @@ def _start(
         args=args,
         state=definition.new_state(),
         idempotency_key=f"{EVENT_KEY}{event_id}:{definition.name}",
+        ageing=shared.rules.ageing,
     )
     return begin(definition, request, now)
 

@@ -245,7 +245,7 @@ def with_inboxes(tx: Tx, found: Sequence[RunRow]) -> list[Claimed]:
 
 
 class Walk:
-    """The position of this process in one lane with runs that its code can't execute, for each priority.
+    """The position of this process in one lane with runs that its code can't execute.
 
     It needn't look again where it has been: runs that become ready later are behind its position. Those that get before it
     (a timer found late, another worker's claim that was undone) are seen when the walk starts over: soon in a short lane, and
@@ -261,7 +261,7 @@ class Walk:
         self._begin()
 
     def _begin(self) -> None:
-        self._seen: dict[int, tuple[Moment, str]] = {}
+        self._seen: tuple[Moment, str] | None = None
         self._unfit = False
         self._rows = 0
         self._began = time.monotonic()
@@ -276,22 +276,17 @@ class Walk:
 
     def _look(self, tx: Tx, limit: int, fits: Callable[[Ready], bool]) -> tuple[list[Ready], bool]:
         found: list[Ready] = []
-        pages = _PAGES
-        priority = runs.next_priority(tx, self.lane, None)
-        while priority is not None:
-            page = runs.page(tx, self.lane, priority, self._seen.get(priority), _PAGE)
+        for _ in range(_PAGES):
+            page = runs.page(tx, self.lane, self._seen, _PAGE)
             for run in page:
                 if len(found) == limit:
                     return found, True
-                self._seen[priority] = (run.ready_at, run.id)
+                self._seen = (run.rank, run.id)
                 self._rows += 1
                 if fits(run):
                     found.append(run)
                 else:
                     self._unfit = True
-            pages -= 1
-            if len(page) == _PAGE and pages <= 0:
-                return found, True
             if len(page) < _PAGE:
-                priority = runs.next_priority(tx, self.lane, priority)
-        return found, False
+                return found, False
+        return found, True

@@ -78,6 +78,7 @@ def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = No
         due_at(start.delay, start.at, now),
         owner,
         internal=origin.internal,
+        ageing=shared.rules.ageing,
     )
     return definition, begin(definition, request, now)
 

@@ -14,7 +14,8 @@ from stepwell.store.tx import Fence, Lane, Tx, WakeUp, paired
 _ALL: Final = tables.columns(runs)
 _WAKE_UP: Final = "id, app_name, workflow_name, priority"
 _RIPE: Final = "SELECT id FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at<=? AND owner IS NULL"
-_CLAIMED: Final = "owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
+_RANK: Final = "ready_at - headstart"
+"""The order of ready runs, as their index has it."""
 _OWNED: Final = {
     "history": "run_id, version",
     "steps": "run_id, visit, transition, name",
@@ -33,13 +34,18 @@ class Ready(NamedTuple):
     app_name: str
     workflow_name: str
     workflow_version: int
-    priority: int
+    headstart: Moment
     ready_at: Moment
     version: int
     place: str
     bound: str | None
     moves_to: str | None
     suspicion: str | None
+
+    @property
+    def rank(self) -> Moment:
+        """Its order among the ready runs of its workflow."""
+        return self.ready_at - self.headstart
 
 
 _SEEN_READY: Final = ", ".join(Ready._fields)
@@ -90,11 +96,11 @@ def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, li
     picked = (
         "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)"
         " AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=app_name AND l.workflow=workflow_name)"
-        " ORDER BY priority DESC, id LIMIT ? FOR NO KEY UPDATE SKIP LOCKED"
+        " ORDER BY COALESCE(ready_at, due_at)-headstart, id LIMIT ? FOR NO KEY UPDATE SKIP LOCKED"
     )
     found = tx.fetch(
         RunRow._make,
-        f"UPDATE stepwell_runs SET {_CLAIMED} WHERE id IN ({picked}) RETURNING {_ALL}",
+        f"UPDATE stepwell_runs SET {tables.CLAIMED} WHERE id IN ({picked}) RETURNING {_ALL}",
         worker,
         now,
         tx.listed(ids),
@@ -105,9 +111,9 @@ def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, li
     return sorted(found, key=_best)
 
 
-def _best(run: RunRow) -> tuple[int, Moment, str]:
+def _best(run: RunRow) -> tuple[Moment, str]:
     # One bad row must not keep back those that are claimed with it.
-    return -(tables.moment(run.priority) or 0), tables.moment(run.created_at) or 0, run.id
+    return (tables.moment(run.created_at) or 0) - (tables.moment(run.headstart) or 0), run.id
 
 
 def claimable(tx: Tx, ids: Iterable[str], now: Moment) -> set[str]:
@@ -183,7 +189,7 @@ def ready_before(tx: Tx, lanes: Sequence[Lane], before: Moment, limit: int) -> l
     """Return runs that have been ready since before this moment, the best first of each lane; at most `limit` of a lane."""
     sql = (
         f"SELECT {_WAKE_UP}, ready_at FROM stepwell_runs INDEXED BY stepwell_runs_ready WHERE app_name=? AND workflow_name=?"
-        " AND ready_at IS NOT NULL AND ready_at<? ORDER BY priority DESC, ready_at LIMIT ?"
+        f" AND ready_at IS NOT NULL AND ready_at<? ORDER BY {_RANK} LIMIT ?"
     )
     return [wake_up for lane in lanes for wake_up in tx.fetch(WakeUp._make, sql, *lane, before, limit)]
 
@@ -205,31 +211,20 @@ def suspects(tx: Tx, lanes: Sequence[Lane], limit: int) -> list[Ready]:
     return tx.fetch(Ready._make, sql, paired(lanes), limit)
 
 
-def next_priority(tx: Tx, lane: Lane, below: int | None) -> int | None:
-    """Return the highest priority of the lane's ready runs, or the next one below."""
-    bound, given = ("", ()) if below is None else (" AND priority<?", (below,))
-    sql = (
-        f"SELECT priority FROM stepwell_runs INDEXED BY stepwell_runs_ready WHERE app_name=? AND workflow_name=?"
-        f" AND ready_at IS NOT NULL{bound} ORDER BY priority DESC LIMIT 1"
-    )
-    found = tx.scalar(sql, *lane, *given)
-    return None if found is None else int(found)
-
-
-def page(tx: Tx, lane: Lane, priority: int, after: tuple[Moment, str] | None, limit: int) -> list[Ready]:
-    """Return the lane's ready runs of this priority behind a (moment, id), in order."""
-    moment, run_id = (_FIRST, "") if after is None else after
+def page(tx: Tx, lane: Lane, after: tuple[Moment, str] | None, limit: int) -> list[Ready]:
+    """Return the lane's ready runs behind a (rank, id), in order."""
+    rank, run_id = (_FIRST, "") if after is None else after
     sql = (
         f"SELECT {_SEEN_READY} FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=? AND workflow_name=? AND priority=? AND ready_at>=?"
-        " AND (ready_at>? OR id>?) ORDER BY ready_at, id LIMIT ?"
+        f" WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL AND {_RANK}>=?"
+        f" AND ({_RANK}>? OR id>?) ORDER BY {_RANK}, id LIMIT ?"
     )
-    return tx.fetch(Ready._make, sql, *lane, priority, moment, moment, run_id, limit)
+    return tx.fetch(Ready._make, sql, *lane, rank, rank, run_id, limit)
 
 
 def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
     """Count a signal in the inbox of each (two where it is named twice), and make waiting runs ready."""
-    idle = "status='waiting' AND owner IS NULL AND ready_at IS NULL"
+    idle = "status='waiting' AND owner IS NULL AND ready_at IS NULL AND held_by IS NULL"
     sql = (
         f"UPDATE stepwell_runs SET inbox=inbox+1, ready_at=CASE WHEN {idle} THEN ? ELSE ready_at END,"
         f" due_at=CASE WHEN {idle} THEN NULL ELSE due_at END WHERE id IN list(?) RETURNING {_WAKE_UP}, ready_at"

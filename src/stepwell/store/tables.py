@@ -26,6 +26,8 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.dialects import postgresql
 
+from stepwell.engine.run import BEGUN
+
 metadata = MetaData()
 
 BY_THE_DATABASE: Final = {"by": "the database"}
@@ -79,6 +81,11 @@ runs = Table(
     *texts("idempotency_key", null=True),
     *texts("args"),
     *moments("created_at"),
+    *texts("group_id", null=True),
+    *ints("group_index", null=True),
+    Column("headstart", BigInteger, nullable=False, server_default="0"),
+    *texts("gates", "held_by", null=True),
+    *moments("held_rank", "expires_at", "ended_at", null=True),
     *ints("inbox"),
     *texts("status", "place"),
     *ints("version", "claim"),
@@ -112,15 +119,19 @@ event.listen(
     ).execute_if(dialect="postgresql"),
 )
 
-# The queue: what is ready, by workflow, priority and age; and what becomes due later, by time.
+# The queue: what is ready, by workflow and age, of which priority is a part; and what becomes due later, by time.
 _partial(
     "stepwell_runs_ready",
     runs.c.app_name,
     runs.c.workflow_name,
-    runs.c.priority.desc(),
-    runs.c.ready_at,
+    text("(ready_at - headstart)"),
     where="ready_at IS NOT NULL",
 )
+# What limits hold back, by gate; what expires unless it begins; and the members of groups, to be listed and counted.
+_partial("stepwell_runs_held", runs.c.held_by, runs.c.held_rank, runs.c.id, where="held_by IS NOT NULL")
+_partial("stepwell_runs_expire", runs.c.expires_at, where="expires_at IS NOT NULL")
+_partial("stepwell_runs_member", runs.c.group_id, runs.c.group_index, where="group_id IS NOT NULL")
+_partial("stepwell_runs_counted", runs.c.group_id, runs.c.status, runs.c.ended_at, where="group_id IS NOT NULL")
 _partial("stepwell_runs_due", runs.c.due_at, where="due_at IS NOT NULL")
 _partial("stepwell_runs_owned", runs.c.owner, where="owner IS NOT NULL")
 _partial(
@@ -148,6 +159,68 @@ endings = Table(
     Column("run_id", TEXT, primary_key=True),
     *texts("reason"),
     *moments("marked_at"),
+    sqlite_with_rowid=False,
+)
+
+# A group of children, or a batch: what is to happen when its members end. How far it is, is counted from their rows.
+groups = Table(
+    "stepwell_groups",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    *texts("kind", "app_name", "user_id"),
+    *texts("parent_id", "callback", "callback_meta", null=True),
+    *texts("until"),
+    *ints("total"),
+    *ints("max_in_flight", "stop_after", null=True),
+    *texts("label", "workflow_name", "idempotency_key", "fingerprint", null=True),
+    *moments("created_at"),
+    *texts("status"),
+    *texts("outcome", "decided_by", null=True),
+    *moments("decided_at", "finished_at", null=True),
+    Index("stepwell_groups_of", "kind", "user_id", "id"),
+    sqlite_with_rowid=False,
+)
+_partial("stepwell_groups_parent", groups.c.parent_id, groups.c.id, where="parent_id IS NOT NULL")
+_partial("stepwell_groups_open", groups.c.id, where="finished_at IS NULL")
+_partial(
+    "stepwell_groups_key",
+    groups.c.app_name,
+    groups.c.user_id,
+    groups.c.idempotency_key,
+    unique=True,
+    where="idempotency_key IS NOT NULL",
+)
+
+# What a run holds of a limit, or was promised: counted only together with the run's own row, so that nothing leaks.
+slots = Table(
+    "stepwell_slots",
+    metadata,
+    *texts("gate", "run_id", "kind"),
+    Column("taken", SmallInteger, nullable=False),
+    *ints("claim"),
+    *moments("at"),
+    PrimaryKeyConstraint("gate", "run_id"),
+    sqlite_with_rowid=False,
+)
+
+# Gates at which something may be to do at a moment: a window of a rate limit that opens, runs that may be let through.
+gates = Table(
+    "stepwell_gates",
+    metadata,
+    Column("gate", TEXT, primary_key=True),
+    *moments("due_at"),
+    Index("stepwell_gates_due", "due_at"),
+    sqlite_with_rowid=False,
+)
+
+# What nothing is claimed of. An empty name stands for all.
+pauses = Table(
+    "stepwell_pauses",
+    metadata,
+    *texts("app_name", "workflow_name"),
+    *texts("reason", "user_id", null=True),
+    *moments("paused_at"),
+    PrimaryKeyConstraint("app_name", "workflow_name"),
     sqlite_with_rowid=False,
 )
 
@@ -346,6 +419,13 @@ token_users = Table(
     *texts("apps", null=True),
     sqlite_with_rowid=False,
 )
+
+
+CLAIMED: Final = (
+    "owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?,"
+    f" headstart=headstart+CASE WHEN claim=0 THEN {BEGUN} ELSE 0 END"
+)
+"""SQL for the columns of a run that is claimed by an owner at a moment (`engine.run.claimed`)."""
 
 
 @lru_cache(maxsize=64)

@@ -153,16 +153,15 @@ _TEXTS: Final = rf'^\[("{_PART}"(, ?"{_PART}")*)?\]$'
 # First how many of the best each lane has, by reading; then exactly so many are locked, past those that others hold.
 _WALK: Final = (
     "FROM stepwell_runs WHERE app_name={0}.app AND workflow_name={0}.workflow AND ready_at IS NOT NULL"
-    " ORDER BY priority DESC, ready_at"
+    " ORDER BY (ready_at - headstart)"
 )
 CLAIM: Final = (
     f"WITH best AS (SELECT l.app, l.workflow FROM pairs(?) l,"
-    f" LATERAL (SELECT priority, ready_at {_WALK.format('l')} LIMIT ?) c ORDER BY c.priority DESC, c.ready_at LIMIT ?),"
+    f" LATERAL (SELECT ready_at - headstart AS rank {_WALK.format('l')} LIMIT ?) c ORDER BY c.rank LIMIT ?),"
     " wanted AS (SELECT app, workflow, count(*) AS n FROM best GROUP BY app, workflow),"
     f" picked AS MATERIALIZED (SELECT c.id FROM wanted w, LATERAL (SELECT id {_WALK.format('w')}"
     " LIMIT w.n FOR NO KEY UPDATE SKIP LOCKED) c)"
-    " UPDATE stepwell_runs r SET owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
-    f" FROM picked WHERE r.id=picked.id RETURNING {tables.columns(runs, 'r.')}"
+    f" UPDATE stepwell_runs r SET {tables.CLAIMED} FROM picked WHERE r.id=picked.id RETURNING {tables.columns(runs, 'r.')}"
 )
 LEFT: Final = (
     # OFFSET 0 keeps the planner from turning it round: without statistics it walks over the table, and parses the pairs
@@ -193,6 +192,7 @@ _GROUPS: Final[Mapping[str, Sequence[Names]]] = {
         ("attempt", "error", "failing", "failures", "bound", "bound_signal", "moves_to", "detours"),
         ("result", "told_at", "finished_at", "callbacks", "stay"),
         ("ready_at", "due_at"),
+        ("group_id", "gates", "held_by", "held_rank", "expires_at", "ended_at"),
         ("told_attempt", "told_status", "told_error", "told_trace", "told_signal_id"),
     ),
     "stepwell_history": (("attempt", "status", "error", "trace", "signal_id"),),

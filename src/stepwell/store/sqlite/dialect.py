@@ -135,13 +135,13 @@ class Sqlite:
 def claim_sql(lanes: int) -> str:
     """Return the statement of a claim for so many lanes: one walk along the ready index per lane, the best of all of them."""
     walk = (
-        "SELECT * FROM (SELECT id, priority, ready_at FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL ORDER BY priority DESC, ready_at LIMIT ?)"
+        "SELECT * FROM (SELECT id, ready_at - headstart AS rank FROM stepwell_runs INDEXED BY stepwell_runs_ready"
+        " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL ORDER BY ready_at - headstart LIMIT ?)"
     )
     best = _best_of([walk] * lanes)
     return (
-        "UPDATE stepwell_runs SET owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
-        f" WHERE id IN (SELECT id FROM ({best}) ORDER BY priority DESC, ready_at LIMIT ?) RETURNING {tables.columns(runs)}"
+        f"UPDATE stepwell_runs SET {tables.CLAIMED}"
+        f" WHERE id IN (SELECT id FROM ({best}) ORDER BY rank LIMIT ?) RETURNING {tables.columns(runs)}"
     )
 
 
@@ -218,6 +218,7 @@ _COMMON: Final[Mapping[str, Mapping[str, Any]]] = {
         **_QUIET,
         **dict.fromkeys(("parent_id", "callback", "callback_meta", "on_parent_end", "result", "told_at"), None),
         **dict.fromkeys(("finished_at", "callbacks", "stay"), None),
+        **dict.fromkeys(("group_id", "group_index", "gates", "held_by", "held_rank", "expires_at", "ended_at"), None),
         **dict.fromkeys(("internal", "inbox", "version", "visit", "automatic", "children"), 0),
         "place": START,
     },
