@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     DDL,
@@ -16,46 +16,20 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
-    Text,
     event,
     text,
 )  # fmt: skip
-from sqlalchemy.dialects import postgresql
 
 from stepwell.engine.run import BEGUN
-
-metadata = MetaData()
-
-BY_THE_DATABASE: Final = {"by": "the database"}
-"""A mark of columns that no row of ours holds: the database fills them."""
-
-TEXT: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-"""Texts compared byte by byte, as ids and names are, whatever the database's language."""
-
-
-def texts(*names: str, null: bool = False) -> Iterable[Column[Any]]:
-    """Return columns of texts."""
-    return [Column(name, TEXT, nullable=null) for name in names]
-
-
-def ints(*names: str, null: bool = False) -> Iterable[Column[Any]]:
-    """Return columns of whole numbers up to 2**31."""
-    return [Column(name, Integer, nullable=null) for name in names]
-
-
-def moments(*names: str, null: bool = False) -> Iterable[Column[Any]]:
-    """Return columns of moments."""
-    return [Column(name, BigInteger, nullable=null) for name in names]
-
-
-def _partial(name: str, *columns: Any, where: str, unique: bool = False) -> None:
-    """Make an index of the rows for which a condition is true."""
-    Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
-
+from stepwell.store.columns import BY_THE_DATABASE, TEXT, ints, metadata, moments, texts
+from stepwell.store.columns import partial_index as _partial
+from stepwell.store.many_tables import gates as gates
+from stepwell.store.many_tables import groups as groups
+from stepwell.store.many_tables import pauses as pauses
+from stepwell.store.many_tables import slots as slots
 
 workspaces = Table(
     "stepwell_workspaces",
@@ -159,68 +133,6 @@ endings = Table(
     Column("run_id", TEXT, primary_key=True),
     *texts("reason"),
     *moments("marked_at"),
-    sqlite_with_rowid=False,
-)
-
-# A group of children, or a batch: what is to happen when its members end. How far it is, is counted from their rows.
-groups = Table(
-    "stepwell_groups",
-    metadata,
-    Column("id", TEXT, primary_key=True),
-    *texts("kind", "app_name", "user_id"),
-    *texts("parent_id", "callback", "callback_meta", null=True),
-    *texts("until"),
-    *ints("total"),
-    *ints("max_in_flight", "stop_after", null=True),
-    *texts("label", "workflow_name", "idempotency_key", "fingerprint", null=True),
-    *moments("created_at"),
-    *texts("status"),
-    *texts("outcome", "decided_by", null=True),
-    *moments("decided_at", "finished_at", null=True),
-    Index("stepwell_groups_of", "kind", "user_id", "id"),
-    sqlite_with_rowid=False,
-)
-_partial("stepwell_groups_parent", groups.c.parent_id, groups.c.id, where="parent_id IS NOT NULL")
-_partial("stepwell_groups_open", groups.c.id, where="finished_at IS NULL")
-_partial(
-    "stepwell_groups_key",
-    groups.c.app_name,
-    groups.c.user_id,
-    groups.c.idempotency_key,
-    unique=True,
-    where="idempotency_key IS NOT NULL",
-)
-
-# What a run holds of a limit, or was promised: counted only together with the run's own row, so that nothing leaks.
-slots = Table(
-    "stepwell_slots",
-    metadata,
-    *texts("gate", "run_id", "kind"),
-    Column("taken", SmallInteger, nullable=False),
-    *ints("claim"),
-    *moments("at"),
-    PrimaryKeyConstraint("gate", "run_id"),
-    sqlite_with_rowid=False,
-)
-
-# Gates at which something may be to do at a moment: a window of a rate limit that opens, runs that may be let through.
-gates = Table(
-    "stepwell_gates",
-    metadata,
-    Column("gate", TEXT, primary_key=True),
-    *moments("due_at"),
-    Index("stepwell_gates_due", "due_at"),
-    sqlite_with_rowid=False,
-)
-
-# What nothing is claimed of. An empty name stands for all.
-pauses = Table(
-    "stepwell_pauses",
-    metadata,
-    *texts("app_name", "workflow_name"),
-    *texts("reason", "user_id", null=True),
-    *moments("paused_at"),
-    PrimaryKeyConstraint("app_name", "workflow_name"),
     sqlite_with_rowid=False,
 )
 
