@@ -12,6 +12,8 @@ import stepwell.errors
 PUBLIC = [
     "App",
     "Checkpoint",
+    "Concurrency",
+    "Debounce",
     "Depends",
     "Document",
     "END",
@@ -22,6 +24,7 @@ PUBLIC = [
     "Message",
     "NonRetryable",
     "Plain",
+    "RateLimit",
     "Retry",
     "RetryAfter",
     "Run",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stepwell.composition import Stepwell
     from stepwell.definition.authoring.context import Signal
     from stepwell.definition.authoring.document import Document, ErrorDocument, Link, Markdown, Message, Plain
+    from stepwell.definition.authoring.limits import Concurrency, Debounce, RateLimit
     from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
     from stepwell.definition.authoring.workflow import Workflow
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
@@ -31,6 +32,8 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "App",
     "Checkpoint",
+    "Concurrency",
+    "Debounce",
     "Depends",
     "Document",
     "END",
@@ -41,6 +44,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "Message",
     "NonRetryable",
     "Plain",
+    "RateLimit",
     "Retry",
     "RetryAfter",
     "Run",
@@ -65,6 +69,8 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
 _HOME = {
     "App": "stepwell.app",
     "Checkpoint": "stepwell.runner.models",
+    "Concurrency": "stepwell.definition.authoring.limits",
+    "Debounce": "stepwell.definition.authoring.limits",
     "Depends": "fast_depends",
     "Document": "stepwell.definition.authoring.document",
     "END": "stepwell.definition.authoring.marks",
@@ -75,6 +81,7 @@ _HOME = {
     "Message": "stepwell.definition.authoring.document",
     "NonRetryable": "stepwell.errors",
     "Plain": "stepwell.definition.authoring.document",
+    "RateLimit": "stepwell.definition.authoring.limits",
     "Retry": "stepwell.definition.authoring.marks",
     "RetryAfter": "stepwell.errors",
     "Run": "stepwell.runner.models",

@@ -100,6 +100,16 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Debounced:
+    """The rule of `debounce=`: a start is put off, and the next one of its key takes its place. In microseconds."""
+
+    delay: int
+    max_wait: int | None = None
+    """The longest time from the first start to the last moment to which it is put off."""
+    key: str | Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """A workflow class, compiled and checked."""
 
@@ -128,6 +138,9 @@ class Definition:
     """A default of the state is made by a function, so `State()` may differ from run to run."""
     limits: tuple[Rule, ...] = ()
     """The rules that its runs are under, in order of declaration."""
+    debounce: Debounced | None = None
+    expires: timedelta | None = None
+    """A run that hasn't begun by then is cancelled."""
 
     def new_state(self) -> str:
         """Return `State()` as JSON for a new run: `initial_state`, or made afresh if a default is made by a function."""

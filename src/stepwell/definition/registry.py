@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stepwell.definition.compile.limits import shared_name_faults
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.text import is_handler
-from stepwell.errors import UnknownApp, UnknownWorkflow
+from stepwell.errors import DefinitionError, UnknownApp, UnknownWorkflow
 
 
 class Registry:
-    """The workflows of each app, internal ones included. Fixed once its Stepwell is open."""
+    """The workflows of each app, internal ones included. Fixed once its Stepwell is open.
+
+    Raises DefinitionError where workflows share the name of a limit and don't agree on it.
+    """
 
     def __init__(self, apps: Mapping[str, Mapping[str, Definition]]) -> None:
+        if wrong := [*shared_name_faults(one for app in apps.values() for one in app.values())]:
+            raise DefinitionError("Stepwell", wrong)
         self._apps = {name: dict(definitions) for name, definitions in apps.items()}
 
     def add(self, app_name: str, definitions: Mapping[str, Definition]) -> None:

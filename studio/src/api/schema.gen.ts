@@ -1874,6 +1874,10 @@ export interface components {
             } | null;
             /** Description */
             description: string;
+            /** Limits */
+            limits: {
+                [key: string]: unknown;
+            };
             /** Mermaid */
             mermaid: string;
             /** Name */

@@ -236,6 +236,8 @@ class WorkflowDetail(_Told):
     places: tuple[dict[str, Any], ...]
     transitions: tuple[dict[str, Any], ...]
     ui: tuple[dict[str, Any], ...]
+    limits: dict[str, Any]
+    """By class keyword: `concurrency`, `rate_limit`, `debounce`, `fair_by`, `expires`. Durations are seconds."""
     mermaid: str
     triggers: tuple[Trigger, ...]
 

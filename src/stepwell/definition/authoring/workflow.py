@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, cast, overl
 from typing_extensions import TypeVar
 
 from stepwell.definition.authoring.context import Context, Documents, Info, OnParentEnd, Ordered, Show
+from stepwell.definition.authoring.limits import Concurrency, Debounce, KeyOf, RateLimit
 from stepwell.definition.authoring.marks import Event, Keywords
 from stepwell.definition.compile.compiler import compile_workflow
 from stepwell.definition.model import Definition
-from stepwell.errors import DefinitionError, NotBuilt, StepwellError, UnknownTransition
+from stepwell.errors import DefinitionError, StepwellError, UnknownTransition
 from stepwell.nearest import keywords_of, unknown_class_keywords
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ class Workflow(Generic[Args, State, Result]):
         version: int = 1,
         run_timeout: timedelta | None = None,
         on: Event | Sequence[Event] = (),
-        concurrency: object = None,
-        rate_limit: object = None,
-        debounce: object = None,
+        concurrency: Concurrency | Sequence[Concurrency] | None = None,
+        rate_limit: RateLimit | Sequence[RateLimit] | None = None,
+        debounce: Debounce | None = None,
+        fair_by: KeyOf | None = None,
+        expires: timedelta | None = None,
         priority: int | None = None,
         ui: Sequence[Any] | None = None,
         **kwargs: Any,
@@ -81,9 +84,6 @@ class Workflow(Generic[Args, State, Result]):
         known = keywords_of(Workflow.__init_subclass__)
         unknown = [f"{cls.__name__}: {fault}" for fault in unknown_class_keywords(cls, Workflow, kwargs, known)]
         super().__init_subclass__(**({} if unknown else kwargs))
-        for keyword, given in (("concurrency", concurrency), ("rate_limit", rate_limit), ("debounce", debounce)):
-            if given is not None:
-                raise NotBuilt(f"{cls.__name__}: the class keyword {keyword}=")
         # Keywords about execution and display are inherited; those that identify the workflow aren't.
         inherited = cls.stepwell_keywords
         cls.stepwell_keywords = Keywords(
@@ -95,6 +95,11 @@ class Workflow(Generic[Args, State, Result]):
             on=_sequence(on),
             priority=inherited.priority if priority is None else priority,
             ui=inherited.ui if ui is None else _sequence(ui),
+            concurrency=inherited.concurrency if concurrency is None else _sequence(concurrency),
+            rate_limit=inherited.rate_limit if rate_limit is None else _sequence(rate_limit),
+            debounce=inherited.debounce if debounce is None else debounce,
+            fair_by=inherited.fair_by if fair_by is None else fair_by,
+            expires=inherited.expires if expires is None else expires,
         )
         definition = compile_workflow(cls, Workflow, cls.stepwell_keywords, _locals_around(sys._getframe(1)), unknown)
         if definition is not None:
