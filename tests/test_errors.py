@@ -55,6 +55,7 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.TooManyStreams("close some", retry_after=5), 429, "close some"),
     (errors.TooManyTokens("revoke one"), 409, "revoke one"),
     (errors.ScheduleNotFound("no schedule 's'"), 404, "no schedule 's'"),
+    (errors.ScheduleExists("'s' is taken"), 409, "'s' is taken"),
     (errors.DeliveryNotFound("no delivery 'd'"), 404, "no delivery 'd'"),
     (errors.CursorNotFound("no page ended there"), 404, "no page ended there"),
     (errors.TokenNotFound("no token 't1'"), 404, "no token 't1'"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
     from stepwell.runner.runner import WorkflowRunner
+    from stepwell.runner.schedule_models import Schedule
     from stepwell.runner.start import Start
     from stepwell.settings import Settings
     from stepwell.store.migrations import alembic_include_object
@@ -51,6 +52,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "RunHandle",
     "RunResult",
     "START",
+    "Schedule",
     "Settings",
     "Signal",
     "Start",
@@ -88,6 +90,7 @@ _HOME = {
     "RunHandle": "stepwell.runner.handle",
     "RunResult": "stepwell.runner.models",
     "START": "stepwell.definition.authoring.marks",
+    "Schedule": "stepwell.runner.schedule_models",
     "Settings": "stepwell.settings",
     "Signal": "stepwell.definition.authoring.context",
     "Start": "stepwell.runner.start",

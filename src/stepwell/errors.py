@@ -9,7 +9,8 @@
     ├── UnknownTransition         no transition of the workflow could ever take it
     ├── WorkflowNotFound          no such run, or another user's
     ├── WorkspaceNotFound         no such workspace, or another user's
-    ├── ScheduleNotFound          no such schedule
+    ├── ScheduleNotFound          no such schedule, or another user's
+    ├── ScheduleExists            the name of a new schedule is taken
     ├── DeliveryNotFound          no such delivery of a webhook
     ├── CursorNotFound            a cursor that isn't valid for this caller
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
@@ -67,6 +68,7 @@ __all__ = [
     "RetryAfter",
     "RunFailed",
     "RunFinished",
+    "ScheduleExists",
     "ScheduleNotFound",
     "StatelessError",
     "StepwellError",
@@ -140,9 +142,15 @@ class WorkspaceNotFound(StepwellError):
 
 
 class ScheduleNotFound(StepwellError):
-    """No such schedule in this process."""
+    """No such schedule in this process, or it belongs to another user: the two look the same on purpose."""
 
     http_status = 404
+
+
+class ScheduleExists(StepwellError):
+    """The user has a schedule of that name in the app, or the app declares one; nothing was stored."""
+
+    http_status = 409
 
 
 class DeliveryNotFound(StepwellError):

@@ -32,6 +32,7 @@ from stepwell.store.opening import store_for
 from stepwell.store.tx import Hints, Lane
 from stepwell.store.writing.apply import Applier
 from stepwell.triggers.handlers import Triggers
+from stepwell.triggers.made_firing import MadeFirings
 from stepwell.triggers.scheduler import Scheduler
 from stepwell.worker.duties import Duties, Duty
 from stepwell.worker.heartbeat import Heartbeat, Stuck
@@ -93,10 +94,19 @@ class Process:
         if isinstance(clock, SystemClock):
             patience = min(lease, _CONFIRMED_WITHIN)
             self.timekeeper = Timekeeper(self.store, clock, faults, self.worker_id, patience, self.sweep.put_back)
+        made = MadeFirings.of(shared, self.store.applier, apps)
         self._core = Core(
-            shared, self.store, self.operations, self.passes, self.queue, self.ends, self.tail, self._perhaps_committed
+            shared,
+            self.store,
+            self.operations,
+            self.passes,
+            self.queue,
+            self.ends,
+            self.tail,
+            self._perhaps_committed,
+            made,
         )
-        self.scheduler = Scheduler(self._core, apps, self._may_delete)
+        self.scheduler = Scheduler(self._core, apps, made, self._may_delete)
 
     # -- opening --------------------------------------------------------------------------------------------------
 

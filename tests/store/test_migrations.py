@@ -27,6 +27,7 @@ from stepwell.engine.run import HistoryRow, RunRow, SignalRow, StepRow, names_in
 from stepwell.settings import Settings
 from stepwell.store import history, tables
 from stepwell.store.documents import DocumentRow
+from stepwell.store.made_schedules import MadeSchedule
 from stepwell.store.migrations import _SCRIPTS, VERSION_TABLE, _run
 from stepwell.store.postgres import schema as postgres_schema
 from stepwell.store.postgres.dialect import Postgres
@@ -282,6 +283,7 @@ async def test_who_migrates_waits_for_another_however_long_that_takes(empty_post
         (tables.listeners, Listener),
         (tables.tokens, TokenRow),
         (tables.token_users, TokenUser),
+        (tables.made_schedules, MadeSchedule),
     ],
     ids=str,
 )

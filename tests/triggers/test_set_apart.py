@@ -17,10 +17,10 @@ from conformance.support import StepwellOn, until
 from stepwell import END, App, Stepwell, Tick, Workflow, transition
 from stepwell.console.http.access.principal import Principal
 from stepwell.console.reading.triggers import Schedules
+from stepwell.definition.schedules.schedule_times import IntervalRule, due_ticks
 from stepwell.execution.clock import to_moment
 from stepwell.store import schedules
 from stepwell.testing import Harness
-from stepwell.triggers.schedule_times import IntervalRule, due_ticks
 
 SECOND = timedelta(seconds=1)
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -21,6 +21,7 @@ from stepwell.runner.callers import lent
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Emitted, Run
 from stepwell.runner.opening import Opening
+from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Start
 from stepwell.runner.starting import Starting
 from stepwell.runner.steering import D, Data, Takes, TakesNothing, W
@@ -146,6 +147,19 @@ class BlockingHandle(Portal[RunHandle[R]], Generic[R]):
 BlockingHandles: TypeAlias = list[BlockingHandle[Any]]
 
 
+class BlockingSchedules(Portal[RunnerSchedules]):
+    """The verbs of `runner.schedules`, blocking until they are done."""
+
+    create = _verb(RunnerSchedules.create)
+    get = _verb(RunnerSchedules.get)
+    list = _verb(RunnerSchedules.list)
+    update = _verb(RunnerSchedules.update)
+    delete = _verb(RunnerSchedules.delete)
+    pause = _verb(RunnerSchedules.pause)
+    resume = _verb(RunnerSchedules.resume)
+    fire = _verb(RunnerSchedules.fire)
+
+
 class BlockingRunner(Portal[Starting]):
     """Each verb of WorkflowRunner under its own name, blocking until it is done. Not for use on the loop itself.
 
@@ -158,6 +172,11 @@ class BlockingRunner(Portal[Starting]):
     def as_user(self, user_id: str) -> BlockingRunner:
         """Return the same verbs, restricted to this user's runs."""
         return BlockingRunner(self._awaited.as_user(user_id), self._opening)
+
+    @property
+    def schedules(self) -> BlockingSchedules:
+        """The verbs for schedules that are made at run time."""
+        return BlockingSchedules(self._awaited.schedules, self._opening)
 
     def handle(self, workflow_id: str) -> BlockingHandle[Any]:
         """Return a handle to an existing run."""

@@ -21,6 +21,7 @@ from stepwell.runner.arguments import check_user, checked_seconds, id_of, users_
 from stepwell.runner.core import Core, refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import RunResult
+from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Origin, Start, prepare, with_starts
 from stepwell.runner.steering import Steering
 from stepwell.store.inbox import Claimed
@@ -185,6 +186,11 @@ class Starting(Steering):
     ) -> RunHandle[Any]:
         """Return a new run from an old checkpoint. Not built yet: raises NotBuilt."""
         raise NotBuilt("runner.fork")
+
+    @property
+    def schedules(self) -> RunnerSchedules:
+        """The verbs for schedules that are made at run time."""
+        return RunnerSchedules(self, self._only, self._derived_key)
 
     def handle(self, workflow_id: str) -> RunHandle[Any]:
         """Return a handle to a run. Reads nothing: a run that doesn't exist is noticed when the handle is used."""

@@ -1,4 +1,4 @@
-"""Schedules and their ticks: the moment up to which each is settled, and the process that fired each tick."""
+"""Declared schedules, and the ticks of all: the moment up to which each is settled, and the process that fired each tick."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from stepwell.engine.run import Moment
 from stepwell.store import runs, tables
 from stepwell.store.tables import schedules, ticks
 from stepwell.store.tx import Tx
+
+MADE: Final = "made:"
+"""The beginning of the ids of schedules that are made at run time: their ticks have them as name."""
 
 TickOutcome = Literal["fired", "queued", "refused"]
 
@@ -161,12 +164,14 @@ def remove_tick(tx: Tx, tick: TickRow) -> None:
 def expire(tx: Tx, before: Moment, limit: int) -> int:
     """Delete ticks that fired before this moment, with the ended runs of their handlers, and return their number.
 
-    The newest tick of a schedule stays: the next one asks for its run.
+    The newest tick of a schedule stays: the next one asks for its run. Of one that was made at run time and is deleted,
+    none stays.
     """
     found = tx.rows(
         "SELECT app_name, schedule, scheduled_at, run_id FROM stepwell_ticks old WHERE fired_at<? AND outcome<>'queued'"
-        " AND EXISTS (SELECT 1 FROM stepwell_ticks new WHERE new.app_name=old.app_name AND new.schedule=old.schedule"
-        " AND new.scheduled_at>old.scheduled_at) ORDER BY fired_at LIMIT ?",
+        " AND (EXISTS (SELECT 1 FROM stepwell_ticks new WHERE new.app_name=old.app_name AND new.schedule=old.schedule"
+        f" AND new.scheduled_at>old.scheduled_at) OR (substr(schedule, 1, {len(MADE)})='{MADE}' AND NOT EXISTS"
+        " (SELECT 1 FROM stepwell_made_schedules made WHERE made.id=old.schedule))) ORDER BY fired_at LIMIT ?",
         before,
         limit,
     )

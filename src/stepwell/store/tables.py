@@ -26,6 +26,7 @@ from sqlalchemy import (
 from stepwell.engine.run import BEGUN
 from stepwell.store.columns import BY_THE_DATABASE, TEXT, ints, metadata, moments, texts
 from stepwell.store.columns import partial_index as _partial
+from stepwell.store.made_tables import made_schedules as made_schedules
 from stepwell.store.many_tables import gates as gates
 from stepwell.store.many_tables import groups as groups
 from stepwell.store.many_tables import pauses as pauses

@@ -7,26 +7,27 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from stepwell.engine.run import RunRow, Status
+from stepwell.definition.schedules.schedule_times import described, newest
+from stepwell.engine.run import Status
 from stepwell.errors import DeliveryNotFound, InvalidArgs, RunFinished, ScheduleNotFound
 from stepwell.execution.clock import to_datetime, to_moment
 from stepwell.runner.arguments import checked_key
 from stepwell.runner.core import Core
 from stepwell.runner.models import Page
 from stepwell.runner.query import Reader
+from stepwell.runner.schedule_models import TickView, tick_of
 from stepwell.store import deliveries, runs, schedules
 from stepwell.store.deliveries import DeliveryPosition, Handled
 from stepwell.store.schedules import ScheduleRow, TickRow
 from stepwell.store.tx import Tx
 from stepwell.triggers.declare import StartWorkflow
-from stepwell.triggers.firing import Firing, described
+from stepwell.triggers.firing import Firing
 from stepwell.triggers.handler_runner import TOLD
 from stepwell.triggers.handlers import Triggers, retry_of
-from stepwell.triggers.schedule_times import newest
 from stepwell.triggers.scheduler import Scheduler, titled
 
 _NEXT: Final = 10
@@ -40,18 +41,6 @@ _Started = Mapping[str, Sequence[str]]
 
 class _TriggerView(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-class TickView(_TriggerView):
-    """The outcome of a tick. `missed`: nothing fired, as the schedule was paused or busy, or no process was running."""
-
-    scheduled_at: datetime
-    fired_at: datetime | None
-    outcome: Literal["fired", "queued", "refused", "missed"]
-    workflow_id: str | None
-    """The run that it started; null: none, or its handler decided."""
-    status: Status | None
-    """The status of its run, or of its handler."""
 
 
 class ScheduleView(_TriggerView):
@@ -158,7 +147,7 @@ class Schedules:
         """
         self._check(app_name, name)
         row = await self.scheduler.fire(app_name, name, checked_key(key))
-        return await self.reader.read(lambda tx: _tick(row, runs.load(tx, _ids([row]))))
+        return await self.reader.read(lambda tx: tick_of(row, runs.load(tx, _ids([row]))))
 
     async def retry(self, app_name: str, name: str, scheduled_at: datetime) -> TickView:
         """Run the failed handler of a tick again, or the failed run that the tick started.
@@ -175,7 +164,7 @@ class Schedules:
         if row.run_id is None:
             raise RunFinished(f"The tick of {scheduled_at.isoformat()} is {row.outcome}: it has no failure to retry.")
         run = await self.core.write(self.core.operations.retry(row.run_id, None), None)
-        return _tick(row, {run.id: run})
+        return tick_of(row, {run.id: run})
 
     def _sees(self, app_name: str) -> bool:
         return self.apps is None or app_name in self.apps
@@ -191,7 +180,7 @@ class Schedules:
         views = []
         for row in found:
             with self.core.shared.faults.apart(f"a tick of {titled((app_name, name))}"):
-                views.append(_tick(row, started))
+                views.append(tick_of(row, started))
         return views
 
     def _view(self, name: tuple[str, str], row: ScheduleRow | None, last: TickView | None) -> ScheduleView:
@@ -245,17 +234,6 @@ def with_missed(ticks: Sequence[TickView], firing: Firing, row: ScheduleRow) -> 
         if one not in known
     ]
     return sorted([*ticks, *missed], key=lambda tick: tick.scheduled_at, reverse=True)[:_TICKS]
-
-
-def _tick(row: TickRow, started: Mapping[str, RunRow]) -> TickView:
-    run = started.get(row.run_id or "")
-    return TickView(
-        scheduled_at=to_datetime(row.scheduled_at),
-        fired_at=to_datetime(row.fired_at),
-        outcome=row.outcome,
-        workflow_id=None if run is not None and run.internal else row.run_id,
-        status=None if run is None else run.status,
-    )
 
 
 def _ids(found: list[TickRow]) -> list[str]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
-from stepwell.console.reading.triggers import ScheduleView, TickView
+from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.errors import ConfigurationError, UnknownApp, UnknownWorkflow
 from stepwell.nearest import nearest
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
+from stepwell.runner.schedule_models import TickView
 
 MOVING: Final = ("pending", "running", "retrying")
 ENDED: Final = ("completed", "canceled", "failed")

@@ -27,13 +27,14 @@ from stepwell.console.cli.terminal.output import say
 from stepwell.console.http.access.principal import COMMAND_LINE
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.parts import Questions
-from stepwell.console.reading.triggers import Schedules, ScheduleView, TickView
+from stepwell.console.reading.triggers import Schedules, ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.definition.compile.export import to_json
 from stepwell.errors import ConfigurationError
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
 from stepwell.runner.runner import WorkflowRunner
+from stepwell.runner.schedule_models import TickView
 from stepwell.settings import Settings
 from stepwell.store.sqlite import engine as sqlite
 from stepwell.urls import shown_url

@@ -27,10 +27,11 @@ from stepwell.console.cli.backends.backend import (
     chosen,
 )
 from stepwell.console.http.schemas import AppView, Started
-from stepwell.console.reading.triggers import ScheduleView, TickView
+from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.errors import ConfigurationError, StoreUnavailable, WorkflowNotFound
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
+from stepwell.runner.schedule_models import TickView
 from stepwell.urls import shown_url
 
 PREFIX: Final = "/api/v1"

@@ -10,8 +10,9 @@ import typer
 from stepwell.console.cli.backends.backend import CommandBackend
 from stepwell.console.cli.backends.target import Application, Json, TokenOption, Url, backend_of, execute
 from stepwell.console.cli.terminal.output import moment, put, put_json, put_table
-from stepwell.console.reading.triggers import ScheduleView, TickView
+from stepwell.console.reading.triggers import ScheduleView
 from stepwell.errors import ConfigurationError, ScheduleNotFound
+from stepwell.runner.schedule_models import TickView
 
 T = TypeVar("T")
 

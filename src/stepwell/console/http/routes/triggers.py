@@ -28,11 +28,11 @@ from stepwell.console.reading.triggers import (
     ScheduleDetail,
     Schedules,
     ScheduleView,
-    TickView,
 )
 from stepwell.engine.run import Status
 from stepwell.errors import StepwellError
 from stepwell.runner.models import Page
+from stepwell.runner.schedule_models import TickView
 from stepwell.triggers.answers import StoredAnswer
 from stepwell.triggers.declare import WebhookRoute
 from stepwell.triggers.webhooks import RETRY_AFTER, Reception, WebhookAnswer
