@@ -23,6 +23,7 @@ PUBLIC = [
     "Markdown",
     "Message",
     "NonRetryable",
+    "Pause",
     "Plain",
     "RateLimit",
     "Retry",

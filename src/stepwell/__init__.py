@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
+    from stepwell.runner.pausing import Pause
     from stepwell.runner.runner import WorkflowRunner
     from stepwell.runner.schedule_models import Schedule
     from stepwell.runner.start import Start
@@ -44,6 +45,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "Markdown",
     "Message",
     "NonRetryable",
+    "Pause",
     "Plain",
     "RateLimit",
     "Retry",
@@ -82,6 +84,7 @@ _HOME = {
     "Markdown": "stepwell.definition.authoring.document",
     "Message": "stepwell.definition.authoring.document",
     "NonRetryable": "stepwell.errors",
+    "Pause": "stepwell.runner.pausing",
     "Plain": "stepwell.definition.authoring.document",
     "RateLimit": "stepwell.definition.authoring.limits",
     "Retry": "stepwell.definition.authoring.marks",

@@ -37,6 +37,7 @@ from stepwell.triggers.scheduler import Scheduler
 from stepwell.worker.duties import Duties, Duty
 from stepwell.worker.heartbeat import Heartbeat, Stuck
 from stepwell.worker.loop import Loop, Membership, Shutdown
+from stepwell.worker.pausing import PauseWatch
 from stepwell.worker.sweep import Sweep
 from stepwell.worker.timekeeper import Timekeeper
 
@@ -89,6 +90,7 @@ class Process:
         self.operations = Operations(shared, self.store.applier)
         self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, lease)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)
+        self.pauses = PauseWatch(self.store, self.passes, self.queue, self.heartbeat.interval)
         self.timekeeper: Timekeeper | None = None
         """None with a clock that isn't the machine's."""
         if isinstance(clock, SystemClock):
@@ -134,6 +136,7 @@ class Process:
         yield self.ends.run
         yield self.sweep.watch_lost
         yield self.sweep.watch_children
+        yield self.pauses.watch
         yield from self.queue.duties(worker=worker)
         if self.timekeeper is not None:
             yield self.timekeeper.run
@@ -196,6 +199,8 @@ class Process:
             self.hub.publish(run)
         if hints.lost:
             self.passes.stop_lost(hints.lost)
+        if hints.pauses:
+            self.pauses.note(hints.pauses)
         self._announce(hints)
         self.watcher.tell(hints)
 
@@ -223,6 +228,8 @@ class Process:
             self.sweep.changed()
         if what.children:
             self.sweep.children_marked()
+        if what.pauses:
+            self.pauses.changed()
 
     # -- closing --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 - A cancel is a commit of its own, at once. It names the transition that was being executed, whose outcome is refused by the
   fence. A completed run can't be cancelled, and a cancelled one stays as it is (rule 26).
 - A retry makes a failed or retrying run ready now, with a full budget and a new deadline; attempts count on (rule 7).
-- A run that this code doesn't fit is released as it was (rule 34).
+- A run that this code doesn't fit is released as it was (rule 34), and so is one that is paused.
 - A run whose workers have died too often while they executed nothing else fails, and says why (rules 32, 48).
 """
 
@@ -20,7 +20,7 @@ from stepwell.definition.text import storable
 from stepwell.engine.choose import Fail
 from stepwell.engine.commit import Commit
 from stepwell.engine.matching import listeners_of
-from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, headstart, microseconds
+from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, freed, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.engine.visits import visits
@@ -137,6 +137,11 @@ def set_aside(run: RunRow, now: Moment) -> Commit:
     tried = run.moves_to is not None or run.failing is not None
     status: Status = "retrying" if tried else "pending" if run.version == 0 else "waiting"
     return Commit(run.version, run.claim, released(run, status, now, ready_at=now))
+
+
+def handed_back(run: RunRow, now: Moment) -> Commit:
+    """Return the commit of a run that its worker gives back at a checkpoint: ready, or when the delay of its retry is over."""
+    return Commit(run.version, run.claim, freed(run, now))
 
 
 def worn_out(definition: Definition, run: RunRow, now: Moment) -> Commit:

@@ -44,6 +44,10 @@ class Queue(Protocol):
         """Take a hint of the sweep: it sees ready runs of these lanes, whose hint may have been lost."""
         ...
 
+    def resumed(self) -> None:
+        """Look for runs that have been ready for long: they were paused, and no hint of them is left."""
+        ...
+
     def announce(self, ready: Sequence[WakeUp], due: Sequence[WakeUp]) -> None:
         """Announce runs that are ready, or become due, to workers. Never waits or raises; the sweep finds lost ones."""
         ...

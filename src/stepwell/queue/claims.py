@@ -20,6 +20,7 @@ from stepwell.errors import StepwellError
 from stepwell.store import history, inbox, runs
 from stepwell.store.base import Store
 from stepwell.store.inbox import Claimed
+from stepwell.store.pauses import unpaused
 from stepwell.store.runs import Ready
 from stepwell.store.tx import Lane, Tx
 
@@ -201,17 +202,19 @@ class Claims:
     async def _walked(self, limit: int) -> list[Claimed]:
         """Claim runs that fit from lanes that hold unfit ones."""
         ids = [run.id for run in await self._store.read(lambda tx: self._look(tx, limit))]
-        self.more = self.more or self._turn or any(walk.more for walk in self._walks.values())
+        self.more = self.more or self._turn
         self._met = self._met or self._suspected
         return await self._take(ids)
 
     def _look(self, tx: Tx, limit: int) -> list[Ready]:
         found: list[Ready] = []
-        for lane, walk in list(self._walks.items()):
+        for lane in unpaused(tx, list(self._walks)):
+            walk = self._walks[lane]
             if len(found) == limit:
                 self.more = True
                 break
             found += walk.look(tx, limit - len(found), self._fits)
+            self.more = self.more or walk.more
             # At the end of the line: the others have their turn first.
             del self._walks[lane]
             if not walk.clean:

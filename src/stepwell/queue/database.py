@@ -32,6 +32,9 @@ class DatabaseQueue:
     def remind(self) -> None:
         self._woken.set()
 
+    def resumed(self) -> None:
+        self._woken.set()
+
     def announce(self, ready: Sequence[WakeUp], due: Sequence[WakeUp]) -> None:
         if ready:
             self._woken.set()

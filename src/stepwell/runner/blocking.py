@@ -189,6 +189,9 @@ class BlockingRunner(Portal[Starting]):
     history = _verb(Starting.history)
     documents = _verb(Starting.documents)
     explain = _verb(Starting.explain)
+    pause = _verb(Starting.pause)
+    resume = _verb(Starting.resume)
+    paused = _verb(Starting.paused)
 
     # Written out, as their connection is another one than that of the awaited verbs.
 

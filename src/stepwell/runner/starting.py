@@ -235,7 +235,8 @@ def _begun_in(core: Core, tx: Tx, commits: tuple[Commit, ...]) -> Starteds:
 
 
 def _launch(passes: Passes, answer: Starteds | Exception) -> None:
-    if isinstance(answer, Exception) or not answer[0].created:
+    # A run that is paused isn't begun.
+    if isinstance(answer, Exception) or not answer[0].created or answer[0].run.owner is None:
         passes.unreserve()
     else:
         passes.launch(Claimed(answer[0].run, (), {}), reserved=True, fresh=True)

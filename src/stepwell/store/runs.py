@@ -8,11 +8,13 @@ from typing import Final, NamedTuple
 
 from stepwell.engine.run import Moment, RunRow
 from stepwell.store import tables
+from stepwell.store.pauses import OPEN, paused_sql, unpaused
 from stepwell.store.tables import runs
 from stepwell.store.tx import Fence, Lane, Tx, WakeUp, paired
 
 _ALL: Final = tables.columns(runs)
 _WAKE_UP: Final = "id, app_name, workflow_name, priority"
+_PAUSED: Final = paused_sql("stepwell_runs.app_name", "stepwell_runs.workflow_name")
 _RIPE: Final = "SELECT id FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at<=? AND owner IS NULL"
 _RANK: Final = "ready_at - headstart"
 """The order of ready runs, as their index has it."""
@@ -96,7 +98,7 @@ def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, li
     picked = (
         "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)"
         " AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=app_name AND l.workflow=workflow_name)"
-        " ORDER BY COALESCE(ready_at, due_at)-headstart, id LIMIT ? FOR NO KEY UPDATE SKIP LOCKED"
+        f" AND NOT {_PAUSED} AND {OPEN} ORDER BY COALESCE(ready_at, due_at)-headstart, id LIMIT ? FOR NO KEY UPDATE SKIP LOCKED"
     )
     found = tx.fetch(
         RunRow._make,
@@ -119,7 +121,8 @@ def _best(run: RunRow) -> tuple[Moment, str]:
 def claimable(tx: Tx, ids: Iterable[str], now: Moment) -> set[str]:
     """Return those of these runs that could be claimed now, if other transactions didn't hold their rows."""
     found = tx.rows(
-        "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)",
+        "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)"
+        f" AND NOT {_PAUSED}",
         tx.listed(ids),
         now,
     )
@@ -179,7 +182,8 @@ def outlook(tx: Tx, lanes: Sequence[Lane]) -> tuple[Moment | None, bool]:
     [(due, ready)] = tx.rows(
         "SELECT (SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL),"
         " (SELECT 1 FROM pairs(?) l WHERE EXISTS (SELECT 1 FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL) LIMIT 1)",
+        " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL)"
+        f" AND NOT {paused_sql('l.app', 'l.workflow')} LIMIT 1)",
         paired(lanes),
     )
     return tables.moment(due), ready is not None
@@ -191,7 +195,7 @@ def ready_before(tx: Tx, lanes: Sequence[Lane], before: Moment, limit: int) -> l
         f"SELECT {_WAKE_UP}, ready_at FROM stepwell_runs INDEXED BY stepwell_runs_ready WHERE app_name=? AND workflow_name=?"
         f" AND ready_at IS NOT NULL AND ready_at<? ORDER BY {_RANK} LIMIT ?"
     )
-    return [wake_up for lane in lanes for wake_up in tx.fetch(WakeUp._make, sql, *lane, before, limit)]
+    return [wake_up for lane in unpaused(tx, lanes) for wake_up in tx.fetch(WakeUp._make, sql, *lane, before, limit)]
 
 
 def due_between(tx: Tx, after: Moment, before: Moment, limit: int) -> list[WakeUp]:
@@ -208,7 +212,7 @@ def suspects(tx: Tx, lanes: Sequence[Lane], limit: int) -> list[Ready]:
         f" AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=app_name AND l.workflow=workflow_name)"
         " ORDER BY suspicion, id LIMIT ?"
     )
-    return tx.fetch(Ready._make, sql, paired(lanes), limit)
+    return tx.fetch(Ready._make, sql, paired(unpaused(tx, lanes)), limit)
 
 
 def page(tx: Tx, lane: Lane, after: tuple[Moment, str] | None, limit: int) -> list[Ready]:
@@ -272,6 +276,15 @@ def delete_handlers(tx: Tx, ids: Iterable[str]) -> None:
         tx.listed(ids),
     )
     delete(tx, [row[0] for row in found])
+
+
+def lanes_of(tx: Tx, app_name: str) -> list[Lane]:
+    """Return the (app, workflow) pairs of the app's runs: one look at the index for each."""
+    found = [(app_name, "")]
+    following = "SELECT min(workflow_name) FROM stepwell_runs WHERE app_name=? AND workflow_name>?"
+    while (name := tx.scalar(following, *found[-1])) is not None:
+        found.append((app_name, name))
+    return found[1:]
 
 
 def existing(tx: Tx, ids: Iterable[str], apps: Sequence[str] | None = None) -> set[str]:

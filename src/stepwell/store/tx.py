@@ -26,6 +26,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, Result, Table
 
 from stepwell.definition.model import Transition
 from stepwell.engine.commit import Commit, Resume
+from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import Moment, RunRow, StepRow
 from stepwell.errors import IdempotencyConflict
 
@@ -59,8 +60,8 @@ class Fence(NamedTuple):
     inbox: int
 
 
-KINDS: Final = "rdelc"
-"""Ready, due, ended, lost, children."""
+KINDS: Final = "rdelcp"
+"""Ready, due, ended, lost, children, pauses."""
 
 
 @dataclass(slots=True)
@@ -75,9 +76,11 @@ class Hints:
     """Runs that a worker may be executing without a right to them any more; with their present claim."""
     children: bool = False
     """Children are marked to end with their parents."""
+    pauses: dict[Lane, PauseRow | None] = field(default_factory=dict)
+    """Pauses that were put, or lifted (None)."""
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self.due or self.resting or self.lost or self.children)
+        return bool(self.ready or self.due or self.resting or self.lost or self.children or self.pauses)
 
     def add(self, other: Hints) -> None:
         """Add the other's hints."""
@@ -86,10 +89,11 @@ class Hints:
         self.resting += other.resting
         self.lost.update(other.lost)
         self.children = self.children or other.children
+        self.pauses.update(other.pauses)
 
     def kinds(self) -> str:
         """Return what there is, a letter each, of `KINDS`."""
-        given = zip(KINDS, (self.ready, self.due, self.resting, self.lost, self.children), strict=True)
+        given = zip(KINDS, (self.ready, self.due, self.resting, self.lost, self.children, self.pauses), strict=True)
         return "".join(letter for letter, some in given if some)
 
     def placed(self, run: RunRow) -> None:
@@ -203,6 +207,10 @@ class Dialect(Protocol):
 
     def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
         """Claim up to `limit` ready runs of these lanes, the best, for `worker`, and return their rows."""
+        ...
+
+    def stop_claims(self, driver: Driver) -> None:
+        """Wait for claims that are under way, and hold back others until this transaction ends."""
         ...
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:

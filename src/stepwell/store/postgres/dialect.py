@@ -37,6 +37,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import CREATED_FIELDS, HistoryRow, Moment, RunRow
 from stepwell.store import tables
+from stepwell.store.pauses import OPEN, paused_sql
 from stepwell.store.tables import history, runs, workspaces
 from stepwell.store.tx import Driver, Formatted, HeldClaims, Lane, Through, paired
 
@@ -108,6 +109,9 @@ class Postgres:
     def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
         return driver.rows(self.words(CLAIM), (paired(lanes), limit, limit, worker, now))
 
+    def stop_claims(self, driver: Driver) -> None:
+        driver.change(self.words("LOCK TABLE stepwell_pauses IN EXCLUSIVE MODE"))
+
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(
             self.words(
@@ -157,7 +161,8 @@ _WALK: Final = (
 )
 CLAIM: Final = (
     f"WITH best AS (SELECT l.app, l.workflow FROM pairs(?) l,"
-    f" LATERAL (SELECT ready_at - headstart AS rank {_WALK.format('l')} LIMIT ?) c ORDER BY c.rank LIMIT ?),"
+    f" LATERAL (SELECT ready_at - headstart AS rank {_WALK.format('l')} LIMIT ?) c"
+    f" WHERE NOT {paused_sql('l.app', 'l.workflow')} AND {OPEN} ORDER BY c.rank LIMIT ?),"
     " wanted AS (SELECT app, workflow, count(*) AS n FROM best GROUP BY app, workflow),"
     f" picked AS MATERIALIZED (SELECT c.id FROM wanted w, LATERAL (SELECT id {_WALK.format('w')}"
     " LIMIT w.n FOR NO KEY UPDATE SKIP LOCKED) c)"

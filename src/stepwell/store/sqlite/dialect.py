@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stepwell.definition.authoring.marks import START
 from stepwell.engine.commit import Commit
+from stepwell.engine.pauses import PauseRow, covering
 from stepwell.engine.run import CREATED_FIELDS, HistoryRow, Moment, RunRow, unless_signalled
 from stepwell.store import tables
 from stepwell.store.tables import history, runs, workspaces
@@ -30,7 +31,7 @@ _UNION: Final = 400
 
 
 _PAIRS: Final = "(SELECT json_extract(value, '$[0]') AS app, json_extract(value, '$[1]') AS workflow FROM json_each(?))"
-_LOCKING: Final = re.compile(" FOR NO KEY UPDATE(?: SKIP LOCKED)?")
+_LOCKING: Final = re.compile(" FOR (?:NO KEY UPDATE(?: SKIP LOCKED)?|KEY SHARE)")
 _SIZE: Final = re.compile(r"octet_length\(([\w.]+)\)")
 _HAS_SIZE: Final = sqlite3.sqlite_version_info >= (3, 43)
 """From then on SQLite has the function itself, and doesn't load a value for its size."""
@@ -102,8 +103,13 @@ class Sqlite:
         return held
 
     def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
+        if paused := [PauseRow._make(row) for row in driver.rows(_PAUSES)]:
+            lanes = [lane for lane in lanes if not covering(paused, *lane)]
         walks: list[Any] = [value for app, workflow in lanes for value in (app, workflow, limit)]
-        return driver.rows(claim_sql(len(lanes)), (worker, now, *walks, limit))
+        return driver.rows(claim_sql(len(lanes)), (worker, now, *walks, limit)) if lanes else []
+
+    def stop_claims(self, driver: Driver) -> None:
+        return  # there is one write at a time
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(
@@ -153,6 +159,7 @@ def _best_of(walks: Sequence[str]) -> str:
 
 
 _LAST: Final = "SELECT max(xact) FROM stepwell_history"
+_PAUSES: Final = f"SELECT {tables.columns(tables.pauses)} FROM stepwell_pauses"
 
 
 def _last(driver: Driver) -> int:

@@ -13,10 +13,11 @@ from uuid_utils import uuid7
 
 from stepwell.definition.values.codec import canonical
 from stepwell.engine.commit import Commit, Emission, Resume
+from stepwell.engine.pauses import begun_later
 from stepwell.engine.run import FINISHED, RunRow, SignalRow, unless_signalled
 from stepwell.engine.signals import NOTHING_KEPT, Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, StepwellError, WorkspaceNotFound
-from stepwell.store import documents, history, runs, signals, workspaces
+from stepwell.store import documents, history, pauses, runs, signals, workspaces
 from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, Record, StartedRun, Tx
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Applier:
 
     def begin(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> list[list[StartedRun] | Exception]:
         """Return one answer per group: the runs as they stand, or why none of the group was stored."""
+        groups = self._unless_paused(tx, groups)
         keys = [key for group in groups for commit in group if (key := _key(commit.run)) is not None]
         taken = runs.by_keys(tx, keys) if keys else {}
         answers: list[list[StartedRun] | Exception] = []
@@ -57,6 +59,13 @@ class Applier:
                 taken |= {key: commit.run for commit in new if (key := _key(commit.run)) is not None}
         self.create(tx, fresh)
         return answers
+
+    def _unless_paused(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> Sequence[tuple[Commit, ...]]:
+        """Return the starts, of which those that were to begin at once wait where they are paused."""
+        if not any(commit.run.owner is not None and not commit.run.internal for group in groups for commit in group):
+            return groups
+        paused = pauses.fenced(tx)
+        return [tuple(begun_later(commit, paused) for commit in group) for group in groups] if paused else groups
 
     def create(self, tx: Tx, commits: Sequence[Commit]) -> None:
         """Insert the runs of these commits, in workspaces that exist."""
