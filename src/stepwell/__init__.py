@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from stepwell.composition import Stepwell
     from stepwell.definition.authoring.context import Signal
     from stepwell.definition.authoring.document import Document, ErrorDocument, Link, Markdown, Message, Plain
+    from stepwell.definition.authoring.groups import Group, GroupItem
     from stepwell.definition.authoring.limits import Concurrency, Debounce, RateLimit
     from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
     from stepwell.definition.authoring.workflow import Workflow
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
+    from stepwell.runner.groups import GroupProgress
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
     from stepwell.runner.pausing import Pause
@@ -41,6 +43,9 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "END",
     "ErrorDocument",
     "Event",
+    "Group",
+    "GroupItem",
+    "GroupProgress",
     "Link",
     "Markdown",
     "Message",
@@ -80,6 +85,9 @@ _HOME = {
     "END": "stepwell.definition.authoring.marks",
     "ErrorDocument": "stepwell.definition.authoring.document",
     "Event": "stepwell.definition.authoring.marks",
+    "Group": "stepwell.definition.authoring.groups",
+    "GroupItem": "stepwell.definition.authoring.groups",
+    "GroupProgress": "stepwell.runner.groups",
     "Link": "stepwell.definition.authoring.document",
     "Markdown": "stepwell.definition.authoring.document",
     "Message": "stepwell.definition.authoring.document",

@@ -11,6 +11,8 @@
     ├── WorkspaceNotFound         no such workspace, or another user's
     ├── ScheduleNotFound          no such schedule, or another user's
     ├── ScheduleExists            the name of a new schedule is taken
+    ├── GroupNotFound             no such group of children, or another user's
+    ├── ScheduleNotFound          no such schedule
     ├── DeliveryNotFound          no such delivery of a webhook
     ├── CursorNotFound            a cursor that isn't valid for this caller
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
@@ -54,6 +56,7 @@ __all__ = [
     "CursorNotFound",
     "DefinitionError",
     "DeliveryNotFound",
+    "GroupNotFound",
     "IdempotencyConflict",
     "InvalidArgs",
     "InvalidPayload",
@@ -137,6 +140,12 @@ class WorkflowNotFound(StepwellError):
 
 class WorkspaceNotFound(StepwellError):
     """No such workspace, or it belongs to another user."""
+
+    http_status = 404
+
+
+class GroupNotFound(StepwellError):
+    """No such group of children, or it belongs to another user."""
 
     http_status = 404
 

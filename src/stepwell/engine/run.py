@@ -17,8 +17,12 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-Status = Literal["pending", "running", "waiting", "retrying", "completed", "failed", "canceled"]
+from stepwell.definition.authoring.groups import RunStatus
+
+Status = RunStatus
 FINISHED: Final = frozenset({"completed", "canceled"})
+ENDED: Final = frozenset({"completed", "failed", "canceled"})
+"""The ends of a run for those that wait for it: a failed one may still be retried."""
 
 Moment = int
 """Microseconds since 1970-01-01T00:00Z."""

@@ -192,6 +192,7 @@ class BlockingRunner(Portal[Starting]):
     pause = _verb(Starting.pause)
     resume = _verb(Starting.resume)
     paused = _verb(Starting.paused)
+    group = _verb(Starting.group)
 
     # Written out, as their connection is another one than that of the awaited verbs.
 

@@ -47,6 +47,10 @@ class Run(_Frozen):
     priority: int
     idempotency_key: str | None
     parent_id: str | None
+    group_id: str | None
+    """The group of children, or the batch, that it belongs to."""
+    group_index: int | None
+    """Its place among the starts of that group, counted from 0."""
     waiting_for: tuple[str, ...]
     """Names of the transitions that may be signalled now."""
     ready_at: datetime | None
@@ -204,6 +208,8 @@ def _run(row: RunRow, definition: Definition | None) -> Run:
         priority=row.priority,
         idempotency_key=row.idempotency_key,
         parent_id=row.parent_id,
+        group_id=row.group_id,
+        group_index=row.group_index,
         waiting_for=waiting_signals(row, definition),
         ready_at=_moment(row.ready_at),
         due_at=_moment(row.due_at),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
 from stepwell.engine.run import RunRow
-from stepwell.errors import InvalidArgs, WorkflowNotFound
+from stepwell.errors import GroupNotFound, InvalidArgs, WorkflowNotFound
 from stepwell.execution.clock import SystemClock
 from stepwell.execution.operations import visible
 from stepwell.runner.arguments import (
@@ -19,12 +19,14 @@ from stepwell.runner.arguments import (
     check_rows,
     checked_text,
     cursor_of,
+    id_of,
     run_id,
     statuses_of,
     wanted_id,
     workflow_name_of,
 )
 from stepwell.runner.core import Core
+from stepwell.runner.groups import GroupProgress, progress_of
 from stepwell.runner.models import (
     Checkpoint,
     Explanation,
@@ -37,7 +39,7 @@ from stepwell.runner.models import (
     run_of,
 )
 from stepwell.runner.weight import within_values
-from stepwell.store import documents, history, inbox, runs, signals, workers
+from stepwell.store import documents, groups, history, inbox, runs, signals, workers
 from stepwell.store.history import History
 from stepwell.store.reading import queries
 from stepwell.store.reading.queries import Filter
@@ -284,6 +286,14 @@ class Reader:
         takers = sum(lane in workers.lanes_of(worker) for worker in alive)
         facts = Situation(row, self._definition(row), kept, alive, takers, unused, machines=not self.restricted)
         return self._opening.explain(facts)
+
+    async def group(self, group_id: str, *, user_id: str | None = None) -> GroupProgress:
+        """Return how far a group of children is, counted from its runs. Raises GroupNotFound."""
+        only, wanted, now = self._only(user_id), id_of(group_id) or "", self.core.shared.clock.now()
+        found = await self.read(lambda given: groups.progress(given, wanted, now))
+        if found is None or only not in (None, found.group.user_id):
+            raise GroupNotFound(f"No group {group_id!r}" + (f" of user {only!r}." if only is not None else "."))
+        return progress_of(found)
 
     async def row(self, workflow_id: str, user_id: str | None = None) -> RunRow:
         """Return the stored row of a run. Raises WorkflowNotFound."""
