@@ -18,6 +18,7 @@ from stepwell.definition.values.codec import Codec, codec_for
 from stepwell.definition.values.inputs import args_json, same_meaning
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.control import Request, begin
+from stepwell.engine.run import Moment
 from stepwell.errors import IdempotencyConflict
 from stepwell.execution.operations import CheckedPayload
 from stepwell.execution.shared import Shared, new_id
@@ -58,11 +59,22 @@ class Origin:
 
 
 def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
-    """Return the commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
+    """Return the commit that creates the run. Raises as `requested`."""
+    now = shared.clock.now()
+    definition, request = requested(shared, start, origin, now, owner)
+    return definition, begin(definition, request, now)
+
+
+def requested(
+    shared: Shared, start: Start, origin: Origin, now: Moment, owner: str | None = None
+) -> tuple[Definition, Request]:
+    """Return the start with everything validated. User code runs here, and not in what `begin` makes of it.
+
+    Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError.
+    """
     definition = shared.registry.get(origin.app_name, start.workflow)
     check_user(origin.user_id)
-    now = shared.clock.now()
-    request = Request(
+    return definition, Request(
         new_id(),
         origin.app_name,
         origin.user_id,
@@ -80,7 +92,6 @@ def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = No
         internal=origin.internal,
         ageing=shared.rules.ageing,
     )
-    return definition, begin(definition, request, now)
 
 
 async def with_starts(
