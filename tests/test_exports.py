@@ -11,6 +11,8 @@ import stepwell.errors
 
 PUBLIC = [
     "App",
+    "Batch",
+    "BatchHandle",
     "Checkpoint",
     "Concurrency",
     "Debounce",
@@ -54,6 +56,7 @@ PUBLIC = [
 ERRORS = [
     "AlreadyAnswered",
     "BadSignature",
+    "BatchNotFound",
     "ConfigurationError",
     "CursorNotFound",
     "DefinitionError",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
     from stepwell.definition.authoring.workflow import Workflow
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
+    from stepwell.runner.batch_handle import BatchHandle
+    from stepwell.runner.batch_models import Batch
     from stepwell.runner.groups import GroupProgress
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
@@ -35,6 +37,8 @@ __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "App",
+    "Batch",
+    "BatchHandle",
     "Checkpoint",
     "Concurrency",
     "Debounce",
@@ -77,6 +81,8 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
 
 _HOME = {
     "App": "stepwell.app",
+    "Batch": "stepwell.runner.batch_models",
+    "BatchHandle": "stepwell.runner.batch_handle",
     "Checkpoint": "stepwell.runner.models",
     "Concurrency": "stepwell.definition.authoring.limits",
     "Debounce": "stepwell.definition.authoring.limits",

@@ -12,6 +12,7 @@
     ├── ScheduleNotFound          no such schedule, or another user's
     ├── ScheduleExists            the name of a new schedule is taken
     ├── GroupNotFound             no such group of children, or another user's
+    ├── BatchNotFound             no such batch, or another user's
     ├── ScheduleNotFound          no such schedule
     ├── DeliveryNotFound          no such delivery of a webhook
     ├── CursorNotFound            a cursor that isn't valid for this caller
@@ -52,6 +53,7 @@ from typing import Any, Literal
 __all__ = [
     "AlreadyAnswered",
     "BadSignature",
+    "BatchNotFound",
     "ConfigurationError",
     "CursorNotFound",
     "DefinitionError",
@@ -146,6 +148,12 @@ class WorkspaceNotFound(StepwellError):
 
 class GroupNotFound(StepwellError):
     """No such group of children, or it belongs to another user."""
+
+    http_status = 404
+
+
+class BatchNotFound(StepwellError):
+    """No such batch, or it belongs to another user."""
 
     http_status = 404
 

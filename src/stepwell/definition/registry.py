@@ -56,6 +56,11 @@ class Registry:
             )
         return definition
 
+    def check_app(self, app_name: str) -> None:
+        """Raise UnknownApp unless it is registered."""
+        if app_name not in self._apps:
+            raise _no_app(app_name, self._apps)
+
     def listing(self, workflows: Iterable[Any]) -> list[str]:
         """Return the names of the apps that list all these workflows, given as classes or names."""
         return [

@@ -11,7 +11,7 @@ from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.codec import canonical
 from stepwell.definition.values.inputs import payload_json
 from stepwell.engine.choose import AskGuards, Execute, decide
-from stepwell.engine.commit import Resume
+from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.control import cancel, retry
 from stepwell.engine.run import RunRow, SignalRow
 from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, refuse_callback, rivals, signal_name, takers
@@ -111,15 +111,27 @@ class Operations:
 
         def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
-            commit = cancel(run, reason, self._executing(run, executing), self.shared.clock.now())
+            commit = self.cancelling(tx, run, reason, executing)
             if commit is None:
                 return run
-            _lose(tx, run)
             [answer] = self.applier.advance(tx, [commit])
             assert isinstance(answer, RunRow)  # the row is held by this transaction: so does the fence
             return answer
 
         return operation
+
+    def cancelling(self, tx: Tx, run: RunRow, reason: str | None, executing: str | None = None) -> Commit | None:
+        """Return the commit that cancels a run whose row is held; None if it is cancelled already. Raises RunFinished."""
+        commit = cancel(run, reason, self._executing(run, executing), self.shared.clock.now())
+        if commit is not None:
+            _lose(tx, run)
+        return commit
+
+    def retrying(self, tx: Tx, run: RunRow) -> Commit:
+        """Return the commit that retries a run whose row is held. Raises RunFinished, UnknownWorkflow."""
+        commit = retry(self.definition(run), run, self.shared.clock.now())
+        _lose(tx, run)
+        return commit
 
     def _executing(self, run: RunRow, seen: str | None) -> str | None:
         """Return the transition that is executed: the one seen in this process, else the first that may fire.
@@ -151,9 +163,7 @@ class Operations:
 
         def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
-            commit = retry(self.definition(run), run, self.shared.clock.now())
-            _lose(tx, run)
-            [answer] = self.applier.advance(tx, [commit])
+            [answer] = self.applier.advance(tx, [self.retrying(tx, run)])
             assert isinstance(answer, RunRow)  # as above
             return answer
 

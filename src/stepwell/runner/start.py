@@ -47,6 +47,8 @@ class Start:
     at: datetime | None = None
     priority: int | None = None
     workspace_id: str | None = None
+    app_name: str | None = None
+    """The app; None: that of the call."""
 
 
 @dataclass(frozen=True, slots=True)
