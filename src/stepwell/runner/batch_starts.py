@@ -55,7 +55,7 @@ def where(starts: Sequence[Start], index: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """How a batch is to go: checked."""
+    """The checked options of a batch."""
 
     label: str | None = None
     max_in_flight: int | None = None

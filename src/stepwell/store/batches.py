@@ -18,7 +18,7 @@ _AFTER_ALL: Final = "g"
 
 
 class MemberArgs(NamedTuple):
-    """What a run of a batch was started with."""
+    """The args of a run of a batch."""
 
     number: int
     app_name: str
@@ -54,7 +54,7 @@ def page(
 
 
 def args_of(tx: Tx, batch_id: str, after: int, limit: int) -> list[MemberArgs]:
-    """Return what the runs behind an index were started with, in the order of the starts."""
+    """Return the args of the runs behind an index, in the order of the starts."""
     sql = (
         "SELECT group_index, app_name, workflow_name, args FROM stepwell_runs INDEXED BY stepwell_runs_member"
         " WHERE group_id=? AND group_index>? ORDER BY group_index LIMIT ?"
@@ -66,7 +66,7 @@ def failed(tx: Tx, batch_id: str, before: Moment, limit: int) -> list[str]:
     """Return runs of the batch that have failed before a moment, those that failed first at the beginning."""
     sql = (
         "SELECT id FROM stepwell_runs INDEXED BY stepwell_runs_counted"
-        " WHERE group_id=? AND status='failed' AND ended_at<=? ORDER BY ended_at LIMIT ?"
+        " WHERE group_id=? AND status='failed' AND updated_at<=? ORDER BY ended_at LIMIT ?"
     )
     return [row[0] for row in tx.rows(sql, batch_id, before, limit)]
 

@@ -31,6 +31,7 @@ _KINDS: Final[dict[str, type[StepwellError]]] = {
     for kind in (
         *(AlreadyAnswered, errors.IdempotencyConflict, InvalidArgs, InvalidPayload, RunFinished),
         *(
+            errors.BatchNotFound,
             errors.GroupNotFound,
             errors.ScheduleNotFound,
             errors.TokenNotFound,
