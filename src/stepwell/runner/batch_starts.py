@@ -21,7 +21,8 @@ from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import Request, begin
-from stepwell.engine.groups import GroupRow, gate_of
+from stepwell.engine.gates import Gate, group_gate
+from stepwell.engine.groups import GroupRow
 from stepwell.engine.run import Moment
 from stepwell.errors import IdempotencyConflict, InvalidArgs, StepwellError
 from stepwell.execution.shared import Shared, new_id
@@ -232,7 +233,7 @@ class Storing:
         found, most = self._prepared, self.row.max_in_flight
         for index in indexes:
             commit = begin(found.definitions[index], found.requests[index], found.now)
-            yield commit if most is None or index < most else _held_back(commit, self.row.id, index)
+            yield commit if most is None or index < most else _held_back(commit, group_gate(self.row.id, most), index)
 
     def _not_mine(self, index: int, run_id: str) -> IdempotencyConflict:
         return IdempotencyConflict(
@@ -241,9 +242,9 @@ class Storing:
         )
 
 
-def _held_back(commit: Commit, batch_id: str, rank: int) -> Commit:
+def _held_back(commit: Commit, gate: Gate, rank: int) -> Commit:
     """Return the commit of a run that waits for its turn."""
-    run = commit.run._replace(held_by=gate_of(batch_id), held_rank=rank, ready_at=None, due_at=None)
+    run = commit.run._replace(held_by=gate.id, held_rank=rank, ready_at=None, due_at=None)
     return commit._replace(run=run)
 
 
