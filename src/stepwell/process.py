@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial, wraps
 from typing import Final
 
+from stepwell.engine.gates import Limits
 from stepwell.engine.run import RunRow
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.clock import SystemClock
@@ -28,6 +29,7 @@ from stepwell.runner.ends import Ends
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
+from stepwell.store.gates import Gates
 from stepwell.store.opening import store_for
 from stepwell.store.tx import Hints, Lane
 from stepwell.store.writing.apply import Applier
@@ -35,6 +37,7 @@ from stepwell.triggers.handlers import Triggers
 from stepwell.triggers.made_firing import MadeFirings
 from stepwell.triggers.scheduler import Scheduler
 from stepwell.worker.duties import Duties, Duty
+from stepwell.worker.gatekeeper import Gatekeeper
 from stepwell.worker.heartbeat import Heartbeat, Stuck
 from stepwell.worker.loop import Loop, Membership, Shutdown
 from stepwell.worker.pausing import PauseWatch
@@ -69,7 +72,8 @@ class Process:
         self.lanes = list(shared.registry.lanes if lanes is None else lanes)
         self._opening = opening
         # What keeps the runs, and what tells of them.
-        self.store = store_for(settings, Applier(settings.history_states, accept_event(shared)), self.worker_id)
+        gates = Gates(Limits(lambda: shared.registry.limits), clock.now)
+        self.store = store_for(settings, Applier(settings.history_states, accept_event(shared), gates), self.worker_id)
         self.hub = Hub()
         self.watcher = notifier_for(self.store, self.hub)
         self.tail = Tail(self.store, self.hub)
@@ -88,7 +92,8 @@ class Process:
         self.drain = Shutdown(self.store, self.passes)
         # What finds what was lost, and what comes by time.
         self.operations = Operations(shared, self.store.applier)
-        self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, lease)
+        self.gatekeeper = Gatekeeper(self.store, shared)
+        self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, self.gatekeeper, lease)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)
         self.pauses = PauseWatch(self.store, self.passes, self.queue, self.heartbeat.interval)
         self.timekeeper: Timekeeper | None = None
@@ -137,6 +142,7 @@ class Process:
         yield self.sweep.watch_lost
         yield self.sweep.watch_children
         yield self.pauses.watch
+        yield self.gatekeeper.watch_held
         yield from self.queue.duties(worker=worker)
         if self.timekeeper is not None:
             yield self.timekeeper.run
@@ -211,6 +217,8 @@ class Process:
             self.sweep.due_changed()
         if hints.children:
             self.sweep.children_marked()
+        if hints.gates:
+            self.gatekeeper.changed(hints.gates)
 
     def _perhaps_committed(self, hints: Hints) -> None:
         """Hint that the caller's transaction may be committed soon: when, or whether, isn't known, so listeners look."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stepwell.definition.compile.limits import shared_name_faults
-from stepwell.definition.model import Definition, Transition
+from stepwell.definition.model import Definition, Rule, Transition
 from stepwell.definition.text import is_handler
 from stepwell.errors import DefinitionError, UnknownApp, UnknownWorkflow
 
@@ -72,6 +72,16 @@ class Registry:
                 else any(definition.workflow is one for definition in definitions.values())
                 for one in workflows
             )
+        ]
+
+    @property
+    def limits(self) -> list[tuple[str, str, Rule]]:
+        """Every rule of a limit, with the app and the workflow that have it."""
+        return [
+            (app, definition.name, rule)
+            for app, definitions in self._apps.items()
+            for definition in definitions.values()
+            for rule in definition.limits
         ]
 
     def starting(self, event: str) -> list[tuple[str, Definition]]:

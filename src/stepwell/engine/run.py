@@ -68,7 +68,7 @@ class RunRow(NamedTuple):
     held_by: str | None
     """The gate behind which it waits, neither ready nor due."""
     held_rank: Moment | None
-    """Its order there."""
+    """Its order there; of a claimed run with gates, the moment since when it had been ready."""
     expires_at: Moment | None
     """The moment at which it is cancelled unless it has begun; None also once it has begun."""
     ended_at: Moment | None
@@ -164,6 +164,7 @@ def unless_signalled(run: RunRow, inbox: int) -> RunRow:
 def claimed(run: RunRow, owner: str, now: Moment) -> RunRow:
     """Return the run once a worker has claimed it: later commits of earlier owners are refused by the fence (rule 29)."""
     headstart = run.headstart + BEGUN if run.claim == 0 else run.headstart
+    since = run.due_at if run.ready_at is None else run.ready_at
     return run._replace(
         owner=owner,
         claim=run.claim + 1,
@@ -172,7 +173,14 @@ def claimed(run: RunRow, owner: str, now: Moment) -> RunRow:
         due_at=None,
         updated_at=now,
         headstart=headstart,
+        held_rank=None if run.gates is None else since,
     )
+
+
+def hold(run: RunRow, gate_id: str) -> RunRow:
+    """Return a ready run held behind this gate, in the order in which it would have been claimed."""
+    assert run.ready_at is not None  # only what may be claimed is held back
+    return run._replace(held_by=gate_id, held_rank=run.ready_at - run.headstart, ready_at=None)
 
 
 def signalled(run: RunRow, now: Moment) -> RunRow:

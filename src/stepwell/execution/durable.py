@@ -168,6 +168,7 @@ class _Transaction:
         [answer] = self._store.applier.advance(tx, [commit])
         if isinstance(answer, LeaseLost):
             raise answer
+        self._store.applier.settle(tx)
         return answer, tx.hints
 
     async def _within(self, act: Callable[[Tx], T]) -> T:

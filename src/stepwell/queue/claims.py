@@ -68,6 +68,8 @@ class Claims:
         self._turn = False
         self.more = False
         """True if the last claim stopped before it had seen everything: the next one continues there."""
+        self.contended = False
+        """True if it left runs ready, because another process decided about the same limits at that moment."""
 
     # -- runs left to other code ----------------------------------------------------------------------------------
 
@@ -104,6 +106,7 @@ class Claims:
 
     async def claim(self, limit: int) -> list[Claimed]:
         """Claim up to `limit` ready runs: the best, or suspects and nothing else."""
+        self.contended = False
         for _ in range(_TRIES):
             self._met = False
             found = await self.apart(limit) or await self._best(limit)
@@ -131,6 +134,7 @@ class Claims:
     def _claim_ids(self, tx: Tx, ids: Sequence[str]) -> tuple[list[Claimed], set[str]]:
         now = self._now()
         found = self._checked(runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), now))
+        found = self._admitted(tx, found, len(ids))
         others = set(ids) - {run.id for run in found}
         return with_inboxes(tx, found), runs.claimable(tx, others, now) if others else set()
 
@@ -153,7 +157,32 @@ class Claims:
         return found
 
     def _claim_best(self, tx: Tx, lanes: Sequence[Lane], limit: int) -> list[Claimed]:
-        return with_inboxes(tx, self._checked(runs.claim(tx, lanes, self._worker_id, limit, self._now())))
+        def claim(wanted: int) -> list[RunRow]:
+            return self._checked(runs.claim(tx, lanes, self._worker_id, wanted, self._now()))
+
+        return with_inboxes(tx, self._admitted(tx, claim(limit), limit, claim))
+
+    def _admitted(
+        self, tx: Tx, found: list[RunRow], limit: int, again: Callable[[int], list[RunRow]] = lambda wanted: []
+    ) -> list[RunRow]:
+        """Return those of the claimed runs that get their slots, and others in the places of those that don't."""
+        admitted: list[RunRow] = []
+        for _ in range(_TRIES):
+            if all(run.gates is None for run in found):
+                return admitted + found
+            answer = self._store.applier.gates.admit(tx, found)
+            admitted += answer.admitted
+            left = limit - len(admitted)
+            self.contended = self.contended or answer.contended > 0
+            if answer.turns:
+                # With room left nobody waits for a turn: each key has more of them.
+                self._store.applier.gates.open(tx, answer.turns, turns=max(-(-left // len(answer.turns)), 1))
+            # What stays ready would only be claimed again.
+            if left <= 0 or answer.contended or not (answer.turns or answer.held):
+                return admitted
+            found = again(left)
+        self.more = self.more or bool(found)
+        return admitted
 
     def _checked(self, found: list[RunRow]) -> list[RunRow]:
         met = [run for run in found if run.suspicion is not None or self._why(run) is not None]
@@ -193,7 +222,8 @@ class Claims:
 
     async def _take(self, ids: Sequence[str]) -> list[Claimed]:
         def operation(tx: Tx) -> list[Claimed]:
-            return with_inboxes(tx, runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), self._now()))
+            found = runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), self._now())
+            return with_inboxes(tx, self._admitted(tx, found, len(ids)))
 
         return await self._store.writer.call(operation) if ids else []
 

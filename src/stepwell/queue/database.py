@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from stepwell.engine.run import RunRow
 from stepwell.queue.claims import Claims
 from stepwell.store.inbox import Claimed
 from stepwell.store.tx import Lane, WakeUp
+
+_CONTENDED: Final = 0.01
+"""Seconds before runs are claimed again whose limits another process was deciding about."""
 
 
 class DatabaseQueue:
@@ -45,6 +48,8 @@ class DatabaseQueue:
         found = await self.claims.claim(limit)
         if self.claims.more:
             self.wake()
+        elif self.claims.contended:
+            asyncio.get_running_loop().call_later(_CONTENDED, self.wake)
         return found
 
     def mark_unfit(self, run: RunRow, reason: str) -> None:

@@ -105,6 +105,7 @@ class Core:
         # A failure midway leaves nothing in a transaction that the caller may still commit.
         with caller.savepoint():
             answer = operation(tx)
+            self.store.applier.settle(tx)
             self.store.announce_in(tx)
         return answer, tx.hints
 

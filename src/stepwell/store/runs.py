@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from stepwell.engine.run import Moment, RunRow
-from stepwell.store import tables
+from stepwell.store import openings, tables
 from stepwell.store.pauses import OPEN, paused_sql, unpaused
 from stepwell.store.tables import runs
 from stepwell.store.tx import Fence, Lane, Tx, WakeUp, paired
@@ -15,6 +15,7 @@ from stepwell.store.tx import Fence, Lane, Tx, WakeUp, paired
 _ALL: Final = tables.columns(runs)
 _WAKE_UP: Final = "id, app_name, workflow_name, priority"
 _PAUSED: Final = paused_sql("stepwell_runs.app_name", "stepwell_runs.workflow_name")
+_WOKEN: Final = f"{_WAKE_UP}, ready_at, {tables.GATED}"
 _RIPE: Final = "SELECT id FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at<=? AND owner IS NULL"
 _RANK: Final = "ready_at - headstart"
 """The order of ready runs, as their index has it."""
@@ -132,15 +133,14 @@ def claimable(tx: Tx, ids: Iterable[str], now: Moment) -> set[str]:
 def ripen(tx: Tx, now: Moment, limit: int = 1000, only: str | None = None) -> int:
     """Make due runs ready, at most `limit` at a time, or `only` this one, and return their number."""
     one = "" if only is None else " AND id=?"
-    found = tx.fetch(
-        WakeUp._make,
+    found = tx.rows(
         "UPDATE stepwell_runs SET ready_at=due_at, due_at=NULL"
-        f" WHERE id IN ({_RIPE}{one} ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) RETURNING {_WAKE_UP}, ready_at",
+        f" WHERE id IN ({_RIPE}{one} ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) RETURNING {_WOKEN}",
         now,
         *([] if only is None else [only]),
         limit,
     )
-    tx.hints.ready += found
+    tx.hints.woken(found)
     return len(found)
 
 
@@ -177,16 +177,19 @@ def next_due(tx: Tx) -> Moment | None:
     return tables.moment(found)
 
 
-def outlook(tx: Tx, lanes: Sequence[Lane]) -> tuple[Moment | None, bool]:
-    """Return when the next run becomes due, and whether a run of these lanes waits for a worker: one statement."""
-    [(due, ready)] = tx.rows(
+def outlook(tx: Tx, lanes: Sequence[Lane]) -> tuple[Moment | None, Moment | None, bool]:
+    """Return when the next run becomes due, when the next gate does, and whether a run of these lanes waits for a worker:
+    one statement.
+    """
+    [(due, opening, ready)] = tx.rows(
         "SELECT (SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL),"
+        " (SELECT min(due_at) FROM stepwell_gates),"
         " (SELECT 1 FROM pairs(?) l WHERE EXISTS (SELECT 1 FROM stepwell_runs INDEXED BY stepwell_runs_ready"
         " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL)"
         f" AND NOT {paused_sql('l.app', 'l.workflow')} LIMIT 1)",
         paired(lanes),
     )
-    return tables.moment(due), ready is not None
+    return tables.moment(due), tables.moment(opening), ready is not None
 
 
 def ready_before(tx: Tx, lanes: Sequence[Lane], before: Moment, limit: int) -> list[WakeUp]:
@@ -231,12 +234,12 @@ def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
     idle = "status='waiting' AND owner IS NULL AND ready_at IS NULL AND held_by IS NULL"
     sql = (
         f"UPDATE stepwell_runs SET inbox=inbox+1, ready_at=CASE WHEN {idle} THEN ? ELSE ready_at END,"
-        f" due_at=CASE WHEN {idle} THEN NULL ELSE due_at END WHERE id IN list(?) RETURNING {_WAKE_UP}, ready_at"
+        f" due_at=CASE WHEN {idle} THEN NULL ELSE due_at END WHERE id IN list(?) RETURNING {_WOKEN}"
     )
     left = Counter(iter(ids))
     while left:
         woken = tx.rows(sql, now, tx.listed(sorted(left)))
-        tx.hints.ready += [WakeUp._make(row) for row in woken if row[4] is not None]
+        tx.hints.woken(row for row in woken if row[4] is not None)
         left -= Counter(left.keys())
 
 
@@ -255,6 +258,7 @@ def delete(tx: Tx, ids: Iterable[str]) -> None:
     gone = tx.listed(ids)
     for table in ("history", "steps", "documents", "signals", "listeners", "endings"):
         tx.run(f"DELETE FROM stepwell_{table} WHERE run_id IN list(?)", gone)
+    openings.forget(tx, ids)
     tx.run("DELETE FROM stepwell_runs WHERE id IN list(?)", gone)
 
 

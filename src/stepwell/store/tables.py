@@ -334,8 +334,14 @@ token_users = Table(
 )
 
 
+GATED: Final = "gates, claim, version, headstart"
+"""The columns that decide, besides those of its wake-up, whether a run with gates may be ready (`tx.Hints.woken`)."""
+HELD: Final = "id, app_name, workflow_name, priority, gates, claim, version, held_rank, headstart, held_by"
+"""The columns of a run that is held behind a gate, as `store.gates.HeldRun` has them."""
 CLAIMED: Final = (
     "owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?,"
+    # Where the gates haven't room, the claim is put back.
+    " held_rank=CASE WHEN gates IS NOT NULL THEN COALESCE(ready_at, due_at) END,"
     f" headstart=headstart+CASE WHEN claim=0 THEN {BEGUN} ELSE 0 END"
 )
 """SQL for the columns of a run that is claimed by an owner at a moment (`engine.run.claimed`)."""

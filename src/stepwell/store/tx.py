@@ -16,7 +16,7 @@ Where the two differ in more than words, the dialect has the whole operation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
@@ -26,6 +26,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, Result, Table
 
 from stepwell.definition.model import Transition
 from stepwell.engine.commit import Commit, Resume
+from stepwell.engine.gates import Applicant
 from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import Moment, RunRow, StepRow
 from stepwell.errors import IdempotencyConflict
@@ -78,9 +79,16 @@ class Hints:
     """Children are marked to end with their parents."""
     pauses: dict[Lane, PauseRow | None] = field(default_factory=dict)
     """Pauses that were put, or lifted (None)."""
+    applied: list[Applicant] = field(default_factory=list)
+    """Runs with gates that became ready: whether they may be is decided at the end of the transaction."""
+    freed: set[str] = field(default_factory=set)
+    """Gates at which slots became free: others are let through at the end of the transaction."""
+    gates: set[str] = field(default_factory=set)
+    """Gates at which more may be to do than the transaction has seen."""
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self.due or self.resting or self.lost or self.children or self.pauses)
+        found = self.ready or self.due or self.resting or self.lost or self.children or self.pauses
+        return bool(found or self.freed or self.gates)
 
     def add(self, other: Hints) -> None:
         """Add the other's hints."""
@@ -90,11 +98,25 @@ class Hints:
         self.lost.update(other.lost)
         self.children = self.children or other.children
         self.pauses.update(other.pauses)
+        if other.applied:
+            self.applied += other.applied
+        if other.freed or other.gates:
+            self.freed |= other.freed
+            self.gates |= other.gates
 
     def kinds(self) -> str:
         """Return what there is, a letter each, of `KINDS`."""
         given = zip(KINDS, (self.ready, self.due, self.resting, self.lost, self.children, self.pauses), strict=True)
         return "".join(letter for letter, some in given if some)
+
+    def woken(self, rows: Iterable[Any]) -> None:
+        """Note rows that became ready: the columns of a wake-up, and `tables.GATED`."""
+        for run_id, app, workflow, priority, ready_at, gates, claim, version, headstart in rows:
+            self.ready.append(WakeUp(run_id, app, workflow, priority, ready_at))
+            if gates is not None:
+                ranked = int(headstart) if isinstance(headstart, int) else 0
+                given = (run_id, app, workflow, priority, gates, claim, version, ready_at, ranked)
+                self.applied.append(Applicant._make(given))
 
     def placed(self, run: RunRow) -> None:
         """Note a run's row: if it is ready or becomes due, that is announced."""
@@ -177,6 +199,11 @@ class Dialect(Protocol):
     words: Callable[[str], str]
     """A function that returns a statement in the database's own words."""
 
+    alone: bool
+    """True if no other transaction can change anything while this one writes."""
+    borrowed: bool
+    """True in a caller's transaction, of which others see nothing for as long as the caller likes."""
+
     def driver(self, connection: Connection) -> Driver:
         """Return what executes statements on this connection."""
         ...
@@ -211,6 +238,14 @@ class Dialect(Protocol):
 
     def stop_claims(self, driver: Driver) -> None:
         """Wait for claims that are under way, and hold back others until this transaction ends."""
+        ...
+
+    def lock_gates(self, driver: Driver, gate_ids: Iterable[str]) -> Set[str]:
+        """Lock these gates until the transaction ends, and return them without those that another transaction has."""
+        ...
+
+    def held(self, driver: Driver, wanted: Sequence[tuple[str, int]]) -> Sequence[Any]:
+        """Return the first runs, so many of each, that are held behind these gates, as rows of `gates.HELD`; locked."""
         ...
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:

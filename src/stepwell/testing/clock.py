@@ -132,11 +132,13 @@ class Rest:
         if due is not None and due <= now:
             await process.sweep.ripen()
         ended = await process.sweep.end_children() if marked else 0
+        opening = await process.gatekeeper.next_due()
+        opened = await process.gatekeeper.open_due() if opening is not None and opening <= now else 0
         if orphans:
             await process.sweep.reconcile()
         if ready:
             process.queue.wake()
-        return bool(ready or ended or orphans or (due is not None and due <= now))
+        return bool(ready or ended or orphans or opened or (due is not None and due <= now))
 
     def _look(self, tx: Tx) -> tuple[list[RunRow], bool, set[str]]:
         """Return runs that this worker could claim, children to cancel, and runs that it owns without executing them."""
@@ -155,7 +157,12 @@ class Rest:
     async def next_moment(self) -> int | None:
         """Return the first moment after now at which something is due; None if nothing ever is."""
         process = self._process
-        moments = [await process.sweep.next_due(), await process.scheduler.next_wake(), *process.passes.asleep.values()]
+        moments = [
+            await process.sweep.next_due(),
+            await process.gatekeeper.next_due(),
+            await process.scheduler.next_wake(),
+            *process.passes.asleep.values(),
+        ]
         return min((moment for moment in moments if moment is not None and moment > self._clock.now()), default=None)
 
     # -- failing --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from stepwell.store.base import Store
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
 from stepwell.store.writing import apply
+from stepwell.worker.gatekeeper import Gatekeeper
 from stepwell.worker.heartbeat import Heartbeat
 from stepwell.worker.lease import Observer
 
@@ -49,6 +50,7 @@ class Sweep:
         passes: Passes,
         queue: Queue,
         heartbeat: Heartbeat,
+        gatekeeper: Gatekeeper,
         lease_seconds: float,
     ) -> None:
         self._store = store
@@ -56,6 +58,9 @@ class Sweep:
         self._passes = passes
         self._queue = queue
         self._heartbeat = heartbeat
+        self._gatekeeper = gatekeeper
+        self._opening: int | None = None
+        """The moment at which the next gate is to be looked at, as last seen."""
         self._observer = Observer(lease_seconds)
         self._clock = operations.shared.clock
         self._due_changed = asyncio.Event()
@@ -74,18 +79,23 @@ class Sweep:
         while True:
             due = await self._quietly(self._look)
             if due is not None and due <= self._clock.now():
-                if await self._quietly(self.ripen) == 0:
+                if await self._quietly(self._act) == 0:
                     await asyncio.sleep(_HELD)  # another process has it, or holds its row
                 continue
             await self._until(due)
 
     async def _look(self) -> int | None:
-        """Return when the next run becomes due; wake a worker for ready runs whose wake-up was lost."""
+        """Return when something becomes due; wake a worker for ready runs whose wake-up was lost."""
         lanes = self._queue.lanes if self._passes.free else ()
-        due, ready = await self._store.read(lambda tx: runs.outlook(tx, lanes))
+        due, opening, ready = await self._store.read(lambda tx: runs.outlook(tx, lanes))
         if ready:
             self._queue.remind()
-        return due
+        self._opening = opening
+        return min((moment for moment in (due, opening) if moment is not None), default=None)
+
+    async def _act(self) -> int:
+        opens = self._opening is not None and self._opening <= self._clock.now()
+        return await self.ripen() + (await self._gatekeeper.open_due() if opens else 0)
 
     async def _until(self, due: int | None) -> None:
         # However far away: a run that became due elsewhere may have been announced to no process.

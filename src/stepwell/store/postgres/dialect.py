@@ -11,11 +11,12 @@ splits: of an array the driver asks each element whether it is an array too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import count
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 from pydantic_core import to_json
 from sqlalchemy import (
@@ -51,6 +52,9 @@ _PAIRS: Final = (
 
 class Postgres:
     """The dialect, for tables in `schema` (None: where the connection's search path finds them)."""
+
+    alone = False
+    borrowed = False
 
     def __init__(self, schema: str | None) -> None:
         self.options: Mapping[str, Any] = {} if schema is None else {"schema_translate_map": {None: schema}}
@@ -112,6 +116,24 @@ class Postgres:
     def stop_claims(self, driver: Driver) -> None:
         driver.change(self.words("LOCK TABLE stepwell_pauses IN EXCLUSIVE MODE"))
 
+    def lock_gates(self, driver: Driver, gate_ids: Iterable[str]) -> Set[str]:
+        buckets: dict[int, list[str]] = {}
+        for gate_id in gate_ids:
+            buckets.setdefault(crc32(gate_id.encode("utf-8", "replace")) % _BUCKETS, []).append(gate_id)
+        wanted = sorted(buckets)[:_LOCKS]
+        if not wanted:
+            return set()
+        found = driver.rows(
+            "SELECT b FROM unnest(CAST(string_to_array(CAST($1 AS text), ',') AS integer[])) AS u(b)"
+            f" WHERE pg_try_advisory_xact_lock({_GATES}, b)",
+            (",".join(map(str, wanted)),),
+        )
+        return {gate_id for row in found for gate_id in buckets[row[0]]}
+
+    def held(self, driver: Driver, wanted: Sequence[tuple[str, int]]) -> Sequence[Any]:
+        given = paired((gate_id, str(count)) for gate_id, count in wanted)
+        return driver.rows(self.words(HELD), (given,))
+
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(
             self.words(
@@ -141,6 +163,8 @@ class InCallers(Postgres):
 
     Above READ COMMITTED it doesn't see those that were made since it began, and would fail where it met one.
     """
+
+    borrowed = True
 
     def __init__(self, own: Postgres) -> None:
         vars(self).update(vars(own))
@@ -174,6 +198,18 @@ LEFT: Final = (
     "SELECT found.id FROM pairs(?) l CROSS JOIN LATERAL (SELECT id FROM stepwell_signals"
     " WHERE run_id=l.app AND visit=CAST(l.workflow AS INTEGER) AND state='open' OFFSET 0) found"
 )
+
+
+HELD: Final = (
+    f"SELECT h.* FROM pairs(?) l CROSS JOIN LATERAL (SELECT {tables.HELD} FROM stepwell_runs WHERE held_by=l.app"
+    " ORDER BY held_rank, id LIMIT CAST(l.workflow AS INTEGER) FOR NO KEY UPDATE SKIP LOCKED) h"
+)
+_GATES: Final = 0x57A7E5
+"""The class of the advisory locks of gates, among those of other programs."""
+_BUCKETS: Final = 1024
+"""Gates share so many locks; two processes seldom want the same one."""
+_LOCKS: Final = 128
+"""Locks of one transaction, at most: the server keeps all of them in memory."""
 
 
 # -- rows as parameters ------------------------------------------------------------------------------------------------

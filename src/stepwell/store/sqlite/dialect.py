@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
@@ -56,6 +56,8 @@ class Sqlite:
     """The dialect. Parameters are driver-level tuples: rewriting them would cost more than SQLite needs for the row."""
 
     options: Mapping[str, Any] = {}
+    alone = True
+    borrowed = False
 
     def __init__(self) -> None:
         self.words: Callable[[str], str] = _words
@@ -110,6 +112,13 @@ class Sqlite:
 
     def stop_claims(self, driver: Driver) -> None:
         return  # there is one write at a time
+
+    def lock_gates(self, driver: Driver, gate_ids: Iterable[str]) -> Set[str]:
+        return set(gate_ids)
+
+    def held(self, driver: Driver, wanted: Sequence[tuple[str, int]]) -> Sequence[Any]:
+        sql = f"SELECT {tables.HELD} FROM stepwell_runs WHERE held_by=? ORDER BY held_rank, id LIMIT ?"
+        return [row for each in wanted for row in driver.rows(sql, each)]
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(

@@ -14,10 +14,11 @@ from uuid_utils import uuid7
 from stepwell.definition.values.codec import canonical
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.pauses import begun_later
-from stepwell.engine.run import FINISHED, RunRow, SignalRow, unless_signalled
+from stepwell.engine.run import FINISHED, RunRow, SignalRow, hold, unless_signalled
 from stepwell.engine.signals import NOTHING_KEPT, Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, StepwellError, WorkspaceNotFound
 from stepwell.store import documents, history, pauses, runs, signals, workspaces
+from stepwell.store.gates import Gates, applicant
 from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, Record, StartedRun, Tx
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Applier:
 
     keep_states: int
     accept_event: AcceptEvent
+    gates: Gates
 
     # -- starts ---------------------------------------------------------------------------------------------------
 
@@ -71,12 +73,25 @@ class Applier:
         """Insert the runs of these commits, in workspaces that exist."""
         if not commits:
             return
+        if any(commit.run.gates is not None for commit in commits):
+            commits = self._placed(tx, commits)
         # Where the answer to a commit was lost, the same starts come again: what is there already stays as it is.
         tx.dialect.create(tx.driver, commits, workspaces.workspaces_of(commits))
         if added := [listener for commit in commits for listener in commit.listeners or ()]:
             signals.listen(tx, added)
         for commit in commits:
             tx.hints.placed(commit.run)
+
+    def _placed(self, tx: Tx, commits: Sequence[Commit]) -> Sequence[Commit]:
+        """Return the commits with those of the ready runs held behind a gate for which there is no slot."""
+        ready = [commit.run for commit in commits if commit.run.gates is not None and commit.run.ready_at is not None]
+        if tx.dialect.borrowed or not ready:  # the claim decides
+            return commits
+        held = self.gates.place(tx, [applicant(run) for run in ready], new=True)
+        return [
+            commit if (gate_id := held.get(commit.run.id)) is None else commit._replace(run=hold(commit.run, gate_id))
+            for commit in commits
+        ]
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
@@ -101,6 +116,8 @@ class Applier:
             return answers
         signalled = {run_id for (run_id, _, _), inbox in inboxes.items() if inbox}
         further = self._effects(tx, list(held.values()), signalled)
+        if released := [c.run for c in held.values() if c.parks and (c.run.gates or c.run.held_by) is not None]:
+            self._released(tx, released)
         for index, commit in held.items():
             run = commit.run
             if run.id in further:  # signals that weren't used have rows of their own
@@ -108,6 +125,13 @@ class Applier:
             if commit.parks:
                 _rests(tx, run)
         return answers
+
+    def _released(self, tx: Tx, released: Sequence[RunRow]) -> None:
+        """Free the slots of these runs, and decide again about those that are ready."""
+        if held := [(run.id,) for run in released if run.held_by is not None]:
+            tx.each("UPDATE stepwell_runs SET held_by=NULL, held_rank=NULL WHERE id=?", held)
+        self.gates.release(tx, released)
+        tx.hints.applied += [applicant(run) for run in released if run.ready_at is not None and run.gates is not None]
 
     def _effects(self, tx: Tx, commits: Sequence[Commit], signalled: set[str]) -> Mapping[str, int]:
         """Apply the effects, and return by how many rows of unused signals each run's history has grown."""
@@ -142,6 +166,19 @@ class Applier:
             if commit.ends_children:
                 _mark_children(tx, commit.run)
                 tx.hints.children = True
+
+    # -- limits ---------------------------------------------------------------------------------------------------
+
+    def settle(self, tx: Tx) -> None:
+        """Decide about runs with gates that this transaction made ready, and let through those for which it freed slots."""
+        if not tx.hints.applied and not tx.hints.freed:
+            return
+        if tx.dialect.borrowed:
+            # It may be long until the caller commits, and what others free meanwhile isn't seen: they are looked at later.
+            tx.hints.gates |= tx.hints.freed
+            tx.hints.applied, tx.hints.freed = [], set()
+        else:
+            self.gates.settle(tx)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -320,9 +357,11 @@ def apply_items(applier: Applier, tx: Tx, items: Sequence[Item]) -> list[Answer]
         if indexes := kinds[kind]:
             for index, answer in zip(indexes, act(applier, tx, [items[index] for index in indexes]), strict=True):
                 answers[index] = answer
+    applier.settle(tx)
     for index in kinds[Call]:
         item = cast("Call[Any]", items[index])
         answers[index] = _in_savepoint(tx, item) if len(items) > 1 else item.operation(tx)
+    applier.settle(tx)
     return answers
 
 
