@@ -184,7 +184,8 @@ class Process:
         `brief`: without the texts of errors.
         """
         unready = await self.faults()
-        return Condition(not unready, (*unready, *self.shared.faults.listed(brief=brief)))
+        faults = (*unready, *self.shared.faults.listed(brief=brief))
+        return Condition(not unready, faults, len(self.pauses.known))
 
     async def faults(self) -> list[str]:
         """Return the faults that keep this process from its work; empty if it is ready. The log says more."""

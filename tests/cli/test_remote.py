@@ -135,6 +135,17 @@ def test_schedules_are_listed_and_steered(afar: Shell) -> None:
     assert (missing.returncode, missing.stderr) == (2, "error: No schedule 'weekly'. Known schedules: desk/nightly.\n")
 
 
+def test_apps_are_paused_and_resumed(afar: Shell) -> None:
+    made = afar.json("pause", "--app-name", "desk", "--reason", "a look")
+    assert (made["app_name"], made["workflow"], made["reason"]) == ("desk", None, "a look")
+    run_id = afar("run", "tell", "--detach").stdout.strip()
+    assert "--app-name desk" in afar("runs", run_id).stdout
+    assert afar.json("paused") == [made]
+    assert "still paused: app 'desk'" in afar("resume", "--app-name", "desk", "--workflow", "tell").stderr
+    assert afar("resume", "--app-name", "desk").stdout == "resumed: app 'desk'\n"
+    assert afar("runs", run_id, "--follow").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

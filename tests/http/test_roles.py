@@ -297,6 +297,7 @@ ACT_ON_RUN = row(401, 403, 200, 404, 403, 200, 200, 404, 404)
 ACT_ON_MANY = row(401, 403, 200, 200, 403, 200, 200, 200, 200)
 
 STARTS = {"app_name": "shop", "workflow": "write"}
+PAUSE = {"app_name": "shop", "workflow": "write"}
 TOKEN = {"name": "t", "role": "viewer"}
 
 TABLE: dict[str, tuple[Request, dict[str, int]]] = {
@@ -345,6 +346,9 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "resume_schedule": (at("POST", "/schedules/shop/nightly/resume"), ACT_ON_SHOPS),
     "fire_schedule": (at("POST", "/schedules/shop/nightly/fire"), ACT_ON_SHOPS),
     "retry_tick": (of_tick, ACT_ON_SHOPS),
+    "list_pauses": (at("GET", "/pauses"), SIGNED_IN),
+    "pause": (at("POST", "/pauses", PAUSE), ACT_ON_SHOPS),
+    "resume": (at("POST", "/pauses/resume", PAUSE), ACT_ON_SHOPS),
     "list_deliveries": (at("GET", "/deliveries"), READ_ALL),
     "redrive_delivery": (of_delivery, ACT_ON_SHOPS),
 }
@@ -393,6 +397,8 @@ SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_workspaces of the user": ("/workspaces?user_id=ann", "workspace", ANN_AND_ALL),
     "list_schedules": ("/schedules", "nightly", ALL),
     "list_deliveries": ("/deliveries", "delivery", ALL),
+    "list_pauses": ("/pauses", '"shop"', OF_SHOP),
+    "list_pauses with reasons": ("/pauses", "the bank is away", ALL),
     "list_workers": ("/workers", '"shop"', ALL),
     "get_queue": ("/queue", '"later":1', ALL),
     "list_tokens": ("/tokens", "token", ("viewer", "operator", "admin", "ann's token of another app")),
@@ -427,6 +433,7 @@ async def everything(world: World) -> dict[str, str]:
     [child] = (await runner.list(parent_id=waiting)).items
     await reaches(runner, child.workflow_id, "failed")
     token_id, _ = await world.token(NewToken(name="t", user_id="ann", role="viewer"))
+    await runner.pause("shop", Write, "the bank is away")
     return {
         "waiting run": waiting,
         "failed run": failed,

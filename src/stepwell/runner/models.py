@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from stepwell.definition.model import Definition
+from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import HistoryRow, Inbox, RunRow, Status, names_in
 from stepwell.execution.clock import to_datetime
 from stepwell.runner.readable import listed, parsed, readable_checkpoint, readable_document, readable_run
@@ -171,7 +172,9 @@ class Situation:
     unused: Sequence[HistoryRow] = ()
     """Signals that were not used."""
     machines: bool = True
-    """True if the answer may say where processes are."""
+    """True if the answer may say where processes are, and who has paused what."""
+    pauses: Sequence[PauseRow] = ()
+    """Those that cover it."""
 
 
 Explain = Callable[[Situation], Explanation]

@@ -123,8 +123,9 @@ class Pausing(Reader):
         return None
 
     async def paused(self) -> list[Pause]:
-        """Return all pauses, the oldest first. Raises StoreUnavailable."""
-        return [pause_of(row) for row in await self.read(pauses.all_of)]
+        """Return all pauses, the oldest first; `as_user(...)` isn't told who paused, and why. Raises StoreUnavailable."""
+        found = [pause_of(row) for row in await self.read(pauses.all_of)]
+        return [one.model_copy(update={"who": None, "reason": None}) for one in found] if self.restricted else found
 
     def _refuse_one_user(self, verb: str) -> None:
         if self._user_id is not None:

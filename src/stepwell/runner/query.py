@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
+from stepwell.engine.pauses import covering
 from stepwell.engine.run import RunRow
 from stepwell.errors import GroupNotFound, InvalidArgs, WorkflowNotFound
 from stepwell.execution.clock import SystemClock
@@ -39,7 +40,7 @@ from stepwell.runner.models import (
     run_of,
 )
 from stepwell.runner.weight import within_values
-from stepwell.store import documents, groups, history, inbox, runs, signals, workers
+from stepwell.store import documents, groups, history, inbox, pauses, runs, signals, workers
 from stepwell.store.history import History
 from stepwell.store.reading import queries
 from stepwell.store.reading.queries import Filter
@@ -277,14 +278,15 @@ class Reader:
         """Return why the run is where it is, in plain words. Raises WorkflowNotFound."""
         row = await self.row(workflow_id, user_id)
 
-        def query(given: Tx) -> tuple[Any, Any, Any]:
+        def query(given: Tx) -> tuple[Any, Any, Any, Any]:
             unused = history.unused_in(given, row.id, row.version - _LATELY, _UNUSED)
-            return inbox.outline(given, row.id), workers.all_of(given), unused
+            paused = covering(pauses.all_of(given), row.app_name, row.workflow_name)
+            return inbox.outline(given, row.id), workers.all_of(given), unused, paused
 
-        kept, alive, unused = await self.read(query)
+        kept, alive, unused, paused = await self.read(query)
         lane = [row.app_name, row.workflow_name]
         takers = sum(lane in workers.lanes_of(worker) for worker in alive)
-        facts = Situation(row, self._definition(row), kept, alive, takers, unused, machines=not self.restricted)
+        facts = Situation(row, self._definition(row), kept, alive, takers, unused, not self.restricted, paused)
         return self._opening.explain(facts)
 
     async def group(self, group_id: str, *, user_id: str | None = None) -> GroupProgress:

@@ -260,6 +260,8 @@ class Health(_Told):
     live: bool
     ready: bool
     faults: tuple[str, ...]
+    paused: int
+    """Pauses that hold: they are meant, and no faults. `/pauses` says what they hold back."""
 
 
 class Live(_Told):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stepwell.console.reading.pausing import paused_reasons
 from stepwell.definition.model import Definition
 from stepwell.definition.text import told
 from stepwell.engine.choose import stranger_in
@@ -21,8 +22,11 @@ def explain(facts: Situation) -> Explanation:
     """Return one sentence per reason why the run is where it is, the most important first."""
     row, definition = facts.row, facts.definition
     unfit = _unfit(row, definition, facts.inbox)
+    paused = paused_reasons(row, facts.pauses, insider=facts.machines)
     reasons = [
-        *_by_status(row, definition, facts.workers, facts.machines, unfit=bool(unfit)),
+        *(paused if row.ready_at is not None else ()),
+        *_by_status(row, definition, facts, unfit=bool(unfit)),
+        *(paused if row.ready_at is None else ()),
         *_suspected(row),
         *_untaken(row, definition, facts.takers),
         *unfit,
@@ -32,9 +36,7 @@ def explain(facts: Situation) -> Explanation:
     return Explanation(workflow_id=row.id, status=row.status, place=row.place, reasons=tuple(reasons))
 
 
-def _by_status(
-    row: RunRow, definition: Definition | None, workers: Sequence[WorkerRow], machines: bool, *, unfit: bool
-) -> list[str]:
+def _by_status(row: RunRow, definition: Definition | None, facts: Situation, *, unfit: bool) -> list[str]:
     match row.status:
         case "completed":
             return [f"It completed at {_when(row.finished_at)}."]
@@ -43,7 +45,9 @@ def _by_status(
         case "failed":
             return [f"It failed at {row.place!r}: {row.error}", f"Retry it with runner.retry({row.id!r})."]
         case "running":
-            return [_executes(row, workers, machines)]
+            return [_executes(row, facts.workers, facts.machines)]
+        case _ if row.ready_at is not None and facts.pauses:
+            return [f"It has been ready since {_when(row.ready_at)}."]
         case _ if row.ready_at is not None:
             what = "a worker whose code can execute it" if unfit else "a worker with a free slot"
             return [f"It has been ready since {_when(row.ready_at)} and waits for {what}."]

@@ -153,13 +153,19 @@ class LaneDepth(Lane):
     oldest_at: datetime
     workers: int
     """Live workers that take it."""
+    paused: bool
+    """A pause covers it: its runs wait for the end of that."""
 
 
 class Depth(_View):
     """The runs that wait for workers, and since when."""
 
     ready: int
+    """Those that are paused included."""
     oldest_at: datetime | None
+    """Since when the first run waits that isn't paused."""
+    paused: int
+    """The number of ready runs that are paused."""
     later: int
     """Runs with a future timer, delay or retry."""
     next_at: datetime | None

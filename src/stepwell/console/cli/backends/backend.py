@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
+from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.errors import ConfigurationError, UnknownApp, UnknownWorkflow
 from stepwell.nearest import nearest
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
+from stepwell.runner.pausing import Pause
 from stepwell.runner.schedule_models import TickView
 
 MOVING: Final = ("pending", "running", "retrying")
@@ -192,6 +194,18 @@ class CommandBackend(Protocol):
 
     async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
         """Run the failed handler of a tick again, or the failed run that it started, and return the tick."""
+        ...
+
+    async def pause_runs(self, app_name: str | None, workflow: str | None, reason: str | None) -> Pause:
+        """Pause an app, a workflow (of that app), or everything."""
+        ...
+
+    async def resume_runs(self, app_name: str | None, workflow: str | None) -> Resumed:
+        """Lift exactly this pause."""
+        ...
+
+    async def pauses(self) -> Sequence[Pause]:
+        """Return the pauses, the oldest first."""
         ...
 
     def follow(self, run_id: str) -> AsyncIterator[RunChange]:

@@ -27,12 +27,14 @@ from stepwell.console.cli.terminal.output import say
 from stepwell.console.http.access.principal import COMMAND_LINE
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.parts import Questions
+from stepwell.console.reading.pausing import Pauses, Resumed
 from stepwell.console.reading.triggers import Schedules, ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.definition.compile.export import to_json
 from stepwell.errors import ConfigurationError
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
+from stepwell.runner.pausing import Pause
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.runner.schedule_models import TickView
 from stepwell.settings import Settings
@@ -180,6 +182,17 @@ class Local:
     @property
     def _schedules(self) -> Schedules:
         return Schedules(self._stepwell.runner, self._stepwell.scheduler)
+
+    # -- pauses ---------------------------------------------------------------------------------------------------
+
+    async def pause_runs(self, app_name: str | None, workflow: str | None, reason: str | None) -> Pause:
+        return await Pauses(self._stepwell.runner).pause(app_name, workflow, reason, COMMAND_LINE)
+
+    async def resume_runs(self, app_name: str | None, workflow: str | None) -> Resumed:
+        return await Pauses(self._stepwell.runner).resume(app_name, workflow)
+
+    async def pauses(self) -> Sequence[Pause]:
+        return await Pauses(self._stepwell.runner).listed()
 
     # -- following ------------------------------------------------------------------------------------------------
 

@@ -27,10 +27,12 @@ from stepwell.console.cli.backends.backend import (
     chosen,
 )
 from stepwell.console.http.schemas import AppView, Started
+from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.errors import ConfigurationError, StoreUnavailable, WorkflowNotFound
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
+from stepwell.runner.pausing import Pause
 from stepwell.runner.schedule_models import TickView
 from stepwell.urls import shown_url
 
@@ -207,6 +209,17 @@ class Remote:
         body = {"scheduled_at": scheduled_at.isoformat()}
         return await self.post(TickView, _steering(app_name, schedule, "retry"), json=body)
 
+    # -- pauses ---------------------------------------------------------------------------------------------------
+
+    async def pause_runs(self, app_name: str | None, workflow: str | None, reason: str | None) -> Pause:
+        return await self.post(Pause, "/pauses", json=_given(_named(app_name, workflow) | {"reason": reason}))
+
+    async def resume_runs(self, app_name: str | None, workflow: str | None) -> Resumed:
+        return await self.post(Resumed, "/pauses/resume", json=_given(_named(app_name, workflow)))
+
+    async def pauses(self) -> Sequence[Pause]:
+        return await self.fetch(list[Pause], "/pauses")
+
     # -- following ------------------------------------------------------------------------------------------------
 
     async def follow(self, run_id: str) -> AsyncIterator[RunChange]:
@@ -297,6 +310,10 @@ def _id(run_id: str) -> str:
 
 def _steering(app_name: str, schedule: str, verb: str) -> str:
     return f"/schedules/{_segment(app_name)}/{_segment(schedule)}/{verb}"
+
+
+def _named(app_name: str | None, workflow: str | None) -> dict[str, Any]:
+    return {"app_name": app_name, "workflow": workflow}
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
