@@ -26,6 +26,7 @@ from stepwell.hints.tail import Tail
 from stepwell.queue.base import make_queue
 from stepwell.runner.core import Core
 from stepwell.runner.ends import Ends
+from stepwell.runner.here import Here
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
@@ -102,6 +103,7 @@ class Process:
             patience = min(lease, _CONFIRMED_WITHIN)
             self.timekeeper = Timekeeper(self.store, clock, faults, self.worker_id, patience, self.sweep.put_back)
         made = MadeFirings.of(shared, self.store.applier, apps)
+        self.here = Here(self.store, self.passes, self.queue)
         self._core = Core(
             shared,
             self.store,
@@ -110,6 +112,7 @@ class Process:
             self.queue,
             self.ends,
             self.tail,
+            self.here,
             self._perhaps_committed,
             made,
         )
@@ -208,10 +211,13 @@ class Process:
             self.passes.stop_lost(hints.lost)
         if hints.pauses:
             self.pauses.note(hints.pauses)
+            self.here.look()
         self._announce(hints)
         self.watcher.tell(hints)
 
     def _announce(self, hints: Hints) -> None:
+        if self.here.awaited:
+            self.here.announce(hints.ready)
         if hints.ready or hints.due:
             self.queue.announce(hints.ready, hints.due)
         if hints.due:
@@ -231,6 +237,7 @@ class Process:
             return
         if what.ready:
             self.queue.wake()
+            self.here.look()
         if what.due:
             self.sweep.due_changed()
         if what.lost:
@@ -239,6 +246,7 @@ class Process:
             self.sweep.children_marked()
         if what.pauses:
             self.pauses.changed()
+            self.here.look()
 
     # -- closing --------------------------------------------------------------------------------------------------
 
@@ -271,6 +279,7 @@ class Process:
         self.membership.end()
         self.heartbeat.stop()
         await self.duties.end()
+        await self.here.close()
         if hand_over:
             await self.drain.deregister()
         await self.queue.close()

@@ -56,6 +56,8 @@ class Passes:
         self.trial = Trial(min(_FIRST_TRIAL, lease_seconds / 4))
         self.trial.on_over = self._trial_over
         self._taken = 0
+        self.contexts: dict[str, Context] = {}
+        """The contexts of runs for which somebody waits in this process, whoever claims them here."""
         self.broken: set[str] = set()
         """Runs whose passes broke outside of user code, until they are released."""
         self._lent = 0
@@ -120,6 +122,8 @@ class Passes:
         one = Pass(self.shared, self.storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
         one.extra, one.more = extra, claimed.more
         one.on_unfit = self.on_unfit
+        if context is None and self.contexts:
+            context = self.contexts.get(claimed.run.id)
         if self._paused and covering(self._paused, one.run.app_name, one.run.workflow_name):
             one.paused = True
             self.on_paused()

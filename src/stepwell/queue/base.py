@@ -56,6 +56,10 @@ class Queue(Protocol):
         """Return up to `limit` ready runs that belong to this worker from now on, the best first."""
         ...
 
+    async def claim_one(self, run: RunRow) -> Claimed | None:
+        """Return this run, of whichever lane, claimed for this process; None if it isn't ready, or waits for a limit."""
+        ...
+
     def mark_unfit(self, run: RunRow, reason: str) -> None:
         """Leave the run to other code, because this code can't execute it: as it is now, it isn't claimed here again."""
         ...

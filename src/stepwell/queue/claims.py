@@ -138,6 +138,20 @@ class Claims:
         others = set(ids) - {run.id for run in found}
         return with_inboxes(tx, found), runs.claimable(tx, others, now) if others else set()
 
+    async def claim_one(self, run: RunRow) -> Claimed | None:
+        """Claim this run, of whichever lane; None if it isn't ready, has to wait, or is left to other code."""
+
+        def operation(tx: Tx) -> list[Claimed]:
+            lanes = [(run.app_name, run.workflow_name)]
+            found = self._checked(runs.claim_ids(tx, lanes, [run.id], self._worker_id, 1, self._now()))
+            return with_inboxes(tx, self._admitted(tx, found, 1))
+
+        try:
+            found = await self._store.writer.call(operation)
+        except _Met:
+            return None
+        return found[0] if found else None
+
     async def apart(self, limit: int) -> list[Claimed]:
         """Claim suspects of one group, or runs that fit from lanes that also hold unfit ones."""
         self.more = False

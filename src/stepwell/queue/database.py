@@ -52,6 +52,9 @@ class DatabaseQueue:
             asyncio.get_running_loop().call_later(_CONTENDED, self.wake)
         return found
 
+    async def claim_one(self, run: RunRow) -> Claimed | None:
+        return await self.claims.claim_one(run)
+
     def mark_unfit(self, run: RunRow, reason: str) -> None:
         self.claims.mark_unfit(run, reason)
 

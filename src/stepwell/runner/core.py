@@ -20,6 +20,7 @@ from stepwell.hints.tail import Tail
 from stepwell.queue.base import Queue
 from stepwell.runner.callers import Borrowed, borrowed
 from stepwell.runner.ends import Ends
+from stepwell.runner.here import Here
 from stepwell.store.base import Store
 from stepwell.store.callers import CallersTransaction, refusal
 from stepwell.store.made_schedules import MadeSchedule
@@ -60,6 +61,7 @@ class Core:
     queue: Queue
     ends: Ends
     tail: Tail
+    here: Here
     on_hints: Callable[[Hints], None]
     """The listener that acts on runs that may be ready, due or ended by now."""
     ticks: MadeTicks

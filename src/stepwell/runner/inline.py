@@ -71,7 +71,11 @@ async def stored(core: Core, start: Start, origin: Origin, seconds: float | None
     context = contextvars.copy_context()
 
     def launch(answer: list[StartedRun] | Exception) -> None:
-        if not isinstance(answer, Exception) and answer[0].created:
+        if isinstance(answer, Exception) or not answer[0].created:
+            return
+        if answer[0].run.owner is None:  # it has to wait for a slot, a rate or a pause
+            core.here.take(answer[0].run, context)
+        else:
             claimed = Claimed(answer[0].run, (), {})
             core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
 
