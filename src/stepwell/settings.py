@@ -199,6 +199,8 @@ class Settings(BaseSettings):
     """JSON values (texts, numbers, lists, objects and so on) in the body of such a request."""
     max_request_seconds: Seconds = 30.0
     """Seconds in which the body of such a request must arrive."""
+    max_batch_bytes: Bytes = 64 * MIB
+    """The largest body of lines (NDJSON) that starts a batch."""
     max_kept_signals: Annotated[int, Field(ge=1)] = 1000
     """Signals of one run that wait to be taken."""
     max_kept_bytes: Bytes = 64 * MIB

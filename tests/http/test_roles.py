@@ -23,7 +23,7 @@ import pytest_asyncio
 from fastapi import Depends, FastAPI, Header
 
 from conformance.support import reaches
-from stepwell import END, App, Settings, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
+from stepwell import END, App, Settings, Start, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
 from stepwell.console.http.access.tokens import NewToken, make_token
 from stepwell.execution.clock import to_datetime
 from stepwell.fastapi import Principal
@@ -252,6 +252,17 @@ def of_run(method: str, tail: str = "", body: Any = None, workflow: Any = Review
     return request
 
 
+def of_batch(method: str, tail: str = "", body: Any = None) -> Request:
+    """A request about a new batch of ann's."""
+
+    async def request(world: World) -> tuple[str, str, Any]:
+        starts = [Start("review")]
+        handle = await world.stepwell.runner.run_batch(starts, app_name="shop", user_id="ann")
+        return method, f"/batches/{handle.batch_id}{tail}", body
+
+    return request
+
+
 async def of_token(world: World) -> tuple[str, str, Any]:
     """A token of ann's that reaches all apps is revoked."""
     token_id, _ = await world.token(NewToken(name="t", user_id="ann", role="operator"))
@@ -333,6 +344,15 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "retry_run": (of_run("POST", "/retry", workflow=Break), ACT_ON_RUN),
     "preview_bulk": (of_bulk("/runs/bulk/preview"), ACT_ON_MANY),
     "do_bulk": (of_bulk("/runs/bulk"), ACT_ON_MANY),
+    "start_batch": (
+        at("POST", "/batches", STARTS | {"items": [None]}),
+        row(401, 403, 202, 202, 403, 202, 202, 404, 404),
+    ),
+    "list_batches": (at("GET", "/batches"), SIGNED_IN),
+    "get_batch": (of_batch("GET"), READ_RUN),
+    "list_batch_items": (of_batch("GET", "/items"), READ_RUN),
+    "retry_batch": (of_batch("POST", "/retry"), ACT_ON_RUN),
+    "cancel_batch": (of_batch("POST", "/cancel", {}), ACT_ON_RUN),
     "list_waiting": (at("GET", "/waiting"), SIGNED_IN),
     "get_counts": (at("GET", "/counts"), SIGNED_IN),
     "list_failures": (at("GET", "/failures"), SIGNED_IN),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from stepwell.runner.batch_models import Batch, batch_of
 from stepwell.runner.core import Core
 from stepwell.runner.ends import waiting_for
 from stepwell.runner.groups import GroupProgress, item_of, progress_of
+from stepwell.runner.models import Page
 from stepwell.store import batches, groups
 from stepwell.store.tx import Tx
 
@@ -96,20 +97,27 @@ class BatchHandle:
 
     async def items(self, status: Status | None = None) -> AsyncIterator[GroupItem[Any]]:
         """Yield its runs in the order of the starts, or those of a status; read in pages, each as it stands then."""
-        after = -1
-        while found := await self.page(after, _PAGE, status):
-            for item in found:
+        cursor: str | None = "-1"
+        while cursor is not None:
+            found = await self.page(int(cursor), _PAGE, status)
+            for item in found.items:
                 yield item
-            after = found[-1].index
+            cursor = found.next_cursor
 
-    async def page(self, after: int, limit: int, status: Status | None = None) -> Sequence[GroupItem[Any]]:
-        """Return some of its runs, those behind the index `after`; fewer than `limit` where they are large."""
+    async def page(
+        self, after: int, limit: int, status: Status | None = None, apps: Collection[str] | None = None
+    ) -> Page[GroupItem[Any]]:
+        """Return some of its runs, those behind the index `after`; fewer than `limit` where they are large, or of other apps."""
         [wanted] = statuses_of((status,)) or () if status is not None else (None,)
 
-        def query(tx: Tx) -> list[Member]:
-            return groups.members(tx, self.batch_id, after=after, limit=limit, status=wanted, most_bytes=_PAGE_BYTES)
+        def query(tx: Tx) -> tuple[list[Member], bool]:
+            found = groups.members(tx, self.batch_id, after=after, limit=limit, status=wanted, most_bytes=_PAGE_BYTES)
+            last = found[-1].position if found else after
+            return found, bool(found and groups.members(tx, self.batch_id, after=last, limit=1, status=wanted))
 
-        return [item_of(member) for member in await self._of_mine(query)]
+        found, more = await self._of_mine(query)
+        items = tuple(item_of(member) for member in found if apps is None or member.app_name in apps)
+        return Page(items=items, next_cursor=str(found[-1].position) if more else None)
 
     # -- steering -----------------------------------------------------------------------------------------------------
 

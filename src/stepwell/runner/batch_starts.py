@@ -15,7 +15,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import islice
 from math import floor, isfinite
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast, overload
 
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
@@ -47,6 +47,36 @@ class NamedStarts(Sequence[Start]):
     @abstractmethod
     def where(self, index: int) -> str:
         """Return the name of a start for messages, as `line 3`."""
+
+    @abstractmethod
+    def loc(self, index: int) -> tuple[str | int, ...]:
+        """Return the place of a start, as errors of validation begin with it."""
+
+
+class ItemStarts(NamedStarts):
+    """Starts of one workflow from a list of args, which a request calls its items."""
+
+    def __init__(self, workflow: str, items: Sequence[Any]) -> None:
+        self._workflow = workflow
+        self._items = items
+
+    def where(self, index: int) -> str:
+        return f"items[{index}]"
+
+    def loc(self, index: int) -> tuple[str | int, ...]:
+        return "body", "items", index
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Start: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Start]: ...
+    def __getitem__(self, index: int | slice) -> Start | Sequence[Start]:
+        if isinstance(index, slice):
+            return [Start(self._workflow, args) for args in self._items[index]]
+        return Start(self._workflow, self._items[index])
 
 
 def where(starts: Sequence[Start], index: int) -> str:
@@ -101,14 +131,18 @@ def counted(starts: Any) -> Sequence[Start]:
     else:
         raise InvalidArgs(f"starts={starts!r}: give a list of Start(workflow, args).")
     if len(found) > MOST_STARTS:
-        number = len(starts) if isinstance(starts, Sequence) else len(found)
-        raise InvalidArgs(
-            f"{number:,} starts: a batch has at most {MOST_STARTS:,}. Give several batches the same label instead."
-        )
+        raise too_many(len(starts) if isinstance(starts, Sequence) else len(found))
     for index, one in enumerate(() if isinstance(found, NamedStarts) else found):
         if not isinstance(cast("object", one), Start):
             raise InvalidArgs(f"starts[{index}] is {one!r}: give a Start(workflow, args).")
     return found
+
+
+def too_many(number: int) -> InvalidArgs:
+    """Return the refusal of so many starts."""
+    return InvalidArgs(
+        f"{number:,} starts: a batch has at most {MOST_STARTS:,}. Give several batches the same label instead."
+    )
 
 
 class Prepared(NamedTuple):
@@ -158,7 +192,11 @@ async def prepared(shared: Shared, starts: Sequence[Start], origin: Origin, batc
 
 def at(starts: Sequence[Start], index: int, error: StepwellError) -> StepwellError:
     """Return the error of a start, which says which one it is."""
-    error.args = (f"{where(starts, index)}: {error}",)
+    text = f"{where(starts, index)}: {error}"
+    if isinstance(error, InvalidArgs):
+        place = starts.loc(index) if isinstance(starts, NamedStarts) else (index,)
+        return InvalidArgs(text, [{**one, "loc": (*place, *one.get("loc", ()))} for one in error.errors()])
+    error.args = (text,)
     return error
 
 

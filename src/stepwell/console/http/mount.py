@@ -24,6 +24,7 @@ from stepwell.console.http.guard import Guard, path_of
 from stepwell.console.http.problems import answer_problem, problem, problem_route
 from stepwell.console.http.redirects import RelativeRedirects
 from stepwell.console.http.routes.actions import add_acting
+from stepwell.console.http.routes.batches import add_batches
 from stepwell.console.http.routes.overview import add_looking, add_workflows
 from stepwell.console.http.routes.pausing import add_pausing
 from stepwell.console.http.routes.runs import add_runs
@@ -102,6 +103,7 @@ def _api(stepwell: Served, app: FastAPI, access: Access, path: str, include_in_s
     add_streams(router, access, caller)
     add_acting(router, caller)
     add_runs(router, caller)
+    add_batches(router, stepwell, caller)
     add_workflows(router, stepwell, caller)
     add_looking(router, stepwell, caller)
     add_triggers(router, stepwell, caller)
