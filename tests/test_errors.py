@@ -55,6 +55,7 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.TooManyStreams("close some", retry_after=5), 429, "close some"),
     (errors.TooManyTokens("revoke one"), 409, "revoke one"),
     (errors.GroupNotFound("no group 'g'"), 404, "no group 'g'"),
+    (errors.LimitNotFound("no limit 'x'"), 404, "no limit 'x'"),
     (errors.BatchNotFound("no batch 'b1'"), 404, "no batch 'b1'"),
     (errors.ScheduleNotFound("no schedule 's'"), 404, "no schedule 's'"),
     (errors.ScheduleExists("'s' is taken"), 409, "'s' is taken"),

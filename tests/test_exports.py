@@ -67,6 +67,7 @@ ERRORS = [
     "InvalidPayload",
     "IssuerUnavailable",
     "LeaseLost",
+    "LimitNotFound",
     "NoAccess",
     "NonRetryable",
     "NotBuilt",

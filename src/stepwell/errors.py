@@ -13,7 +13,7 @@
     ├── ScheduleExists            the name of a new schedule is taken
     ├── GroupNotFound             no such group of children, or another user's
     ├── BatchNotFound             no such batch, or another user's
-    ├── ScheduleNotFound          no such schedule
+    ├── LimitNotFound             no run holds such a limit, or waits for it
     ├── DeliveryNotFound          no such delivery of a webhook
     ├── CursorNotFound            a cursor that isn't valid for this caller
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
@@ -64,6 +64,7 @@ __all__ = [
     "InvalidPayload",
     "IssuerUnavailable",
     "LeaseLost",
+    "LimitNotFound",
     "NoAccess",
     "NonRetryable",
     "NotBuilt",
@@ -154,6 +155,12 @@ class GroupNotFound(StepwellError):
 
 class BatchNotFound(StepwellError):
     """No such batch, or it belongs to another user."""
+
+    http_status = 404
+
+
+class LimitNotFound(StepwellError):
+    """No run that the reader may see holds such a limit, or waits for it."""
 
     http_status = 404
 

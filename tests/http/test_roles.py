@@ -369,6 +369,8 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "list_pauses": (at("GET", "/pauses"), SIGNED_IN),
     "pause": (at("POST", "/pauses", PAUSE), ACT_ON_SHOPS),
     "resume": (at("POST", "/pauses/resume", PAUSE), ACT_ON_SHOPS),
+    "list_limits": (at("GET", "/limits"), READ_ALL),
+    "get_limit": (at("GET", "/limits/detail?id=none"), {k: 404 if v == 200 else v for k, v in READ_ALL.items()}),
     "list_deliveries": (at("GET", "/deliveries"), READ_ALL),
     "redrive_delivery": (of_delivery, ACT_ON_SHOPS),
 }

@@ -16,6 +16,7 @@ from stepwell.execution.clock import to_datetime
 from stepwell.runner.readable import listed, parsed, readable_checkpoint, readable_document, readable_run
 from stepwell.store.documents import DocumentRow
 from stepwell.store.history import History
+from stepwell.store.reading.limits import Hold
 from stepwell.store.workers import WorkerRow
 
 T = TypeVar("T")
@@ -175,6 +176,10 @@ class Situation:
     """True if the answer may say where processes are, and who has paused what."""
     pauses: Sequence[PauseRow] = ()
     """Those that cover it."""
+    hold: Hold | None = None
+    """The limit behind which it is held."""
+    ahead: int | None = None
+    """The ready runs of its workflow that come before it, if it is ready; at most `COUNTED` are counted."""
 
 
 Explain = Callable[[Situation], Explanation]

@@ -42,7 +42,7 @@ from stepwell.runner.models import (
 from stepwell.runner.weight import within_values
 from stepwell.store import documents, groups, history, inbox, pauses, runs, signals, workers
 from stepwell.store.history import History
-from stepwell.store.reading import queries
+from stepwell.store.reading import limits, queries
 from stepwell.store.reading.queries import Filter
 from stepwell.store.tx import Tx
 
@@ -63,6 +63,8 @@ _SKEW: Final = 3_600_000_000
 _LATELY: Final = 1_000
 """Rows of the history in which `explain` looks for signals that weren't used."""
 _UNUSED: Final = 5
+_HOLDERS: Final = 5
+"""Runs that hold a limit, and that `explain` names."""
 _PAGE_BYTES: Final = 64 * 1024 * 1024
 _TEXTS: Final = {
     "app_name": "app_name",
@@ -276,18 +278,25 @@ class Reader:
 
     async def explain(self, workflow_id: str, *, user_id: str | None = None) -> Explanation:
         """Return why the run is where it is, in plain words. Raises WorkflowNotFound."""
-        row = await self.row(workflow_id, user_id)
+        row, only, now = await self.row(workflow_id, user_id), self._only(user_id), self.core.shared.clock.now()
+        limit_of, lane = self.core.store.applier.gates.limits.of, [row.app_name, row.workflow_name]
 
-        def query(given: Tx) -> tuple[Any, Any, Any, Any]:
-            unused = history.unused_in(given, row.id, row.version - _LATELY, _UNUSED)
-            paused = covering(pauses.all_of(given), row.app_name, row.workflow_name)
-            return inbox.outline(given, row.id), workers.all_of(given), unused, paused
+        def query(given: Tx) -> Situation:
+            kept, alive = inbox.outline(given, row.id), workers.all_of(given)
+            return Situation(
+                row,
+                self._definition(row),
+                kept,
+                alive,
+                takers=sum(lane in workers.lanes_of(worker) for worker in alive),
+                unused=history.unused_in(given, row.id, row.version - _LATELY, _UNUSED),
+                machines=not self.restricted,
+                pauses=covering(pauses.all_of(given), row.app_name, row.workflow_name),
+                hold=limits.hold_of(given, row, limit_of, now, _HOLDERS, only),
+                ahead=limits.ahead(given, row),
+            )
 
-        kept, alive, unused, paused = await self.read(query)
-        lane = [row.app_name, row.workflow_name]
-        takers = sum(lane in workers.lanes_of(worker) for worker in alive)
-        facts = Situation(row, self._definition(row), kept, alive, takers, unused, not self.restricted, paused)
-        return self._opening.explain(facts)
+        return self._opening.explain(await self.read(query))
 
     async def group(self, group_id: str, *, user_id: str | None = None) -> GroupProgress:
         """Return how far a group of children is, counted from its runs. Raises GroupNotFound."""

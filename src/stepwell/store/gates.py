@@ -27,7 +27,7 @@ _ROUNDS: Final = 4
 _SECOND: Final = 1_000_000
 _RUN: Final = "EXISTS (SELECT 1 FROM stepwell_runs r WHERE r.id=s.run_id AND"
 _UNENDED: Final = f"{_RUN} r.status NOT IN ('completed', 'failed', 'canceled'))"
-_TAKEN: Final = (
+TAKEN: Final = (
     "CASE s.kind WHEN 'rate' THEN s.at>CAST(l.workflow AS BIGINT)"
     f" WHEN 'executing' THEN {_RUN} r.claim=s.claim AND r.owner IS NOT NULL)"
     f" WHEN 'run' THEN {_UNENDED} WHEN 'group' THEN {_UNENDED} ELSE 1=0 END"
@@ -39,7 +39,7 @@ _PROMISED: Final = (
     f" ELSE s.at>CAST(? AS BIGINT) AND {_RUN} r.claim=s.claim AND r.ready_at IS NOT NULL) END"
 )
 _ROOMS: Final = (
-    f"SELECT l.app, (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.app AND s.taken=1 AND {_TAKEN}),"
+    f"SELECT l.app, (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.app AND s.taken=1 AND {TAKEN}),"
     f" (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.app AND s.taken=0 AND {_PROMISED}),"
     " (SELECT 1 WHERE EXISTS (SELECT 1 FROM stepwell_runs h WHERE h.held_by=l.app)) FROM pairs(?) l"
 )

@@ -298,6 +298,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Limits
+         * @description List a page of the limits that runs hold or wait for, one for each key; `held`: those that hold runs back.
+         */
+        get: operations["list_limits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/limits/detail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Limit
+         * @description Return a limit with the first of the runs that hold it, and of those that wait behind it.
+         */
+        get: operations["get_limit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/me": {
         parameters: {
             query?: never;
@@ -1492,6 +1532,30 @@ export interface components {
             /** Ready */
             ready: boolean;
         };
+        /**
+         * HeldBack
+         * @description A run that waits for a slot of a limit.
+         */
+        HeldBack: {
+            /** App Name */
+            app_name: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "running" | "waiting" | "retrying" | "completed" | "failed" | "canceled";
+            /** User Id */
+            user_id: string;
+            /** Workflow Id */
+            workflow_id: string;
+            /** Workflow Name */
+            workflow_name: string;
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
@@ -1527,6 +1591,104 @@ export interface components {
             workers: number;
             /** Workflow Name */
             workflow_name: string;
+        };
+        /**
+         * LimitDetail
+         * @description A limit with the first of the runs that hold it, and of those that wait behind it.
+         */
+        LimitDetail: {
+            /** App Name */
+            app_name: string | null;
+            /** Held */
+            held: number;
+            /** Held Since */
+            held_since: string | null;
+            /** Holders */
+            holders: components["schemas"]["LimitHolder"][];
+            /** Holding */
+            holding: number;
+            /** Id */
+            id: string;
+            /** Key */
+            key: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "executing" | "run" | "rate" | "fair" | "group";
+            /** Limit */
+            limit: number | null;
+            /** Opens At */
+            opens_at: string | null;
+            /** Per Seconds */
+            per_seconds: number | null;
+            /** Rule */
+            rule: string;
+            /** User Id */
+            user_id: string | null;
+            /** Waiting */
+            waiting: components["schemas"]["HeldBack"][];
+            /** Workflow Name */
+            workflow_name: string | null;
+        };
+        /**
+         * LimitHolder
+         * @description A run that holds a slot of a limit; of a rate: that began within the window.
+         */
+        LimitHolder: {
+            /** App Name */
+            app_name: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "running" | "waiting" | "retrying" | "completed" | "failed" | "canceled";
+            /** User Id */
+            user_id: string;
+            /** Workflow Id */
+            workflow_id: string;
+            /** Workflow Name */
+            workflow_name: string;
+        };
+        /**
+         * LimitView
+         * @description A limit for one key, and how it is used. At most 1,000 runs are counted of each kind.
+         */
+        LimitView: {
+            /** App Name */
+            app_name: string | null;
+            /** Held */
+            held: number;
+            /** Held Since */
+            held_since: string | null;
+            /** Holding */
+            holding: number;
+            /** Id */
+            id: string;
+            /** Key */
+            key: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "executing" | "run" | "rate" | "fair" | "group";
+            /** Limit */
+            limit: number | null;
+            /** Opens At */
+            opens_at: string | null;
+            /** Per Seconds */
+            per_seconds: number | null;
+            /** Rule */
+            rule: string;
+            /** User Id */
+            user_id: string | null;
+            /** Workflow Name */
+            workflow_name: string | null;
         };
         /**
          * Live
@@ -1658,6 +1820,13 @@ export interface components {
         Page_GroupItem_Any__: {
             /** Items */
             items: components["schemas"]["GroupItem_Any_"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** Page[LimitView] */
+        Page_LimitView_: {
+            /** Items */
+            items: components["schemas"]["LimitView"][];
             /** Next Cursor */
             next_cursor: string | null;
         };
@@ -3805,6 +3974,235 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    list_limits: {
+        parameters: {
+            query?: {
+                app_name?: string | null;
+                /** @description The next_cursor of the page before */
+                cursor?: string | null;
+                held?: boolean;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LimitView_"];
+                };
+            };
+            /** @description Invalid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found, or not visible to you */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database can't be reached */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_limit: {
+        parameters: {
+            query: {
+                /** @description The id of the limit */
+                id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitDetail"];
+                };
+            };
+            /** @description Invalid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found, or not visible to you */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database can't be reached */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -9,7 +9,19 @@ from typing import Any, Final
 
 import typer
 
-from stepwell.console.cli.commands import db, dev, pausing, run, runs, schedules, steering, tokens, worker, workflows
+from stepwell.console.cli.commands import (
+    db,
+    dev,
+    limits,
+    pausing,
+    run,
+    runs,
+    schedules,
+    steering,
+    tokens,
+    worker,
+    workflows,
+)
 from stepwell.console.cli.terminal.output import FAILED, MISCONFIGURED, say
 from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, StepwellError
 
@@ -36,6 +48,7 @@ program.command("retry")(steering.retry)
 program.command("pause")(pausing.pause)
 program.command("resume")(pausing.resume)
 program.command("paused")(pausing.paused)
+program.command("limits")(limits.limits)
 program.command("watch")(runs.watch)
 program.command("check")(workflows.check)
 program.command("new")(dev.new)

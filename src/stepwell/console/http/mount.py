@@ -25,6 +25,7 @@ from stepwell.console.http.problems import answer_problem, problem, problem_rout
 from stepwell.console.http.redirects import RelativeRedirects
 from stepwell.console.http.routes.actions import add_acting
 from stepwell.console.http.routes.batches import add_batches
+from stepwell.console.http.routes.limits import add_limits
 from stepwell.console.http.routes.overview import add_looking, add_workflows
 from stepwell.console.http.routes.pausing import add_pausing
 from stepwell.console.http.routes.runs import add_runs
@@ -108,6 +109,7 @@ def _api(stepwell: Served, app: FastAPI, access: Access, path: str, include_in_s
     add_looking(router, stepwell, caller)
     add_triggers(router, stepwell, caller)
     add_pausing(router, caller)
+    add_limits(router, caller)
     add_document(router, access)
     return router
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stepwell.console.reading.limits import expiry, held_reasons
 from stepwell.console.reading.pausing import paused_reasons
 from stepwell.definition.model import Definition
 from stepwell.definition.text import told
@@ -15,6 +16,7 @@ from stepwell.engine.run import Inbox, RunRow, names_in
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.execution.clock import to_datetime
 from stepwell.runner.models import Explanation, Situation, waiting_signals
+from stepwell.store.reading.limits import COUNTED
 from stepwell.store.workers import WorkerRow
 
 
@@ -24,9 +26,11 @@ def explain(facts: Situation) -> Explanation:
     unfit = _unfit(row, definition, facts.inbox)
     paused = paused_reasons(row, facts.pauses, insider=facts.machines)
     reasons = [
+        *held_reasons(row, facts.hold),
         *(paused if row.ready_at is not None else ()),
         *_by_status(row, definition, facts, unfit=bool(unfit)),
         *(paused if row.ready_at is None else ()),
+        *expiry(row),
         *_suspected(row),
         *_untaken(row, definition, facts.takers),
         *unfit,
@@ -46,11 +50,13 @@ def _by_status(row: RunRow, definition: Definition | None, facts: Situation, *, 
             return [f"It failed at {row.place!r}: {row.error}", f"Retry it with runner.retry({row.id!r})."]
         case "running":
             return [_executes(row, facts.workers, facts.machines)]
+        case _ if row.held_by is not None:
+            return []
         case _ if row.ready_at is not None and facts.pauses:
             return [f"It has been ready since {_when(row.ready_at)}."]
         case _ if row.ready_at is not None:
             what = "a worker whose code can execute it" if unfit else "a worker with a free slot"
-            return [f"It has been ready since {_when(row.ready_at)} and waits for {what}."]
+            return [f"It has been ready since {_when(row.ready_at)} and waits for {what}{_behind(facts.ahead)}."]
         case "retrying":
             last = f"Its last attempt failed: {row.error}"
             return [f"It will be retried at {_when(row.due_at)}. Failed attempts so far: {row.failures}.", last]
@@ -58,6 +64,12 @@ def _by_status(row: RunRow, definition: Definition | None, facts: Situation, *, 
             return [f"It starts at {_when(row.due_at)}."]
         case _:
             return _waits(row, definition)
+
+
+def _behind(ahead: int | None) -> str:
+    if not ahead:
+        return ""
+    return f", behind {'at least ' if ahead >= COUNTED else ''}{ahead:,} ready run{'' if ahead == 1 else 's'} of its workflow"
 
 
 def _executes(row: RunRow, workers: Sequence[WorkerRow], machines: bool) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
+from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
@@ -206,6 +207,14 @@ class CommandBackend(Protocol):
 
     async def pauses(self) -> Sequence[Pause]:
         """Return the pauses, the oldest first."""
+        ...
+
+    async def limits(self, app_name: str | None, held: bool, limit: int, cursor: str | None) -> Page[LimitView]:
+        """Return a page of the limits that runs hold or wait for; `held`: those that hold runs back."""
+        ...
+
+    async def limit(self, limit_id: str) -> LimitDetail:
+        """Return a limit with its first runs. Raises LimitNotFound."""
         ...
 
     def follow(self, run_id: str) -> AsyncIterator[RunChange]:

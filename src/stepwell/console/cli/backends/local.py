@@ -25,6 +25,7 @@ from stepwell.console.cli.backends.backend import (
 )
 from stepwell.console.cli.terminal.output import say
 from stepwell.console.http.access.principal import COMMAND_LINE
+from stepwell.console.reading.limits import LimitDetail, LimitsInUse, LimitView
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.parts import Questions
 from stepwell.console.reading.pausing import Pauses, Resumed
@@ -193,6 +194,12 @@ class Local:
 
     async def pauses(self) -> Sequence[Pause]:
         return await Pauses(self._stepwell.runner).listed()
+
+    async def limits(self, app_name: str | None, held: bool, limit: int, cursor: str | None) -> Page[LimitView]:
+        return await LimitsInUse(self._stepwell.runner).listed(app_name=app_name, held=held, limit=limit, cursor=cursor)
+
+    async def limit(self, limit_id: str) -> LimitDetail:
+        return await LimitsInUse(self._stepwell.runner).detail(limit_id)
 
     # -- following ------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from stepwell.console.cli.backends.backend import (
     chosen,
 )
 from stepwell.console.http.schemas import AppView, Started
+from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
@@ -219,6 +220,13 @@ class Remote:
 
     async def pauses(self) -> Sequence[Pause]:
         return await self.fetch(list[Pause], "/pauses")
+
+    async def limits(self, app_name: str | None, held: bool, limit: int, cursor: str | None) -> Page[LimitView]:
+        params = {"app_name": app_name, "held": held, "limit": limit, "cursor": cursor}
+        return await self.fetch(Page[LimitView], "/limits", params=_given(params))
+
+    async def limit(self, limit_id: str) -> LimitDetail:
+        return await self.fetch(LimitDetail, "/limits/detail", params={"id": limit_id})
 
     # -- following ------------------------------------------------------------------------------------------------
 
