@@ -7,6 +7,8 @@ export const keys = {
   runs: ["runs"],
   run: (id: string) => ["run", id] as const,
   waiting: ["waiting"],
+  /** What is paused. */
+  pauses: ["pauses"],
   workspaces: ["workspaces"],
   schedules: ["schedules"],
   deliveries: ["deliveries"],

@@ -8,6 +8,9 @@ import type {
   Json,
   Me,
   NewToken,
+  Pause,
+  Paused,
+  Resumed,
   Run,
   Schedule,
   Started,
@@ -41,6 +44,10 @@ export const previewBulk = (request: BulkRequest) => answer<BulkPreview>(api().P
 /** At most 200 runs a call: go on with `next_cursor` until it is null. */
 export const bulk = (request: BulkRequest & { reason?: string | undefined; cursor?: string | null | undefined }) =>
   answer<BulkResult>(api().POST("/runs/bulk", { body: request }));
+
+export const pause = (what: Paused, reason?: string) => answer<Pause>(api().POST("/pauses", { body: { ...what, reason: reason ?? null } }));
+/** Lifts exactly this pause; the answer has those that still cover the same runs. */
+export const resume = (what: Paused) => answer<Resumed>(api().POST("/pauses/resume", { body: what }));
 
 const schedule = (app: string, name: string) => ({ params: { path: { app_name: app, name } } });
 

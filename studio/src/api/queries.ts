@@ -14,6 +14,7 @@ import type {
   Metrics,
   MetricsWindow,
   Page,
+  Pause,
   Queue,
   Run,
   RunFilter,
@@ -147,6 +148,10 @@ export const explainQuery = (id: string) =>
   one<Explanation>([...keys.run(id), "explain"], (signal) => api().GET("/runs/{workflow_id}/explain", { params: { path: of(id) }, signal }));
 export const asksQuery = (id: string) =>
   one<Ask[]>([...keys.run(id), "asks"], (signal) => api().GET("/runs/{workflow_id}/asks", { params: { path: of(id) }, signal }));
+
+// --- pauses
+
+export const pausesQuery = () => one<Pause[]>(keys.pauses, (signal) => api().GET("/pauses", { signal }));
 
 // --- operations
 

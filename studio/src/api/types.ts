@@ -132,6 +132,15 @@ export interface FieldGroup {
   collapsed?: boolean;
 }
 
+/** The limits of a workflow by class keyword; durations are seconds. */
+export interface LimitRules {
+  concurrency: { limit: number; key: string | null; name: string | null; holds: "executing" | "run"; on_conflict: "queue" | "skip" | "replace" }[];
+  rate_limit: { limit: number; key: string | null; name: string | null; per: number }[];
+  debounce: { delay: number; max_wait: number | null; key: string | null } | null;
+  fair_by: string | null;
+  expires: number | null;
+}
+
 export type WorkflowDetail = With<
   Schemas["WorkflowDetail"],
   {
@@ -142,6 +151,7 @@ export type WorkflowDetail = With<
     places: Place[];
     transitions: Transition[];
     ui: Widget[];
+    limits: LimitRules;
   }
 >;
 
@@ -192,6 +202,13 @@ export type FailureGroup = Schemas["Failures"];
 export type MetricsWindow = Schemas["Metrics"]["window"];
 export type MetricsBucket = Schemas["Bucket"];
 export type Metrics = Schemas["Metrics"];
+
+// --- pauses
+
+/** What it doesn't name, it covers whole. */
+export type Pause = Schemas["Pause"];
+export type Paused = Pick<Pause, "app_name" | "workflow">;
+export type Resumed = Schemas["Resumed"];
 
 // --- operations
 

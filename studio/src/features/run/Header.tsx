@@ -12,6 +12,7 @@ import { Duration, RelativeTime } from "@/ui/Time";
 import { useNow } from "@/ui/useNow";
 import { Actions } from "./Actions";
 import { useRunPage } from "./data";
+import { useHeld } from "./useHeld";
 
 /** Always visible: the run's status, its identity, and the actions on it. */
 export function RunHeader() {
@@ -45,6 +46,7 @@ function Sentence() {
   const look = LOOKS[lookOf(run, answerable)];
   const openChildren = children.filter((child) => !isFinished(child.run.status) && child.run.status !== "failed").length;
   const entered = rows.find((row) => row.version === waitOf(run, rows).entered);
+  const held = useHeld(run);
   const since = run.status === "waiting" && entered ? moment(entered.finished_at) : undefined;
   return (
     <p className="mt-0.5 flex flex-wrap items-baseline gap-x-2">
@@ -52,7 +54,7 @@ function Sentence() {
         <StatusBadge word={run.status === "waiting" && look === LOOKS.sleeping ? restWord(openChildren, run.due_at) : look.word} shape={look.shape} token={look.token} />
       </span>
       <span className="line-clamp-2 wrap-anywhere sm:line-clamp-3" title={answerable.join(", ") || undefined}>
-        {statusSentence({ run, answerable, openChildren, since, definition }, now)}
+        {held ?? statusSentence({ run, answerable, openChildren, since, definition }, now)}
       </span>
     </p>
   );
