@@ -17,7 +17,7 @@ from stepwell.engine.run import RunRow
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.clock import SystemClock
 from stepwell.execution.durable import Durable
-from stepwell.execution.operations import Operations, accept_event
+from stepwell.execution.operations import Operations, accept_event, executed
 from stepwell.execution.passes import Passes
 from stepwell.execution.shared import Shared, new_id
 from stepwell.faults import Condition
@@ -74,7 +74,8 @@ class Process:
         self._opening = opening
         # What keeps the runs, and what tells of them.
         gates = Gates(Limits(lambda: shared.registry.limits), clock.now)
-        self.store = store_for(settings, Applier(settings.history_states, accept_event(shared), gates), self.worker_id)
+        applier = Applier(settings.history_states, accept_event(shared), gates, partial(executed, shared))
+        self.store = store_for(settings, applier, self.worker_id)
         self.hub = Hub()
         self.watcher = notifier_for(self.store, self.hub)
         self.tail = Tail(self.store, self.hub)

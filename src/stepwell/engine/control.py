@@ -19,6 +19,7 @@ from stepwell.definition.model import Definition
 from stepwell.definition.text import storable
 from stepwell.engine.choose import Fail
 from stepwell.engine.commit import Commit
+from stepwell.engine.conflicts import Conflict
 from stepwell.engine.matching import listeners_of
 from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, freed, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
@@ -57,6 +58,7 @@ class Request(NamedTuple):
     group_index: int | None = None
     gates: str | None = None
     expires_at: Moment | None = None
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def begin(definition: Definition, request: Request, now: Moment) -> Commit:
@@ -82,7 +84,7 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
         0, 0, ready_at, later, ends_by, 0, None, now,  # automatic to updated_at
     )  # fmt: skip
     creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
-    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run))
+    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run), conflicts=request.conflicts)
 
 
 def deadline(definition: Definition, now: Moment) -> Moment | None:

@@ -23,6 +23,7 @@ from stepwell.engine.run import Moment
 
 GateKind = Literal["executing", "run", "rate", "fair", "group"]
 _KINDS: Final = frozenset(get_args(GateKind))
+_ALIVE: Final = "alive"
 _FAMILIES: Final = {"executing": "concurrency", "run": "concurrency", "rate": "rate", "fair": "fair"}
 
 
@@ -78,9 +79,9 @@ def parts_of(gate_id: str) -> GateParts | None:
         return None
 
 
-def gates_json(gates: Iterable[Gate]) -> str | None:
-    """Return the gates as a run keeps them; None for none."""
-    rows = [list(gate) for gate in gates]
+def gates_json(gates: Iterable[Gate], alive: Iterable[str] = ()) -> str | None:
+    """Return the gates as a run keeps them, with what later starts find it by; None for neither."""
+    rows = [*map(list, gates), *([_ALIVE, found_by, 0, None] for found_by in alive)]
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")) if rows else None
 
 
@@ -90,8 +91,17 @@ def gates_of(text: str | None) -> tuple[Gate, ...]:
     if text is None:
         return ()
     try:
-        return tuple(_gate(*one) for one in json.loads(text))
-    except (ValueError, TypeError, RecursionError):
+        return tuple(_gate(*one) for one in json.loads(text) if one[0] != _ALIVE)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ()
+
+
+@lru_cache(maxsize=4096)
+def found_by(text: str | None) -> tuple[str, ...]:
+    """Return what later starts of its key find the run by; nothing of it holds a run back (`engine.conflicts`)."""
+    try:
+        return tuple(str(one[1]) for one in json.loads(text or "[]") if one[0] == _ALIVE)
+    except (ValueError, TypeError, LookupError, RecursionError):
         return ()
 
 

@@ -14,9 +14,10 @@ from stepwell.definition.values.codec import codec_for
 from stepwell.definition.values.inputs import args_json, bounded, details, summary
 from stepwell.definition.values.misfit import Misfit, shown
 from stepwell.engine.commit import Commit
-from stepwell.engine.control import Request, begin
+from stepwell.engine.control import Request
 from stepwell.engine.run import RunRow
 from stepwell.errors import InvalidArgs, InvalidPayload
+from stepwell.execution.limits import begin_limited
 from stepwell.execution.shared import Shared, new_id
 
 _MAX_LABEL = 512
@@ -61,7 +62,7 @@ def child_of(
     link = None
     if show != "hidden":
         link = Link(label=label or definition.title, workflow_id=request.id, show=show)
-    return begin(definition, request, shared.clock.now()), link
+    return begin_limited(definition, request, shared.clock.now()), link
 
 
 def _check_choice(what: str, given: object, choices: Sequence[object]) -> None:

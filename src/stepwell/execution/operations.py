@@ -122,7 +122,7 @@ class Operations:
 
     def cancelling(self, tx: Tx, run: RunRow, reason: str | None, executing: str | None = None) -> Commit | None:
         """Return the commit that cancels a run whose row is held; None if it is cancelled already. Raises RunFinished."""
-        commit = cancel(run, reason, self._executing(run, executing), self.shared.clock.now())
+        commit = cancel(run, reason, executed(self.shared, run, executing), self.shared.clock.now())
         if commit is not None:
             _lose(tx, run)
         return commit
@@ -132,19 +132,6 @@ class Operations:
         commit = retry(self.definition(run), run, self.shared.clock.now())
         _lose(tx, run)
         return commit
-
-    def _executing(self, run: RunRow, seen: str | None) -> str | None:
-        """Return the transition that is executed: the one seen in this process, else the first that may fire.
-
-        What was seen before the row was read may have ended meanwhile: it counts only where it leaves the run's place.
-        """
-        definition = self.shared.registry.find(run.app_name, run.workflow_name)
-        if run.owner is None or definition is None or run.place not in definition.places:
-            return None
-        if seen is not None and any(t.source == run.place for t in definition.named(seen)):
-            return seen
-        decision = decide(definition, run, (), {}, self.shared.clock.now(), self.shared.rules)
-        return decision.transition.name if isinstance(decision, Execute | AskGuards) else None
 
     def end_child(self, workflow_id: str, reason: str) -> Callable[[Tx], RunRow | None]:
         """Return the child, cancelled because its parent ended, and its mark removed; None if it had ended by itself."""
@@ -177,6 +164,20 @@ class Operations:
                 f"Run {run.id} is of {run.app_name}/{run.workflow_name}, which isn't registered in this process."
             )
         return found
+
+
+def executed(shared: Shared, run: RunRow, seen: str | None = None) -> str | None:
+    """Return the transition that is executed: the one seen in this process, else the first that may fire.
+
+    What was seen before the row was read may have ended meanwhile: it counts only where it leaves the run's place.
+    """
+    definition = shared.registry.find(run.app_name, run.workflow_name)
+    if run.owner is None or definition is None or run.place not in definition.places:
+        return None
+    if seen is not None and any(t.source == run.place for t in definition.named(seen)):
+        return seen
+    decision = decide(definition, run, (), {}, shared.clock.now(), shared.rules)
+    return decision.transition.name if isinstance(decision, Execute | AskGuards) else None
 
 
 def _lose(tx: Tx, run: RunRow) -> None:

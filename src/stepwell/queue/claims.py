@@ -23,6 +23,7 @@ from stepwell.store.inbox import Claimed
 from stepwell.store.pauses import unpaused
 from stepwell.store.runs import Ready
 from stepwell.store.tx import Lane, Tx
+from stepwell.store.writing import expiry
 
 log = logging.getLogger("stepwell.queue")
 
@@ -179,9 +180,24 @@ class Claims:
     def _admitted(
         self, tx: Tx, found: list[RunRow], limit: int, again: Callable[[int], list[RunRow]] = lambda wanted: []
     ) -> list[RunRow]:
+        """Return those of the claimed runs that may begin or go on, and others in the places of those that mayn't."""
+        admitted = self._within_limits(tx, found, limit, again)
+        expiry.begun(tx, admitted)
+        return admitted
+
+    def _in_time(self, tx: Tx, found: list[RunRow]) -> list[RunRow]:
+        """Return those of the claimed runs that may still begin; the others are cancelled (rule 54)."""
+        left = expiry.in_time(self._store.applier, tx, found, self._now())
+        self.more = self.more or len(left) < len(found)
+        return left
+
+    def _within_limits(
+        self, tx: Tx, found: list[RunRow], limit: int, again: Callable[[int], list[RunRow]]
+    ) -> list[RunRow]:
         """Return those of the claimed runs that get their slots, and others in the places of those that don't."""
         admitted: list[RunRow] = []
-        for _ in range(_TRIES):
+        for tries in range(_TRIES, 0, -1):
+            found = self._in_time(tx, found)
             if all(run.gates is None for run in found):
                 return admitted + found
             answer = self._store.applier.gates.admit(tx, found)
@@ -194,8 +210,10 @@ class Claims:
             # What stays ready would only be claimed again.
             if left <= 0 or answer.contended or not (answer.turns or answer.held):
                 return admitted
-            found = again(left)
-        self.more = self.more or bool(found)
+            if tries > 1:
+                found = again(left)
+        # Others may still be ready; and nothing is claimed that isn't decided about.
+        self.more = True
         return admitted
 
     def _checked(self, found: list[RunRow]) -> list[RunRow]:

@@ -10,6 +10,7 @@ from typing import Any
 from stepwell.definition.model import Definition
 from stepwell.definition.values.codec import plain
 from stepwell.engine.commit import Commit
+from stepwell.engine.control import begin
 from stepwell.engine.run import RunRow
 from stepwell.errors import StatelessError, TransitionTimeout, WorkflowNotFound, WorkspaceNotFound
 from stepwell.execution.scope import Limit, Scope
@@ -18,7 +19,7 @@ from stepwell.execution.stateless import run_stateless
 from stepwell.runner.core import Core
 from stepwell.runner.ends import waiting_for
 from stepwell.runner.models import RunResult, document_of
-from stepwell.runner.start import Origin, Start, prepare, with_starts
+from stepwell.runner.start import Origin, Start, prepare, requested, with_starts
 from stepwell.store import documents, runs
 from stepwell.store.documents import DocumentRow
 from stepwell.store.inbox import Claimed
@@ -28,7 +29,9 @@ from stepwell.store.workspaces import workspace_of
 
 async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
     """Run it without storage. Raises TransitionTimeout after `seconds`, StatelessError if it parks or needs a database."""
-    definition, commit = prepare(shared, start, origin, "stateless")
+    now = shared.clock.now()
+    definition, request = requested(shared, start, origin, now, "stateless", limited=False)
+    commit = begin(definition, request, now)
     if commit.run.workspace_id != workspace_of(origin.app_name, origin.user_id):  # no database is asked for another
         raise WorkspaceNotFound(
             f"A stateless run has no database, so it can't find workspace {start.workspace_id!r} of user {origin.user_id!r}."

@@ -20,6 +20,7 @@ from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.control import Request, begin
 from stepwell.engine.run import Moment
 from stepwell.errors import IdempotencyConflict
+from stepwell.execution.limits import under_limits
 from stepwell.execution.operations import CheckedPayload
 from stepwell.execution.shared import Shared, new_id
 from stepwell.runner.arguments import check_user, checked_key, checked_priority, due_at, labels_json, workspace_id
@@ -68,15 +69,16 @@ def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = No
 
 
 def requested(
-    shared: Shared, start: Start, origin: Origin, now: Moment, owner: str | None = None
+    shared: Shared, start: Start, origin: Origin, now: Moment, owner: str | None = None, *, limited: bool = True
 ) -> tuple[Definition, Request]:
     """Return the start with everything validated. User code runs here, and not in what `begin` makes of it.
 
+    It is under the limits of its workflow, unless it isn't stored.
     Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError.
     """
     definition = shared.registry.get(origin.app_name, start.workflow)
     check_user(origin.user_id)
-    return definition, Request(
+    request = Request(
         new_id(),
         origin.app_name,
         origin.user_id,
@@ -94,6 +96,7 @@ def requested(
         internal=origin.internal,
         ageing=shared.rules.ageing,
     )
+    return definition, under_limits(definition, request, now) if limited else request
 
 
 async def with_starts(

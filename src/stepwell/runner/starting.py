@@ -235,7 +235,7 @@ def _begun_in(core: Core, tx: Tx, commits: tuple[Commit, ...]) -> Starteds:
 
 
 def _launch(passes: Passes, answer: Starteds | Exception) -> None:
-    # A run that is paused isn't begun.
+    # A run that is paused, or that a limit may hold back, isn't begun.
     if isinstance(answer, Exception) or not answer[0].created or answer[0].run.owner is None:
         passes.unreserve()
     else:

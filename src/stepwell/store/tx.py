@@ -248,6 +248,10 @@ class Dialect(Protocol):
         """Return the first runs, so many of each, that are held behind these gates, as rows of `gates.HELD`; locked."""
         ...
 
+    def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
+        """Lock these sorted keys until the transaction ends: others that lock one of them wait for it."""
+        ...
+
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         """Return the rows of the runs of these (app, user, idempotency key)."""
         ...

@@ -15,7 +15,7 @@ from stepwell.store import runs, workers
 from stepwell.store.base import Store
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
-from stepwell.store.writing import apply
+from stepwell.store.writing import apply, expiry
 from stepwell.worker.gatekeeper import Gatekeeper
 from stepwell.worker.heartbeat import Heartbeat
 from stepwell.worker.lease import Observer
@@ -118,7 +118,10 @@ class Sweep:
         return await self._store.read(runs.next_due)
 
     async def ripen(self) -> int:
-        """Make due runs ready, and return their number."""
+        """Make due runs ready, cancel those that haven't begun in time, and return their number."""
+        return await self._ripen() + await self.expire_unbegun()
+
+    async def _ripen(self) -> int:
         now = self._clock.now()
         try:
             return await self._store.writer.call(lambda tx: runs.ripen(tx, now))
@@ -134,6 +137,23 @@ class Sweep:
             with self._faults.apart(f"run {run_id}, which is due"):
                 ripened += await self._store.writer.call(lambda tx: runs.ripen(tx, now, only=run_id))  # noqa: B023
         return ripened
+
+    async def expire_unbegun(self) -> int:
+        """Cancel runs that haven't begun in time, and return their number; one that can't be is set apart."""
+        now, applier = self._clock.now(), self._store.applier
+        late = await self._store.read(lambda tx: expiry.overdue(tx, now, _BATCH))
+        if not late:
+            return 0
+        try:
+            return await self._store.writer.call(lambda tx: expiry.expire(applier, tx, late, now))
+        except StoreUnavailable as error:
+            if not error.refused:
+                raise
+        expired = 0
+        for run_id in late:
+            with self._faults.apart(f"run {run_id}, which has expired"):
+                expired += await self._store.writer.call(lambda tx: expiry.expire(applier, tx, [run_id], now))  # noqa: B023
+        return expired
 
     # -- traces of a wrong clock ----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
+from hashlib import sha256
 from itertools import count
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -133,6 +134,11 @@ class Postgres:
     def held(self, driver: Driver, wanted: Sequence[tuple[str, int]]) -> Sequence[Any]:
         given = paired((gate_id, str(count)) for gate_id, count in wanted)
         return driver.rows(self.words(HELD), (given,))
+
+    def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
+        numbers = sorted({int.from_bytes(sha256(key.encode()).digest()[:8], signed=True) for key in keys})
+        for number in numbers:  # one statement for all of them could take them in any order
+            driver.rows(self.words("SELECT pg_advisory_xact_lock(?)"), (number,))
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(

@@ -120,6 +120,9 @@ class Sqlite:
         sql = f"SELECT {tables.HELD} FROM stepwell_runs WHERE held_by=? ORDER BY held_rank, id LIMIT ?"
         return [row for each in wanted for row in driver.rows(sql, each)]
 
+    def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
+        return  # no other transaction writes now
+
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(
             f"SELECT {tables.columns(runs, 'r.')} FROM json_each(?) k JOIN stepwell_runs r"

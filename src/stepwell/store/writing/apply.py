@@ -17,9 +17,10 @@ from stepwell.engine.pauses import begun_later
 from stepwell.engine.run import FINISHED, RunRow, SignalRow, hold, unless_signalled
 from stepwell.engine.signals import NOTHING_KEPT, Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, StepwellError, WorkspaceNotFound
-from stepwell.store import documents, history, pauses, runs, signals, workspaces
+from stepwell.store import conflicts, documents, history, pauses, runs, signals, workspaces
 from stepwell.store.gates import Gates, applicant
 from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, Record, StartedRun, Tx
+from stepwell.store.writing.starts import among, key_of, refuse_standing, started_of
 
 T = TypeVar("T")
 
@@ -38,28 +39,37 @@ class Applier:
     keep_states: int
     accept_event: AcceptEvent
     gates: Gates
+    executing: Callable[[RunRow], str | None]
+    """A function from a run that a worker owns to the transition that it executes."""
 
     # -- starts ---------------------------------------------------------------------------------------------------
 
     def begin(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> list[list[StartedRun] | Exception]:
         """Return one answer per group: the runs as they stand, or why none of the group was stored."""
         groups = self._unless_paused(tx, groups)
-        keys = [key for group in groups for commit in group if (key := _key(commit.run)) is not None]
+        keys = [key for group in groups for commit in group if (key := key_of(commit.run)) is not None]
         taken = runs.by_keys(tx, keys) if keys else {}
+        if limited := [commit for group in groups for commit in group if commit.conflicts]:
+            conflicts.lock(tx, limited)
         answers: list[list[StartedRun] | Exception] = []
         fresh: list[Commit] = []
         for group in groups:
             try:
-                started, new = _started(tx, group, taken)
+                started, new = started_of(tx, group, taken)
             except (IdempotencyConflict, WorkspaceNotFound) as error:
                 answers.append(error)
                 continue
             # Only a whole group counts: nothing of a refused one is stored, and its keys stay free.
+            if limited and any(commit.looks for commit in new):
+                self.insert(tx, fresh)
+                fresh = []
+                started, new = among(self, tx, started, new)
+            else:
+                fresh += new
             answers.append(started)
-            fresh += new
             if keys:
-                taken |= {key: commit.run for commit in new if (key := _key(commit.run)) is not None}
-        self.create(tx, fresh)
+                taken |= {key: commit.run for commit in new if (key := key_of(commit.run)) is not None}
+        self.insert(tx, fresh)
         return answers
 
     def _unless_paused(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> Sequence[tuple[Commit, ...]]:
@@ -70,7 +80,22 @@ class Applier:
         return [tuple(begun_later(commit, paused) for commit in group) for group in groups] if paused else groups
 
     def create(self, tx: Tx, commits: Sequence[Commit]) -> None:
-        """Insert the runs of these commits, in workspaces that exist."""
+        """Insert the runs of these commits, in workspaces that exist.
+
+        Raises IdempotencyConflict where an unfinished run of its key would stand for one of them: its id is known already.
+        """
+        looking = [commit for commit in commits if commit.conflicts and commit.looks]
+        if not looking:
+            self.insert(tx, commits)
+            return
+        self.insert(tx, [commit for commit in commits if not commit.looks])
+        conflicts.lock(tx, looking)
+        for commit in looking:
+            if not refuse_standing(self, tx, commit):
+                self.insert(tx, [commit])
+
+    def insert(self, tx: Tx, commits: Sequence[Commit]) -> None:
+        """Insert the runs of these commits, whatever else there is of their keys."""
         if not commits:
             return
         if any(commit.run.gates is not None for commit in commits):
@@ -79,6 +104,8 @@ class Applier:
         tx.dialect.create(tx.driver, commits, workspaces.workspaces_of(commits))
         if added := [listener for commit in commits for listener in commit.listeners or ()]:
             signals.listen(tx, added)
+        if found := [commit for commit in commits if commit.conflicts]:
+            conflicts.stand(tx, found)
         for commit in commits:
             tx.hints.placed(commit.run)
 
@@ -150,6 +177,7 @@ class Applier:
             self._tell_others(tx, rich)
         if finished := [c.run.id for c in commits if c.run.status in FINISHED]:
             signals.stop_listening(tx, finished)
+            conflicts.forget(tx, (c.run for c in commits if c.run.status in FINISHED))
         return further
 
     def _tell_others(self, tx: Tx, commits: Sequence[Commit]) -> None:
@@ -233,58 +261,6 @@ def _differ(one: str, other: str) -> bool:
         return canonical(one) != canonical(other)
     except (ValueError, RecursionError):  # what was stored can't be read any more: it is there, which counts
         return False
-
-
-_Key = tuple[str, str, str]
-
-
-def _key(run: RunRow) -> _Key | None:
-    return None if run.idempotency_key is None else (run.app_name, run.user_id, run.idempotency_key)
-
-
-def _started(tx: Tx, group: Sequence[Commit], taken: Mapping[_Key, RunRow]) -> tuple[list[StartedRun], list[Commit]]:
-    """Return the runs of this group as they stand, and the commits that are to be stored. Raises what refuses the group."""
-    started: list[StartedRun] = []
-    new: list[Commit] = []
-    claimed: dict[_Key, RunRow] = {}
-    for commit in group:
-        run = commit.run
-        _check_workspace(tx, run)
-        key = _key(run)
-        earlier = None if key is None else taken.get(key) or claimed.get(key)
-        if earlier is None:
-            if key is not None:
-                claimed[key] = run
-            new.append(commit)
-            started.append(StartedRun(run, True))
-        elif earlier.id == run.id:  # stored by this very call, whose answer was lost
-            started.append(StartedRun(earlier, True))
-        else:
-            started.append(StartedRun(_same_start(earlier, run), False))
-    return started, new
-
-
-def _check_workspace(tx: Tx, run: RunRow) -> None:
-    # That a workspace is known says nothing about whose it is.
-    if run.workspace_id == workspaces.workspace_of(run.app_name, run.user_id):
-        return
-    found = workspaces.load(tx, run.workspace_id)
-    if found is None or found.user_id != run.user_id:
-        raise WorkspaceNotFound(f"No workspace {run.workspace_id!r} of user {run.user_id!r}.")
-
-
-def _same_start(earlier: RunRow, run: RunRow) -> RunRow:
-    if run.idempotency_key is not None and workspaces.derived(run.idempotency_key):
-        return earlier
-    message = (
-        f"The idempotency key {run.idempotency_key!r} of user {run.user_id!r} in app {run.app_name!r} belongs to run "
-        f"{earlier.id} of {earlier.workflow_name!r} with other args: use another key, or the same workflow and args."
-    )
-    if earlier.workflow_name != run.workflow_name:
-        raise IdempotencyConflict(message)
-    if earlier.args != run.args and canonical(earlier.args) != canonical(run.args):
-        raise OtherText(message, run.id, earlier.args)
-    return earlier
 
 
 def _rests(tx: Tx, run: RunRow) -> None:
