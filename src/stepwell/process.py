@@ -97,7 +97,7 @@ class Process:
         self.gatekeeper = Gatekeeper(self.store, shared)
         self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, self.gatekeeper, lease)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)
-        self.pauses = PauseWatch(self.store, self.passes, self.queue, self.heartbeat.interval)
+        self.pauses = PauseWatch(self.store, self.passes, self._resumed, self.heartbeat.interval)
         self.timekeeper: Timekeeper | None = None
         """None with a clock that isn't the machine's."""
         if isinstance(clock, SystemClock):
@@ -227,6 +227,10 @@ class Process:
             self.sweep.children_marked()
         if hints.gates:
             self.gatekeeper.changed(hints.gates)
+
+    def _resumed(self) -> None:
+        self.queue.resumed()
+        self.here.look()
 
     def _perhaps_committed(self, hints: Hints) -> None:
         """Hint that the caller's transaction may be committed soon: when, or whether, isn't known, so listeners look."""

@@ -266,6 +266,28 @@ async def test_run_sync_waits_for_the_end_of_the_pause(stepwell: Stepwell) -> No
     await reaches(runner, waited.workflow_id or "", "completed")
 
 
+async def test_run_sync_goes_on_where_no_worker_is(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on(SHOP, embedded_worker=False) as web:
+        await web.runner.pause("shop")
+        waiting = asyncio.ensure_future(web.runner.run_sync(Quick, 1, **ME))
+        await until(lambda: _stored(web.runner, 1))
+        await web.runner.resume("shop")
+        assert (await waiting).result == 1
+        executing = asyncio.ensure_future(web.runner.run_sync(Steps, **ME))
+        await gate.reached()
+        await web.runner.pause("shop", Steps)
+        gate.open()
+        await until(lambda: _at_second(web.runner))
+        assert began == [1, "first"]
+        await web.runner.resume("shop", Steps)
+        assert (await executing).result == "done"
+
+
+async def _at_second(runner: Any) -> bool:
+    [run] = (await runner.list(workflow=Steps)).items
+    return (run.status, run.place) == ("pending", "second")
+
+
 async def _stored(runner: Any, count: int) -> bool:
     return len((await runner.list(workflow=Quick)).items) == count
 
@@ -488,7 +510,7 @@ async def test_what_is_paused_wakes_no_worker(stepwell: Stepwell) -> None:
     await stepwell.runner.pause("shop", Quick)
     await stepwell.runner.run(Quick, 1, **ME)
     lanes = process.lanes
-    _, ready = await process.store.read(lambda tx: runs.outlook(tx, lanes))
+    *_, ready = await process.store.read(lambda tx: runs.outlook(tx, lanes))
     later = process.shared.clock.now() + 10**9
     assert not ready
     assert await process.store.read(lambda tx: runs.ready_before(tx, lanes, later, 10)) == []

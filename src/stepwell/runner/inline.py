@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from stepwell.definition.model import Definition
@@ -80,7 +81,9 @@ async def stored(core: Core, start: Start, origin: Origin, seconds: float | None
             core.here.take(answer[0].run, context)
         else:
             claimed = Claimed(answer[0].run, (), {})
-            core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
+            task = core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
+            if task is not None:
+                task.add_done_callback(partial(_attended, core, context))
 
     async def write(commits: tuple[Commit, ...]) -> list[StartedRun]:
         answer: list[StartedRun] = await core.store.writer.write(Begin(commits), launch)
@@ -96,6 +99,15 @@ async def stored(core: Core, start: Start, origin: Origin, seconds: float | None
         raise WorkflowNotFound(f"Run {run_id!r} was deleted meanwhile.")
     saved = await core.store.read(lambda given: documents.of_run(given, run_id))
     return _result(definition, row, saved, run_id)
+
+
+def _attended(core: Core, context: contextvars.Context, task: asyncio.Task[RunRow | None]) -> None:
+    """Continue here with a run that was handed back as it is, because it is paused, once that is over."""
+    run = None if task.cancelled() or task.exception() is not None else task.result()
+    if run is None or run.owner is not None or core.passes.closing:
+        return
+    if run.ready_at is not None or run.status == "retrying":
+        core.here.take(run, context)
 
 
 async def _settled(core: Core, run_id: str, seconds: float | None) -> RunRow | None:

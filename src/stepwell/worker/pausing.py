@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stepwell.engine.pauses import PauseRow
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.passes import Passes
-from stepwell.queue.base import Queue
 from stepwell.store import pauses
 from stepwell.store.base import Store
 from stepwell.store.tx import Lane
@@ -20,14 +19,14 @@ log = logging.getLogger("stepwell.worker")
 class PauseWatch:
     """Follows the pauses. What may be claimed is decided in the database; this stops, and wakes, what is here.
 
-    Passes that a pause covers are handed back after their present transition; when a pause is lifted, the queue looks for
-    runs again. A change of this process counts at once, and one of another when its hint arrives, or after `seconds`.
+    Passes that a pause covers are handed back after their present transition; when a pause is lifted, `on_resumed` has runs
+    looked for again. A change of this process counts at once, and one of another when its hint arrives, or after `seconds`.
     """
 
-    def __init__(self, store: Store, passes: Passes, queue: Queue, seconds: float) -> None:
+    def __init__(self, store: Store, passes: Passes, on_resumed: Callable[[], None], seconds: float) -> None:
         self._store = store
         self._passes = passes
-        self._queue = queue
+        self._on_resumed = on_resumed
         self._seconds = seconds
         self._known: Mapping[Lane, PauseRow] = {}
         self._changes = 0
@@ -77,4 +76,4 @@ class PauseWatch:
         if pauses.keys() != before.keys():
             self._passes.pause(self.known)
         if before.keys() - pauses.keys():
-            self._queue.resumed()
+            self._on_resumed()
