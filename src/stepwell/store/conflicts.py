@@ -11,7 +11,7 @@ from typing import Final
 
 from stepwell.engine.commit import Commit, Listener
 from stepwell.engine.conflicts import Conflict, put_off
-from stepwell.engine.gates import found_by
+from stepwell.engine.gates import found_by, gates_of
 from stepwell.engine.run import RunRow
 from stepwell.store import signals, tables
 from stepwell.store.runs import hold_all
@@ -78,6 +78,7 @@ def replace(tx: Tx, run: RunRow, start: Commit, conflict: Conflict) -> RunRow:
     """Put a run that hasn't begun in the place of the start, and return it as it is now."""
     after = put_off(run, start.run, conflict.max_wait, start.run.updated_at)
     forget(tx, [run])
+    _give_back(tx, run)
     tx.run(
         "UPDATE stepwell_runs SET workflow_version=?, args=?, gates=?, held_by=NULL, held_rank=NULL, ready_at=NULL,"
         " due_at=?, deadline=?, expires_at=?, updated_at=? WHERE id=?",
@@ -91,6 +92,13 @@ def replace(tx: Tx, run: RunRow, start: Commit, conflict: Conflict) -> RunRow:
     assert after.due_at is not None  # it was put off
     tx.hints.due.append(WakeUp(run.id, run.app_name, run.workflow_name, run.priority, after.due_at))
     return after
+
+
+def _give_back(tx: Tx, run: RunRow) -> None:
+    """Give back what a run that hasn't begun was promised: it may come to other gates now."""
+    promised = [(gate.id, run.id) for gate in gates_of(run.gates)]
+    tx.each("DELETE FROM stepwell_slots WHERE gate=? AND run_id=?", promised)
+    tx.hints.freed.update(gate_id for gate_id, _ in promised)
 
 
 def _listening(listener: Listener, run_id: str) -> Listener:
