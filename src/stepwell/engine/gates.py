@@ -6,7 +6,8 @@
   others from being let through in vain, and binds no claim: what is taken is never more than the limit.
 - First executions count for a rate until something of the run is committed: whether a worker that died before had begun
   to execute it isn't known.
-- Of each key that takes turns, one run at a time is ready or held behind another gate. Its turn ends with its claim.
+- Of each key that takes turns, one run at a time that hasn't begun is ready or held behind another gate. Its turn ends with
+  its claim. What has begun needs no turn: it may hold slots for which the run waits that has the turn.
 - Of groups only what is taken is looked at here: their own duty lets members through.
 """
 
@@ -224,7 +225,8 @@ def promise(
 
     `behind` is the gate that lets it through. A run that hasn't begun doesn't overtake those that are held.
     """
-    turns = [gate for gate in gates if gate.kind == "fair" and (gate.id, one.run_id) not in own.promised]
+    begins = one.claim == 0
+    turns = [gate for gate in gates if gate.kind == "fair" and begins and (gate.id, one.run_id) not in own.promised]
     for gate in turns:
         if gate.id != behind and (rooms[gate.id].free == 0 or rooms[gate.id].held):
             return Promise((), gate)
@@ -233,7 +235,7 @@ def promise(
         rooms[gate.id].promised += 1
     for gate in wanted:
         room = rooms[gate.id]
-        queues = room.held and one.claim == 0 and behind is None
+        queues = room.held and begins and behind is None
         if room.free == 0 or queues:
             return Promise(tuple(turns), gate)
     for gate in wanted:
