@@ -29,7 +29,7 @@ from conformance.support import until
 
 BATCHES = "/api/v1/batches"
 WHAT = {"app_name": "shop", "workflow": "break_it"}
-FAULTS = [{"text": f"fault {number}"} for number in range(4)]
+FAULTS = [{"text": f"flaw {number}"} for number in range(4)]
 LINES = {"content-type": "application/x-ndjson"}
 
 
@@ -72,7 +72,7 @@ async def test_a_batch_from_a_list(stepwell_of: StepwellOf, client_of: ClientOf)
         assert [one["result"] for one in page["items"]] == [None, "well", "well", "well"]
         assert page["next_cursor"] is None
         run = good(await client.get(f"/api/v1/runs/{page['items'][2]['workflow_id']}"))
-        assert run["args"]["text"] == "fault 2"
+        assert run["args"]["text"] == "flaw 2"
         listed = good(await client.get(BATCHES))
         assert [one["batch_id"] for one in listed["items"]] == [answer["batch_id"]]
 
@@ -110,8 +110,8 @@ async def test_retrying_and_cancelling(stepwell_of: StepwellOf, client_of: Clien
         assert (await ended(client, batch_id))["progress"]["failed"] == 1
         failed = good(await client.get(f"{BATCHES}/{batch_id}/items", params={"status": "failed"}))
         assert [one["index"] for one in failed["items"]] == [0]
-        assert "fault 0" in failed["items"][0]["error"]
-        mended.add("fault 0")
+        assert "flaw 0" in failed["items"][0]["error"]
+        mended.add("flaw 0")
         assert good(await client.post(f"{BATCHES}/{batch_id}/retry")) == {"batch_id": batch_id, "retried": 1}
         assert (await ended(client, batch_id))["progress"]["completed"] == 4
         given = {"app_name": "shop", "workflow": "ship", "items": [{"order_id": "a"}, {"order_id": "b"}]}

@@ -10,6 +10,7 @@ from typing import Any, Final
 import typer
 
 from stepwell.console.cli.commands import (
+    batches,
     db,
     dev,
     limits,
@@ -40,6 +41,8 @@ program = typer.Typer(
 program.command("dev")(dev.dev)
 program.command("worker")(worker.worker)
 program.command("run")(run.run)
+program.command("batch")(batches.batch)
+program.command("batches")(batches.batches)
 program.command("list")(workflows.list_workflows)
 program.command("runs")(runs.runs)
 program.command("signal")(steering.signal)

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
+from stepwell.console.http.json_lines import JsonLines
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
+from stepwell.definition.authoring.groups import GroupItem
+from stepwell.engine.run import Status
 from stepwell.errors import ConfigurationError, UnknownApp, UnknownWorkflow
 from stepwell.nearest import nearest
+from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
 from stepwell.runner.pausing import Pause
 from stepwell.runner.schedule_models import TickView
@@ -109,6 +113,29 @@ class Beginning:
     """The workspace's id; None: that of the app and the user."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchBeginning:
+    """A batch to start."""
+
+    workflow: ListedWorkflow
+    starts: JsonLines
+    user: str | None = None
+    """The runs' user; None: the caller."""
+    label: str | None = None
+    key: str | None = None
+    max_in_flight: int | None = None
+    stop_after_failures: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBatches:
+    """Which batches to list; None: any."""
+
+    app_name: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
 class CommandBackend(Protocol):
     """Runs, and the actions on them. Errors are StepwellErrors, whichever side they come from."""
 
@@ -180,6 +207,20 @@ class CommandBackend(Protocol):
     async def cancel(self, run_id: str, reason: str | None) -> Run: ...
 
     async def retry(self, run_id: str) -> Run: ...
+
+    async def start_batch(self, given: BatchBeginning) -> tuple[str, bool]:
+        """Start a batch, and return its id once it is queued durably; and whether this call made it."""
+        ...
+
+    async def batch(self, batch_id: str) -> Batch: ...
+
+    async def batches(self, wanted: WantedBatches) -> Page[Batch]:
+        """Return a page of batches, the newest first."""
+        ...
+
+    def batch_items(self, batch_id: str, status: Status | None) -> AsyncIterator[GroupItem[Any]]:
+        """Yield the runs of a batch in the order of its starts, or those of a status."""
+        ...
 
     async def schedules(self) -> Sequence[ScheduleView]:
         """Return all schedules, by app and name."""

@@ -15,10 +15,12 @@ from stepwell.console.cli.backends.backend import (
     NEWEST_DOCUMENTS,
     PAGE,
     UNFINISHED,
+    BatchBeginning,
     Beginning,
     ListedWorkflow,
     RunChange,
     Wanted,
+    WantedBatches,
     below,
     check_app,
     chosen,
@@ -31,8 +33,11 @@ from stepwell.console.reading.parts import Questions
 from stepwell.console.reading.pausing import Pauses, Resumed
 from stepwell.console.reading.triggers import Schedules, ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
+from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.compile.export import to_json
+from stepwell.engine.run import Status
 from stepwell.errors import ConfigurationError
+from stepwell.runner.batch_models import Batch
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
 from stepwell.runner.pausing import Pause
@@ -165,6 +170,29 @@ class Local:
 
     async def retry(self, run_id: str) -> Run:
         return await self._runner.retry(run_id)
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    async def start_batch(self, given: BatchBeginning) -> tuple[str, bool]:
+        handle = await self._stepwell.runner.run_batch(
+            given.starts,
+            app_name=given.workflow.app_name,
+            user_id=given.user or COMMAND_LINE,
+            label=given.label,
+            max_in_flight=given.max_in_flight,
+            stop_after_failures=given.stop_after_failures,
+            idempotency_key=given.key,
+        )
+        return handle.batch_id, handle.created
+
+    async def batch(self, batch_id: str) -> Batch:
+        return await self._runner.batch(batch_id).get()
+
+    async def batches(self, wanted: WantedBatches) -> Page[Batch]:
+        return await self._runner.batches(app_name=wanted.app_name, limit=wanted.limit, cursor=wanted.cursor)
+
+    def batch_items(self, batch_id: str, status: Status | None) -> AsyncIterator[GroupItem[Any]]:
+        return self._runner.batch(batch_id).items(status)
 
     # -- schedules ------------------------------------------------------------------------------------------------
 

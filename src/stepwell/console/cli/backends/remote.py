@@ -17,21 +17,27 @@ from stepwell.console.cli.backends.backend import (
     NEWEST_DOCUMENTS,
     PAGE,
     UNFINISHED,
+    BatchBeginning,
     Beginning,
     Below,
     ListedWorkflow,
     RunChange,
     Wanted,
+    WantedBatches,
     below,
     check_app,
     chosen,
 )
-from stepwell.console.http.schemas import AppView, Started
+from stepwell.console.http.json_lines import MEDIA_TYPES
+from stepwell.console.http.schemas import AppView, Started, StartedBatch
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.triggers import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
-from stepwell.errors import ConfigurationError, StoreUnavailable, WorkflowNotFound
+from stepwell.definition.authoring.groups import GroupItem
+from stepwell.engine.run import Status
+from stepwell.errors import BatchNotFound, ConfigurationError, StoreUnavailable, WorkflowNotFound
+from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
 from stepwell.runner.pausing import Pause
 from stepwell.runner.schedule_models import TickView
@@ -39,6 +45,8 @@ from stepwell.urls import shown_url
 
 PREFIX: Final = "/api/v1"
 _SECONDS: Final = 30.0
+_STORING: Final = 600.0
+"""Seconds for the answer to a batch, which is stored as a whole."""
 _LOOK: Final = 1.0
 """Seconds between two reads of what no event reports: a claim, a signal that was accepted and isn't taken yet."""
 _AT_ONCE: Final = 8
@@ -195,6 +203,53 @@ class Remote:
         given = {} if body is None else {"json": body}
         return await self.post(Run, f"/runs/{_id(run_id)}/{verb}", headers=_key(key), **given)
 
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    async def start_batch(self, given: BatchBeginning) -> tuple[str, bool]:
+        params = {
+            "app_name": given.workflow.app_name,
+            "workflow": given.workflow.name,
+            "user_id": given.user,
+            "label": given.label,
+            "max_in_flight": given.max_in_flight,
+            "stop_after_failures": given.stop_after_failures,
+        }
+        headers = {"Content-Type": MEDIA_TYPES[0], **_key(given.key)}
+
+        async def body() -> AsyncIterator[bytes]:
+            for line in given.starts.body():
+                yield line
+
+        started = await self.post(
+            StartedBatch, "/batches", params=_given(params), headers=headers, content=body(), timeout=_STORING
+        )
+        return started.batch_id, started.created
+
+    async def batch(self, batch_id: str) -> Batch:
+        found = await self.fetch(Batch, f"/batches/{_batch_id(batch_id)}")
+        if self._user not in (None, found.user_id):
+            raise BatchNotFound(f"No batch {batch_id!r} of user {self._user!r}.")
+        return found
+
+    async def batches(self, wanted: WantedBatches) -> Page[Batch]:
+        params = {
+            "app_name": wanted.app_name,
+            "user_id": self._user,
+            "limit": wanted.limit,
+            "cursor": wanted.cursor,
+        }
+        return await self.fetch(Page[Batch], "/batches", params=_given(params))
+
+    async def batch_items(self, batch_id: str, status: Status | None) -> AsyncIterator[GroupItem[Any]]:
+        path, cursor = f"/batches/{_batch_id(batch_id)}/items", None
+        while True:
+            params = _given({"status": status, "limit": 1000, "cursor": cursor})
+            page: Page[GroupItem[Any]] = await self.fetch(Page[GroupItem[Any]], path, params=params)
+            for item in page.items:
+                yield item
+            if (cursor := page.next_cursor) is None:
+                return
+
     # -- schedules ------------------------------------------------------------------------------------------------
 
     async def schedules(self) -> Sequence[ScheduleView]:
@@ -314,6 +369,13 @@ def _id(run_id: str) -> str:
     if not run_id or "/" in run_id:  # servers decode it before they look at the path
         raise WorkflowNotFound(f"No run {run_id!r}.")
     return _segment(run_id)
+
+
+def _batch_id(batch_id: str) -> str:
+    """Return the id of a batch as a segment. Raises BatchNotFound for what can't be one."""
+    if not batch_id or "/" in batch_id:
+        raise BatchNotFound(f"No batch {batch_id!r}.")
+    return _segment(batch_id)
 
 
 def _steering(app_name: str, schedule: str, verb: str) -> str:
