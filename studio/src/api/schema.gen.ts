@@ -1405,6 +1405,8 @@ export interface components {
         Depth: {
             /** Capped At */
             capped_at: number;
+            /** Held */
+            held: number;
             /** Lanes */
             lanes: components["schemas"]["LaneDepth"][];
             /** Later */

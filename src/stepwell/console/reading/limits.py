@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -170,7 +170,7 @@ def _view(use: GateUse) -> dict[str, Any]:
         "rule": parts.rule,
         "app_name": app,
         "workflow_name": workflow,
-        "key": parts.key,
+        "key": shown_key(parts.key),
         "user_id": parts.user,
         "limit": gate.limit or None,
         "per_seconds": None if gate.per is None else gate.per / 1_000_000,
@@ -179,6 +179,15 @@ def _view(use: GateUse) -> dict[str, Any]:
         "held_since": None if use.held_since is None else _when(use.held_since),
         "opens_at": None if use.opens_at is None else _when(use.opens_at),
     }
+
+
+def shown_key(key: str | None) -> str | None:
+    """Return a key as its author knows it: a text without its quotation marks, anything else as JSON."""
+    try:
+        found = None if key is None else json.loads(key)
+    except ValueError:
+        return key
+    return found if isinstance(found, str) else key
 
 
 def _lane(gate: Gate, parts: GateParts) -> tuple[str | None, str | None]:
@@ -195,7 +204,7 @@ def _cursor(gate_id: str) -> str:
 
 def _position(cursor: str | None) -> str | None:
     try:
-        return None if cursor is None else urlsafe_b64decode(cursor.encode()).decode()
+        return None if cursor is None else b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise InvalidArgs(f"cursor={cursor!r}: give the next_cursor of the page before, or leave it out.") from None
 
@@ -236,7 +245,7 @@ def limit_text(gate: Gate) -> str:
     parts = parts_of(gate.id) or GateParts("concurrency", gate.id, None)
     most = f"at most {gate.limit:,} run{'' if gate.limit == 1 else 's'}"
     whose = "" if parts.user is None else f" of user {parts.user!r}"
-    key = whose if parts.key is None else f" with the key {parts.key!r}{whose}"
+    key = whose if parts.key is None else f" with the key {shown_key(parts.key)!r}{whose}"
     rule = _rule(gate, parts)
     match gate.kind:
         case "executing":

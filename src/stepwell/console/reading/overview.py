@@ -24,7 +24,7 @@ from stepwell.console.reading.views import (
     Workspace,
 )
 from stepwell.definition.text import is_handler
-from stepwell.engine.pauses import PauseRow, covering
+from stepwell.engine.pauses import covering
 from stepwell.engine.run import Moment, RunRow, Status
 from stepwell.execution.clock import microseconds, to_datetime
 from stepwell.runner.arguments import check_limit, cursor_of
@@ -246,12 +246,10 @@ class Machines(Reading):
     async def queue(self, lease_seconds: float) -> Depth:
         """Return how many runs wait for workers, and since when."""
 
-        def query(
-            tx: Tx,
-        ) -> tuple[list[overview.ReadyCount], list[tuple[str, int, Moment]], list[WorkerRow], list[PauseRow]]:
-            return overview.ready(tx), overview.later(tx), all_of(tx), pauses.all_of(tx)
+        def query(tx: Tx) -> tuple[Any, ...]:
+            return overview.ready(tx), overview.later(tx), all_of(tx), pauses.all_of(tx), overview.held_back(tx)
 
-        ready, later, rows, paused = await self.reader.read(query)
+        ready, later, rows, paused, waiting = await self.reader.read(query)
         takers = Counter((app, name) for row in rows if self._alive(row, lease_seconds) for app, name in lanes_of(row))
         lanes = [one for one in ready if self._sees(one.app_name)]
         held = {lane for lane in lanes if covering(paused, lane.app_name, lane.workflow_name)}
@@ -261,6 +259,7 @@ class Machines(Reading):
             ready=sum(one.runs for one in lanes),
             oldest_at=None if oldest is None else to_datetime(oldest),
             paused=sum(one.runs for one in held),
+            held=sum(runs for app_name, runs in waiting if self._sees(app_name)),
             later=sum(runs for runs, _ in due),
             next_at=to_datetime(min(first for _, first in due)) if due else None,
             lanes=tuple(

@@ -166,6 +166,8 @@ class Depth(_View):
     """Since when the first run waits that isn't paused."""
     paused: int
     """The number of ready runs that are paused."""
+    held: int
+    """Runs that are held back behind limits; they aren't ready."""
     later: int
     """Runs with a future timer, delay or retry."""
     next_at: datetime | None
