@@ -16,6 +16,7 @@ from stepwell.engine.gates import Limits
 from stepwell.engine.run import RunRow
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.clock import SystemClock
+from stepwell.execution.deciding import Deciding
 from stepwell.execution.durable import Durable
 from stepwell.execution.operations import Operations, accept_event, executed
 from stepwell.execution.passes import Passes
@@ -39,6 +40,7 @@ from stepwell.triggers.made_firing import MadeFirings
 from stepwell.triggers.scheduler import Scheduler
 from stepwell.worker.duties import Duties, Duty
 from stepwell.worker.gatekeeper import Gatekeeper
+from stepwell.worker.groups import GroupDuty
 from stepwell.worker.heartbeat import Heartbeat, Stuck
 from stepwell.worker.loop import Loop, Membership, Shutdown
 from stepwell.worker.pausing import PauseWatch
@@ -96,6 +98,7 @@ class Process:
         self.operations = Operations(shared, self.store.applier)
         self.gatekeeper = Gatekeeper(self.store, shared)
         self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, self.gatekeeper, lease)
+        self.groups = GroupDuty(self.store, Deciding(shared, self.store.applier), self.heartbeat.interval)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)
         self.pauses = PauseWatch(self.store, self.passes, self._resumed, self.heartbeat.interval)
         self.timekeeper: Timekeeper | None = None
@@ -145,6 +148,8 @@ class Process:
         yield self.ends.run
         yield self.sweep.watch_lost
         yield self.sweep.watch_children
+        yield self.groups.watch
+        yield self.groups.watch_all
         yield self.pauses.watch
         yield self.gatekeeper.watch_held
         yield from self.queue.duties(worker=worker)
@@ -227,6 +232,8 @@ class Process:
             self.sweep.children_marked()
         if hints.gates:
             self.gatekeeper.changed(hints.gates)
+        if hints.groups:
+            self.groups.changed(hints.groups)
 
     def _resumed(self) -> None:
         self.queue.resumed()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from stepwell.engine.conflicts import Conflict
+from stepwell.engine.groups import NewGroup
 from stepwell.engine.run import HistoryRow, Moment, RunRow, SignalRow
 
 
@@ -78,6 +79,8 @@ class Effects:
     documents: tuple[DocumentWrite, ...] = ()
     children: tuple[Commit, ...] = ()
     emissions: tuple[Emission, ...] = ()
+    groups: tuple[NewGroup, ...] = ()
+    """The groups to which some of the children belong."""
 
 
 NOTHING = Effects()

@@ -26,8 +26,9 @@ from stepwell.errors import (
 )
 from stepwell.execution.shared import Shared, new_id
 from stepwell.store import runs, signals
+from stepwell.store.endings import unmark
 from stepwell.store.tx import OtherText, Tx
-from stepwell.store.writing.apply import Applier, unmark
+from stepwell.store.writing.apply import Applier
 
 log = logging.getLogger("stepwell.events")
 

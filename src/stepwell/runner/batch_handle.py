@@ -143,7 +143,7 @@ class BatchHandle:
         return done
 
     def _held(self, tx: Tx) -> GroupRow:
-        return self._check(batches.hold(tx, self.batch_id))
+        return self._check(groups.hold(tx, self.batch_id))
 
     @property
     def _members(self) -> MemberOperations:

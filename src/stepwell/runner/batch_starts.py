@@ -26,9 +26,9 @@ from stepwell.engine.groups import GroupRow
 from stepwell.engine.run import Moment
 from stepwell.errors import IdempotencyConflict, InvalidArgs, StepwellError
 from stepwell.execution.shared import Shared, new_id
-from stepwell.runner.arguments import MAX_NAME, users_key
+from stepwell.runner.arguments import MAX_NAME, check_in_flight, users_key
 from stepwell.runner.start import Origin, Start, requested
-from stepwell.store import batches, runs
+from stepwell.store import batches, groups, runs
 from stepwell.store.tx import Tx
 from stepwell.store.writing.apply import Applier
 
@@ -114,12 +114,6 @@ def options_of(label: Any, max_in_flight: Any, stop_after_failures: Any, key: An
             "of all, from 0.0 to below 1.0, as in 0.05."
         )
     return BatchOptions(label, max_in_flight, given, users_key(key))
-
-
-def check_in_flight(given: Any) -> None:
-    """Raise InvalidArgs for an invalid number of runs that may be under way at once."""
-    if given is not None and (type(given) is not int or not 1 <= given < 2**31):
-        raise InvalidArgs(f"max_in_flight={given!r}: give a whole number, 1 or more; None: no limit.")
 
 
 def counted(starts: Any) -> Sequence[Start]:
@@ -243,7 +237,7 @@ class Storing:
             if found is not None and found.id != row.id:
                 self.earlier = found
                 return False
-        batches.insert(tx, row)
+        groups.insert(tx, row)
         return True
 
     def _some(self, start: int, tx: Tx) -> bool:

@@ -26,11 +26,6 @@ class MemberArgs(NamedTuple):
     args: str
 
 
-def insert(tx: Tx, row: GroupRow) -> None:
-    """Insert the batch; one that is there already stays as it is."""
-    tx.insert(groups, [row], unless=("id",))
-
-
 def by_key(tx: Tx, app_name: str, user_id: str, key: str) -> GroupRow | None:
     """Return the batch of this idempotency key, or None."""
     sql = f"SELECT {_ALL} FROM stepwell_groups WHERE app_name=? AND user_id=? AND idempotency_key=?"
@@ -85,11 +80,6 @@ def unended(tx: Tx, batch_id: str, limit: int) -> list[str]:
 def is_open(tx: Tx, batch_id: str) -> bool:
     """Return whether a run of the batch hasn't ended."""
     return bool(unended(tx, batch_id, 1))
-
-
-def hold(tx: Tx, batch_id: str) -> GroupRow | None:
-    """Return the batch, locked until this transaction ends; or None."""
-    return tx.one(GroupRow._make, f"SELECT {_ALL} FROM stepwell_groups WHERE id=? FOR NO KEY UPDATE", batch_id)
 
 
 def decide(tx: Tx, batch_id: str, outcome: str, decided_by: str | None, now: Moment) -> None:

@@ -1,4 +1,4 @@
-"""Groups of children, and batches: read, counted from their runs, and listed."""
+"""Groups of children, and batches: their rows, and their runs, counted and listed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,22 @@ _ALL: Final = tables.columns(groups)
 _COUNTED: Final = "FROM stepwell_runs INDEXED BY stepwell_runs_counted WHERE group_id=?"
 _MEMBER: Final = "group_index, id, app_name, workflow_name, status, result, error"
 _ENDS: Final = ("completed", "failed", "canceled")
-_FEW: Final = ("running", "waiting", "retrying", "failed", "canceled")
-"""The statuses that few of many runs have, mostly."""
+_NUMBER: Final = f"(SELECT count(*) {_COUNTED} AND status='{{}}')"
+_FEW: Final = ", ".join(map(_NUMBER.format, ("running", "waiting", "retrying", "failed", "canceled")))
+_PENDING: Final = _NUMBER.format("pending")
+_HELD: Final = "(SELECT count(*) FROM stepwell_runs WHERE held_by=?)"
+_HELD_AGAIN: Final = f"(SELECT count(*) {_COUNTED} AND status='retrying' AND held_by=?)"
+"""Those that have begun before, failed, were retried, and wait for their turn."""
+_TURNS: Final = (
+    "(SELECT count(*) FROM stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id"
+    " WHERE s.gate=? AND s.taken=1 AND r.status='pending')"
+)
+# In the index's order: so PostgreSQL takes the index, also before it has statistics of many new rows.
+_COMPLETED: Final = (
+    f"(SELECT count(*) AS n FROM (SELECT 1 {_COUNTED} AND status='completed' ORDER BY ended_at LIMIT ?) AS e) AS c"
+)
 _SPARSE: Final = 2_000
+"""Runs of a status up to which they are few among many."""
 _MINUTE: Final = 60_000_000
 _RECENT: Final = 10_000
 """Ends of one kind from which the rate is worked out, at most: where there are more within a minute, the latest."""
@@ -30,6 +43,16 @@ def load(tx: Tx, group_id: str) -> GroupRow | None:
 
 def _gate(group: GroupRow) -> str:
     return group_gate(group.id, group.max_in_flight or 0).id
+
+
+def hold(tx: Tx, group_id: str) -> GroupRow | None:
+    """Return the group, locked until this transaction ends; or None."""
+    return tx.one(GroupRow._make, f"SELECT {_ALL} FROM stepwell_groups WHERE id=? FOR NO KEY UPDATE", group_id)
+
+
+def insert(tx: Tx, row: GroupRow) -> None:
+    """Insert the group; one that is there already stays as it is."""
+    tx.insert(groups, [row], unless=("id",))
 
 
 # -- how far it is -----------------------------------------------------------------------------------------------------
@@ -49,74 +72,34 @@ def progress_of(tx: Tx, group: GroupRow, now: Moment) -> Progress:
 
 
 def count(tx: Tx, group: GroupRow) -> GroupCounts:
-    """Return the runs of the group by status.
+    """Return the runs of the group by status, by one statement: while it counts no run goes from one status to another.
 
-    All but the most frequent status are counted, in an index: that one is what they leave of the total. Runs of a
-    finished group that retention has deleted count as completed.
+    Of those that may be very many, the completed ones and those that haven't begun, only the fewer are counted: the others
+    are what is left of the total. Runs of a finished group that retention has deleted count as completed.
     """
-    half = group.total // 2
-    found = {status: _counted(tx, group.id, status, half) for status in _FEW}
-    held, many = 0, "pending"
-    if group.max_in_flight is not None:
-        held = _held_again(tx, group)
-        found["retrying"] = _counted(tx, group.id, "retrying", group.total) - held
-        if group.decided_at is None:
-            # Those of the others that haven't begun are held, or have a slot, as few have.
-            found["pending"], many = _pending_in_flight(tx, group), "held"
-    most = next((status for status, number in found.items() if number > half), None)
-    if group.finished_at is not None:
-        # Retention may have deleted some of its runs since.
-        most = "completed"
-        found |= {status: _number(tx, group, status, group.total) for status in (*_FEW, many)}
-        found["retrying"] -= held
-    elif most is None:
-        most = _most_of_two(tx, group, many, half, found)
-    else:
-        found |= {status: _number(tx, group, status, group.total) for status in (many, "completed")}
-    found.setdefault("held", held)
-    found[most] = max(0, group.total - sum(number for status, number in found.items() if status != most))
-    return GroupCounts(*(found[name] for name in GroupCounts._fields))
-
-
-def _most_of_two(tx: Tx, group: GroupRow, many: str, half: int, found: dict[str, int]) -> str:
-    """Count one of the two that may be large, the smaller one, and return the other."""
-    for status, other, most in (("completed", many, _RECENT), (many, "completed", half)):
-        number = _number(tx, group, status, most)
-        if number <= most:
-            found[status] = number
-            return other
-    found["completed"] = _number(tx, group, "completed", group.total)
-    return many
-
-
-def _number(tx: Tx, group: GroupRow, status: str, most: int) -> int:
-    return _held(tx, group, most) if status == "held" else _counted(tx, group.id, status, most)
-
-
-def _counted(tx: Tx, group_id: str, status: str, most: int) -> int:
-    """Return the number of runs of this status, or one more than `most` if there are more."""
-    # In the index's order: so PostgreSQL takes the index, also before it has statistics of many new rows.
-    sql = f"SELECT count(*) FROM (SELECT 1 {_COUNTED} AND status=? ORDER BY ended_at LIMIT ?) AS c"
-    return int(tx.scalar(sql, group_id, status, most + 1))
-
-
-def _held(tx: Tx, group: GroupRow, most: int) -> int:
-    sql = "SELECT count(*) FROM (SELECT 1 FROM stepwell_runs WHERE held_by=? ORDER BY held_rank LIMIT ?) AS c"
-    return int(tx.scalar(sql, _gate(group), most + 1))
-
-
-def _held_again(tx: Tx, group: GroupRow) -> int:
-    """Return the number of runs that have begun before, failed, were retried, and wait for their turn."""
-    sql = f"SELECT count(*) {_COUNTED} AND status='retrying' AND held_by=?"
-    return int(tx.scalar(sql, group.id, _gate(group)))
-
-
-def _pending_in_flight(tx: Tx, group: GroupRow) -> int:
-    sql = (
-        "SELECT count(*) FROM stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id"
-        " WHERE s.gate=? AND s.taken=1 AND r.status='pending'"
+    gate, gated = _gate(group), group.max_in_flight is not None
+    # Those that haven't begun are held, or have their turn, as few have; once it is decided none of them is held.
+    held = gated and group.decided_at is None
+    again, turns = (_HELD_AGAIN, _TURNS) if gated else ("0", "0")
+    half = -1 if group.finished_at is not None else group.total // 2
+    [(running, waiting, retrying, failed, canceled, retried, pending, completed, many)] = tx.rows(
+        f"SELECT {_FEW}, {again}, {turns}, c.n, CASE WHEN c.n>? THEN {_HELD if held else _PENDING} END FROM {_COMPLETED}",
+        *[group.id] * 5,
+        *((group.id, gate, gate) if gated else ()),
+        half,
+        gate if held else group.id,
+        group.id,
+        half + 1,
     )
-    return int(tx.scalar(sql, _gate(group)))
+    few = running + waiting + retrying + failed + canceled + (pending if held else 0)
+    if many is None:
+        many = max(0, group.total - few - completed)
+    else:
+        many -= retried if held else 0  # they are held too
+        completed = max(0, group.total - few - many)
+    if held:
+        return GroupCounts(many + retried, pending, running, waiting, retrying - retried, completed, failed, canceled)
+    return GroupCounts(retried, many, running, waiting, retrying - retried, completed, failed, canceled)
 
 
 def _last_end(tx: Tx, group: GroupRow) -> Moment | None:
@@ -162,7 +145,7 @@ def members(
     if status is not None:
         where, values = f"{where} AND status=?", (*values, status)
         # Few of many wouldn't be met soon in the order of the starts.
-        index = "counted" if _counted(tx, group_id, status, _SPARSE) <= _SPARSE else index
+        index = "counted" if _is_few(tx, group_id, status) else index
     listed = f"FROM stepwell_runs INDEXED BY stepwell_runs_{index} {where} ORDER BY group_index LIMIT ?"
     if most_bytes is not None:
         sizes = tx.rows(
@@ -170,3 +153,8 @@ def members(
         )
         limit = fitting(map(sum, sizes), most_bytes)
     return tx.fetch(Member._make, f"SELECT {_MEMBER} {listed}", *values, limit)
+
+
+def _is_few(tx: Tx, group_id: str, status: str) -> bool:
+    sql = f"SELECT 1 {_COUNTED} AND status=? ORDER BY ended_at LIMIT 1 OFFSET ?"
+    return tx.scalar(sql, group_id, status, _SPARSE) is None

@@ -85,10 +85,12 @@ class Hints:
     """Gates at which slots became free: others are let through at the end of the transaction."""
     gates: set[str] = field(default_factory=set)
     """Gates at which more may be to do than the transaction has seen."""
+    groups: set[str] = field(default_factory=set)
+    """Groups of which runs have ended, or begun again."""
 
     def __bool__(self) -> bool:
         found = self.ready or self.due or self.resting or self.lost or self.children or self.pauses
-        return bool(found or self.freed or self.gates)
+        return bool(found or self.freed or self.gates or self.groups)
 
     def add(self, other: Hints) -> None:
         """Add the other's hints."""
@@ -103,6 +105,7 @@ class Hints:
         if other.freed or other.gates:
             self.freed |= other.freed
             self.gates |= other.gates
+        self.groups |= other.groups
 
     def kinds(self) -> str:
         """Return what there is, a letter each, of `KINDS`."""

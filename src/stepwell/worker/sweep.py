@@ -11,11 +11,11 @@ from stepwell.errors import StoreUnavailable
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
-from stepwell.store import runs, workers
+from stepwell.store import endings, runs, workers
 from stepwell.store.base import Store
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
-from stepwell.store.writing import apply, expiry
+from stepwell.store.writing import expiry
 from stepwell.worker.gatekeeper import Gatekeeper
 from stepwell.worker.heartbeat import Heartbeat
 from stepwell.worker.lease import Observer
@@ -204,9 +204,9 @@ class Sweep:
 
     async def end_children(self) -> int:
         """Cancel children, each by a commit of its own, and return their number."""
-        marked = await self._store.read(lambda tx: apply.marked_children(tx, _BATCH + len(self._unending)))
+        marked = await self._store.read(lambda tx: endings.marked(tx, _BATCH + len(self._unending)))
         self._unending &= {run_id for run_id, _ in marked}
-        return sum([await self._end_child(run_id, reason) for run_id, reason in marked])
+        return sum(await asyncio.gather(*(self._end_child(run_id, reason) for run_id, reason in marked)))
 
     async def _end_child(self, run_id: str, reason: str) -> int:
         """Cancel a child and return 1, also if it had ended; set it apart if that fails."""

@@ -17,7 +17,7 @@ from stepwell.engine.pauses import begun_later
 from stepwell.engine.run import FINISHED, RunRow, SignalRow, hold, unless_signalled
 from stepwell.engine.signals import NOTHING_KEPT, Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, StepwellError, WorkspaceNotFound
-from stepwell.store import conflicts, documents, history, pauses, runs, signals, workspaces
+from stepwell.store import conflicts, deciding, documents, endings, history, pauses, runs, signals, workspaces
 from stepwell.store.gates import Gates, applicant
 from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, Record, StartedRun, Tx
 from stepwell.store.writing.starts import among, key_of, refuse_standing, started_of
@@ -27,6 +27,8 @@ T = TypeVar("T")
 AcceptEvent = Callable[[RunRow, Resume, Kept, int], SignalRow | None]
 """A function from a listening run that keeps so many signals, and a moment, to its signal; None if it takes nothing."""
 
+_AT_ONCE: Final = 2_000
+"""Runs that one statement inserts: its parameters are all in memory, and on their way, at once."""
 _EFFECTS: Final = Commit._fields.index("effects")
 _NONE: Final = tuple(Commit._field_defaults[name] for name in Commit._fields[_EFFECTS:])
 """The fields of a commit, besides its two rows, that has no effect on other rows."""
@@ -101,7 +103,9 @@ class Applier:
         if any(commit.run.gates is not None for commit in commits):
             commits = self._placed(tx, commits)
         # Where the answer to a commit was lost, the same starts come again: what is there already stays as it is.
-        tx.dialect.create(tx.driver, commits, workspaces.workspaces_of(commits))
+        for start in range(0, len(commits), _AT_ONCE):
+            some = commits[start : start + _AT_ONCE]
+            tx.dialect.create(tx.driver, some, workspaces.workspaces_of(some))
         if added := [listener for commit in commits for listener in commit.listeners or ()]:
             signals.listen(tx, added)
         if found := [commit for commit in commits if commit.conflicts]:
@@ -145,10 +149,15 @@ class Applier:
         further = self._effects(tx, list(held.values()), signalled)
         if released := [c.run for c in held.values() if c.parks and (c.run.gates or c.run.held_by) is not None]:
             self._released(tx, released)
+        held_back = deciding.note(tx, [commit.run for commit in held.values()])
         for index, commit in held.items():
             run = commit.run
             if run.id in further:  # signals that weren't used have rows of their own
-                answers[index] = run = run._replace(version=run.version + further[run.id])
+                run = run._replace(version=run.version + further[run.id])
+            if run.id in held_back:
+                waits = held_back[run.id]
+                run = run._replace(held_by=waits.held_by, held_rank=waits.held_rank, ready_at=None, due_at=None)
+            answers[index] = run
             if commit.parks:
                 _rests(tx, run)
         return answers
@@ -182,7 +191,11 @@ class Applier:
 
     def _tell_others(self, tx: Tx, commits: Sequence[Commit]) -> None:
         """Apply the effects of these commits on other runs: children, parents and listeners."""
-        self.create(tx, [child for c in commits for child in c.effects.children])
+        children = [child for c in commits for child in c.effects.children]
+        deciding.check_children(tx, children)
+        self.create(tx, children)
+        if made := [group for c in commits for group in c.effects.groups]:
+            deciding.make(tx, made)
         if changed := [c for c in commits if c.listeners is not None]:
             signals.stop_listening(tx, [c.run.id for c in changed])
             signals.listen(tx, [listener for c in changed for listener in c.listeners or ()])
@@ -192,8 +205,7 @@ class Applier:
             for emission in commit.effects.emissions:
                 self.emit(tx, emission, commit.run.updated_at)
             if commit.ends_children:
-                _mark_children(tx, commit.run)
-                tx.hints.children = True
+                endings.mark_children(tx, commit.run)
 
     # -- limits ---------------------------------------------------------------------------------------------------
 
@@ -296,28 +308,6 @@ def _lost(commit: Commit) -> LeaseLost:
         f"Run {commit.run.id} was taken over or cancelled before version {commit.run.version} was committed; "
         "nothing of it was written."
     )
-
-
-def _mark_children(tx: Tx, parent: RunRow) -> None:
-    tx.run(
-        "INSERT INTO stepwell_endings (run_id, reason, marked_at)"
-        " SELECT id, CAST(? AS TEXT), CAST(? AS BIGINT) FROM stepwell_runs WHERE parent_id=? AND on_parent_end='cancel'"
-        " AND status NOT IN ('completed', 'failed', 'canceled') ON CONFLICT (run_id) DO NOTHING",
-        f"its parent {parent.id} is {parent.status}",
-        parent.updated_at,
-        parent.id,
-    )
-
-
-def marked_children(tx: Tx, limit: int = 100) -> list[tuple[str, str]]:
-    """Return (run, reason) of children that are to be cancelled because their parent ended."""
-    found = tx.rows("SELECT run_id, reason FROM stepwell_endings ORDER BY marked_at LIMIT ?", limit)
-    return [(row[0], row[1]) for row in found]
-
-
-def unmark(tx: Tx, run_id: str) -> None:
-    """Remove the mark of a child."""
-    tx.run("DELETE FROM stepwell_endings WHERE run_id=?", run_id)
 
 
 # -- items ------------------------------------------------------------------------------------------------------------
