@@ -113,6 +113,18 @@ class Slot(NamedTuple):
     """Of a delay its length."""
 
 
+def slots_of(gate: str, run_id: str, now: Moment, due_at: Moment | None, *, turn: bool, by_clock: bool) -> list[Slot]:
+    """Return what a new run of a group with `max_in_flight` holds: its turn, or the delay that begins with its turn.
+
+    `by_clock`: its start has named the moment, not a delay.
+    """
+    if turn:
+        return [Slot(gate, run_id, "group", 1, 0, now)]
+    if due_at is None:
+        return []
+    return [Slot(gate, run_id, "at", 0, 0, due_at) if by_clock else Slot(gate, run_id, "delay", 0, 0, due_at - now)]
+
+
 class NewGroup(NamedTuple):
     """A group as `self.start_many` makes it, beside its children."""
 

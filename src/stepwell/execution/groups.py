@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
 from stepwell.definition.authoring.context import OnParentEnd, Show, Until
 from stepwell.definition.authoring.document import Link
@@ -19,8 +19,8 @@ from stepwell.definition.values.misfit import shown
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import Request, begin
 from stepwell.engine.gates import group_gate
-from stepwell.engine.groups import GroupRow, Member, NewGroup, Slot
-from stepwell.engine.run import Moment, RunRow
+from stepwell.engine.groups import GroupRow, Member, NewGroup, Slot, slots_of
+from stepwell.engine.run import RunRow
 from stepwell.errors import GroupNotFound, IdempotencyConflict, InvalidArgs, InvalidPayload, StepwellError
 from stepwell.execution.arguments import check_in_flight, id_of, users_key
 from stepwell.execution.children import check_choice, checked_label, meta_json
@@ -213,19 +213,13 @@ class _ChildMaker:
         most = self._asked.max_in_flight
         if most is None:
             return begin(definition, request, self._now)
-        if len(self.children) < most:
-            self._slot(request.id, "group", 1, self._now)
+        turn = len(self.children) < most
+        by_clock = start.at is not None
+        self.slots += slots_of(self._gate, request.id, self._now, request.due_at, turn=turn, by_clock=by_clock)
+        if turn:
             return begin(definition, request, self._now)
-        # Its delay counts from its turn on.
-        if request.due_at is not None and start.at is not None:
-            self._slot(request.id, "at", 0, request.due_at)
-        elif request.due_at is not None:
-            self._slot(request.id, "delay", 0, request.due_at - self._now)
         child = begin(definition, request._replace(due_at=None), self._now)
         return child._replace(run=child.run._replace(held_by=self._gate, held_rank=index, ready_at=None))
-
-    def _slot(self, run_id: str, kind: Literal["group", "delay", "at"], taken: int, at: Moment) -> None:
-        self.slots.append(Slot(self._gate, run_id, kind, taken, 0, at))
 
     def _earlier(self, definition: Definition, start: Start, request: Request) -> str | None:
         """Return the id of the child of this run to which the start's key belongs already. Raises IdempotencyConflict."""

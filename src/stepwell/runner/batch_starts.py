@@ -22,13 +22,13 @@ from stepwell.definition.text import is_text
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import Request, begin
 from stepwell.engine.gates import Gate, group_gate
-from stepwell.engine.groups import GroupRow
+from stepwell.engine.groups import GroupRow, Slot, slots_of
 from stepwell.engine.run import Moment
 from stepwell.errors import IdempotencyConflict, InvalidArgs, StepwellError
 from stepwell.execution.shared import Shared, new_id
 from stepwell.runner.arguments import MAX_NAME, check_in_flight, users_key
 from stepwell.runner.start import Origin, Start, requested
-from stepwell.store import batches, groups, runs
+from stepwell.store import batches, deciding, groups, runs
 from stepwell.store.tx import Tx
 from stepwell.store.writing.apply import Applier
 
@@ -259,13 +259,27 @@ class Storing:
         for index, started in enumerate(answer, start):
             if not started.created:
                 raise self._not_mine(index, started.run.id)
+        if self.row.max_in_flight is not None:
+            deciding.take_turns(
+                tx, [slot for index in range(start, start + len(commits)) for slot in self._slots(index)]
+            )
         return True
+
+    def _slots(self, index: int) -> list[Slot]:
+        found, most = self._prepared, self.row.max_in_flight or 0
+        request, by_clock = found.requests[index], found.starts[index].at is not None
+        gate = group_gate(self.row.id, most).id
+        return slots_of(gate, request.id, found.now, request.due_at, turn=index < most, by_clock=by_clock)
 
     def _commits(self, indexes: range) -> Iterator[Commit]:
         found, most = self._prepared, self.row.max_in_flight
         for index in indexes:
-            commit = begin(found.definitions[index], found.requests[index], found.now)
-            yield commit if most is None or index < most else _held_back(commit, group_gate(self.row.id, most), index)
+            definition, request = found.definitions[index], found.requests[index]
+            if most is None or index < most:
+                yield begin(definition, request, found.now)
+            else:  # its delay counts from its turn on
+                commit = begin(definition, request._replace(due_at=None), found.now)
+                yield _held_back(commit, group_gate(self.row.id, most), index)
 
     def _not_mine(self, index: int, run_id: str) -> IdempotencyConflict:
         return IdempotencyConflict(

@@ -7,7 +7,7 @@ from typing import Final
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.gates import group_gate
-from stepwell.engine.groups import GroupEnds, GroupRow, Member, NewGroup
+from stepwell.engine.groups import GroupEnds, GroupRow, Member, NewGroup, Slot
 from stepwell.engine.run import ENDED, Moment, RunRow
 from stepwell.errors import IdempotencyConflict, WorkspaceNotFound
 from stepwell.store import groups, runs, tables, workspaces
@@ -66,8 +66,13 @@ def make(tx: Tx, made: Sequence[NewGroup]) -> None:
     """Insert groups whose children are made in this transaction."""
     for group in made:
         groups.insert(tx, group.row)
-    tx.insert(tables.slots, [slot for group in made for slot in group.slots], unless=("gate", "run_id"))
+        take_turns(tx, group.slots)
     tx.hints.groups |= {group.row.id for group in made if not group.row.total}
+
+
+def take_turns(tx: Tx, slots: Sequence[Slot]) -> None:
+    """Insert what new runs hold of their group."""
+    tx.insert(tables.slots, slots, unless=("gate", "run_id"))
 
 
 # -- ends of their runs -------------------------------------------------------------------------------------------------
