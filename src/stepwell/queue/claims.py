@@ -180,13 +180,13 @@ class Claims:
     def _admitted(
         self, tx: Tx, found: list[RunRow], limit: int, again: Callable[[int], list[RunRow]] = lambda wanted: []
     ) -> list[RunRow]:
-        """Return those of the claimed runs that may begin or go on, and others in the places of those that mayn't."""
+        """Return those of the claimed runs that may begin or go on, and others in the places of those that may not."""
         admitted = self._within_limits(tx, found, limit, again)
         expiry.begun(tx, admitted)
         return admitted
 
     def _in_time(self, tx: Tx, found: list[RunRow]) -> list[RunRow]:
-        """Return those of the claimed runs that may still begin; the others are cancelled (rule 54)."""
+        """Return those of the claimed runs that may still begin; the others are cancelled."""
         left = expiry.in_time(self._store.applier, tx, found, self._now())
         self.more = self.more or len(left) < len(found)
         return left
@@ -205,7 +205,7 @@ class Claims:
             left = limit - len(admitted)
             self.contended = self.contended or answer.contended > 0
             if answer.turns:
-                # With room left nobody waits for a turn: each key has more of them.
+                # With room left no run waits for a turn: each key has more of them.
                 self._store.applier.gates.open(tx, answer.turns, turns=max(-(-left // len(answer.turns)), 1))
             # What stays ready would only be claimed again.
             if left <= 0 or answer.contended or not (answer.turns or answer.held):

@@ -5,7 +5,19 @@ from typing import Annotated, Any, Literal, assert_type
 
 from pydantic import BaseModel
 
-from stepwell import END, Depends, Document, Event, Retry, Signal, Workflow, transition
+from stepwell import (
+    END,
+    Concurrency,
+    Debounce,
+    Depends,
+    Document,
+    Event,
+    RateLimit,
+    Retry,
+    Signal,
+    Workflow,
+    transition,
+)
 
 
 class OrderArgs(BaseModel):
@@ -125,6 +137,57 @@ class Quote(Workflow[OrderArgs, dict[str, Any], int]):
 class Cleanup(Workflow):
     @transition(target=END)
     async def clean(self) -> None: ...
+
+
+def by_order(args: OrderArgs) -> str:
+    return args.order_id
+
+
+def all_of(args: OrderArgs) -> list[str]:
+    return [args.order_id]
+
+
+class Limited(
+    Workflow[OrderArgs, None, str],
+    concurrency=[Concurrency(2, key="args.order_id"), Concurrency(5, name="shop", holds="run", on_conflict="skip")],
+    rate_limit=RateLimit(100, per=timedelta(minutes=1), key=by_order),
+    debounce=Debounce(timedelta(seconds=5), key=lambda args: args.order_id, max_wait=timedelta(minutes=1)),
+    fair_by="user_id",
+    expires=timedelta(hours=1),
+    priority=5,
+):
+    @transition(target=END)
+    async def go(self) -> str:
+        return self.args.order_id
+
+
+class OneOfEach(
+    Workflow, concurrency=Concurrency(1), rate_limit=[RateLimit(1, timedelta(seconds=1))], fair_by=by_order
+):
+    @transition(target=END)
+    async def go(self) -> None: ...
+
+
+def wrong_limits() -> None:
+    Concurrency("2")  # error: a number
+    Concurrency(2, holds="running")  # error: executing or run
+    Concurrency(2, on_conflict="drop")  # error: queue, skip or replace
+    Concurrency(2, "args.order_id")  # error: by keyword only
+    Concurrency(2, key=all_of)  # error: a list is no key
+    RateLimit(100)  # error: per what
+    RateLimit(100, per=60)  # error: a timedelta
+    RateLimit(100, timedelta(minutes=1), holds="run")  # error: of slots only
+    Debounce(5)  # error: a timedelta
+    Debounce(timedelta(seconds=5), name="shop")  # error: it has none
+
+
+class Wrong(Workflow, expires=5): ...  # error: a timedelta
+
+
+class Wronger(Workflow, concurrency=RateLimit(1, timedelta(seconds=1))): ...  # error: slots
+
+
+class Wrongest(Workflow, debounce=[Debounce(timedelta(seconds=1))]): ...  # error: one
 
 
 async def wrong(order: ProcessOrder) -> None:
