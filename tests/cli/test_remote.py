@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from stepwell.console.cli.backends.answers import error_of, json_of
-from stepwell.console.cli.backends.remote import api_of
+from stepwell.console.cli.backends.api_client import api_of
 from stepwell.errors import (
     ConfigurationError,
     IdempotencyConflict,

@@ -131,6 +131,11 @@ class World:
         await reaches(self.stepwell.runner, str(row.run_id), "failed")
         return to_datetime(row.scheduled_at).isoformat()
 
+    async def schedule(self) -> str:
+        """The name of a schedule that ann has made."""
+        made = self.stepwell.runner.schedules
+        return (await made.create(str(uuid4()), Write, app_name="shop", user_id="ann", every=timedelta(days=365))).name
+
     async def token(self, wanted: NewToken) -> tuple[str, str]:
         """(id, secret) of a new token."""
         now = self.stepwell.opening.shared.clock.now()
@@ -277,6 +282,20 @@ async def of_tick(world: World) -> tuple[str, str, Any]:
     return "POST", "/schedules/shop/breaking/retry", {"scheduled_at": await world.tick()}
 
 
+async def of_new_schedule(world: World) -> tuple[str, str, Any]:
+    return "POST", "/schedules", STARTS | {"name": str(uuid4()), "every": 3600}
+
+
+def of_schedule(method: str, body: Any = None) -> Request:
+    """A request about a new schedule of ann's."""
+
+    async def request(world: World) -> tuple[str, str, Any]:
+        name = await world.schedule()
+        return method, f"/schedules/shop/{name}", body
+
+    return request
+
+
 async def of_sign_in(world: World) -> tuple[str, str, Any]:
     _, secret = await world.token(NewToken(name="t", user_id="ann", role="viewer"))
     return "POST", "/session", {"token": secret}
@@ -302,8 +321,9 @@ SIGNED_IN = row(401, 200, 200, 200, 200, 200, 200, 200, 200)
 READ_RUN = row(401, 200, 200, 404, 200, 200, 200, 404, 404)
 READ_SHOP = row(401, 200, 200, 200, 200, 200, 200, 404, 404)
 READ_ALL = row(401, 403, 403, 403, 200, 200, 200, 403, 200)
-READ_SHOPS = row(401, 403, 403, 403, 200, 200, 200, 403, 404)
+READ_SHOPS = row(401, 403, 403, 403, 200, 200, 200, 404, 404)
 ACT_ON_SHOPS = row(401, 403, 403, 403, 403, 200, 200, 403, 404)
+ACT_ON_DECLARED = row(401, 403, 403, 403, 403, 200, 200, 404, 404)
 ACT_ON_RUN = row(401, 403, 200, 404, 403, 200, 200, 404, 404)
 ACT_ON_MANY = row(401, 403, 200, 200, 403, 200, 200, 200, 200)
 
@@ -360,12 +380,15 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "list_workspaces": (at("GET", "/workspaces"), SIGNED_IN),
     "list_workers": (at("GET", "/workers"), READ_ALL),
     "get_queue": (at("GET", "/queue"), READ_ALL),
-    "list_schedules": (at("GET", "/schedules"), READ_ALL),
+    "list_schedules": (at("GET", "/schedules"), SIGNED_IN),
+    "create_schedule": (of_new_schedule, row(401, 403, 201, 201, 403, 201, 201, 404, 404)),
+    "update_schedule": (of_schedule("PATCH", {"paused": True}), ACT_ON_RUN),
+    "delete_schedule": (of_schedule("DELETE"), {k: 204 if v == 200 else v for k, v in ACT_ON_RUN.items()}),
     "get_schedule": (at("GET", "/schedules/shop/nightly"), READ_SHOPS),
-    "pause_schedule": (at("POST", "/schedules/shop/nightly/pause"), ACT_ON_SHOPS),
-    "resume_schedule": (at("POST", "/schedules/shop/nightly/resume"), ACT_ON_SHOPS),
-    "fire_schedule": (at("POST", "/schedules/shop/nightly/fire"), ACT_ON_SHOPS),
-    "retry_tick": (of_tick, ACT_ON_SHOPS),
+    "pause_schedule": (at("POST", "/schedules/shop/nightly/pause"), ACT_ON_DECLARED),
+    "resume_schedule": (at("POST", "/schedules/shop/nightly/resume"), ACT_ON_DECLARED),
+    "fire_schedule": (at("POST", "/schedules/shop/nightly/fire"), ACT_ON_DECLARED),
+    "retry_tick": (of_tick, ACT_ON_DECLARED),
     "list_pauses": (at("GET", "/pauses"), SIGNED_IN),
     "pause": (at("POST", "/pauses", PAUSE), ACT_ON_SHOPS),
     "resume": (at("POST", "/pauses/resume", PAUSE), ACT_ON_SHOPS),
@@ -418,6 +441,10 @@ SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_workspaces": ("/workspaces", "workspace", ANN_AND_ALL),
     "list_workspaces of the user": ("/workspaces?user_id=ann", "workspace", ANN_AND_ALL),
     "list_schedules": ("/schedules", "nightly", ALL),
+    "list_schedules that users made": ("/schedules", "schedule", ANN_AND_ALL),
+    "list_schedules of the user": ("/schedules?user_id=ann", "schedule", ANN_AND_ALL),
+    "list_schedules of a name": ("/schedules?name={schedule}", "schedule", ANN_AND_ALL),
+    "get_schedule": ("/schedules/shop/{schedule}", "schedule", ANN_AND_ALL),
     "list_deliveries": ("/deliveries", "delivery", ALL),
     "list_pauses": ("/pauses", '"shop"', OF_SHOP),
     "list_pauses with reasons": ("/pauses", "the bank is away", ALL),
@@ -463,6 +490,7 @@ async def everything(world: World) -> dict[str, str]:
         "workspace": (await runner.get(waiting)).workspace_id,
         "delivery": await world.delivery(),
         "token": token_id,
+        "schedule": await world.schedule(),
     }
 
 

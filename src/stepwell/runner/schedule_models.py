@@ -9,13 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from stepwell.definition.schedules.schedule_times import NEVER, TickRule, described
-from stepwell.engine.run import Moment, RunRow, Status
+from stepwell.engine.run import Moment, Status
 from stepwell.errors import DefinitionError
 from stepwell.execution.clock import to_datetime
 from stepwell.runner.made_rules import rule_of
 from stepwell.runner.readable import parsed
 from stepwell.store.made_schedules import MadeSchedule
-from stepwell.store.schedules import TickRow
+from stepwell.store.schedules import TickRow, TickRun
 
 
 class _ScheduleModel(BaseModel):
@@ -60,7 +60,7 @@ class TickView(_ScheduleModel):
     """The status of its run, or of its handler."""
 
 
-def schedule_of(row: MadeSchedule, last: Moment | None, now: Moment) -> Schedule:
+def schedule_of(row: MadeSchedule, last: TickRow | None, now: Moment) -> Schedule:
     """Return the model of a row. Raises ValueError for one that can't be read."""
     try:
         rule = rule_of(row)
@@ -80,7 +80,7 @@ def schedule_of(row: MadeSchedule, last: Moment | None, now: Moment) -> Schedule
         jitter=timedelta(microseconds=row.jitter),
         paused=bool(row.paused),
         next=None if rule is None else _coming(row, rule, now),
-        last=None if last is None else to_datetime(last),
+        last=None if last is None else to_datetime(last.scheduled_at),
         created_at=to_datetime(row.created_at),
         updated_at=to_datetime(row.updated_at),
     )
@@ -93,7 +93,7 @@ def _coming(row: MadeSchedule, rule: TickRule, now: Moment) -> datetime | None:
     return None if tick == NEVER else tick.astimezone(UTC)
 
 
-def tick_of(row: TickRow, started: Mapping[str, RunRow]) -> TickView:
+def tick_of(row: TickRow, started: Mapping[str, TickRun]) -> TickView:
     """Return the model of a tick, with the status of its run if that is among these."""
     run = started.get(row.run_id or "")
     return TickView(

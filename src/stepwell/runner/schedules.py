@@ -32,9 +32,9 @@ from stepwell.runner.models import Page
 from stepwell.runner.readable import parsed
 from stepwell.runner.schedule_models import Schedule, TickView, schedule_of, tick_of
 from stepwell.runner.steering import Steering
-from stepwell.store import made_schedules, runs
+from stepwell.store import made_schedules, schedules
 from stepwell.store.made_schedules import MadeSchedule
-from stepwell.store.schedules import MADE
+from stepwell.store.schedules import MADE, TickRow
 from stepwell.store.tx import Tx
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ A = TypeVar("A", default=Any)
 _PAGE_BYTES: Final = 64 * 1024 * 1024
 _TRIES: Final = 10
 """The schedule may change while the change of another call is checked; not for ever."""
+_Newest = dict[tuple[str, str], TickRow]
 CHANGES: Final = tuple(ScheduleChanges.__annotations__)
 
 
@@ -125,8 +126,11 @@ class RunnerSchedules:
 
     async def get(self, name: str, *, app_name: str, user_id: str | None = None) -> Schedule:
         """Return the schedule. Raises ScheduleNotFound, InvalidArgs where several users have one and none is named."""
-        find = self._found(name, app_name, user_id, lock=False)
-        return await self._told(await self._runner.read(find))
+        return await self._told(await self.row(name, app_name=app_name, user_id=user_id))
+
+    async def row(self, name: str, *, app_name: str, user_id: str | None = None) -> MadeSchedule:
+        """Return the stored row of a schedule. Raises as `get`."""
+        return await self._runner.read(self._found(name, app_name, user_id, lock=False))
 
     async def list(
         self, *, app_name: str | None = None, user_id: str | None = None, limit: int = 50, cursor: str | None = None
@@ -137,16 +141,16 @@ class RunnerSchedules:
         apps = None if checked_text("app_name", app_name) is None else [str(app_name)]
         after = cursor_of(cursor)
 
-        def query(tx: Tx) -> tuple[builtins.list[MadeSchedule], str | None, dict[str, Moment]]:
+        def query(tx: Tx) -> tuple[builtins.list[MadeSchedule], str | None, _Newest]:
             before = None if after is None else MADE + after
             rows, mark = made_schedules.page(tx, limit, before, apps=apps, user_id=only, most_bytes=_PAGE_BYTES)
-            return rows, mark, made_schedules.last_ticks(tx, rows)
+            return rows, mark, schedules.newest_ticks(tx, [(row.app_name, row.id) for row in rows])
 
         rows, mark, last = await self._runner.read(query)
         items = []
         for row in rows:
             with core.shared.faults.apart(made_schedules.title_of(row)):
-                items.append(schedule_of(row, last.get(row.id), core.shared.clock.now()))
+                items.append(schedule_of(row, last.get((row.app_name, row.id)), core.shared.clock.now()))
         return Page(items=tuple(items), next_cursor=None if mark is None else mark.removeprefix(MADE))
 
     async def update(
@@ -185,7 +189,7 @@ class RunnerSchedules:
         core, find = self._core, self._found(name, app_name, user_id)
         key = checked_key(idempotency_key) or self._derived_key("fire", app_name, user_id, name)
         tick = await core.write(lambda tx: core.ticks.fire(tx, find(tx), key), None)
-        return await self._runner.read(lambda tx: tick_of(tick, runs.load(tx, [tick.run_id] if tick.run_id else [])))
+        return await self._runner.read(lambda tx: tick_of(tick, schedules.runs_of(tx, [tick])))
 
     # -- which schedule ---------------------------------------------------------------------------------------------
 
@@ -302,5 +306,6 @@ class RunnerSchedules:
         return change
 
     async def _told(self, row: MadeSchedule) -> Schedule:
-        last = await self._runner.read(lambda tx: made_schedules.last_ticks(tx, [row]))
-        return schedule_of(row, last.get(row.id), self._core.shared.clock.now())
+        key = (row.app_name, row.id)
+        last = await self._runner.read(lambda tx: schedules.newest_ticks(tx, [key]))
+        return schedule_of(row, last.get(key), self._core.shared.clock.now())

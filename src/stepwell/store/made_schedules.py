@@ -138,6 +138,7 @@ def page(
     *,
     apps: Iterable[str] | None = None,
     user_id: str | None = None,
+    name: str | None = None,
     brief: bool = False,
     most_bytes: int | None = None,
 ) -> tuple[list[MadeSchedule], str | None]:
@@ -148,6 +149,7 @@ def page(
     conditions = [
         ("id<?", before),
         ("user_id=?", user_id),
+        ("name=?", name),
         ("app_name IN list(?)", None if apps is None else tx.listed(apps)),
     ]
     wanted = [(sql, value) for sql, value in conditions if value is not None]
@@ -241,13 +243,3 @@ def next_unknown(tx: Tx, apps: Iterable[str], lanes: Sequence[Lane], after: Mome
             paired(lanes),
         )
     )
-
-
-def last_ticks(tx: Tx, made: Iterable[MadeSchedule]) -> dict[str, Moment]:
-    """Return the moment of the newest tick of each of these schedules that has one, by id."""
-    found = tx.rows(
-        "SELECT l.workflow, (SELECT max(t.scheduled_at) FROM stepwell_ticks t WHERE t.app_name=l.app"
-        " AND t.schedule=l.workflow) FROM pairs(?) l",
-        paired((one.app_name, one.id) for one in made),
-    )
-    return {row[0]: row[1] for row in found if row[1] is not None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
-from stepwell.engine.run import Moment
+from stepwell.engine.run import Moment, Status
 from stepwell.store import runs, tables
 from stepwell.store.tables import schedules, ticks
-from stepwell.store.tx import Tx
+from stepwell.store.tx import Tx, paired
 
 MADE: Final = "made:"
 """The beginning of the ids of schedules that are made at run time: their ticks have them as name."""
@@ -39,6 +40,14 @@ class TickRow(NamedTuple):
     fired_at: Moment
     outcome: TickOutcome
     run_id: str | None
+
+
+class TickRun(NamedTuple):
+    """The run of a tick: that of its handler (`internal`), or the one that it started."""
+
+    id: str
+    internal: int
+    status: Status
 
 
 def hold(tx: Tx, app_name: str, name: str, now: Moment) -> ScheduleRow:
@@ -120,6 +129,25 @@ def tick_of(tx: Tx, app_name: str, schedule: str, run_id: str) -> TickRow | None
 def ticks_of(tx: Tx, app_name: str, schedule: str, limit: int = 1000) -> list[TickRow]:
     """Return the newest ticks of a schedule, newest first."""
     return tx.fetch(TickRow._make, f"{_OF_SCHEDULE} ORDER BY scheduled_at DESC LIMIT ?", app_name, schedule, limit)
+
+
+def newest_ticks(tx: Tx, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TickRow]:
+    """Return the newest tick of each of these (app, schedule) that has one."""
+    found = tx.fetch(
+        TickRow._make,
+        f"SELECT {tables.columns(ticks, 't.')} FROM pairs(?) l JOIN stepwell_ticks t ON t.app_name=l.app"
+        " AND t.schedule=l.workflow WHERE t.scheduled_at=(SELECT max(n.scheduled_at) FROM stepwell_ticks n"
+        " WHERE n.app_name=l.app AND n.schedule=l.workflow)",
+        paired(named),
+    )
+    return {(one.app_name, one.schedule): one for one in found}
+
+
+def runs_of(tx: Tx, found: Iterable[TickRow]) -> dict[str, TickRun]:
+    """Return the runs of these ticks that are still there, by id."""
+    ids = [one.run_id for one in found if one.run_id is not None]
+    rows = tx.fetch(TickRun._make, "SELECT id, internal, status FROM stepwell_runs WHERE id IN list(?)", tx.listed(ids))
+    return {row.id: row for row in rows}
 
 
 def queued(tx: Tx, app_name: str, schedule: str, limit: int) -> list[TickRow]:

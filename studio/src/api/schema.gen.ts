@@ -765,11 +765,17 @@ export interface paths {
         };
         /**
          * List Schedules
-         * @description List the schedules that any process has declared, with their next ticks and the last one.
+         * @description List the schedules that any process has declared, and those made at run time, the newest first.
+         *
+         *     A user sees their own. `limit` counts those made at run time; the header `Next-Cursor` leads to more of them.
          */
         get: operations["list_schedules"];
         put?: never;
-        post?: never;
+        /**
+         * Create Schedule
+         * @description Make a schedule that starts a run of the workflow at each tick. It is stored durably.
+         */
+        post: operations["create_schedule"];
         delete?: never;
         options?: never;
         head?: never;
@@ -790,10 +796,18 @@ export interface paths {
         get: operations["get_schedule"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Schedule
+         * @description Delete a schedule that was made at run time. The runs that it has started stay.
+         */
+        delete: operations["delete_schedule"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Update Schedule
+         * @description Change a schedule that was made at run time. What was due before is fired before.
+         */
+        patch: operations["update_schedule"];
         trace?: never;
     };
     "/schedules/{app_name}/{name}/fire": {
@@ -2060,16 +2074,65 @@ export interface components {
             workspace_id?: string | null;
         };
         /**
+         * ScheduleChange
+         * @description A change of a schedule. What is left out stays; one of `cron`, `every` and `at` replaces the rule.
+         *
+         *     Null is as left out, but for `args` (no args, or all defaults) and `catch_up` (a day).
+         */
+        ScheduleChange: {
+            /** Args */
+            args?: unknown;
+            /** At */
+            at?: string | null;
+            /** Catch Up */
+            catch_up?: number | string | null;
+            /** Cron */
+            cron?: string | null;
+            /** Every */
+            every?: number | string | null;
+            /** Jitter */
+            jitter?: number | string | null;
+            /** Misfire */
+            misfire?: ("latest" | "all" | "skip") | null;
+            /** Overlap */
+            overlap?: ("skip" | "queue" | "allow") | null;
+            /** Paused */
+            paused?: boolean | null;
+            /** Timezone */
+            timezone?: string | null;
+            /** Workflow */
+            workflow?: string | null;
+        };
+        /**
          * ScheduleDetail
-         * @description A schedule with its newest ticks, newest first.
+         * @description A schedule with its newest ticks, newest first. Only of one that was made at run time it has the fields after those.
          */
         ScheduleDetail: {
             /** App Name */
             app_name: string;
+            /** Args */
+            args?: unknown;
+            /** At */
+            at?: string | null;
+            /** Catch Up */
+            catch_up?: number | null;
+            /** Created At */
+            created_at?: string | null;
+            /** Cron */
+            cron?: string | null;
+            /**
+             * Declared
+             * @default true
+             */
+            declared: boolean;
             /** Error */
             error?: string | null;
+            /** Every */
+            every?: number | null;
             /** Here */
             here: boolean;
+            /** Jitter */
+            jitter?: number | null;
             last: components["schemas"]["TickView"] | null;
             /** Misfire */
             misfire: string | null;
@@ -2091,16 +2154,57 @@ export interface components {
             timeout?: number | null;
             /** Timezone */
             timezone: string | null;
+            /** User Id */
+            user_id?: string | null;
             /** Workflow */
             workflow: string | null;
         };
         /**
+         * ScheduleRequest
+         * @description A schedule to make. Give one of `cron`, `every` and `at`.
+         */
+        ScheduleRequest: {
+            /** App Name */
+            app_name: string;
+            /** Args */
+            args?: unknown;
+            /** At */
+            at?: string | null;
+            /** Catch Up */
+            catch_up?: number | string | null;
+            /** Cron */
+            cron?: string | null;
+            /** Every */
+            every?: number | string | null;
+            /** Jitter */
+            jitter?: number | string | null;
+            /** Misfire */
+            misfire?: ("latest" | "all" | "skip") | null;
+            /** Name */
+            name: string;
+            /** Overlap */
+            overlap?: ("skip" | "queue" | "allow") | null;
+            /** Paused */
+            paused?: boolean | null;
+            /** Timezone */
+            timezone?: string | null;
+            /** User Id */
+            user_id?: string | null;
+            /** Workflow */
+            workflow: string;
+        };
+        /**
          * ScheduleView
-         * @description A schedule, declared by this process or by another one.
+         * @description A schedule, declared by this process or by another one, or made at run time.
          */
         ScheduleView: {
             /** App Name */
             app_name: string;
+            /**
+             * Declared
+             * @default true
+             */
+            declared: boolean;
             /** Error */
             error?: string | null;
             /** Here */
@@ -2124,6 +2228,8 @@ export interface components {
             timeout?: number | null;
             /** Timezone */
             timezone: string | null;
+            /** User Id */
+            user_id?: string | null;
             /** Workflow */
             workflow: string | null;
         };
@@ -6747,7 +6853,15 @@ export interface operations {
     };
     list_schedules: {
         parameters: {
-            query?: never;
+            query?: {
+                app_name?: string | null;
+                /** @description The next_cursor of the page before */
+                cursor?: string | null;
+                limit?: number;
+                name?: string | null;
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6757,6 +6871,8 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description Give it as cursor= for the next page */
+                    "Next-Cursor"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6783,6 +6899,15 @@ export interface operations {
             };
             /** @description Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found, or not visible to you */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6846,9 +6971,135 @@ export interface operations {
             };
         };
     };
-    get_schedule: {
+    create_schedule: {
         parameters: {
             query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description Invalid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found, or not visible to you */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database can't be reached */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_schedule: {
+        parameters: {
+            query?: {
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
             header?: never;
             path: {
                 app_name: string;
@@ -6959,9 +7210,255 @@ export interface operations {
             };
         };
     };
+    delete_schedule: {
+        parameters: {
+            query?: {
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
+            header?: never;
+            path: {
+                app_name: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Invalid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found, or not visible to you */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database can't be reached */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_schedule: {
+        parameters: {
+            query?: {
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
+            header?: never;
+            path: {
+                app_name: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description Invalid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found, or not visible to you */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database can't be reached */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     fire_schedule: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
             header?: {
                 "Idempotency-Key"?: string | null;
             };
@@ -7076,7 +7573,10 @@ export interface operations {
     };
     pause_schedule: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
             header?: never;
             path: {
                 app_name: string;
@@ -7189,7 +7689,10 @@ export interface operations {
     };
     resume_schedule: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
             header?: never;
             path: {
                 app_name: string;
@@ -7302,7 +7805,10 @@ export interface operations {
     };
     retry_tick: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The user whose schedule it is; only those made at run time have one */
+                user_id?: string | null;
+            };
             header?: never;
             path: {
                 app_name: string;

@@ -29,6 +29,7 @@ from stepwell.console.http.routes.limits import add_limits
 from stepwell.console.http.routes.overview import add_looking, add_workflows
 from stepwell.console.http.routes.pausing import add_pausing
 from stepwell.console.http.routes.runs import add_runs
+from stepwell.console.http.routes.schedules import add_schedules
 from stepwell.console.http.routes.server import add_document, add_health
 from stepwell.console.http.routes.session import add_session
 from stepwell.console.http.routes.triggers import WebhookRoutes, add_triggers
@@ -107,6 +108,7 @@ def _api(stepwell: Served, app: FastAPI, access: Access, path: str, include_in_s
     add_batches(router, stepwell, caller)
     add_workflows(router, stepwell, caller)
     add_looking(router, stepwell, caller)
+    add_schedules(router, stepwell, caller)
     add_triggers(router, stepwell, caller)
     add_pausing(router, caller)
     add_limits(router, caller)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from stepwell.console.http.json_lines import JsonLines
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
-from stepwell.console.reading.triggers import ScheduleView
+from stepwell.console.reading.schedule_views import ScheduleView
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
@@ -136,6 +136,15 @@ class WantedBatches:
     cursor: str | None = None
 
 
+class ScheduleName(NamedTuple):
+    """The names of a schedule."""
+
+    app_name: str
+    name: str
+    user: str | None = None
+    """The user for whom it was made at run time; None: it is declared, or the caller is that user."""
+
+
 class CommandBackend(Protocol):
     """Runs, and the actions on them. Errors are StepwellErrors, whichever side they come from."""
 
@@ -222,19 +231,33 @@ class CommandBackend(Protocol):
         """Yield the runs of a batch in the order of its starts, or those of a status."""
         ...
 
-    async def schedules(self) -> Sequence[ScheduleView]:
-        """Return all schedules, by app and name."""
+    async def schedules(
+        self, *, name: str | None = None, user: str | None = None, limit: int = PAGE, cursor: str | None = None
+    ) -> Page[ScheduleView]:
+        """Return a page: all declared schedules first, then those made at run time; only those of a name or a user."""
         ...
 
-    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
+    async def create_schedule(self, wanted: ScheduleName, given: Mapping[str, Any]) -> ScheduleView:
+        """Make a schedule of these keywords of `runner.schedules.create`, and return it. Default user: the caller."""
+        ...
+
+    async def update_schedule(self, wanted: ScheduleName, changes: Mapping[str, Any]) -> ScheduleView:
+        """Change these of a schedule that was made at run time, and return it."""
+        ...
+
+    async def delete_schedule(self, wanted: ScheduleName) -> None:
+        """Delete a schedule that was made at run time. The runs that it has started stay."""
+        ...
+
+    async def pause(self, wanted: ScheduleName, paused: bool) -> ScheduleView:
         """Pause or resume a schedule, and return it: paused, it fires nothing until it is resumed."""
         ...
 
-    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
+    async def fire(self, wanted: ScheduleName, key: str | None) -> TickView:
         """Fire a schedule now, and return the tick, fired or refused, or the one that this key has fired."""
         ...
 
-    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
+    async def retry_tick(self, wanted: ScheduleName, scheduled_at: datetime) -> TickView:
         """Run the failed handler of a tick again, or the failed run that it started, and return the tick."""
         ...
 

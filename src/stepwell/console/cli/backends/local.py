@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from stepwell.console.cli.backends.backend import (
     Beginning,
     ListedWorkflow,
     RunChange,
+    ScheduleName,
     Wanted,
     WantedBatches,
     below,
@@ -31,7 +32,8 @@ from stepwell.console.reading.limits import LimitDetail, LimitsInUse, LimitView
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.parts import Questions
 from stepwell.console.reading.pausing import Pauses, Resumed
-from stepwell.console.reading.triggers import Schedules, ScheduleView
+from stepwell.console.reading.schedule_views import ScheduleView
+from stepwell.console.reading.schedules import Schedules
 from stepwell.console.reading.views import Ask, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.compile.export import to_json
@@ -196,21 +198,36 @@ class Local:
 
     # -- schedules ------------------------------------------------------------------------------------------------
 
-    async def schedules(self) -> Sequence[ScheduleView]:
-        return await self._schedules.list()
+    async def schedules(
+        self, *, name: str | None = None, user: str | None = None, limit: int = PAGE, cursor: str | None = None
+    ) -> Page[ScheduleView]:
+        return await self._schedules.page(name=name, user_id=user, limit=limit, cursor=cursor)
 
-    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
-        return await self._schedules.pause(app_name, schedule, paused)
+    async def create_schedule(self, wanted: ScheduleName, given: Mapping[str, Any]) -> ScheduleView:
+        user = wanted.user or COMMAND_LINE
+        await self._runner.schedules.create(wanted.name, app_name=wanted.app_name, user_id=user, **given)
+        return await self._schedules.view(wanted.app_name, wanted.name, user)
 
-    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
-        return await self._schedules.fire(app_name, schedule, key)
+    async def update_schedule(self, wanted: ScheduleName, changes: Mapping[str, Any]) -> ScheduleView:
+        app_name, name, user = wanted
+        made = await self._runner.schedules.update(name, app_name=app_name, user_id=user, **changes)
+        return await self._schedules.view(app_name, name, made.user_id)
 
-    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
-        return await self._schedules.retry(app_name, schedule, scheduled_at)
+    async def delete_schedule(self, wanted: ScheduleName) -> None:
+        await self._runner.schedules.delete(wanted.name, app_name=wanted.app_name, user_id=wanted.user)
+
+    async def pause(self, wanted: ScheduleName, paused: bool) -> ScheduleView:
+        return await self._schedules.pause(wanted.app_name, wanted.name, paused, wanted.user)
+
+    async def fire(self, wanted: ScheduleName, key: str | None) -> TickView:
+        return await self._schedules.fire(wanted.app_name, wanted.name, key, wanted.user)
+
+    async def retry_tick(self, wanted: ScheduleName, scheduled_at: datetime) -> TickView:
+        return await self._schedules.retry(wanted.app_name, wanted.name, scheduled_at, wanted.user)
 
     @property
     def _schedules(self) -> Schedules:
-        return Schedules(self._stepwell.runner, self._stepwell.scheduler)
+        return Schedules(self._runner, self._stepwell.scheduler)
 
     # -- pauses ---------------------------------------------------------------------------------------------------
 

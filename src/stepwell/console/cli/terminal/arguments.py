@@ -102,14 +102,14 @@ def begins(delay: str | None, at: str | None) -> tuple[timedelta | None, datetim
     return (None if delay is None else delay_of(delay)), (None if at is None else moment_of(at))
 
 
-def delay_of(text: str) -> timedelta:
+def delay_of(text: str, option: str = "--delay") -> timedelta:
     """Return a duration: a number of seconds, or one with its unit. Raises ConfigurationError."""
     found = _DELAY.fullmatch(text.strip())
     if found is None:
-        raise ConfigurationError(f"--delay {text!r}: give seconds, or a number with s, m, h or d, as in 90, 15m, 2h.")
+        raise ConfigurationError(f"{option} {text!r}: give seconds, or a number with s, m, h or d, as in 90, 15m, 2h.")
     delay = timedelta(**{_UNITS[found[2]]: float(found[1])})
     if delay > MAX_DELAY:
-        raise ConfigurationError(f"--delay {text!r}: at most {MAX_DELAY.days} days.")
+        raise ConfigurationError(f"{option} {text!r}: at most {MAX_DELAY.days} days.")
     return delay
 
 
