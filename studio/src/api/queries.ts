@@ -159,10 +159,13 @@ export const workspacesQuery = (query: { app_name?: string | undefined; user_id?
   pages<Workspace>([...keys.workspaces, { ...query, limit }], (cursor, signal) =>
     api().GET("/workspaces", { params: { query: { ...query, limit, cursor } }, signal }),
   );
-export const schedulesQuery = () => one<Schedule[]>([...keys.schedules, "list"], (signal) => api().GET("/schedules", { signal }));
-export const scheduleQuery = (appName: string, name: string) =>
-  one<ScheduleDetail>([...keys.schedules, "one", appName, name], (signal) =>
-    api().GET("/schedules/{app_name}/{name}", { params: { path: { app_name: appName, name } }, signal }),
+/** Of those that were made at run time, the newest are shown; declared ones all. */
+export const MOST_SCHEDULES = 1000;
+export const schedulesQuery = () => one<Schedule[]>([...keys.schedules, "list"], (signal) => api().GET("/schedules", { params: { query: { limit: MOST_SCHEDULES } }, signal }));
+/** `user`: of one that was made at run time. */
+export const scheduleQuery = (appName: string, name: string, user?: string) =>
+  one<ScheduleDetail>([...keys.schedules, "one", appName, name, user ?? null], (signal) =>
+    api().GET("/schedules/{app_name}/{name}", { params: { path: { app_name: appName, name }, query: { user_id: user } }, signal }),
   );
 
 export interface DeliveryFilter {

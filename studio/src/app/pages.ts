@@ -15,7 +15,7 @@ const PAGES: readonly PageLink[] = [
   { to: "/waiting", name: "Waiting for you", icon: Inbox },
   { to: "/runs", name: "Runs", icon: ListTree },
   { to: "/workflows", name: "Workflows", icon: Workflow },
-  { to: "/schedules", name: "Schedules", icon: CalendarClock, everybody: true },
+  { to: "/schedules", name: "Schedules", icon: CalendarClock },
   { to: "/webhooks", name: "Webhooks", icon: Webhook, everybody: true },
   { to: "/workers", name: "Workers", icon: Server, everybody: true },
   { to: "/workspaces", name: "Workspaces", icon: Boxes },

@@ -2,6 +2,7 @@ import { createRootRoute, createRoute, lazyRouteComponent } from "@tanstack/reac
 import { validateSearch as inboxSearch } from "@/features/inbox/search";
 import { validateSearch as runSearch } from "@/features/run/search";
 import { validateSearch as runsSearch } from "@/features/runs/search";
+import { validateSearch as scheduleSearch } from "@/features/schedules/detail/search";
 import { validateSearch as startSearch } from "@/features/start/search";
 import { validateSearch as webhooksSearch } from "@/features/webhooks/search";
 import { validateSearch as workflowSearch } from "@/features/workflows/detail/search";
@@ -45,7 +46,11 @@ export const routeTree = root.addChildren([
     validateSearch: startSearch,
   }),
   createRoute({ ...at("/schedules"), component: lazyRouteComponent(code(() => import("@/features/schedules/page"))) }),
-  createRoute({ ...at("/schedules/$app/$name"), component: lazyRouteComponent(code(() => import("@/features/schedules/detail/page"))) }),
+  createRoute({
+    ...at("/schedules/$app/$name"),
+    component: lazyRouteComponent(code(() => import("@/features/schedules/detail/page"))),
+    validateSearch: scheduleSearch,
+  }),
   createRoute({
     ...at("/webhooks"),
     component: lazyRouteComponent(code(() => import("@/features/webhooks/page"))),
