@@ -238,6 +238,7 @@ class Process:
     def _resumed(self) -> None:
         self.queue.resumed()
         self.here.look()
+        self.sweep.due_changed()  # limits are to be looked at
 
     def _perhaps_committed(self, hints: Hints) -> None:
         """Hint that the caller's transaction may be committed soon: when, or whether, isn't known, so listeners look."""

@@ -80,6 +80,16 @@ def parts_of(gate_id: str) -> GateParts | None:
         return None
 
 
+@lru_cache(maxsize=4096)
+def lane_of(gate_id: str) -> tuple[str, str] | None:
+    """Return the app and the workflow whose rule it is; None of a limit that has a name, and of a group."""
+    try:
+        scope = [] if gate_id.startswith("group:") else json.loads(gate_id)[1]
+        return (str(scope[0]), str(scope[1])) if len(scope) > 1 else None
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
 def gates_json(gates: Iterable[Gate], alive: Iterable[str] = ()) -> str | None:
     """Return the gates as a run keeps them, with what later starts find it by; None for neither."""
     rows = [*map(list, gates), *([_ALIVE, found_by, 0, None] for found_by in alive)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,7 @@ from stepwell.execution.clock import to_datetime
 from stepwell.nearest import suggestion
 from stepwell.runner.arguments import check_user, checked_reason, workflow_name_of
 from stepwell.runner.query import Reader
-from stepwell.store import pauses, runs, workers
+from stepwell.store import openings, pauses, runs, workers
 from stepwell.store.tables import moment
 from stepwell.store.tx import Lane, Tx
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("stepwell.runner")
 
+_GATES: Final = 10_000
+"""Gates of limits that are looked at as soon as a pause is lifted; the duty comes to all others."""
 _ALL: Final = ""
 """The name that a stored pause has for all."""
 
@@ -115,7 +117,7 @@ class Pausing(Reader):
         core, name = self.core, workflow_name_of(workflow)
         _check_app(core.shared.registry, app_name)
         if _ALL not in (app_name, name):
-            lifted = await core.write(lambda tx: pauses.lift(tx, app_name or _ALL, name or _ALL), None)
+            lifted = await core.write(_lifting(app_name or _ALL, name or _ALL, core.shared.clock.now()), None)
             if lifted is not None:
                 log.warning("resumed: %s", what_is_paused(app_name, name))
                 return pause_of(lifted)
@@ -151,6 +153,16 @@ class Pausing(Reader):
         names = sorted({known for app, known in lanes if app_name in (None, app)})
         who = "No app lists" if app_name is None else f"The app {app_name!r} doesn't list"
         raise UnknownWorkflow(f"{who} the workflow {name!r}: {suggestion(str(name), names, '{!r}')}")
+
+
+def _lifting(app_name: str, workflow_name: str, now: int) -> Callable[[Tx], PauseRow | None]:
+    def operation(tx: Tx) -> PauseRow | None:
+        lifted = pauses.lift(tx, app_name, workflow_name)
+        if lifted is not None:
+            openings.look_again(tx, now, _GATES)  # nothing was let through meanwhile
+        return lifted
+
+    return operation
 
 
 def _check_app(registry: Registry, app_name: Any) -> None:

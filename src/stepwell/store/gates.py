@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from stepwell.engine.choose import PARKED
-from stepwell.engine.gates import Applicant, Gate, Limits, Own, Room, gates_of, promise, take
+from stepwell.engine.gates import Applicant, Gate, Limits, Own, Room, gates_of, lane_of, promise, take
+from stepwell.engine.pauses import PauseRow, covering
 from stepwell.engine.run import BEGUN, Moment, RunRow
-from stepwell.store import tables
+from stepwell.store import paused_gates, pauses, tables
 from stepwell.store.tx import Tx, WakeUp, paired
 
 PROMISED: Final = 10_000_000
@@ -119,13 +120,15 @@ class Gates:
         """Promise slots to runs that become ready; return the gate of each for which there is none, to be held behind."""
         now = self.now()
         wanted = {one.run_id: self._of(one.gates) for one in applicants}
-        rooms = self._rooms(tx, {gate.id: gate for gates in wanted.values() for gate in gates}, now)
+        known = {gate.id: gate for gates in wanted.values() for gate in gates}
+        rooms, paused = self._rooms(tx, known, now), paused_gates.at(tx, known)
         own = Own() if new else self._own(tx, [one for one in applicants if one.claim], wanted, now)
         held: dict[str, str] = {}
         slots: list[tuple[Any, ...]] = []
         for one in sorted(applicants, key=_order):
             promised = promise(one, wanted[one.run_id], rooms, own)
-            slots += [(gate.id, one.run_id, gate.kind, 0, one.claim, now) for gate in promised.gates]
+            gates = promised.gates if not paused else paused_gates.own_of(one, promised.gates, rooms, paused)
+            slots += [(gate.id, one.run_id, gate.kind, 0, one.claim, now) for gate in gates]
             if promised.held is not None:
                 held[one.run_id] = promised.held.id
                 rooms[promised.held.id].held = True
@@ -209,11 +212,11 @@ class Gates:
     def open(self, tx: Tx, gate_ids: Iterable[str], *, turns: int = 0) -> None:
         """Let through as many of the runs that are held behind these gates as there are slots; with `turns`, so many turns."""
         now, left = self.now(), {gate_id for gate_id in gate_ids if not gate_id.startswith("group:")}
+        paused = pauses.all_of(tx) if left else []
         for _ in range(_ROUNDS):
             if not left:
                 return
-            gates = self._first_held(tx, left)
-            left = set()
+            gates, left = self._first_held(tx, left, paused), set()
             if not gates:
                 return
             rooms = self._rooms(tx, gates, now)
@@ -223,7 +226,8 @@ class Gates:
             held = [rooms[gate_id] for gate_id in gates]
             if wanted:
                 found = [HeldRun._make(row) for row in tx.dialect.held(tx.driver, wanted)]
-                left = self._let_through(tx, found, rooms, now) if found else set()
+                found, left = paused_gates.let_by(tx, found, paused) if paused else (found, left)
+                left |= self._let_through(tx, found, rooms, now) if found else set()
                 left |= {gate_id for gate_id, count in wanted if count == _LET and found}
             turns = 0
             self._note_openings(tx, held, now)
@@ -232,11 +236,11 @@ class Gates:
     def with_room(self, tx: Tx, gate_ids: Sequence[str]) -> list[str]:
         """Return those of these gates behind which runs are held although there are slots."""
         given = [gate_id for gate_id in gate_ids if not gate_id.startswith("group:")]
-        gates = self._first_held(tx, given) if given else {}
+        gates = self._first_held(tx, given, pauses.all_of(tx)) if given else {}
         return [gate_id for gate_id, room in self._rooms(tx, gates, self.now()).items() if room.free]
 
-    def _first_held(self, tx: Tx, gate_ids: Iterable[str]) -> dict[str, Gate]:
-        """Return those of these gates behind which runs are held, as the first of each has it."""
+    def _first_held(self, tx: Tx, gate_ids: Iterable[str], paused: Sequence[PauseRow]) -> dict[str, Gate]:
+        """Return those of these gates behind which runs are held, as the first of each has it; none of what is paused."""
         first = "FROM stepwell_runs r WHERE r.held_by=l.app ORDER BY r.held_rank, r.id LIMIT 1"
         found = tx.rows(
             f"SELECT l.app, (SELECT r.id {first}), (SELECT r.gates {first}) FROM pairs(?) l",
@@ -244,7 +248,8 @@ class Gates:
         )
         gates: dict[str, Gate] = {}
         for gate_id, run_id, text in found:
-            if run_id is None:
+            lane = lane_of(gate_id) if paused else None
+            if run_id is None or (lane is not None and covering(paused, *lane)):
                 continue
             gate = next((gate for gate in self._of(text) if gate.id == gate_id), None)
             # A row in which a person has written doesn't keep others back.

@@ -33,6 +33,14 @@ def held(tx: Tx, after: str, limit: int) -> list[str]:
     return [row[0] for row in tx.rows(sql, after, limit)]
 
 
+def look_again(tx: Tx, now: Moment, limit: int) -> None:
+    """Have gates looked at behind which runs are held, at most so many."""
+    tx.each(
+        "INSERT INTO stepwell_gates (gate, due_at) VALUES (?, ?) ON CONFLICT (gate) DO UPDATE SET due_at=excluded.due_at",
+        [(gate, now) for gate in held(tx, "", limit) if not gate.startswith("group:")],
+    )
+
+
 def looked_at(tx: Tx, gate_ids: Iterable[str], now: Moment) -> None:
     """Forget the moments of these gates that have passed."""
     tx.run("DELETE FROM stepwell_gates WHERE due_at<=? AND gate IN list(?)", now, tx.listed(sorted(gate_ids)))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from stepwell.engine.gates import Gate, GateKind, GateParts, parts_of
+from stepwell.engine.gates import Gate, GateKind, GateParts, lane_of, parts_of
 from stepwell.engine.run import Moment, RunRow, Status
 from stepwell.errors import InvalidArgs, LimitNotFound
 from stepwell.execution.clock import to_datetime
@@ -163,7 +163,7 @@ def _when(at: object) -> datetime:
 
 def _view(use: GateUse) -> dict[str, Any]:
     gate, parts = use.gate, parts_of(use.gate.id) or GateParts("concurrency", use.gate.id, None)
-    app, workflow = _lane(gate, parts)
+    app, workflow = lane_of(gate.id) or (None, None)
     return {
         "id": gate.id,
         "kind": gate.kind,
@@ -188,14 +188,6 @@ def shown_key(key: str | None) -> str | None:
     except ValueError:
         return key
     return found if isinstance(found, str) else key
-
-
-def _lane(gate: Gate, parts: GateParts) -> tuple[str | None, str | None]:
-    """Return the app and the workflow whose rule it is, if it is that of one."""
-    if parts.family == "group" or "/" not in parts.rule or "#" not in parts.rule:
-        return None, None
-    scope = json.loads(gate.id)[1]
-    return (str(scope[0]), str(scope[1])) if len(scope) > 1 else (None, None)
 
 
 def _cursor(gate_id: str) -> str:
@@ -263,7 +255,7 @@ def limit_text(gate: Gate) -> str:
 
 def _rule(gate: Gate, parts: GateParts) -> str:
     family = _NUMBERED.get(gate.kind, gate.kind)
-    app, workflow = _lane(gate, parts)
+    app, workflow = lane_of(gate.id) or (None, None)
     if app is None:
         return f"the {family} limit named {parts.rule!r}"
     return f"{family} rule {parts.rule.rpartition('#')[2]} of {app}/{workflow}"
