@@ -155,7 +155,7 @@ async def test_a_token_is_made_shown_once_and_revoked(site: Site, open_page: Ope
 
 
 async def test_who_may_not_see_all_runs_is_told_so_in_words(open_page: OpenPage) -> None:
-    for path in ("/webhooks", "/workers"):
+    for path in ("/limits", "/webhooks", "/workers"):
         page = await open_page(path, who="otto")
         await expect(page.get_by_text("You have no access to this page")).to_be_visible()
         await expect(page.get_by_role("main")).to_contain_text("you see only your own")

@@ -7,8 +7,13 @@ export const keys = {
   runs: ["runs"],
   run: (id: string) => ["run", id] as const,
   waiting: ["waiting"],
-  /** What is paused. */
+  /** Batches and what became of them. */
+  batches: ["batches"],
+  /** The runs of a batch: apart, because many pages of them may be loaded. */
+  batchItems: (id: string) => ["batch-items", id] as const,
+  /** What is paused, and what limits hold back. */
   pauses: ["pauses"],
+  limits: ["limits"],
   workspaces: ["workspaces"],
   schedules: ["schedules"],
   deliveries: ["deliveries"],

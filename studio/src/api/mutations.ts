@@ -3,6 +3,7 @@ import type {
   BulkPreview,
   BulkRequest,
   BulkResult,
+  CanceledBatch,
   CreatedToken,
   Delivery,
   Json,
@@ -12,6 +13,7 @@ import type {
   Pause,
   Paused,
   Resumed,
+  RetriedBatch,
   Run,
   Schedule,
   ScheduleChange,
@@ -46,6 +48,12 @@ export const previewBulk = (request: BulkRequest) => answer<BulkPreview>(api().P
 /** At most 200 runs a call: go on with `next_cursor` until it is null. */
 export const bulk = (request: BulkRequest & { reason?: string | undefined; cursor?: string | null | undefined }) =>
   answer<BulkResult>(api().POST("/runs/bulk", { body: request }));
+
+const batch = (id: string) => ({ params: { path: { batch_id: id } } });
+
+export const retryBatch = (id: string) => answer<RetriedBatch>(api().POST("/batches/{batch_id}/retry", batch(id)));
+export const cancelBatch = (id: string, reason?: string) =>
+  answer<CanceledBatch>(api().POST("/batches/{batch_id}/cancel", { ...batch(id), body: { reason: reason ?? null } }));
 
 export const pause = (what: Paused, reason?: string) => answer<Pause>(api().POST("/pauses", { body: { ...what, reason: reason ?? null } }));
 /** Lifts exactly this pause; the answer has those that still cover the same runs. */

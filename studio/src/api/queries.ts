@@ -4,12 +4,18 @@ import { keys } from "./keys";
 import type {
   App,
   Ask,
+  Batch,
+  BatchFilter,
+  BatchItem,
   Checkpoint,
   Child,
   Counts,
   Delivery,
   Explanation,
   FailureGroup,
+  Limit,
+  LimitDetail,
+  LimitFilter,
   Me,
   Metrics,
   MetricsWindow,
@@ -18,6 +24,7 @@ import type {
   Queue,
   Run,
   RunFilter,
+  RunStatus,
   Schedule,
   ScheduleDetail,
   Step,
@@ -106,6 +113,19 @@ export const waitingQuery = (appName?: string, limit = 50) => {
   );
 };
 
+// --- batches
+
+export const batchesQuery = (filter: BatchFilter = {}, limit = 50) =>
+  pages<Batch>([...keys.batches, "list", { ...filter, limit }], (cursor, signal) =>
+    api().GET("/batches", { params: { query: { ...filter, limit, cursor } }, signal }),
+  );
+export const batchQuery = (id: string) =>
+  one<Batch>([...keys.batches, "one", id], (signal) => api().GET("/batches/{batch_id}", { params: { path: { batch_id: id } }, signal }));
+export const batchItemsQuery = (id: string, status?: RunStatus, limit = 50) =>
+  pages<BatchItem>([...keys.batchItems(id), { status, limit }], (cursor, signal) =>
+    api().GET("/batches/{batch_id}/items", { params: { path: { batch_id: id }, query: { status, limit, cursor } }, signal }),
+  );
+
 // --- one run
 
 const of = (id: string) => ({ workflow_id: id });
@@ -149,9 +169,15 @@ export const explainQuery = (id: string) =>
 export const asksQuery = (id: string) =>
   one<Ask[]>([...keys.run(id), "asks"], (signal) => api().GET("/runs/{workflow_id}/asks", { params: { path: of(id) }, signal }));
 
-// --- pauses
+// --- pauses and limits
 
 export const pausesQuery = () => one<Pause[]>(keys.pauses, (signal) => api().GET("/pauses", { signal }));
+export const limitsQuery = (filter: LimitFilter = {}, limit = 50) =>
+  pages<Limit>([...keys.limits, "list", { ...filter, limit }], (cursor, signal) =>
+    api().GET("/limits", { params: { query: { ...filter, limit, cursor } }, signal }),
+  );
+export const limitQuery = (id: string) =>
+  one<LimitDetail>([...keys.limits, "one", id], (signal) => api().GET("/limits/detail", { params: { query: { id } }, signal }));
 
 // --- operations
 

@@ -184,6 +184,23 @@ export interface RunFilter {
   created_before?: string | undefined;
 }
 
+// --- batches and groups
+
+/** How many of its runs stand where; the eight counts add up to `total`. */
+export type Progress = Schemas["GroupProgress"];
+export type Batch = Schemas["Batch"];
+export type BatchItem = With<Schemas["GroupItem_Any_"], { result: Json }>;
+
+export type RetriedBatch = Schemas["RetriedBatch"];
+export type CanceledBatch = Schemas["CanceledBatch"];
+
+export interface BatchFilter {
+  app_name?: string | undefined;
+  user_id?: string | undefined;
+}
+
+// --- many runs at once
+
 export type BulkAction = Schemas["BulkChoice"]["action"];
 
 /** Either `runs` or `filter`. */
@@ -203,12 +220,21 @@ export type MetricsWindow = Schemas["Metrics"]["window"];
 export type MetricsBucket = Schemas["Bucket"];
 export type Metrics = Schemas["Metrics"];
 
-// --- pauses
+// --- pauses and limits
 
 /** What it doesn't name, it covers whole. */
 export type Pause = Schemas["Pause"];
 export type Paused = Pick<Pause, "app_name" | "workflow">;
 export type Resumed = Schemas["Resumed"];
+export type Limit = Schemas["LimitView"];
+export type LimitDetail = Schemas["LimitDetail"];
+/** A run that holds a limit, or waits for it. */
+export type RunAtLimit = Schemas["LimitHolder"] | Schemas["HeldBack"];
+
+export interface LimitFilter {
+  app_name?: string | undefined;
+  held?: boolean | undefined;
+}
 
 // --- operations
 

@@ -1,5 +1,8 @@
 import { createRootRoute, createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { validateSearch as batchSearch } from "@/features/batches/detail/search";
+import { validateSearch as batchesSearch } from "@/features/batches/search";
 import { validateSearch as inboxSearch } from "@/features/inbox/search";
+import { validateSearch as limitsSearch } from "@/features/limits/search";
 import { validateSearch as runSearch } from "@/features/run/search";
 import { validateSearch as runsSearch } from "@/features/runs/search";
 import { validateSearch as scheduleSearch } from "@/features/schedules/detail/search";
@@ -31,6 +34,16 @@ export const routeTree = root.addChildren([
     validateSearch: runSearch,
   }),
   createRoute({
+    ...at("/batches"),
+    component: lazyRouteComponent(code(() => import("@/features/batches/page"))),
+    validateSearch: batchesSearch,
+  }),
+  createRoute({
+    ...at("/batches/$batchId"),
+    component: lazyRouteComponent(code(() => import("@/features/batches/detail/page"))),
+    validateSearch: batchSearch,
+  }),
+  createRoute({
     ...at("/workflows"),
     component: lazyRouteComponent(code(() => import("@/features/workflows/page"))),
     validateSearch: workflowsSearch,
@@ -44,6 +57,11 @@ export const routeTree = root.addChildren([
     ...at("/workflows/$app/$name/start"),
     component: lazyRouteComponent(code(() => import("@/features/start/page"))),
     validateSearch: startSearch,
+  }),
+  createRoute({
+    ...at("/limits"),
+    component: lazyRouteComponent(code(() => import("@/features/limits/page"))),
+    validateSearch: limitsSearch,
   }),
   createRoute({ ...at("/schedules"), component: lazyRouteComponent(code(() => import("@/features/schedules/page"))) }),
   createRoute({

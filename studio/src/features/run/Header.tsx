@@ -12,6 +12,7 @@ import { Duration, RelativeTime } from "@/ui/Time";
 import { useNow } from "@/ui/useNow";
 import { Actions } from "./Actions";
 import { useRunPage } from "./data";
+import { GroupLink } from "./GroupLink";
 import { useHeld } from "./useHeld";
 
 /** Always visible: the run's status, its identity, and the actions on it. */
@@ -94,6 +95,7 @@ function Facts() {
           </Link>
         </span>
       )}
+      <GroupLink />
       {children.length > 0 && (
         <button type="button" className="prose-link min-h-6" onClick={() => { setSearch({ tab: "details" }); }}>
           started {children.length}

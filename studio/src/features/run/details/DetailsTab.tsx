@@ -134,6 +134,7 @@ function AllFacts() {
     ["Priority", String(run.priority)],
     run.idempotency_key === null ? null : ["Idempotency key", <code key="key">{run.idempotency_key}</code>],
     run.parent_id === null ? null : ["Parent", <Link key="parent" to="/runs/$workflowId" params={{ workflowId: run.parent_id }} className="prose-link">{shortId(run.parent_id)}</Link>],
+    run.group_id === null ? null : [run.parent_id === null ? "Batch" : "Group", <WholeId key="group" id={run.group_id} />],
     run.waiting_for.length > 0 ? ["Waits for", run.waiting_for.map((name) => <Named key={name} name={name} />)] : null,
     run.due_at !== null ? ["Due", <AbsoluteTime key="due" at={run.due_at} />] : null,
     ["Created", <AbsoluteTime key="created" at={run.created_at} />],
