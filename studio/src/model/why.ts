@@ -13,6 +13,8 @@ export interface WhySource {
   answerable?: readonly string[] | undefined;
   /** Children that have not ended. */
   openChildren?: number | undefined;
+  /** There may be more than those: not all children were looked at. */
+  moreChildren?: boolean | undefined;
   /** When the place was entered; by default, when the run was last updated. */
   since?: Millis | undefined;
   zone?: Zone | undefined;
@@ -63,7 +65,8 @@ function waiting(source: WhySource, due: Millis | null, now: Millis): string {
   const long = forHowLong(source, now);
   if (names.length > 0) return `Waiting for ${either(names, source.definition)} ${at(run.place)}${long}${later}.`;
   const open = source.openChildren ?? 0;
-  if (open > 0) return `Waiting for ${open === 1 ? "a run" : `${open} runs`} that it started, ${at(run.place)}${long}${later}.`;
+  const more = source.moreChildren ? "+" : "";
+  if (open > 0) return `Waiting for ${open === 1 && !more ? "a run" : `${open}${more} runs`} that it started, ${at(run.place)}${long}${later}.`;
   if (due === null) return `Waiting for an event or another run ${at(run.place)}${long}.`;
   return due > now
     ? `Sleeping ${at(run.place)}${long}, until ${clock(due, now, zone)} (${relative(due, now)}).`

@@ -163,6 +163,7 @@ describe("why", () => {
     const asleep = { waiting_for: [], due_at: new Date(now + 2 * MIN).toISOString() };
     expect(told(asleep)).toBe("Sleeping in 'review' for 3 h, until 03:02 (in 2 min).");
     expect(told({ ...asleep, due_at: null })).toBe("Waiting for an event or another run in 'review' for 3 h.");
+    expect(told(asleep, { openChildren: 100, moreChildren: true })).toMatch(/^Waiting for 100\+ runs that it started/);
     expect(told(asleep, { openChildren: 2 })).toMatch(/^Waiting for 2 runs that it started/);
     expect(told({ ...asleep, due_at: base.created_at })).toMatch(/it is due: the next/);
     expect(told({ due_at: base.created_at })).toMatch(/its timer is due\.$/);

@@ -41,7 +41,7 @@ export function RunHeader() {
 }
 
 function Sentence() {
-  const { run, view, answerable, children, definition } = useRunPage();
+  const { run, view, answerable, children, moreChildren, definition } = useRunPage();
   const { rows } = view;
   const now = useNow();
   const look = LOOKS[lookOf(run, answerable)];
@@ -55,7 +55,7 @@ function Sentence() {
         <StatusBadge word={run.status === "waiting" && look === LOOKS.sleeping ? restWord(openChildren, run.due_at) : look.word} shape={look.shape} token={look.token} />
       </span>
       <span className="line-clamp-2 wrap-anywhere sm:line-clamp-3" title={answerable.join(", ") || undefined}>
-        {held ?? statusSentence({ run, answerable, openChildren, since, definition }, now)}
+        {held ?? statusSentence({ run, answerable, openChildren, moreChildren: moreChildren !== null, since, definition }, now)}
       </span>
     </p>
   );
