@@ -122,7 +122,7 @@ class Started(_Told):
 
 
 class BatchOptionsGiven(_Given):
-    """How a batch is to go."""
+    """The options of a batch."""
 
     app_name: NameParam
     workflow: NameParam
