@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from backends import Database
-from conformance.support import ME, Gate, StepwellOn, counts, until
+from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, until
 from everywhere import backend  # noqa: F401 - on each of them
 from stepwell import END, App, NonRetryable, Start, Workflow, transition
 from stepwell.errors import (
@@ -411,3 +411,94 @@ async def test_a_transition_may_wait_for_a_batch(stepwell_on: StepwellOn) -> Non
 
     async with stepwell_on([Outer, Deliver], worker_concurrency=1) as stepwell:
         assert await (await stepwell.runner.run(Outer, **ME)).result(timeout=60) == 3
+
+
+class TestLimited:
+    async def test_at_most_so_many_are_under_way_in_the_order_of_the_starts(self, stepwell_on: StepwellOn) -> None:
+        async with stepwell_on([Wait]) as stepwell:
+            handle = await stepwell.runner.run_batch([Start(Wait, n) for n in range(6)], **ME, max_in_flight=2)
+            found = await handle.progress()
+            assert (found.held, found.total) == (4, 6)
+            for _ in range(2):
+                await gate.reached()
+            assert gate.arrivals == 2
+            assert [item.status async for item in handle.items()] == ["running", "running", *["pending"] * 4]
+            gate.open()
+            done = await handle.result(timeout=60)
+            assert (done.completed, done.held) == (6, 0)
+
+    async def test_a_delay_counts_from_the_turn(self, harness_on: HarnessOn) -> None:
+        async with harness_on([Deliver]) as harness:
+            hour = timedelta(hours=1)
+            starts = parcels(3, delay=hour)
+            handle = await harness.runner.run_batch(starts, **ME, max_in_flight=1)
+            for completed in range(3):
+                await harness.drain()
+                assert (await handle.progress()).completed == completed
+                await harness.advance(hour)
+            assert (await handle.progress()).completed == 3
+
+    async def test_too_many_failures_stop_it(self, stepwell_on: StepwellOn) -> None:
+        bad.update(range(100))
+        async with stepwell_on([Deliver]) as stepwell:
+            handle = await stepwell.runner.run_batch(parcels(20), **ME, max_in_flight=1, stop_after_failures=2)
+            done = await handle.result(timeout=60)
+            assert (done.completed, done.failed, done.canceled, done.total) == (0, 3, 17, 20)
+            assert (await handle.get()).status == "stopped"
+            assert [item.index async for item in handle.items(status="failed")] == [0, 1, 2]
+            # Cancelled ones stay as they are, and the batch may be stopped again.
+            bad.clear()
+            assert await handle.retry_failed() == 3
+            done = await handle.result(timeout=60)
+            assert (done.completed, done.failed, done.canceled) == (3, 0, 17)
+            assert (await handle.get()).status == "ended"
+
+    @pytest.mark.parametrize(
+        ("given", "tolerated"), [(0, 0), (0.0, 0), (0.29, 29), (0.07, 7), (0.05, 5), (100, 100), (None, 100)]
+    )
+    def test_a_share_is_of_all(self, given: Any, tolerated: int) -> None:
+        options = batch_starts.options_of(None, None, given, None)
+        assert (100 if given is None else options.stop_after(100)) == tolerated
+
+    async def test_as_many_as_are_tolerated_may_fail(self, stepwell_on: StepwellOn) -> None:
+        bad.update(range(3))
+        async with stepwell_on([Deliver]) as stepwell:
+            handle = await stepwell.runner.run_batch(parcels(10), **ME, stop_after_failures=0.3)
+            done = await handle.result(timeout=60)
+            assert (done.completed, done.failed, done.canceled) == (7, 3, 0)
+            assert (await handle.get()).status == "ended"
+
+    async def test_failed_runs_wait_for_their_turn_again(self, stepwell_on: StepwellOn) -> None:
+        bad.update(range(4))
+        async with stepwell_on([Deliver]) as stepwell:
+            handle = await stepwell.runner.run_batch(parcels(4), **ME, max_in_flight=1)
+            assert (await handle.result(timeout=60)).failed == 4
+            bad.clear()
+            assert await handle.retry_failed() == 4
+            assert (await handle.result(timeout=60)).completed == 4
+
+    async def test_what_is_held_is_cancelled_and_never_begins(self, stepwell_on: StepwellOn) -> None:
+        async with stepwell_on([Wait]) as stepwell:
+            handle = await stepwell.runner.run_batch([Start(Wait, n) for n in range(5)], **ME, max_in_flight=1)
+            await gate.reached()
+            assert await handle.cancel("enough") == 5
+            done = await handle.result(timeout=60)
+            assert (done.canceled, done.held) == (5, 0)
+            assert gate.arrivals == 1
+            assert {item.error async for item in handle.items()} == {"canceled: enough"}
+
+
+async def test_a_cancel_goes_on_after_a_crash(stepwell_on: StepwellOn, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stepwell_on([Deliver], embedded_worker=False) as one:
+        handle = await one.runner.run_batch(parcels(5, delay=timedelta(hours=1)), **ME)
+
+        async def crash(step: Any) -> int:
+            raise RuntimeError("died")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(handle), "_in_steps", lambda self, step: crash(step))
+            with pytest.raises(RuntimeError):
+                await handle.cancel("enough")
+    async with stepwell_on([Deliver]) as two:
+        done = await two.runner.batch(handle.batch_id).result(timeout=60)
+        assert done.canceled == 5

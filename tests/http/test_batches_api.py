@@ -57,7 +57,7 @@ async def ended(client: httpx.AsyncClient, batch_id: str) -> dict[str, Any]:
 async def test_a_batch_from_a_list(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
     stepwell = stepwell_of(shop())
     async with client_of(stepwell, served(stepwell), **U1) as client:
-        given = WHAT | {"items": FAULTS, "label": "monday", "max_in_flight": 4, "stop_after_failures": 0.5}
+        given = WHAT | {"items": FAULTS, "label": "monday", "max_in_flight": 3, "stop_after_failures": 0.5}
         answer = good(await client.post(BATCHES, json=given), 202)
         assert answer["created"] is True
         batch = await ended(client, answer["batch_id"])

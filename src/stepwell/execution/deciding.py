@@ -93,4 +93,4 @@ class Deciding:
 
 def _has_turns(group: GroupRow) -> bool:
     """Return whether held runs of the group may be let through: also those that were retried after the decision."""
-    return group.max_in_flight is not None and (group.decided_at is None or group.kind == "group")
+    return group.max_in_flight is not None

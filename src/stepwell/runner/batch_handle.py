@@ -127,18 +127,27 @@ class BatchHandle:
         The batch is running again. Raises UnknownWorkflow where this process lacks the code of one.
         """
         members, now = self._members, self._core.shared.clock.now()
-        return await self._in_steps(lambda tx: members.retry(tx, self._held(tx), now))
+        retried = await self._in_steps(lambda tx: members.retry(tx, self._held(tx), now))
+        if retried:
+            await self._core.write(lambda tx: batches.reopen(tx, self._held(tx).id), None)
+        return retried
 
     async def cancel(self, reason: str | None = None) -> int:
-        """Cancel those of its runs that haven't ended, and return their number."""
-        members, text = self._members, checked_reason(reason)
-        return await self._in_steps(lambda tx: members.cancel(tx, self._held(tx), text))
+        """Cancel those of its runs that haven't ended, and return their number.
 
-    async def _in_steps(self, step: Callable[[Tx], int | None]) -> int:
-        """Return the sum of the steps, each a transaction; the last one returns None."""
+        Once it has begun it is certain: after a crash, other processes go on with it.
+        """
+        self._check_id()
+        members, text = self._members, checked_reason(reason)
+        before = await self._core.write(lambda tx: members.begin_cancel(tx, self._held(tx), text), None)
+        await self._in_steps(lambda tx: members.cancel(tx, self._held(tx), text))
+        return await self._of_mine(lambda tx: batches.canceled(tx, self.batch_id)) - before
+
+    async def _in_steps(self, step: Callable[[Tx], int]) -> int:
+        """Return the sum of the steps, each a transaction, until one has nothing left to do."""
         self._check_id()
         done = 0
-        while (number := await self._core.write(step, None)) is not None:
+        while number := await self._core.write(step, None):
             done += number
         return done
 

@@ -267,7 +267,8 @@ class Storing:
 
     def _slots(self, index: int) -> list[Slot]:
         found, most = self._prepared, self.row.max_in_flight or 0
-        request, by_clock = found.requests[index], found.starts[index].at is not None
+        request = found.requests[index]
+        by_clock = request.due_at is not None and found.starts[index].at is not None
         gate = group_gate(self.row.id, most).id
         return slots_of(gate, request.id, found.now, request.due_at, turn=index < most, by_clock=by_clock)
 

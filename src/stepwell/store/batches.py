@@ -82,15 +82,15 @@ def is_open(tx: Tx, batch_id: str) -> bool:
     return bool(unended(tx, batch_id, 1))
 
 
-def decide(tx: Tx, batch_id: str, outcome: str, decided_by: str | None, now: Moment) -> None:
-    """Note that no further run of the batch is to begin, and why."""
-    tx.run(
-        "UPDATE stepwell_groups SET outcome=?, decided_by=?, decided_at=? WHERE id=?",
-        outcome,
-        decided_by,
-        now,
-        batch_id,
-    )
+def canceled(tx: Tx, batch_id: str) -> int:
+    """Return the number of runs of the batch that were cancelled."""
+    sql = "SELECT count(*) FROM stepwell_runs INDEXED BY stepwell_runs_counted WHERE group_id=? AND status='canceled'"
+    return int(tx.scalar(sql, batch_id))
+
+
+def decide(tx: Tx, batch_id: str, outcome: str, now: Moment) -> None:
+    """Note what was decided about the batch."""
+    tx.run("UPDATE stepwell_groups SET outcome=?, decided_at=? WHERE id=?", outcome, now, batch_id)
 
 
 def reopen(tx: Tx, batch_id: str) -> None:
@@ -100,3 +100,4 @@ def reopen(tx: Tx, batch_id: str) -> None:
         " WHERE id=?",
         batch_id,
     )
+    tx.hints.groups.add(batch_id)

@@ -6,6 +6,7 @@ together with the marking: it never begins.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from stepwell.engine.run import Moment, RunRow
@@ -51,3 +52,8 @@ def marked(tx: Tx, limit: int = 100) -> list[tuple[str, str]]:
 def unmark(tx: Tx, run_id: str) -> None:
     """Remove the mark of a run."""
     tx.run("DELETE FROM stepwell_endings WHERE run_id=?", run_id)
+
+
+def unmark_all(tx: Tx, ids: Iterable[str]) -> None:
+    """Remove the marks of these runs."""
+    tx.run("DELETE FROM stepwell_endings WHERE run_id IN list(?)", tx.listed(ids))
