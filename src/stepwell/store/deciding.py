@@ -84,7 +84,8 @@ def note(tx: Tx, stored: Iterable[RunRow]) -> dict[str, RunRow]:
     if not mine:
         return {}
     tx.hints.groups |= {run.group_id for run in mine if run.group_id is not None and run.status in ENDED}
-    if ended := [run.id for run in mine if run.status in ENDED and run.ended_at is None]:
+    ended = [run.id for run in mine if run.status in ENDED and run.ended_at is None]
+    if ended and not tx.dialect.notes_ends:
         tx.run("UPDATE stepwell_runs SET ended_at=updated_at WHERE id IN list(?)", tx.listed(ended))
     again = [run for run in mine if run.status not in ENDED and run.ended_at is not None]
     return _begun_again(tx, again) if again else {}
@@ -92,7 +93,8 @@ def note(tx: Tx, stored: Iterable[RunRow]) -> dict[str, RunRow]:
 
 def _begun_again(tx: Tx, again: Sequence[RunRow]) -> dict[str, RunRow]:
     ids = {run.group_id or "" for run in again}
-    tx.run("UPDATE stepwell_runs SET ended_at=NULL WHERE id IN list(?)", tx.listed(run.id for run in again))
+    if not tx.dialect.notes_ends:
+        tx.run("UPDATE stepwell_runs SET ended_at=NULL WHERE id IN list(?)", tx.listed(run.id for run in again))
     tx.run(
         "UPDATE stepwell_groups SET finished_at=NULL WHERE finished_at IS NOT NULL AND id IN list(?)", tx.listed(ids)
     )

@@ -254,9 +254,12 @@ def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
 
 
 def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
-    """Return finished runs that ended before this moment, oldest first."""
+    """Return finished runs that ended before this moment, oldest first; those of a group only once all of it has."""
+    kept = "SELECT 1 FROM stepwell_groups g WHERE g.id=group_id AND (g.finished_at IS NULL OR g.finished_at>=?)"
     found = tx.rows(
-        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<? ORDER BY finished_at LIMIT ?",
+        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<?"
+        f" AND (group_id IS NULL OR NOT EXISTS ({kept})) ORDER BY finished_at LIMIT ?",
+        before,
         before,
         limit,
     )

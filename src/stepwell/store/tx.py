@@ -202,6 +202,8 @@ class Dialect(Protocol):
     words: Callable[[str], str]
     """A function that returns a statement in the database's own words."""
 
+    notes_ends: bool
+    """True if `advance` writes `ended_at`, too."""
     alone: bool
     """True if no other transaction can change anything while this one writes."""
     borrowed: bool

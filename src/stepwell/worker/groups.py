@@ -17,6 +17,8 @@ log = logging.getLogger("stepwell.worker")
 
 _PAGE: Final = 100
 """Groups that are looked at by one read."""
+_GATHERED: Final = 0.02
+"""Seconds for which hints are gathered after a look that has found nothing to do."""
 _PAUSE: Final = 0.05
 """Seconds between two pages of groups of which there was no hint."""
 
@@ -46,7 +48,9 @@ class GroupDuty:
             await self._changed.wait()
             self._changed.clear()
             try:
-                await self.take_hinted()
+                if not await self.take_hinted():
+                    # One of very many has ended: the others that end meanwhile are looked at together.
+                    await asyncio.sleep(_GATHERED)
             except StoreUnavailable as error:
                 log.warning("%s", error)
                 await asyncio.sleep(1.0)

@@ -11,7 +11,7 @@ from stepwell.errors import StoreUnavailable
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
-from stepwell.store import endings, runs, workers
+from stepwell.store import deciding, endings, runs, workers
 from stepwell.store.base import Store
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
@@ -321,12 +321,14 @@ class Sweep:
             await self._clock.sleep_until(self._clock.now() + round(pause * 1_000_000))
 
     async def expire(self, seconds: float) -> int:
-        """Delete finished runs with all they own, a batch at a time, and return their number."""
+        """Delete finished runs with all they own, a batch at a time, then groups without runs; return their number."""
         before = self._clock.now() - round(seconds * 1_000_000)
 
         found = await self._store.read(lambda tx: runs.expired(tx, before, _BATCH + len(self._undeletable)))
         self._undeletable &= set(found)
         gone = [run_id for run_id in found if not self._faults.resting(_old(run_id))]
+        if not gone:
+            return await self._store.writer.call(lambda tx: deciding.forget(tx, before, _BATCH))
         try:
             await self._delete(gone)
         except StoreUnavailable as error:

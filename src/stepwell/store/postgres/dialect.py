@@ -55,6 +55,7 @@ class Postgres:
     """The dialect, for tables in `schema` (None: where the connection's search path finds them)."""
 
     alone = False
+    notes_ends = True
     borrowed = False
 
     def __init__(self, schema: str | None) -> None:
@@ -364,7 +365,10 @@ def advance_sql(shape: Shape) -> str:
     new["due_at"] = f"CASE WHEN {unread} THEN NULL ELSE {new['due_at']} END"
     moving = [name for name in (*sent, *alike) if name not in _FENCE and name not in _TOLD]
     told = [name for name in (*sent, *alike) if name in _TOLD]
-    changes = ", ".join(f"{name}={new[name]}" for name in moving)
+    # `store.deciding.note` does it elsewhere: a second statement would write every index of the row again.
+    ended = "r.group_id IS NOT NULL AND v.status IN ('completed', 'failed', 'canceled')"
+    noted = f"ended_at=CASE WHEN {ended} THEN coalesce(r.ended_at, v.updated_at) END"
+    changes = ", ".join([*(f"{name}={new[name]}" for name in moving), noted])
     rows = f"WITH v AS (SELECT * FROM unnest({lists}) AS u({', '.join(sent)}))"
     update = (
         f"UPDATE stepwell_runs r SET {changes} FROM v"

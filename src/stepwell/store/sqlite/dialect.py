@@ -57,6 +57,7 @@ class Sqlite:
 
     options: Mapping[str, Any] = {}
     alone = True
+    notes_ends = False
     borrowed = False
 
     def __init__(self) -> None:
