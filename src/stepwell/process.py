@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial, wraps
 from typing import Final
 
-from stepwell.engine.gates import Limits
+from stepwell.engine.gates import RuleLimits
 from stepwell.engine.run import RunRow
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.clock import SystemClock
@@ -75,7 +75,7 @@ class Process:
         self.lanes = list(shared.registry.lanes if lanes is None else lanes)
         self._opening = opening
         # What keeps the runs, and what tells of them.
-        gates = Gates(Limits(lambda: shared.registry.limits), clock.now)
+        gates = Gates(RuleLimits(lambda: shared.registry.limits), clock.now)
         applier = Applier(settings.history_states, accept_event(shared), gates, partial(executed, shared))
         self.store = store_for(settings, applier, self.worker_id)
         self.hub = Hub()

@@ -13,7 +13,7 @@ from stepwell.definition.authoring.workflow import definition_of
 from stepwell.definition.model import Rule
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import Request, begin, cancel, retry
-from stepwell.engine.gates import Gate, Limits, gate_of, gates_json
+from stepwell.engine.gates import Gate, RuleLimits, gate_of, gates_json
 from stepwell.engine.run import RunRow
 from stepwell.engine.settle import released
 from stepwell.store import openings, runs, workers
@@ -43,7 +43,7 @@ class Life:
         self.store = store
         self.gates = gates
         self.made = 0
-        self.applier = Applier(100, lambda *_: None, Gates(Limits(lambda: ()), lambda: self.now))
+        self.applier = Applier(100, lambda *_: None, Gates(RuleLimits(lambda: ()), lambda: self.now))
 
     async def write(self, act: Callable[[Tx], T]) -> T:
         def operation(tx: Tx) -> T:

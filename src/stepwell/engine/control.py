@@ -67,7 +67,7 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
     owner = request.owner if later is None else None
     priority = definition.priority if request.priority is None else request.priority
     if request.gates is not None:
-        owner = None  # whoever executes it has to take its slots first
+        owner = None  # its slots have to be taken before a worker executes it
     status: Status = "running" if owner else "pending"
     ready_at = None if owner or later is not None else now
     ends_by = deadline(definition, now if later is None else later)

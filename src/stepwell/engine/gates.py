@@ -125,7 +125,7 @@ def _gate(kind: object, gate_id: object, limit: object, per: object) -> Gate:
 # -- limits of the code ------------------------------------------------------------------------------------------------
 
 
-class Limits:
+class RuleLimits:
     """The limits that this process's code has, by rule."""
 
     def __init__(self, rules: Callable[[], Iterable[tuple[str, str, Rule]]]) -> None:

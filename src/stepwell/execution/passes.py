@@ -57,7 +57,7 @@ class Passes:
         self.trial.on_over = self._trial_over
         self._taken = 0
         self.contexts: dict[str, Context] = {}
-        """The contexts of runs for which somebody waits in this process, whoever claims them here."""
+        """The contexts of the callers that wait for runs in this process, whichever part of it claims them."""
         self.broken: set[str] = set()
         """Runs whose passes broke outside of user code, until they are released."""
         self._lent = 0

@@ -1,7 +1,7 @@
 """Gates in the database: slots that are counted from rows, promises, and the runs that are held back (rule 54).
 
 A row of `stepwell_slots` counts only together with the row of its run: a slot that is taken while its run is executed by
-the claim's number, one for a whole run by its status. So whatever ends a claim or a run ends its slots, whoever does it.
+the claim's number, one for a whole run by its status. So whatever ends a claim or a run ends its slots too.
 
 Only claims have to be exact: they lock the gates whose slots they take. Elsewhere a transaction may see what another is
 about to change. Then a run too many becomes ready, and its claim puts it back; or one too few, and the duty finds it.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from stepwell.engine.choose import PARKED
-from stepwell.engine.gates import Applicant, Gate, Limits, Own, Room, gates_of, lane_of, promise, take
+from stepwell.engine.gates import Applicant, Gate, Own, Room, RuleLimits, gates_of, lane_of, promise, take
 from stepwell.engine.pauses import PauseRow, covering
 from stepwell.engine.run import BEGUN, Moment, RunRow
 from stepwell.store import paused_gates, pauses, tables
@@ -111,7 +111,7 @@ def applicant(run: RunRow) -> Applicant:
 class Gates:
     """The gates, with the limits that this process's code has."""
 
-    limits: Limits
+    limits: RuleLimits
     now: Callable[[], Moment]
 
     # -- becoming ready -------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ class Gates:
             run = applicants[one.run_id]
             promised = promise(run, wanted[one.run_id], rooms, own, behind=one.held_by)
             slots += [(gate.id, one.run_id, gate.kind, 0, one.claim, now) for gate in promised.gates]
-            # Whoever has waited for a turn has it at the end of the line.
+            # A run that has waited for its turn has it at the end of the line.
             turn = any(gate.kind == "fair" and gate.id == one.held_by for gate in wanted[one.run_id])
             since = now if turn else run.ready_at
             if promised.held is None:
