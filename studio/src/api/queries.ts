@@ -21,6 +21,7 @@ import type {
   MetricsWindow,
   Page,
   Pause,
+  Progress,
   Queue,
   Run,
   RunFilter,
@@ -113,7 +114,7 @@ export const waitingQuery = (appName?: string, limit = 50) => {
   );
 };
 
-// --- batches
+// --- batches and groups
 
 export const batchesQuery = (filter: BatchFilter = {}, limit = 50) =>
   pages<Batch>([...keys.batches, "list", { ...filter, limit }], (cursor, signal) =>
@@ -125,6 +126,8 @@ export const batchItemsQuery = (id: string, status?: RunStatus, limit = 50) =>
   pages<BatchItem>([...keys.batchItems(id), { status, limit }], (cursor, signal) =>
     api().GET("/batches/{batch_id}/items", { params: { path: { batch_id: id }, query: { status, limit, cursor } }, signal }),
   );
+export const groupQuery = (id: string) =>
+  one<Progress>([...keys.groups, id], (signal) => api().GET("/groups/{group_id}", { params: { path: { group_id: id } }, signal }));
 
 // --- one run
 

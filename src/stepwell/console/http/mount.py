@@ -25,6 +25,7 @@ from stepwell.console.http.problems import answer_problem, problem, problem_rout
 from stepwell.console.http.redirects import RelativeRedirects
 from stepwell.console.http.routes.actions import add_acting
 from stepwell.console.http.routes.batches import add_batches
+from stepwell.console.http.routes.groups import add_groups
 from stepwell.console.http.routes.limits import add_limits
 from stepwell.console.http.routes.overview import add_looking, add_workflows
 from stepwell.console.http.routes.pausing import add_pausing
@@ -106,6 +107,7 @@ def _api(stepwell: Served, app: FastAPI, access: Access, path: str, include_in_s
     add_acting(router, caller)
     add_runs(router, caller)
     add_batches(router, stepwell, caller)
+    add_groups(router, caller)
     add_workflows(router, stepwell, caller)
     add_looking(router, stepwell, caller)
     add_schedules(router, stepwell, caller)

@@ -15,6 +15,7 @@ import { AbsoluteTime } from "@/ui/Time";
 import { useRunPage } from "../data";
 import { Stack } from "../Selected";
 import { useTrace } from "../useTrace";
+import { Groups } from "./Groups";
 
 /** Its args, its result, the reasons for its state, and all its names and times. */
 export function DetailsTab() {
@@ -31,6 +32,7 @@ export function DetailsTab() {
         )}
         <Value title="Args" value={run.args} none="It takes no args." />
         <Value title="Result" value={run.result} none={run.status === "completed" ? "It returned nothing." : "None yet."} />
+        <Groups />
         <ChildrenList />
       </div>
       <div className="min-w-0">
