@@ -69,6 +69,9 @@ class Full(Base, concurrency=Concurrency(1, key="args.host", name="sync", holds=
 class Listed(Base, concurrency=Concurrency(1, key="args.host", name="sync", holds="run")): ...
 
 
+class Executing(Base, concurrency=Concurrency(1, key="args.host", name="sync")): ...
+
+
 class Slow(Workflow[Page], concurrency=Concurrency(1, key="args.host", holds="run", on_conflict="replace")):
     @transition(target=END)
     async def work(self) -> None:
@@ -133,17 +136,18 @@ async def test_keys_are_per_user_unless_the_rule_has_a_name(stepwell_on: Stepwel
         assert mine.created
 
 
-async def test_a_name_is_shared_by_workflows_and_apps(stepwell_on: StepwellOn) -> None:
-    apps = [App("shop", workflows=[Listed, Full]), App("store", workflows=[Incremental])]
+@pytest.mark.parametrize("listed", [Listed, Executing])
+async def test_a_name_is_shared_by_workflows_and_apps(stepwell_on: StepwellOn, listed: type[Base]) -> None:
+    apps = [App("shop", workflows=[listed, Full]), App("store", workflows=[Incremental])]
     async with stepwell_on(apps, embedded_worker=False) as stepwell:
         runner = stepwell.runner
-        first = await runner.run(Listed, user_id="u1")
+        first = await runner.run(listed, user_id="u1")
         skipped = await runner.run(Incremental, user_id="u1")
         assert (skipped.created, skipped.workflow_id) == (False, first.workflow_id)
         full = await runner.run(Full, user_id="u1")
         assert full.created
         assert (await first.get()).status == "canceled"
-        queued = await runner.run(Listed, user_id="u1")
+        queued = await runner.run(listed, user_id="u1")
         assert queued.created
         assert (await runner.run(Incremental, user_id="u1")).workflow_id == full.workflow_id
 

@@ -176,7 +176,16 @@ async def test_the_starts_own_key_is_looked_at_first(harness_on: HarnessOn) -> N
         other = await runner.run(Plain, {"n": 3}, **ME, idempotency_key="k2")
         assert (other.workflow_id, other.created) == (first.workflow_id, False)
         assert await due(harness, first.workflow_id) == 10
+        # The first call again, although other args have taken the place of its own; and others with its key.
+        again = await runner.run(Plain, {"n": 1, "host": "a"}, **ME, idempotency_key="k1")
+        assert (again.workflow_id, again.created) == (first.workflow_id, False)
+        for n in (2, 3):
+            with pytest.raises(IdempotencyConflict):
+                await runner.run(Plain, {"n": n}, **ME, idempotency_key="k1")
+        await runner.run(Plain, {"n": 4}, **ME)
+        assert not (await runner.run(Plain, {"n": 1}, **ME, idempotency_key="k1")).created
         await harness.advance(10 * SECOND)
+        assert executed == [("a", 4)]
         assert (await runner.run(Plain, {"n": 3}, **ME, idempotency_key="k2")).created
 
 

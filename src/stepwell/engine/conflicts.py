@@ -10,8 +10,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Literal, NamedTuple
 
+from stepwell.definition.values.codec import canonical
+from stepwell.engine.gates import started_with, with_start
 from stepwell.engine.run import Moment, RunRow
 
 EXPIRED = "expired before it began"
@@ -37,15 +40,26 @@ def has_begun(run: RunRow) -> bool:
     return run.claim > 0 or run.version > 0
 
 
+def digest_of(args: str) -> str:
+    """Return a digest that equal args share, whatever the order of their keys."""
+    try:
+        text = canonical(args)
+    except (ValueError, RecursionError):  # a number with more digits than Python reads
+        text = args
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def put_off(run: RunRow, start: RunRow, max_wait: Moment | None, now: Moment) -> RunRow:
     """Return the run, which hasn't begun, in the place of the start: with its args, keys and moments."""
     wanted = now if start.due_at is None else start.due_at
     due_at = wanted if max_wait is None else min(wanted, run.created_at + max_wait)
     earlier = wanted - due_at
+    # A repeated call with the run's own idempotency key gives the args that it was started with.
+    digest = None if run.idempotency_key is None else started_with(run.gates) or digest_of(run.args)
     return run._replace(
         workflow_version=start.workflow_version,
         args=start.args,
-        gates=start.gates,
+        gates=start.gates if digest is None else with_start(start.gates, digest),
         held_by=None,
         held_rank=None,
         ready_at=None,

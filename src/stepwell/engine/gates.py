@@ -25,6 +25,7 @@ from stepwell.engine.run import Moment
 GateKind = Literal["executing", "run", "rate", "fair", "group"]
 _KINDS: Final = frozenset(get_args(GateKind))
 _ALIVE: Final = "alive"
+_STARTED: Final = "started"
 _FAMILIES: Final = {"executing": "concurrency", "run": "concurrency", "rate": "rate", "fair": "fair"}
 
 
@@ -102,7 +103,7 @@ def gates_of(text: str | None) -> tuple[Gate, ...]:
     if text is None:
         return ()
     try:
-        return tuple(_gate(*one) for one in json.loads(text) if one[0] != _ALIVE)
+        return tuple(_gate(*one) for one in json.loads(text) if one[0] not in (_ALIVE, _STARTED))
     except (ValueError, TypeError, LookupError, RecursionError):
         return ()
 
@@ -110,8 +111,23 @@ def gates_of(text: str | None) -> tuple[Gate, ...]:
 @lru_cache(maxsize=4096)
 def found_by(text: str | None) -> tuple[str, ...]:
     """Return what later starts of its key find the run by; nothing of it holds a run back (`engine.conflicts`)."""
+    return _rows(text, _ALIVE)
+
+
+def started_with(text: str | None) -> str | None:
+    """Return the digest of the args with which the run was started, where other ones have taken their place since."""
+    return next(iter(_rows(text, _STARTED)), None)
+
+
+def with_start(text: str | None, digest: str) -> str:
+    """Return what a run keeps, with the digest of the args with which it was started."""
+    rows = json.loads(text or "[]")
+    return json.dumps([*rows, [_STARTED, digest, 0, None]], ensure_ascii=False, separators=(",", ":"))
+
+
+def _rows(text: str | None, kind: str) -> tuple[str, ...]:
     try:
-        return tuple(str(one[1]) for one in json.loads(text or "[]") if one[0] == _ALIVE)
+        return tuple(str(one[1]) for one in json.loads(text or "[]") if one[0] == kind)
     except (ValueError, TypeError, LookupError, RecursionError):
         return ()
 

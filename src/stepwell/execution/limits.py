@@ -24,7 +24,7 @@ from stepwell.definition.values.misfit import shown
 from stepwell.engine.commit import Commit
 from stepwell.engine.conflicts import Conflict
 from stepwell.engine.control import Request, begin
-from stepwell.engine.gates import Gate, gate_of, gates_json
+from stepwell.engine.gates import Gate, gate_of, gates_json, gates_of
 from stepwell.engine.run import Moment
 from stepwell.errors import InvalidArgs
 from stepwell.execution.clock import microseconds
@@ -49,7 +49,7 @@ def under_limits(definition: Definition, request: Request, now: Moment) -> Reque
     if not definition.limits and definition.debounce is None and definition.expires is None:
         return request
     keys = _Keys(definition, request)
-    gates: dict[str, Gate] = {}
+    gates: dict[str, Gate] = {gate.id: gate for gate in gates_of(request.gates)}
     conflicts: dict[str, Conflict] = {}
     for rule in definition.limits:
         for key in keys.of(rule.key, _written(rule)):
@@ -75,7 +75,7 @@ def under_limits(definition: Definition, request: Request, now: Moment) -> Reque
 
 def _is_looked_for(rule: Rule) -> bool:
     # Of a shared name another workflow may be the one that skips or replaces.
-    return rule.kind == "run" and (rule.on_conflict != "queue" or rule.name is not None)
+    return rule.kind in ("run", "executing") and (rule.on_conflict != "queue" or rule.name is not None)
 
 
 def _debounce(rule: Debounced, definition: Definition, request: Request, key: str | None) -> Conflict:

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from stepwell.definition.values.codec import canonical
 from stepwell.engine.commit import Commit
+from stepwell.engine.conflicts import digest_of
 from stepwell.engine.control import cancel
+from stepwell.engine.gates import started_with
 from stepwell.engine.run import RunRow
 from stepwell.errors import IdempotencyConflict, WorkspaceNotFound
 from stepwell.store import conflicts, runs, workspaces
@@ -84,6 +86,10 @@ def _same_start(earlier: RunRow, run: RunRow) -> RunRow:
     )
     if earlier.workflow_name != run.workflow_name:
         raise IdempotencyConflict(message)
+    if (digest := started_with(earlier.gates)) is not None:
+        if digest != digest_of(run.args):
+            raise IdempotencyConflict(message)
+        return earlier
     if earlier.args != run.args and canonical(earlier.args) != canonical(run.args):
         raise OtherText(message, run.id, earlier.args)
     return earlier
