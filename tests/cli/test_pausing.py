@@ -67,7 +67,7 @@ def test_limits_in_use_are_listed_with_what_they_hold_back(stepwell: Shell) -> N
     listed = stepwell("limits").stdout
     assert [text in listed for text in ("post/mail#0", "rate", "OPENS")] == [True] * 3
     shown = stepwell("limits", one["id"]).stdout
-    assert shown.startswith("at most 1 run may begin in any 3600 s (rate_limit rule 0 of post/mail): 1 hold it, 1 wait")
+    assert shown.startswith("at most 1 run may begin in any 3600 s (rate_limit[0] of post/mail): 1 hold it, 1 wait")
     assert second in shown
     assert "It has been held back since" in stepwell("runs", second).stdout
     wrong = stepwell("limits", one["id"], "--held")

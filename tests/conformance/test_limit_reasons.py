@@ -77,7 +77,7 @@ async def test_a_slot_is_explained_by_who_has_it(stepwell: Stepwell) -> None:
     third = await runner.run(Crawl, {"host": "a"}, app_name="shop", user_id="u2")
     since, holders, place, expires = await held(stepwell, second.workflow_id)
     assert since.startswith("It has been held back since ")
-    assert since.endswith(": at most 1 run with the key 'a' may execute at once (concurrency rule 0 of shop/crawl).")
+    assert since.endswith(": at most 1 run with the key 'a' may execute at once (concurrency[0] of shop/crawl).")
     assert holders == f"1 run holds it now: {first.workflow_id}."
     assert place == "In the queue for that, it is number 1."
     assert expires.startswith("It expires: unless it has begun by ")
@@ -113,7 +113,7 @@ async def test_a_limit_on_whole_runs_is_held_while_they_wait(stepwell: Stepwell)
     await until(waits)
     second = await stepwell.runner.run(Import, **ME)
     since, holders, _ = await held(stepwell, second.workflow_id)
-    assert since.endswith(": at most 1 run may be begun and not ended (concurrency rule 0 of shop/import).")
+    assert since.endswith(": at most 1 run may be begun and not ended (concurrency[0] of shop/import).")
     assert holders == f"1 run holds it now: {first.workflow_id}."
 
 
@@ -126,7 +126,7 @@ async def test_a_rate_says_when_its_window_opens(harness_on: HarnessOn) -> None:
         third = await harness.runner.run(Mail, **ME)
         await harness.drain()
         reasons = (await harness.runner.explain(third.workflow_id)).reasons
-        assert reasons[0].endswith(": at most 2 runs may begin in any 60 s (rate_limit rule 0 of shop/mail).")
+        assert reasons[0].endswith(": at most 2 runs may begin in any 60 s (rate_limit[0] of shop/mail).")
         assert reasons[1].startswith("2 runs began within that time: ")
         assert reasons[3] == "The next run may begin at 2026-01-05T00:01:00+00:00."
         limits = LimitsInUse(harness.runner)

@@ -1,4 +1,4 @@
-"""Pauses: what is paused isn't claimed or begun, what executes goes to its next checkpoint, and what was lifted goes on."""
+"""Pauses: what is paused isn't begun, what executes goes to its next checkpoint, what was lifted goes on (rule 59)."""
 
 from __future__ import annotations
 

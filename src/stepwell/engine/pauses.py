@@ -1,4 +1,4 @@
-"""Pauses: nothing that a pause covers is claimed or begun, until that same pause is lifted.
+"""Pauses: nothing that a pause covers is claimed or begun, until that same pause is lifted (rule 59).
 
 - A pause names an app, a workflow, both or neither; what it doesn't name it covers whole. Each is its own: several may cover
   the same run, and lifting one lifts no other.
@@ -24,7 +24,7 @@ class PauseRow(NamedTuple):
     workflow_name: str
     reason: str | None
     user_id: str | None
-    """Who paused it, where that is known."""
+    """The user who paused it, where that is known."""
     paused_at: Moment
 
     def covers(self, app_name: str, workflow_name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Runs of paused workflows at gates: nobody waits for them at a limit that several workflows share.
+"""Runs of paused workflows at gates: no other run waits for them at a limit that several workflows share.
 
 A limit of one workflow alone is left as it is while that is paused: nothing is let through, and nothing is to do.
 """

@@ -1915,7 +1915,7 @@ export interface components {
         };
         /**
          * PauseRequest
-         * @description What to pause: an app, a workflow, a workflow of an app, or everything, and why.
+         * @description The pause of an app, a workflow, a workflow of an app, or everything; and its reason.
          */
         PauseRequest: {
             /** App Name */

@@ -37,8 +37,8 @@ class LimitView(_Shown):
 
     id: str
     kind: GateKind
-    """What it limits: runs that execute, runs that have begun and not ended, first executions in a time, turns of keys, or
-    the runs of a group that are under way.
+    """It limits runs that execute, runs that have begun and not ended, first executions in a time, turns of keys, or the runs
+    of a group that are under way.
     """
     rule: str
     """Its name; without one app, workflow and number of the rule, as `shop/order#0`; of a group its id."""
@@ -58,7 +58,7 @@ class LimitView(_Shown):
     held_since: datetime | None
     """Since when the first run is held back."""
     opens_at: datetime | None
-    """When the next run may begin, where a rate is used up."""
+    """The time at which the next run may begin, where a rate is used up."""
 
 
 class LimitHolder(_Shown):
@@ -258,7 +258,7 @@ def _rule(gate: Gate, parts: GateParts) -> str:
     app, workflow = lane_of(gate.id) or (None, None)
     if app is None:
         return f"the {family} limit named {parts.rule!r}"
-    return f"{family} rule {parts.rule.rpartition('#')[2]} of {app}/{workflow}"
+    return f"{family}[{parts.rule.rpartition('#')[2]}] of {app}/{workflow}"
 
 
 def _holders(hold: Hold) -> str:

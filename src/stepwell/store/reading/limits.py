@@ -39,7 +39,7 @@ class GateUse(NamedTuple):
     held_since: Moment | None
     """Since when the first one is held."""
     opens_at: Moment | None
-    """When the next run may begin, where a rate is used up."""
+    """The time at which the next run may begin, where a rate is used up."""
 
 
 class Holder(NamedTuple):
@@ -71,7 +71,7 @@ class Behind(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """What holds a run: the gate, its use, the first that hold it, and the run's place behind it."""
+    """The gate that holds a run, with its use, the first runs that hold it, and the place of the run behind it."""
 
     use: GateUse
     holders: Sequence[Holder]

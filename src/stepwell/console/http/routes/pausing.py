@@ -24,7 +24,7 @@ class ResumeRequest(BaseModel):
 
 
 class PauseRequest(ResumeRequest):
-    """What to pause: an app, a workflow, a workflow of an app, or everything, and why."""
+    """The pause of an app, a workflow, a workflow of an app, or everything; and its reason."""
 
     reason: Annotated[str, Field(max_length=10_000, pattern=NO_NUL)] | None = None
 
