@@ -124,9 +124,9 @@ class Batching(Starting):
     async def _begin_batch(
         self, starts: Sequence[Start], origin: Origin, options: BatchOptions, connection: Any
     ) -> BatchHandle:
-        core = self.core
         batch_id = new_batch_id()
-        known = await prepared(core.shared, starts, origin, batch_id)
+        known = await prepared(self.core.shared, starts, origin, batch_id)
+        core = self.core  # once more: others had their turns
         core.shared.registry.check_app(origin.app_name)
         storing = Storing(core.store.applier, known, row_of(known, origin, options, batch_id))
         if connection is None:
