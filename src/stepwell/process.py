@@ -96,7 +96,7 @@ class Process:
         self.drain = Shutdown(self.store, self.passes)
         # What finds what was lost, and what comes by time.
         self.operations = Operations(shared, self.store.applier)
-        self.gatekeeper = Gatekeeper(self.store, shared)
+        self.gatekeeper = Gatekeeper(self.store, shared, self._may_delete)
         self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, self.gatekeeper, lease)
         self.groups = GroupDuty(self.store, Deciding(shared, self.store.applier), self.heartbeat.interval)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)

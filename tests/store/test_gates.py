@@ -43,7 +43,8 @@ class Life:
         self.store = store
         self.gates = gates
         self.made = 0
-        self.applier = Applier(100, lambda *_: None, Gates(RuleLimits(lambda: ()), lambda: self.now))
+        gates = Gates(RuleLimits(lambda: ()), lambda: self.now)
+        self.applier = Applier(100, lambda *_: None, gates, lambda run: None)
 
     async def write(self, act: Callable[[Tx], T]) -> T:
         def operation(tx: Tx) -> T:
@@ -277,6 +278,31 @@ async def test_promises_that_no_worker_takes_keep_others_back_for_a_while_only(s
     await life.tend()
     assert await life.claim() == []
     life.now += 10_000_001
+    await life.tend()
+    assert await life.claim() == [other]
+
+
+async def test_a_slot_that_a_person_has_spoilt_stops_no_claim(store: Store) -> None:
+    life = Life(store, SLOTS, RATE)
+    one = await life.start()
+    spoilt = "'x'" if store.dialect.alone else "0"  # PostgreSQL takes nothing else
+    await life.write(lambda tx: tx.run(f"UPDATE stepwell_slots SET at={spoilt}, claim={spoilt}"))
+    assert await life.claim() == [one]
+    other = await life.start()
+    assert await life.claim() == [other]
+
+
+async def test_what_a_clock_that_was_ahead_has_stored_is_counted_from_now(store: Store) -> None:
+    life = Life(store, RATE._replace(limit=1))
+    year = 365 * 86_400 * 1_000_000
+    life.now += year
+    one = await life.start()
+    assert await life.claim() == [one]
+    life.now -= year
+    other = await life.start()
+    assert await life.held() == [other]
+    assert await store.writer.call(lambda tx: openings.bring_back(tx, life.now, 60_000_000)) == 1
+    life.now += 1_001
     await life.tend()
     assert await life.claim() == [other]
 

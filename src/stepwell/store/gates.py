@@ -312,8 +312,8 @@ class Gates:
             " FROM pairs(?) l",
             paired(pairs),
         )
-        for gate_id, run_id, taken, claim, at in found:
-            gate = kinds[gate_id]
+        for gate_id, run_id, taken, claim, moment in found:
+            gate, at = kinds[gate_id], tables.moment(moment) or 0
             if taken == 0 and claim == claims[run_id] and (gate.kind == "fair" or at > now - PROMISED):
                 own.promised.add((gate_id, run_id))
             elif taken == 1 and (gate.kind in ("run", "group") or (gate.kind == "rate" and at > now - (gate.per or 0))):

@@ -52,6 +52,12 @@ def prune(tx: Tx, now: Moment, limit: int) -> int:
     return tx.run(f"DELETE FROM stepwell_slots WHERE (gate, run_id) IN ({old})", now, limit)
 
 
+def bring_back(tx: Tx, now: Moment, tolerance: Moment) -> int:
+    """Count first executions from now that a clock which was ahead has stored as later; return their number."""
+    sql = "UPDATE stepwell_slots SET at=? WHERE kind='rate' AND taken=1 AND at>?"
+    return tx.run(sql, now, now + tolerance)
+
+
 def forget(tx: Tx, ids: Iterable[str]) -> None:
     """Delete the slots of runs that are to be deleted, besides those that a rate still counts."""
     found = tx.rows("SELECT id, gates FROM stepwell_runs WHERE gates IS NOT NULL AND id IN list(?)", tx.listed(ids))

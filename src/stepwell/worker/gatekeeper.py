@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from stepwell.errors import StoreUnavailable
@@ -22,14 +22,17 @@ _EVERY: Final = 5.0
 _PAGE: Final = 200
 _PRUNED: Final = 1000
 _PRUNE_EVERY: Final = 60.0
+_AHEAD: Final = 60_000_000
+"""Microseconds by which a row may have been stored ahead of the time, before it is corrected."""
 
 
 class Gatekeeper:
     """Lets runs through that no transaction has let through. It may run in all processes at once."""
 
-    def __init__(self, store: Store, shared: Shared) -> None:
+    def __init__(self, store: Store, shared: Shared, may_delete: Callable[[], bool]) -> None:
         self._store = store
         self._clock = shared.clock
+        self._may_delete = may_delete
         self._faults = shared.faults
         self._hinted: set[str] = set()
         self._changed = asyncio.Event()
@@ -107,7 +110,10 @@ class Gatekeeper:
             await self._store.writer.call(lambda tx: self._store.applier.gates.open(tx, free))
 
     async def prune(self) -> None:
-        """Delete what no rate counts any more."""
+        """Delete what no rate counts any more, if the clock is certain enough; and correct what a wrong clock has stored."""
         now = self._clock.now()
+        if not self._may_delete():
+            return
+        await self._store.writer.call(lambda tx: openings.bring_back(tx, now, _AHEAD))
         while await self._store.writer.call(lambda tx: openings.prune(tx, now, _PRUNED)) == _PRUNED:
             await asyncio.sleep(_GATHERED)
