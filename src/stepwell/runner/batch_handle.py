@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepwell.definition.authoring.groups import GroupItem
-from stepwell.engine.groups import GroupRow, Member, Progress
+from stepwell.engine.groups import GroupRow, Progress
 from stepwell.engine.run import Status
 from stepwell.errors import BatchNotFound, InvalidArgs
 from stepwell.execution.members import MemberOperations
@@ -16,7 +16,7 @@ from stepwell.runner.arguments import checked_reason, checked_seconds, id_of, st
 from stepwell.runner.batch_models import Batch, batch_of
 from stepwell.runner.core import Core
 from stepwell.runner.ends import waiting_for
-from stepwell.runner.groups import GroupProgress, item_of, progress_of
+from stepwell.runner.groups import GroupProgress, item_page, members_query, progress_of
 from stepwell.runner.models import Page
 from stepwell.store import batches, groups
 from stepwell.store.tx import Tx
@@ -28,7 +28,6 @@ T = TypeVar("T")
 
 _PAGE: Final = 500
 """Items that are read at a time."""
-_PAGE_BYTES: Final = 16 * 1024 * 1024
 _SOONEST: Final = 0.02
 _LATEST: Final = 1.0
 """Seconds between two looks at whether a batch has ended: a twentieth of the time that it has been waited for."""
@@ -110,14 +109,7 @@ class BatchHandle:
         """Return some of its runs, those behind the index `after`; fewer than `limit` where they are large, or of other apps."""
         [wanted] = statuses_of((status,)) or () if status is not None else (None,)
 
-        def query(tx: Tx) -> tuple[list[Member], bool]:
-            found = groups.members(tx, self.batch_id, after=after, limit=limit, status=wanted, most_bytes=_PAGE_BYTES)
-            last = found[-1].position if found else after
-            return found, bool(found and groups.members(tx, self.batch_id, after=last, limit=1, status=wanted))
-
-        found, more = await self._of_mine(query)
-        items = tuple(item_of(member) for member in found if apps is None or member.app_name in apps)
-        return Page(items=items, next_cursor=str(found[-1].position) if more else None)
+        return item_page(*await self._of_mine(members_query(self.batch_id, after, limit, wanted)), apps)
 
     # -- steering -----------------------------------------------------------------------------------------------------
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.groups import Member, Progress
 from stepwell.execution.clock import to_datetime
+from stepwell.runner.models import Page
 from stepwell.runner.readable import value_of
+from stepwell.store import groups
+from stepwell.store.tx import Tx
+
+_PAGE_BYTES: Final = 16 * 1024 * 1024
 
 
 class GroupProgress(BaseModel):
@@ -50,6 +56,24 @@ def progress_of(found: Progress) -> GroupProgress:
         rate=found.rate,
         eta=None if found.eta is None else to_datetime(found.eta),
     )
+
+
+def members_query(
+    group_id: str, after: int, limit: int, status: str | None
+) -> Callable[[Tx], tuple[list[Member], bool]]:
+    """Return the query for a page of a group's runs behind the index `after`, and whether there are more."""
+
+    def query(tx: Tx) -> tuple[list[Member], bool]:
+        found = groups.members(tx, group_id, after=after, limit=limit, status=status, most_bytes=_PAGE_BYTES)
+        return found, bool(found and groups.members(tx, group_id, after=found[-1].position, limit=1, status=status))
+
+    return query
+
+
+def item_page(found: Sequence[Member], more: bool, apps: Collection[str] | None = None) -> Page[GroupItem[Any]]:
+    """Return the page of these runs, without those of other apps; None: of all."""
+    items = tuple(item_of(member) for member in found if apps is None or member.app_name in apps)
+    return Page(items=items, next_cursor=str(found[-1].position) if more else None)
 
 
 def item_of(member: Member) -> GroupItem[Any]:

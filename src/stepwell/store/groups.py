@@ -45,6 +45,12 @@ def _gate(group: GroupRow) -> str:
     return group_gate(group.id, group.max_in_flight or 0).id
 
 
+def of_parent(tx: Tx, run_id: str, limit: int) -> list[GroupRow]:
+    """Return the groups that a run started, the newest first."""
+    sql = f"SELECT {_ALL} FROM stepwell_groups WHERE parent_id=? ORDER BY id DESC LIMIT ?"
+    return tx.fetch(GroupRow._make, sql, run_id, limit)
+
+
 def hold(tx: Tx, group_id: str) -> GroupRow | None:
     """Return the group, locked until this transaction ends; or None."""
     return tx.one(GroupRow._make, f"SELECT {_ALL} FROM stepwell_groups WHERE id=? FOR NO KEY UPDATE", group_id)

@@ -12,7 +12,7 @@ from stepwell.console.http.json_lines import JsonLines
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.schedule_views import ScheduleView
-from stepwell.console.reading.views import Ask, Waiting
+from stepwell.console.reading.views import Ask, ChildGroup, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
 from stepwell.errors import ConfigurationError, UnknownApp, UnknownWorkflow
@@ -211,6 +211,10 @@ class CommandBackend(Protocol):
         """Return the signals that a person may send now."""
         ...
 
+    async def groups(self, run_id: str) -> Sequence[ChildGroup]:
+        """Return the groups of children that the run has started, the newest first."""
+        ...
+
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run: ...
 
     async def cancel(self, run_id: str, reason: str | None) -> Run: ...
@@ -323,7 +327,10 @@ class Below(NamedTuple):
 
 
 async def below(
-    run: Run, get: Callable[[str], Awaitable[Run]], children_of: Callable[[str], Awaitable[Sequence[Run]]]
+    run: Run,
+    get: Callable[[str], Awaitable[Run]],
+    children_of: Callable[[str], Awaitable[Sequence[Run]]],
+    groups_of: Callable[[str], Awaitable[Sequence[ChildGroup]]],
 ) -> Below:
     """Return whether the run or one below it goes on; `children_of` gives the unfinished children of a run.
 
@@ -335,8 +342,8 @@ async def below(
     if run.status in ENDED:
         return Below(moving=False)
     found, seen = await _look(run, children_of)
-    if found.moving:
-        return found
+    if found.moving or any(group.due for group in await groups_of(run.workflow_id)):
+        return Below(moving=True)
     now = await get(run.workflow_id)
     if now.version != run.version or may_go_on(now):
         return Below(moving=True)

@@ -28,13 +28,14 @@ from stepwell.console.cli.backends.backend import (
 )
 from stepwell.console.cli.terminal.output import say
 from stepwell.console.http.access.principal import COMMAND_LINE
+from stepwell.console.reading.groups import Groups
 from stepwell.console.reading.limits import LimitDetail, LimitsInUse, LimitView
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.parts import Questions
 from stepwell.console.reading.pausing import Pauses, Resumed
 from stepwell.console.reading.schedule_views import ScheduleView
 from stepwell.console.reading.schedules import Schedules
-from stepwell.console.reading.views import Ask, Waiting
+from stepwell.console.reading.views import Ask, ChildGroup, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.compile.export import to_json
 from stepwell.engine.run import Status
@@ -164,6 +165,9 @@ class Local:
     async def asks(self, run_id: str) -> Sequence[Ask]:
         return await Questions(self._runner).asks(run_id)
 
+    async def groups(self, run_id: str) -> Sequence[ChildGroup]:
+        return await Groups(self._runner).of_run(run_id)
+
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._runner.signal(run_id, name, data, idempotency_key=key)
 
@@ -280,7 +284,7 @@ class Local:
             documents = [one for one in found if one.version <= last]
         if last != run.version:
             return RunChange(run, rows, documents)
-        others = await below(run, self.get, self._children)
+        others = await below(run, self.get, self._children, self.groups)
         return RunChange(run, rows, documents, not others.moving, others.waiting)
 
     async def _children(self, run_id: str) -> Sequence[Run]:

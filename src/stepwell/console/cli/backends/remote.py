@@ -28,7 +28,7 @@ from stepwell.console.http.json_lines import MEDIA_TYPES
 from stepwell.console.http.schemas import AppView, Started, StartedBatch
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
-from stepwell.console.reading.views import Ask, Waiting
+from stepwell.console.reading.views import Ask, ChildGroup, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
 from stepwell.errors import BatchNotFound, StoreUnavailable, WorkflowNotFound
@@ -128,6 +128,13 @@ class Remote(RemoteSchedules):
 
     async def asks(self, run_id: str) -> Sequence[Ask]:
         return await self.fetch(list[Ask], f"/runs/{_id(run_id)}/asks")
+
+    async def groups(self, run_id: str) -> Sequence[ChildGroup]:
+        try:
+            return await self.fetch(list[ChildGroup], f"/runs/{_id(run_id)}/groups")
+        except WorkflowNotFound:
+            await self.get(run_id)
+            return []  # a server of an earlier version, which has no groups
 
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._act(run_id, "signals", {"name": name, "data": data}, key)
@@ -236,7 +243,9 @@ class Remote(RemoteSchedules):
         """Return the change that an event or a read of the run shows; None where the run can't be read."""
         try:
             run = event.run if isinstance(event, RunEvent) else await self.get(run_id)
-            found = await below(run, self.get, self._children) if run.version == last else Below(moving=True)
+            found = (
+                await below(run, self.get, self._children, self.groups) if run.version == last else Below(moving=True)
+            )
         except StoreUnavailable:
             # The stream reconnects by itself, or raises an error if it can't. The event isn't lost.
             return _as_change(event, event.run) if isinstance(event, RunEvent) else None
