@@ -39,6 +39,8 @@ def limit_rows(scale: Scale) -> Iterator[Row]:
     for figure, words, goal in (("claim_p50_ms", "p50", None), ("claim_p99_ms", "p99", at_most(10))):
         title = f"{scale.behind:,} behind one key, claims of other keys, {words}, ms"
         yield Row(title, Name("behind.many", figure), "none waiting", Name("behind.none", figure), goal)
+    settling = Name("behind.many", "settling_seconds")
+    yield Row(f"{scale.behind:,} behind one key, until all are held, s", settling)
     burst = f"behind a burst of {scale.fair_burst:,}, fair_by"
     units = {
         "begun_before": "runs of the burst that began before",

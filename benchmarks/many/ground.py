@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from benchmarks.burst import Ended
 from benchmarks.postgres import store_view as postgres_view
@@ -27,3 +27,12 @@ async def ended_on(url: str | None) -> AsyncIterator[Ended]:
         return
     async with postgres_view.ended_in(url) as ended:
         yield ended
+
+
+async def ready_on(url: str | None) -> int:
+    """How many runs are ready there and not claimed."""
+    if url is None:
+        with closing(sqlite_view.connect(FILE)) as file:
+            return sqlite_view.ready(file)
+    async with postgres_view.connected(url) as connection:
+        return await postgres_view.ready(connection)
