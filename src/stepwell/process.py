@@ -217,6 +217,8 @@ class Process:
             self.passes.stop_lost(hints.lost)
         if hints.pauses:
             self.pauses.note(hints.pauses)
+        if hints.paused:
+            self.pauses.met(hints.paused)
             self.here.look()
         self._announce(hints)
         self.watcher.tell(hints)

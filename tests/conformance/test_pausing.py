@@ -403,6 +403,28 @@ async def _knows(stepwell: Stepwell, count: int) -> bool:
     return len(stepwell.process.pauses.known) == count
 
 
+async def test_a_checkpoint_meets_a_pause_that_its_process_has_not_heard_of(
+    pair: tuple[Stepwell, Stepwell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application, worker = pair
+    assert worker.process is not None
+    handle = await application.runner.run(Steps, **ME)
+    await gate.reached()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.process.pauses, "changed", lambda: None)
+        patch.setattr(worker.process.pauses, "look", _nothing)
+        await application.runner.pause("shop", Steps)
+        gate.open()
+        await reaches(application.runner, handle.workflow_id, "pending", "second")
+    assert began == ["first"]
+    await application.runner.resume("shop", Steps)
+    worker.process.pauses.changed()
+    assert await handle.result(60) == "done"
+
+
+async def _nothing() -> None: ...
+
+
 async def test_a_lost_hint_is_made_up_for(pair: tuple[Stepwell, Stepwell], monkeypatch: pytest.MonkeyPatch) -> None:
     application, worker = pair
     assert worker.process is not None

@@ -79,6 +79,8 @@ class Hints:
     """Children are marked to end with their parents."""
     pauses: dict[Lane, PauseRow | None] = field(default_factory=dict)
     """Pauses that were put, or lifted (None)."""
+    paused: Sequence[PauseRow] = ()
+    """The pauses, where there were any when runs came to a checkpoint. For this process only."""
     applied: list[Applicant] = field(default_factory=list)
     """Runs with gates that became ready: whether they may be is decided at the end of the transaction."""
     freed: set[str] = field(default_factory=set)
@@ -100,6 +102,7 @@ class Hints:
         self.lost.update(other.lost)
         self.children = self.children or other.children
         self.pauses.update(other.pauses)
+        self.paused = other.paused or self.paused
         if other.applied:
             self.applied += other.applied
         if other.freed or other.gates:
@@ -228,10 +231,10 @@ class Dialect(Protocol):
         the workspaces, whatever was known of them."""
         ...
 
-    def advance(self, driver: Driver, commits: Sequence[Commit]) -> Mapping[HeldClaims, int]:
+    def advance(self, driver: Driver, commits: Sequence[Commit]) -> tuple[Mapping[HeldClaims, int], bool]:
         """Write those commits whose run still has the commit's version and claim, with their rows of history.
 
-        Return the inbox counter of each run that was written, by (run, version, claim).
+        Return the inbox counter of each run that was written, by (run, version, claim); and whether anything is paused.
 
         A run that would park although something came into its inbox is ready instead (`engine.run.unless_signalled`).
         """

@@ -48,6 +48,13 @@ class PauseWatch:
         known: dict[Lane, PauseRow | None] = {**self._known, **changes}
         self._set({lane: pause for lane, pause in known.items() if pause is not None})
 
+    def met(self, found: Sequence[PauseRow]) -> None:
+        """Note pauses that a checkpoint has met: its run is handed back before it goes on."""
+        new = {(pause.app_name, pause.workflow_name): pause for pause in found}
+        if new.keys() - self._known.keys():
+            self._set({**self._known, **new})
+            self.changed()  # one of them may have been lifted since
+
     async def watch(self) -> None:
         """Look at the pauses after each hint, and now and then without one, until cancelled."""
         while True:

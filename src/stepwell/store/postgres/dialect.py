@@ -91,7 +91,7 @@ class Postgres:
         if not plain:
             self._told(driver, commits, ("run_id", "version"))
 
-    def advance(self, driver: Driver, commits: Sequence[Commit]) -> Mapping[HeldClaims, int]:
+    def advance(self, driver: Driver, commits: Sequence[Commit]) -> tuple[Mapping[HeldClaims, int], bool]:
         together = all(commit.history is not None and commit.history.run_id == commit.run.id for commit in commits)
         changes = sorted(
             (
@@ -105,7 +105,7 @@ class Postgres:
         held = {(row[0], row[1], row[2]): row[3] for row in found}
         if not together:
             self._told(driver, (commit for commit in commits if (commit.run.id, commit.version, commit.claim) in held))
-        return held
+        return held, bool(found and found[0][4])
 
     def _told(self, driver: Driver, commits: Iterable[Commit], unless: Sequence[str] | None = None) -> None:
         told = [commit.history for commit in commits if commit.history is not None]
@@ -373,7 +373,7 @@ def advance_sql(shape: Shape) -> str:
     update = (
         f"UPDATE stepwell_runs r SET {changes} FROM v"
         " WHERE r.id=v.at_id AND r.version=v.at_version AND r.claim=v.at_claim"
-        " RETURNING r.id, v.at_version, v.at_claim, r.inbox"
+        " RETURNING r.id, v.at_version, v.at_claim, r.inbox, EXISTS (SELECT 1 FROM stepwell_pauses) AS paused"
     )
     if not told:
         return f"{rows} {update}"
@@ -383,7 +383,7 @@ def advance_sql(shape: Shape) -> str:
     return (
         f"{rows}, moved AS ({update}{returned}), told AS (INSERT INTO stepwell_history"
         f" (run_id, {', '.join(_TOLD[name] for name in told)}) SELECT id{values} FROM moved)"
-        " SELECT id, at_version, at_claim, inbox FROM moved"
+        " SELECT id, at_version, at_claim, inbox, paused FROM moved"
     )
 
 

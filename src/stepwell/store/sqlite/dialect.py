@@ -90,7 +90,7 @@ class Sqlite:
         if told:
             self.insert(driver, history, told, unless)
 
-    def advance(self, driver: Driver, commits: Sequence[Commit]) -> Mapping[HeldClaims, int]:
+    def advance(self, driver: Driver, commits: Sequence[Commit]) -> tuple[Mapping[HeldClaims, int], bool]:
         found = driver.rows(
             _words("SELECT id, version, claim, inbox FROM stepwell_runs WHERE id IN list(?)"),
             (self.listed(commit.run.id for commit in commits),),
@@ -103,7 +103,7 @@ class Sqlite:
         ]
         _update(changes, driver.each)
         self._told(driver, (commit for commit in commits if (commit.run.id, commit.version, commit.claim) in held))
-        return held
+        return held, bool(driver.rows("SELECT 1 FROM stepwell_pauses LIMIT 1"))
 
     def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
         if paused := [PauseRow._make(row) for row in driver.rows(_PAUSES)]:

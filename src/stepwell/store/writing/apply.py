@@ -128,7 +128,9 @@ class Applier:
 
     def advance(self, tx: Tx, commits: Sequence[Commit]) -> list[RunRow | LeaseLost]:
         """Return one answer per commit: the run as stored, or that it is lost and nothing of it was written."""
-        inboxes = tx.dialect.advance(tx.driver, commits)
+        inboxes, paused = tx.dialect.advance(tx.driver, commits)
+        if paused:  # what goes on is handed back here, whatever its process has heard
+            tx.hints.paused = pauses.all_of(tx)
         answers: list[RunRow | LeaseLost] = []
         held: dict[int, Commit] = {}
         for commit in commits:
