@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backends import Database
-from conformance.support import ME, HarnessOn, StepwellOn, everything
+from conformance.support import ME, HarnessOn, StepwellOn, everything, until
 from stepwell import END, App, Concurrency, Debounce, Event, Start, Stepwell, Workflow, transition
 from stepwell.engine.gates import gates_of, parts_of
 from stepwell.errors import IdempotencyConflict
@@ -250,6 +250,24 @@ async def test_a_run_that_is_held_back_is_put_off_as_well(harness_on: HarnessOn)
         assert executed == [("a", 1)]
         await harness.advance(10 * SECOND)
         assert executed == [("a", 1), ("a", 3)]
+
+
+async def test_what_it_was_promised_is_given_back(stepwell_on: StepwellOn, database: Database) -> None:
+    class Moves(Base, debounce=Debounce(timedelta(milliseconds=1)), concurrency=Concurrency(1, key="args.host")): ...
+
+    promised = "SELECT run_id FROM stepwell_slots WHERE taken=0"
+    async with stepwell_on([Moves], embedded_worker=False) as stepwell:
+        first = await stepwell.runner.run(Moves, {"host": "a"}, **ME)
+
+        async def ready() -> bool:
+            return database.read(promised) == [(first.workflow_id,)]
+
+        await until(ready, "its promise")
+        again = await stepwell.runner.run(Moves, {"host": "b"}, **ME, delay=MINUTE)
+        assert again.workflow_id == first.workflow_id
+        assert database.read(promised) == []
+        other = await stepwell.runner.run(Moves, {"host": "a"}, app_name="shop", user_id="u2")
+        assert other.created
 
 
 class Slot(Base, debounce=Debounce(10 * SECOND), concurrency=Concurrency(1, holds="run")): ...
