@@ -19,7 +19,7 @@ _ENDS_THERE: Final = ", ".join(
     f"({_ONE} AND status='{status}' LIMIT 1)"
     for status in ("completed", "failed", "canceled", "pending", "running", "waiting", "retrying")
 )
-"""Flags that say of which statuses a group has runs: the ends, then the others."""
+"""One column for each status that a run of a group may have: the ends, then the others."""
 _WAKE_UP: Final = "id, app_name, workflow_name, priority"
 TURN: Final = 1_000
 """Held runs that one transaction lets through."""
