@@ -126,7 +126,7 @@ def test_errors_carry_what_a_program_needs() -> None:
 
     assert errors.DefinitionError("App 'shop'", ["one", "two"]).faults == ("one", "two")
     assert errors.RetryAfter(timedelta(seconds=2)).delay == timedelta(seconds=2)
-    assert isinstance(errors.NotBuilt("FanOut"), NotImplementedError)
+    assert isinstance(errors.NotBuilt("runner.fork"), NotImplementedError)
 
 
 class Order(BaseModel):

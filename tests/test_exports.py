@@ -121,12 +121,6 @@ def test_the_places_where_runs_begin_and_end() -> None:
     assert (stepwell.START, stepwell.END) == ("start", "end")
 
 
-@pytest.mark.parametrize("name", ["FanOut", "Sequence"])
-def test_what_isnt_built_yet_says_so(name: str) -> None:
-    with pytest.raises(stepwell.errors.NotBuilt, match=f"stepwell.{name} isn't built yet"):
-        getattr(stepwell, name)
-
-
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'stepwell' has no attribute 'Manager'"):
         stepwell.Manager  # noqa: B018

@@ -123,15 +123,9 @@ _HOME = {
     "transition": "stepwell.definition.authoring.marks",
 }
 
-_NOT_BUILT = frozenset({"FanOut", "Sequence"})
-
 
 def __getattr__(name: str) -> object:
     home = _HOME.get(name)
-    if name in _NOT_BUILT:
-        from stepwell.errors import NotBuilt
-
-        raise NotBuilt(f"stepwell.{name}")
     if home is None:
         raise AttributeError(f"module 'stepwell' has no attribute {name!r}")
     value: object = getattr(import_module(home), name)

@@ -12,9 +12,12 @@ from stepwell import (
     Depends,
     Document,
     Event,
+    Group,
+    GroupItem,
     RateLimit,
     Retry,
     Signal,
+    Start,
     Workflow,
     transition,
 )
@@ -202,3 +205,29 @@ async def wrong(order: ProcessOrder) -> None:
 def marked() -> None:
     transition("a", "b", wiat=True)  # error: a slip
     transition("a", "b", after=5)  # error: no timedelta
+
+
+class QuoteAll(Workflow[list[OrderArgs], None, dict[str, int]]):
+    @transition(target="quoting")
+    async def begin(self) -> None:
+        ids = await self.start_many(
+            [Start(Quote, one, labels=[one.order_id], delay=timedelta(hours=1)) for one in self.args],
+            callback="quoted",
+            until="all_ended",
+            max_in_flight=50,
+        )
+        assert_type(ids, list[str])
+        await self.start_many([Start("quote", app_name="orders")], show="link", on_parent_end="abandon")
+        await self.start(Quote, self.args[0], app_name="orders")
+        await self.start_many([Start(Quote)], until="all")  # error: no such moment
+        await self.start_many([Quote])  # error: a workflow isn't a start
+        await self.start_many([Start(5)])  # error: a number isn't a workflow
+
+    @transition("quoting", END, wait=True)
+    async def quoted(self, end: Signal[Group[int]]) -> dict[str, int]:
+        assert_type(end.data, Group[int])
+        assert_type(end.data.results, tuple[GroupItem[int], ...])
+        assert_type(end.data.results[0].result, int | None)
+        async for item in self.children(end.data.group_id):
+            assert_type(item, GroupItem[Any])
+        return {"ok": end.data.completed, "failed": end.data.failed}
