@@ -11,7 +11,7 @@ from stepwell.execution.operations import Operations
 from stepwell.store import batches, endings, runs
 from stepwell.store.tx import Tx
 
-_STEP: Final = 200
+_STEP: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class MemberOperations:
             if batch.decided_at is None:
                 batches.decide(tx, batch.id, "canceled", now)
             endings.mark_group(tx, batch.id, reason or "", now)
+            # The steps that follow are much quicker than the sweep, which cancels one after the other: it may come later.
+            tx.hints.children = False
         return batches.canceled(tx, batch.id)
 
     def cancel(self, tx: Tx, batch: GroupRow, reason: str | None) -> int:
