@@ -141,6 +141,19 @@ async def test_labels_delays_priorities_keys_and_apps_hold_as_in_single_starts(s
         assert (await handle.get()).workflow_name is None
 
 
+async def test_a_start_of_run_many_may_name_its_app(stepwell_on: StepwellOn) -> None:
+    apps = [App("shop", workflows=[Deliver]), App("store", workflows=[Deliver, Wait])]
+    async with stepwell_on(apps, embedded_worker=False) as stepwell:
+        starts = [Start(Wait, 1, app_name="store"), Start(Deliver, {"number": 1})]
+        made = [await handle.get() for handle in await stepwell.runner.run_many(starts, **ME)]
+        assert [run.app_name for run in made] == ["store", "shop"]
+        assert made[0].workspace_id != made[1].workspace_id
+        [alone] = await stepwell.runner.run_many(starts[:1], user_id="u1")
+        assert (await alone.get()).app_name == "store"
+        with pytest.raises(UnknownApp):
+            await stepwell.runner.run_many([Start(Wait, 1, app_name="nowhere")], **ME)
+
+
 async def test_the_app_may_be_left_out_where_exactly_one_lists_the_workflows(stepwell_on: StepwellOn) -> None:
     apps = [App("shop", workflows=[Deliver, Wait]), App("store", workflows=[Wait])]
     async with stepwell_on(apps, embedded_worker=False) as stepwell:

@@ -40,13 +40,14 @@ def requested(
     It is under the limits of its workflow, unless it isn't stored.
     Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError.
     """
-    definition = shared.registry.get(origin.app_name, start.workflow)
+    app_name = origin.app_name if start.app_name is None else start.app_name
+    definition = shared.registry.get(app_name, start.workflow)
     check_user(origin.user_id)
     request = Request(
         new_id(),
-        origin.app_name,
+        app_name,
         origin.user_id,
-        workspace_of(origin.app_name, origin.user_id)
+        workspace_of(app_name, origin.user_id)
         if start.workspace_id is None
         else workspace_id(start.workspace_id, origin.user_id),
         # A handler's args were bounded at the entry: a webhook's body may be larger than args.

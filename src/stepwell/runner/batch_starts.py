@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
@@ -167,10 +167,9 @@ async def prepared(shared: Shared, starts: Sequence[Start], origin: Origin, batc
     marks = sha256()
     keys: dict[tuple[str, str], int] = {}
     for index, start in enumerate(starts):
-        with_app = origin if start.app_name is None else replace(origin, app_name=start.app_name)
         try:
             users_key(start.idempotency_key)
-            definition, request = requested(shared, start, with_app, found.now)
+            definition, request = requested(shared, start, origin, found.now)
         except StepwellError as error:
             raise at(starts, index, error) from None
         _refuse_twice(starts, index, request, keys)

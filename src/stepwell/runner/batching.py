@@ -73,7 +73,7 @@ class Batching(Starting):
         found = counted(starts)
         if connection is None:
             refuse_inside_transaction()
-        origin = Origin(self._batch_app(found) if app_name is None else app_name, starter)
+        origin = Origin(self._app_for(found) if app_name is None else app_name, starter)
         options = self._with_key(options, found, origin)
         return await self._begin_batch(found, origin, options, connection)
 
@@ -107,12 +107,6 @@ class Batching(Starting):
         return Page(items=tuple(items), next_cursor=items[-1].batch_id if more else None)
 
     # -- starting one -------------------------------------------------------------------------------------------------
-
-    def _batch_app(self, starts: Sequence[Start]) -> str:
-        without = {start.workflow for start in starts if start.app_name is None}
-        if starts and not without:
-            return str(starts[0].app_name)
-        return self._app_of(*without)
 
     def _with_key(self, options: BatchOptions, starts: Sequence[Start], origin: Origin) -> BatchOptions:
         """Return the options with the key of a call that was given none (rule 38): only handlers have one."""

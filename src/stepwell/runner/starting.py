@@ -126,7 +126,7 @@ class Starting(Steering):
         if not starts:
             return []
         if app_name is None:
-            app_name = self._app_of(*(start.workflow for start in starts))
+            app_name = self._app_for(starts)
         origin = Origin(app_name, starter)
         starts = [self._keyed(start, origin) for start in starts]
         if connection is not None:
@@ -219,11 +219,18 @@ class Starting(Steering):
             f"app_name is missing, and {names} is listed by the apps {apps}: give one, as app_name={found[0]!r}."
         )
 
+    def _app_for(self, starts: Sequence[Start]) -> str:
+        """Return the app of those of these starts that name none themselves."""
+        without = {start.workflow for start in starts if start.app_name is None}
+        if starts and not without:
+            return str(starts[0].app_name)
+        return self._app_of(*without)
+
     def _keyed(self, start: Start, origin: Origin) -> Start:
         if start.idempotency_key is not None:
             users_key(start.idempotency_key)
             return start
-        key = self._derived_key("run", origin.app_name, origin.user_id, start.workflow, start.args)
+        key = self._derived_key("run", start.app_name or origin.app_name, origin.user_id, start.workflow, start.args)
         return start if key is None else replace(start, idempotency_key=key)
 
 

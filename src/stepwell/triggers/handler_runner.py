@@ -121,7 +121,7 @@ class HandlerRunner(WorkflowRunner):
     def _with_key(self, options: BatchOptions, starts: Sequence[Start], origin: Origin) -> BatchOptions:
         if options.key is not None:
             return options
-        calls = [(start.workflow, start.args) for start in starts]
+        calls = [(start.app_name, start.workflow, start.args) for start in starts]
         return replace(options, key=self._calls.key("run_batch", origin.app_name, origin.user_id, calls))
 
     def _started_in_batch(self, workflow_ids: Sequence[str]) -> None:
