@@ -12,6 +12,7 @@ from conformance.support import ME, Gate, StepwellOn, everything, reaches, until
 from everywhere import backend  # noqa: F401 - on each of them
 from stepwell import END, Group, Signal, Start, Stepwell, Workflow, transition
 from stepwell.errors import UnknownTransition
+from stepwell.store import groups
 from stepwell.worker.groups import GroupDuty
 
 gate = Gate()
@@ -192,6 +193,52 @@ async def test_a_cancelled_child_fails_a_group_that_wants_all_completed(stepwell
             await reaches(stepwell.runner, child, "canceled")
 
 
+async def test_what_is_ready_when_the_group_is_decided_never_begins(
+    stepwell_on: StepwellOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision itself takes it out of the queue: it is cancelled later."""
+    async with stepwell_on([Sieve, Nop, Quick], worker_concurrency=1) as stepwell:
+        run = await stepwell.runner.run(Sieve, **ME)
+        await gate.reached()
+        children = [one.workflow_id for one in (await stepwell.runner.list(parent_id=run.workflow_id)).items][::-1]
+        assert stepwell.process is not None
+        sweep = stepwell.process.sweep
+
+        async def nothing() -> int:
+            return 0
+
+        with monkeypatch.context() as patched:
+            patched.setattr(sweep, "end_children", nothing)
+            await stepwell.runner.cancel(children[1])
+            await until(lambda: _decided(stepwell, children[1]))
+            gate.open()
+            await (await stepwell.runner.run(Quick, **ME)).result()
+            statuses = [(await stepwell.runner.get(child)).status for child in children]
+            assert statuses == ["completed", "canceled", *["pending"] * 28]
+        await sweep.end_children()
+        for child in children[2:]:
+            await reaches(stepwell.runner, child, "canceled")
+        assert await run.result() == 30
+        assert gate.arrivals == 1
+
+
+async def _decided(stepwell: Stepwell, child: str) -> bool:
+    run = await stepwell.runner.get(child)
+    row = await stepwell.runner.read(lambda tx: groups.load(tx, run.group_id or ""))
+    return row is not None and row.decided_at is not None
+
+
+class Sieve(Workflow):
+    @transition(target="waiting")
+    async def begin(self) -> None:
+        await self.start_many([Start(Nop, 0) for _ in range(30)], callback="told", until="all_completed")
+
+    @transition("waiting", END, wait=True)
+    async def told(self, end: Signal[Group[None]]) -> int:
+        return end.data.canceled
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgres"])  # BullMQ takes jobs as they come
 async def test_others_are_not_delayed_behind_thousands_of_ends(stepwell_on: StepwellOn) -> None:
     """A run that starts while a large group executes ends long before the group does."""
     async with stepwell_on([Crowd, Nop, Quick], worker_concurrency=10) as stepwell:

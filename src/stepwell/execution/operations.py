@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from stepwell.definition.values.inputs import payload_json
 from stepwell.engine.choose import AskGuards, Execute, decide
 from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.control import cancel, retry
-from stepwell.engine.run import RunRow, SignalRow
+from stepwell.engine.run import ENDED, RunRow, SignalRow
 from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, refuse_callback, rivals, signal_name, takers
 from stepwell.errors import (
     IdempotencyConflict,
@@ -143,6 +143,19 @@ class Operations:
             if run is None or run.finished or run.status == "failed":
                 return None  # it has ended by itself, and how it ended stays to be seen
             return self.cancel(workflow_id, None, reason)(tx)
+
+        return operation
+
+    def end_children(self, marked: Sequence[tuple[str, str]]) -> Callable[[Tx], int]:
+        """Return the number of these (run, reason), of which those that hadn't ended are cancelled; their marks are removed."""
+
+        def operation(tx: Tx) -> int:
+            reasons = dict(marked)
+            unmark(tx, *reasons)
+            found = [run for run in runs.hold_all(tx, reasons).values() if run.status not in ENDED]
+            commits = [self.cancelling(tx, run, reasons[run.id]) for run in found]
+            self.applier.advance(tx, [commit for commit in commits if commit is not None])
+            return len(reasons)
 
         return operation
 

@@ -49,9 +49,9 @@ def marked(tx: Tx, limit: int = 100) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in found]
 
 
-def unmark(tx: Tx, run_id: str) -> None:
-    """Remove the mark of a run."""
-    tx.run("DELETE FROM stepwell_endings WHERE run_id=?", run_id)
+def unmark(tx: Tx, *run_ids: str) -> None:
+    """Remove the marks of these runs."""
+    tx.run("DELETE FROM stepwell_endings WHERE run_id IN list(?)", tx.listed(sorted(run_ids)))
 
 
 def unmark_all(tx: Tx, ids: Iterable[str]) -> None:

@@ -144,7 +144,7 @@ def name_of(item: Item) -> str | None:
         case Record(step):
             return f"the step {step.name!r} of {step.transition!r}"
         case Call(operation) if operation.__module__ == operations.__name__:
-            return f"a {operation.__qualname__.split('.')[1].replace('end_child', 'cancel')}"
+            return f"a {operation.__qualname__.split('.')[1].replace('end_children', 'cancel').replace('end_child', 'cancel')}"
         case Call(operation) if operation.__module__ == deciding.__name__:
             return "a step of a group"
         case _:

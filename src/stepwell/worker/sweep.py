@@ -34,6 +34,10 @@ _RETENTION_AGAIN = 600.0
 _AHEAD = 60_000_000
 """Microseconds by which a row may have been stored ahead of the time, before its moments are corrected."""
 _BRING_BACK_EVERY = 3600.0
+_ENDED = 500
+"""Children that are cancelled by one transaction, where there are many."""
+_FEW = 20
+"""Children up to which each is cancelled by a transaction of its own."""
 _BATCH = 100
 """Runs that are deleted by one transaction."""
 _ROWS = 2_000
@@ -203,9 +207,17 @@ class Sweep:
         self._children.set()
 
     async def end_children(self) -> int:
-        """Cancel children, each by a commit of its own, and return their number."""
-        marked = await self._store.read(lambda tx: endings.marked(tx, _BATCH + len(self._unending)))
+        """Cancel children, each by a commit of its own, and return their number; very many of them some at a time."""
+        marked = await self._store.read(lambda tx: endings.marked(tx, _ENDED + len(self._unending)))
         self._unending &= {run_id for run_id, _ in marked}
+        many = [one for one in marked if one[0] not in self._unending]
+        if len(many) > _FEW:
+            try:
+                return await self._store.writer.call(self._operations.end_children(many))
+            except Exception as error:
+                if isinstance(error, StoreUnavailable) and not error.refused:
+                    raise
+                log.warning("ending %d children together failed, so each is ended by itself: %s", len(many), error)
         return sum(await asyncio.gather(*(self._end_child(run_id, reason) for run_id, reason in marked)))
 
     async def _end_child(self, run_id: str, reason: str) -> int:
