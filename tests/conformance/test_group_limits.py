@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, counts, reaches, until
 from everywhere import backend  # noqa: F401 - on each of them
-from stepwell import END, Group, Signal, Start, Workflow, transition
+from stepwell import END, Concurrency, Group, Signal, Start, Workflow, transition
 from stepwell.errors import StatelessError
 
 gate = Gate()
@@ -212,6 +212,25 @@ async def test_a_key_of_another_run_fails_the_attempt_also_if_it_comes_before_th
         assert "belongs to run" in (failed.error or "")
         assert "stepwell_groups" not in await counts(stepwell)
         assert (await stepwell.runner.list(parent_id=run.workflow_id)).items == ()
+
+
+class Once(Workflow[int], concurrency=Concurrency(1, holds="run", on_conflict="skip")):
+    @transition(target="open")
+    async def begin(self) -> None: ...
+
+    @transition("open", END, wait=True)
+    async def leave(self) -> None: ...
+
+
+async def test_a_child_that_would_be_skipped_to_another_run_fails_the_attempt(stepwell_on: StepwellOn) -> None:
+    asked.update(starts=lambda: [Start(Child, 1), Start(Once, 2)])
+    async with stepwell_on([*ALL, Once]) as stepwell:
+        first = await stepwell.runner.run(Once, 1, **ME)
+        run = await stepwell.runner.run(Many, **ME)
+        failed = await reaches(stepwell.runner, run.workflow_id, "failed")
+        assert "IdempotencyConflict" in (failed.error or "")
+        assert first.workflow_id in (failed.error or "")
+        assert "stepwell_groups" not in await counts(stepwell)
 
 
 async def test_an_attempt_that_loses_its_run_leaves_no_children_and_no_group(stepwell_on: StepwellOn) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -386,6 +387,10 @@ async def test_a_group_of_another_user_or_none_isnt_found(stepwell_on: StepwellO
                 await runner.group(wanted)
         with pytest.raises(GroupNotFound):
             await stepwell.runner.group(group_id, user_id="u2")
+        blocking = stepwell.runner.blocking
+        assert (await asyncio.to_thread(blocking.group, group_id)).completed == 1
+        with pytest.raises(GroupNotFound):
+            await asyncio.to_thread(blocking.as_user("u2").group, group_id)
 
 
 class Elsewhere(Workflow):
