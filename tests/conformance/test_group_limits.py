@@ -26,6 +26,7 @@ def _fresh() -> None:
     begun.clear()
     told.clear()
     asked.clear()
+    Fails.good = False
 
 
 class Child(Workflow[int, dict[str, Any], str]):
