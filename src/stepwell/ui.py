@@ -10,6 +10,7 @@ from stepwell.definition.forms.widgets import (
     Checkbox,
     Code,
     Date,
+    Group,
     Hidden,
     Layout,
     MarkdownEditor,
@@ -21,9 +22,6 @@ from stepwell.definition.forms.widgets import (
     Switch,
     Text,
     TextArea,
-)
-from stepwell.definition.forms.widgets import (
-    FieldGroup as Group,
 )
 
 __all__ = [

@@ -41,7 +41,6 @@ class RemoteChanges:
     lost: bool = True
     """True if runs that this process executes may not be its own any more."""
     children: bool = True
-    pauses: bool = True
 
 
 Subscriber = Callable[[RunRow | RemoteChanges], None]
@@ -209,7 +208,7 @@ class PostgresListener:
         self._heard.set()
         sender, kinds = _read(payload)
         if sender != self._store.process_id and kinds:
-            self._hub.publish(RemoteChanges(*(letter in kinds for letter in KINDS)))
+            self._hub.publish(RemoteChanges("r" in kinds, "d" in kinds, "e" in kinds, "l" in kinds, "c" in kinds))
 
 
 def _read(payload: str) -> tuple[object, str]:
