@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.many import plan as many_plan
 from benchmarks.part import Part
 from benchmarks.postgres import goals as postgres_goals
 from benchmarks.postgres import plan as postgres_plan
@@ -17,6 +18,7 @@ FULL). Both are embedded in one process.""",
     modules=(
         *("sqlite.durable", "sqlite.ceiling", "peers.dbos_steps", "sqlite.pickup", "sqlite.starts", "sqlite.stateless"),
         *("sqlite.bare_loop", "sqlite.waiting", "sqlite.crash", "sqlite.import_time"),
+        *many_plan.MODULES,
     ),
     tasks=sqlite_plan.tasks,
     rows=sqlite_goals.rows,
@@ -40,6 +42,7 @@ is compared with a run of one transition, which is stored, checkpointed and kept
         ),
         *("peers.pgqueuer_jobs", "peers.bullmq_jobs", "postgres.starts", "postgres.pickup", "pickup_apart"),
         *("postgres.drain", "postgres.waiting", "postgres.idle"),
+        *many_plan.MODULES,
     ),
     tasks=postgres_plan.tasks,
     rows=postgres_goals.rows,

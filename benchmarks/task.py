@@ -28,6 +28,12 @@ class Scale:
     peer_samples: int = 100
     drained: int = 12_000
     idle_seconds: float = 20.0
+    children: int = 1_000
+    many_children: int = 10_000
+    batch: int = 100_000
+    keys: int = 1_000
+    behind: int = 100_000
+    fair_burst: int = 3_000
 
 
 QUICK = Scale(
@@ -47,6 +53,11 @@ QUICK = Scale(
     peer_samples=20,
     drained=2_000,
     idle_seconds=5.0,
+    children=300,
+    many_children=2_000,
+    batch=10_000,
+    behind=10_000,
+    fair_burst=1_000,
 )
 
 Interpreter = Literal["own", "peers"]

@@ -39,10 +39,10 @@ class Decision(BaseModel):
     approved: bool
 
 
-def three_steps(on_last: Callable[[str], None]) -> WorkflowClass:
+def three_steps(on_last: Callable[[str], None], **keywords: Any) -> WorkflowClass:
     """Three transitions that do nothing; the last tells `on_last` its run's id as it is entered."""
 
-    class ThreeSteps(Workflow[Number, Total]):
+    class ThreeSteps(Workflow[Number, Total], **keywords):
         @transition(target="one")
         async def first(self) -> None: ...
 

@@ -113,9 +113,10 @@ def code_lines(path: Path) -> int:
 
 
 def test_the_engine_stays_small() -> None:
-    # It grew from 734 by whole rules: suspicion, void signals, the count between inputs, what code doesn't fit.
+    # It grew from 734 by whole rules: suspicion, void signals, the count between inputs, what code doesn't fit,
+    # groups and limits, what is decided about groups.
     lines = sum(code_lines(path) for path in (PACKAGE / "engine").rglob("*.py"))
-    assert lines <= 1_050, f"{lines} lines of code"
+    assert lines <= 1_500, f"{lines} lines of code"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,11 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.TooManyReads("wait for answers", retry_after=2), 429, "wait for answers"),
     (errors.TooManyStreams("close some", retry_after=5), 429, "close some"),
     (errors.TooManyTokens("revoke one"), 409, "revoke one"),
+    (errors.GroupNotFound("no group 'g'"), 404, "no group 'g'"),
+    (errors.LimitNotFound("no limit 'x'"), 404, "no limit 'x'"),
+    (errors.BatchNotFound("no batch 'b1'"), 404, "no batch 'b1'"),
     (errors.ScheduleNotFound("no schedule 's'"), 404, "no schedule 's'"),
+    (errors.ScheduleExists("'s' is taken"), 409, "'s' is taken"),
     (errors.DeliveryNotFound("no delivery 'd'"), 404, "no delivery 'd'"),
     (errors.CursorNotFound("no page ended there"), 404, "no page ended there"),
     (errors.TokenNotFound("no token 't1'"), 404, "no token 't1'"),
@@ -122,7 +126,7 @@ def test_errors_carry_what_a_program_needs() -> None:
 
     assert errors.DefinitionError("App 'shop'", ["one", "two"]).faults == ("one", "two")
     assert errors.RetryAfter(timedelta(seconds=2)).delay == timedelta(seconds=2)
-    assert isinstance(errors.NotBuilt("FanOut"), NotImplementedError)
+    assert isinstance(errors.NotBuilt("runner.fork"), NotImplementedError)
 
 
 class Order(BaseModel):

@@ -11,23 +11,33 @@ import stepwell.errors
 
 PUBLIC = [
     "App",
+    "Batch",
+    "BatchHandle",
     "Checkpoint",
+    "Concurrency",
+    "Debounce",
     "Depends",
     "Document",
     "END",
     "ErrorDocument",
     "Event",
+    "Group",
+    "GroupItem",
+    "GroupProgress",
     "Link",
     "Markdown",
     "Message",
     "NonRetryable",
+    "Pause",
     "Plain",
+    "RateLimit",
     "Retry",
     "RetryAfter",
     "Run",
     "RunHandle",
     "RunResult",
     "START",
+    "Schedule",
     "Settings",
     "Signal",
     "Start",
@@ -46,15 +56,18 @@ PUBLIC = [
 ERRORS = [
     "AlreadyAnswered",
     "BadSignature",
+    "BatchNotFound",
     "ConfigurationError",
     "CursorNotFound",
     "DefinitionError",
     "DeliveryNotFound",
+    "GroupNotFound",
     "IdempotencyConflict",
     "InvalidArgs",
     "InvalidPayload",
     "IssuerUnavailable",
     "LeaseLost",
+    "LimitNotFound",
     "NoAccess",
     "NonRetryable",
     "NotBuilt",
@@ -64,6 +77,7 @@ ERRORS = [
     "RetryAfter",
     "RunFailed",
     "RunFinished",
+    "ScheduleExists",
     "ScheduleNotFound",
     "StatelessError",
     "StepwellError",
@@ -105,12 +119,6 @@ def test_a_public_name_is_the_one_of_its_room(name: str) -> None:
 
 def test_the_places_where_runs_begin_and_end() -> None:
     assert (stepwell.START, stepwell.END) == ("start", "end")
-
-
-@pytest.mark.parametrize("name", ["FanOut", "Sequence"])
-def test_what_isnt_built_yet_says_so(name: str) -> None:
-    with pytest.raises(stepwell.errors.NotBuilt, match=f"stepwell.{name} isn't built yet"):
-        getattr(stepwell, name)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -9,7 +9,20 @@ from typing import Any
 
 import pytest
 
-from stepwell import END, App, Document, Event, Retry, Settings, Stepwell, Workflow, transition
+from stepwell import (
+    END,
+    App,
+    Concurrency,
+    Debounce,
+    Document,
+    Event,
+    RateLimit,
+    Retry,
+    Settings,
+    Stepwell,
+    Workflow,
+    transition,
+)
 from stepwell.console.cli.commands.workflows import definitions_of
 from stepwell.definition.authoring.document import Document as DocumentClass
 from stepwell.errors import DefinitionError
@@ -66,6 +79,9 @@ DECLARATIONS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
     "a transition": (transition, transition),
     "a retry": (Retry, Retry.__init__),
     "an event": (Event, Event.__init__),
+    "slots": (Concurrency, Concurrency.__init__),
+    "a rate": (RateLimit, RateLimit.__init__),
+    "a debounce": (Debounce, Debounce.__init__),
     "an app": (App, App.__init__),
     "a Stepwell": (Stepwell, Stepwell.__init__),
     "a schedule": (scheduled, App.schedule),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.goal import Name, Row, at_least, at_most, ratio_at_least
+from benchmarks.many import goals as many_goals
 from benchmarks.task import Scale
 
 RATES = {"starts_per_second": "starts/s", "runs_per_second": "runs/s", "transitions_per_second": "transitions/s"}
@@ -18,6 +19,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     yield from starts_rows(scale)
     yield from pickup_rows()
     yield from scale_rows(scale)
+    yield from many_goals.rows(scale)
 
 
 def durable_rows(scale: Scale) -> Iterator[Row]:

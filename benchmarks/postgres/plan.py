@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.many import plan as many_plan
 from benchmarks.task import Database, Interpreter, Scale, Task
 
 DBOS_WAYS = ("gather", "bounded", "threads", "queue", "queue_10ms")
@@ -37,6 +38,7 @@ def tasks(scale: Scale, shared: str) -> Iterator[Task]:
         for processes in (1, 2):
             arguments = {"runs": scale.drained, "processes": processes, "at_once": AT_ONCE}
             yield on_postgres(f"drain.{processes}", "postgres.drain", arguments, seconds=240)
+    yield from many_plan.tasks(scale, Database())
     yield from waiting_runs(scale)
     yield from listed_runs(scale)
     yield Task("idle", "postgres.idle", {"seconds": scale.idle_seconds}, database=Database(logged=True))

@@ -33,6 +33,11 @@ async def ended_in(url: str) -> AsyncIterator[Ended]:
         yield ended
 
 
+async def ready(connection: Any) -> int:
+    """How many runs are ready and not claimed."""
+    return int(await connection.fetchval(f"SELECT count(*) FROM {RUNS} WHERE ready_at IS NOT NULL"))
+
+
 async def copy_run(connection: Any, run_id: str, copies: int) -> None:
     """There are `copies` more rows like the run's, each with an id of its own; and the planner knows of them."""
     found = await connection.fetch(

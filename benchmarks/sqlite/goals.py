@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.goal import Name, Row, at_least, at_most, ratio_at_least, ratio_at_most
+from benchmarks.many import goals as many_goals
 from benchmarks.task import Scale
 
 RATES = {"starts_per_second": "starts/s", "runs_per_second": "runs/s", "transitions_per_second": "transitions/s"}
@@ -17,6 +18,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     yield from starts_rows(scale)
     yield from stateless_rows()
     yield from waiting_rows(scale)
+    yield from many_goals.rows(scale)
     yield from proof_rows()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.many import plan as many_plan
 from benchmarks.task import Scale, Task
 
 DBOS_WAYS = ("gather", "bounded", "queue")
@@ -21,6 +22,7 @@ def tasks(scale: Scale, shared: str) -> Iterator[Task]:
         yield Task("import", "sqlite.import_time", {})
     for _ in range(scale.rounds):
         yield from one_round(scale)
+    yield from many_plan.tasks(scale)
     yield from waiting_runs(scale, shared)
     for _ in range(scale.crashes):
         yield Task("crash", "sqlite.crash", {"runs": 100_000})

@@ -56,6 +56,12 @@ def ended_in(connection: sqlite3.Connection) -> Ended:
     return ended
 
 
+def ready(connection: sqlite3.Connection) -> int:
+    """How many runs are ready and not claimed."""
+    table = table_with(connection, RUN_COLUMNS)
+    return int(connection.execute(f"SELECT count(*) FROM {table} WHERE ready_at IS NOT NULL").fetchone()[0])
+
+
 def last_checkpoints(connection: sqlite3.Connection) -> dict[str, int]:
     """For each stored run, how many of its transitions are committed."""
     runs, history = table_with(connection, RUN_COLUMNS), table_with(connection, HISTORY_COLUMNS)

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from stepwell.composition import Stepwell
     from stepwell.definition.authoring.context import Signal
     from stepwell.definition.authoring.document import Document, ErrorDocument, Link, Markdown, Message, Plain
+    from stepwell.definition.authoring.groups import Group, GroupItem
+    from stepwell.definition.authoring.limits import Concurrency, Debounce, RateLimit
     from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
     from stepwell.definition.authoring.workflow import Workflow
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
+    from stepwell.runner.batch_handle import BatchHandle
+    from stepwell.runner.batch_models import Batch
+    from stepwell.runner.groups import GroupProgress
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
+    from stepwell.runner.pausing import Pause
     from stepwell.runner.runner import WorkflowRunner
+    from stepwell.runner.schedule_models import Schedule
     from stepwell.runner.start import Start
     from stepwell.settings import Settings
     from stepwell.store.migrations import alembic_include_object
@@ -30,23 +37,33 @@ __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "App",
+    "Batch",
+    "BatchHandle",
     "Checkpoint",
+    "Concurrency",
+    "Debounce",
     "Depends",
     "Document",
     "END",
     "ErrorDocument",
     "Event",
+    "Group",
+    "GroupItem",
+    "GroupProgress",
     "Link",
     "Markdown",
     "Message",
     "NonRetryable",
+    "Pause",
     "Plain",
+    "RateLimit",
     "Retry",
     "RetryAfter",
     "Run",
     "RunHandle",
     "RunResult",
     "START",
+    "Schedule",
     "Settings",
     "Signal",
     "Start",
@@ -64,23 +81,33 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
 
 _HOME = {
     "App": "stepwell.app",
+    "Batch": "stepwell.runner.batch_models",
+    "BatchHandle": "stepwell.runner.batch_handle",
     "Checkpoint": "stepwell.runner.models",
+    "Concurrency": "stepwell.definition.authoring.limits",
+    "Debounce": "stepwell.definition.authoring.limits",
     "Depends": "fast_depends",
     "Document": "stepwell.definition.authoring.document",
     "END": "stepwell.definition.authoring.marks",
     "ErrorDocument": "stepwell.definition.authoring.document",
     "Event": "stepwell.definition.authoring.marks",
+    "Group": "stepwell.definition.authoring.groups",
+    "GroupItem": "stepwell.definition.authoring.groups",
+    "GroupProgress": "stepwell.runner.groups",
     "Link": "stepwell.definition.authoring.document",
     "Markdown": "stepwell.definition.authoring.document",
     "Message": "stepwell.definition.authoring.document",
     "NonRetryable": "stepwell.errors",
+    "Pause": "stepwell.runner.pausing",
     "Plain": "stepwell.definition.authoring.document",
+    "RateLimit": "stepwell.definition.authoring.limits",
     "Retry": "stepwell.definition.authoring.marks",
     "RetryAfter": "stepwell.errors",
     "Run": "stepwell.runner.models",
     "RunHandle": "stepwell.runner.handle",
     "RunResult": "stepwell.runner.models",
     "START": "stepwell.definition.authoring.marks",
+    "Schedule": "stepwell.runner.schedule_models",
     "Settings": "stepwell.settings",
     "Signal": "stepwell.definition.authoring.context",
     "Start": "stepwell.runner.start",
@@ -96,15 +123,9 @@ _HOME = {
     "transition": "stepwell.definition.authoring.marks",
 }
 
-_NOT_BUILT = frozenset({"FanOut", "Sequence"})
-
 
 def __getattr__(name: str) -> object:
     home = _HOME.get(name)
-    if name in _NOT_BUILT:
-        from stepwell.errors import NotBuilt
-
-        raise NotBuilt(f"stepwell.{name}")
     if home is None:
         raise AttributeError(f"module 'stepwell' has no attribute {name!r}")
     value: object = getattr(import_module(home), name)

@@ -19,7 +19,7 @@ from stepwell.triggers.challenges import ChallengeAnswer
 from stepwell.triggers.declare import (
     SCHEDULE_OPTIONS,
     CronOptions,
-    Schedule,
+    DeclaredSchedule,
     ScheduleOptions,
     WebhookRoute,
     cron_schedule,
@@ -65,7 +65,7 @@ class App:
             raise DefinitionError(f"App {name!r}", wrong)
         self.name = name
         self.title = title or name
-        self.schedules: list[Schedule] = []
+        self.schedules: list[DeclaredSchedule] = []
         self.webhooks: list[WebhookRoute] = []
         self.unapplied: dict[object, str] = {}
         """Decorators that decorate no function yet, as they are written: they do nothing."""
@@ -167,14 +167,14 @@ class App:
 
         return decorate
 
-    def _add(self, schedule: Schedule) -> None:
+    def _add(self, schedule: DeclaredSchedule) -> None:
         from stepwell.triggers.handlers import check_schedule
 
         check_schedule(self, schedule)
         self._refuse_twice("schedule", [*self.schedules, schedule])
         self.schedules.append(schedule)
 
-    def _refuse_twice(self, kind: str, declared: Sequence[Schedule | WebhookRoute]) -> None:
+    def _refuse_twice(self, kind: str, declared: Sequence[DeclaredSchedule | WebhookRoute]) -> None:
         faults = duplicates({kind: [one.name for one in declared]})
         if self.open_in:
             faults.append("it is open already: declare triggers before the application starts.")

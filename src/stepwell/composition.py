@@ -105,7 +105,11 @@ class Stepwell:
         return Shared(
             registry=Registry({name: app.definitions for name, app in self.apps.items()}),
             rules=Rules(
-                limits.max_transitions_per_pass, limits.max_takeovers, limits.max_kept_signals, limits.max_kept_bytes
+                limits.max_transitions_per_pass,
+                limits.max_takeovers,
+                limits.max_kept_signals,
+                limits.max_kept_bytes,
+                round(limits.priority_ageing * 1_000_000),
             ),
             limits=Limits(
                 args=limits.max_args_bytes,

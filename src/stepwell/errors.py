@@ -9,7 +9,11 @@
     ├── UnknownTransition         no transition of the workflow could ever take it
     ├── WorkflowNotFound          no such run, or another user's
     ├── WorkspaceNotFound         no such workspace, or another user's
-    ├── ScheduleNotFound          no such schedule
+    ├── ScheduleNotFound          no such schedule, or another user's
+    ├── ScheduleExists            the name of a new schedule is taken
+    ├── GroupNotFound             no such group of children, or another user's
+    ├── BatchNotFound             no such batch, or another user's
+    ├── LimitNotFound             no run holds such a limit, or waits for it
     ├── DeliveryNotFound          no such delivery of a webhook
     ├── CursorNotFound            a cursor that isn't valid for this caller
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
@@ -49,15 +53,18 @@ from typing import Any, Literal
 __all__ = [
     "AlreadyAnswered",
     "BadSignature",
+    "BatchNotFound",
     "ConfigurationError",
     "CursorNotFound",
     "DefinitionError",
     "DeliveryNotFound",
+    "GroupNotFound",
     "IdempotencyConflict",
     "InvalidArgs",
     "InvalidPayload",
     "IssuerUnavailable",
     "LeaseLost",
+    "LimitNotFound",
     "NoAccess",
     "NonRetryable",
     "NotBuilt",
@@ -67,6 +74,7 @@ __all__ = [
     "RetryAfter",
     "RunFailed",
     "RunFinished",
+    "ScheduleExists",
     "ScheduleNotFound",
     "StatelessError",
     "StepwellError",
@@ -139,10 +147,34 @@ class WorkspaceNotFound(StepwellError):
     http_status = 404
 
 
-class ScheduleNotFound(StepwellError):
-    """No such schedule in this process."""
+class GroupNotFound(StepwellError):
+    """No such group of children, or it belongs to another user."""
 
     http_status = 404
+
+
+class BatchNotFound(StepwellError):
+    """No such batch, or it belongs to another user."""
+
+    http_status = 404
+
+
+class LimitNotFound(StepwellError):
+    """No run that the reader may see holds such a limit, or waits for it."""
+
+    http_status = 404
+
+
+class ScheduleNotFound(StepwellError):
+    """No such schedule in this process, or it belongs to another user: the two look the same on purpose."""
+
+    http_status = 404
+
+
+class ScheduleExists(StepwellError):
+    """The user has a schedule of that name in the app, or the app declares one; nothing was stored."""
+
+    http_status = 409
 
 
 class DeliveryNotFound(StepwellError):

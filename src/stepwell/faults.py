@@ -30,6 +30,8 @@ class Condition(NamedTuple):
 
     ready: bool
     faults: tuple[str, ...]
+    paused: int = 0
+    """Pauses that hold, as the process knows them: they are meant, and no faults."""
 
 
 @dataclass(slots=True)

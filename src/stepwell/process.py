@@ -12,11 +12,13 @@ from contextlib import AsyncExitStack
 from functools import partial, wraps
 from typing import Final
 
+from stepwell.engine.gates import RuleLimits
 from stepwell.engine.run import RunRow
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.clock import SystemClock
+from stepwell.execution.deciding import Deciding
 from stepwell.execution.durable import Durable
-from stepwell.execution.operations import Operations, accept_event
+from stepwell.execution.operations import Operations, accept_event, executed
 from stepwell.execution.passes import Passes
 from stepwell.execution.shared import Shared, new_id
 from stepwell.faults import Condition
@@ -25,17 +27,23 @@ from stepwell.hints.tail import Tail
 from stepwell.queue.base import make_queue
 from stepwell.runner.core import Core
 from stepwell.runner.ends import Ends
+from stepwell.runner.here import Here
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.settings import Settings
+from stepwell.store.gates import Gates
 from stepwell.store.opening import store_for
 from stepwell.store.tx import Hints, Lane
 from stepwell.store.writing.apply import Applier
 from stepwell.triggers.handlers import Triggers
+from stepwell.triggers.made_firing import MadeFirings
 from stepwell.triggers.scheduler import Scheduler
 from stepwell.worker.duties import Duties, Duty
+from stepwell.worker.gatekeeper import Gatekeeper
+from stepwell.worker.groups import GroupDuty
 from stepwell.worker.heartbeat import Heartbeat, Stuck
 from stepwell.worker.loop import Loop, Membership, Shutdown
+from stepwell.worker.pausing import PauseWatch
 from stepwell.worker.sweep import Sweep
 from stepwell.worker.timekeeper import Timekeeper
 
@@ -67,7 +75,9 @@ class Process:
         self.lanes = list(shared.registry.lanes if lanes is None else lanes)
         self._opening = opening
         # What keeps the runs, and what tells of them.
-        self.store = store_for(settings, Applier(settings.history_states, accept_event(shared)), self.worker_id)
+        gates = Gates(RuleLimits(lambda: shared.registry.limits), clock.now)
+        applier = Applier(settings.history_states, accept_event(shared), gates, partial(executed, shared))
+        self.store = store_for(settings, applier, self.worker_id)
         self.hub = Hub()
         self.watcher = notifier_for(self.store, self.hub)
         self.tail = Tail(self.store, self.hub)
@@ -86,17 +96,31 @@ class Process:
         self.drain = Shutdown(self.store, self.passes)
         # What finds what was lost, and what comes by time.
         self.operations = Operations(shared, self.store.applier)
-        self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, lease)
+        self.gatekeeper = Gatekeeper(self.store, shared, self._may_delete)
+        self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, self.gatekeeper, lease)
+        self.groups = GroupDuty(self.store, Deciding(shared, self.store.applier), self.heartbeat.interval)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)
+        self.pauses = PauseWatch(self.store, self.passes, self._resumed, self.heartbeat.interval)
         self.timekeeper: Timekeeper | None = None
         """None with a clock that isn't the machine's."""
         if isinstance(clock, SystemClock):
             patience = min(lease, _CONFIRMED_WITHIN)
             self.timekeeper = Timekeeper(self.store, clock, faults, self.worker_id, patience, self.sweep.put_back)
+        made = MadeFirings.of(shared, self.store.applier, apps)
+        self.here = Here(self.store, self.passes, self.queue)
         self._core = Core(
-            shared, self.store, self.operations, self.passes, self.queue, self.ends, self.tail, self._perhaps_committed
+            shared,
+            self.store,
+            self.operations,
+            self.passes,
+            self.queue,
+            self.ends,
+            self.tail,
+            self.here,
+            self._perhaps_committed,
+            made,
         )
-        self.scheduler = Scheduler(self._core, apps, self._may_delete)
+        self.scheduler = Scheduler(self._core, apps, made, self._may_delete)
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -124,6 +148,10 @@ class Process:
         yield self.ends.run
         yield self.sweep.watch_lost
         yield self.sweep.watch_children
+        yield self.groups.watch
+        yield self.groups.watch_all
+        yield self.pauses.watch
+        yield self.gatekeeper.watch_held
         yield from self.queue.duties(worker=worker)
         if self.timekeeper is not None:
             yield self.timekeeper.run
@@ -165,7 +193,8 @@ class Process:
         `brief`: without the texts of errors.
         """
         unready = await self.faults()
-        return Condition(not unready, (*unready, *self.shared.faults.listed(brief=brief)))
+        faults = (*unready, *self.shared.faults.listed(brief=brief))
+        return Condition(not unready, faults, len(self.pauses.known))
 
     async def faults(self) -> list[str]:
         """Return the faults that keep this process from its work; empty if it is ready. The log says more."""
@@ -186,16 +215,32 @@ class Process:
             self.hub.publish(run)
         if hints.lost:
             self.passes.stop_lost(hints.lost)
+        if hints.pauses:
+            self.pauses.note(hints.pauses)
+        if hints.paused:
+            self.pauses.met(hints.paused)
+            self.here.look()
         self._announce(hints)
         self.watcher.tell(hints)
 
     def _announce(self, hints: Hints) -> None:
+        if self.here.awaited:
+            self.here.announce(hints.ready)
         if hints.ready or hints.due:
             self.queue.announce(hints.ready, hints.due)
         if hints.due:
             self.sweep.due_changed()
         if hints.children:
             self.sweep.children_marked()
+        if hints.gates:
+            self.gatekeeper.changed(hints.gates)
+        if hints.groups:
+            self.groups.changed(hints.groups)
+
+    def _resumed(self) -> None:
+        self.queue.resumed()
+        self.here.look()
+        self.sweep.due_changed()  # limits are to be looked at
 
     def _perhaps_committed(self, hints: Hints) -> None:
         """Hint that the caller's transaction may be committed soon: when, or whether, isn't known, so listeners look."""
@@ -207,12 +252,16 @@ class Process:
             return
         if what.ready:
             self.queue.wake()
+            self.here.look()
         if what.due:
             self.sweep.due_changed()
         if what.lost:
             self.sweep.changed()
         if what.children:
             self.sweep.children_marked()
+        if what.pauses:
+            self.pauses.changed()
+            self.here.look()
 
     # -- closing --------------------------------------------------------------------------------------------------
 
@@ -245,6 +294,7 @@ class Process:
         self.membership.end()
         self.heartbeat.stop()
         await self.duties.end()
+        await self.here.close()
         if hand_over:
             await self.drain.deregister()
         await self.queue.close()

@@ -183,6 +183,8 @@ class Settings(BaseSettings):
     """The number of workers that may die at one checkpoint of a run before the run fails."""
     max_transitions_per_pass: Annotated[int, Field(ge=1)] = 1000
     """Automatic transitions in a row without parking."""
+    priority_ageing: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60.0
+    """Seconds of waiting that one level of priority is worth, so that no ready run waits for ever."""
     history_states: Annotated[int, Field(ge=1)] = 100
     """History rows of a run that keep their state."""
 
@@ -197,6 +199,8 @@ class Settings(BaseSettings):
     """JSON values (texts, numbers, lists, objects and so on) in the body of such a request."""
     max_request_seconds: Seconds = 30.0
     """Seconds in which the body of such a request must arrive."""
+    max_batch_bytes: Bytes = 64 * MIB
+    """The largest body of lines (NDJSON) that starts a batch."""
     max_kept_signals: Annotated[int, Field(ge=1)] = 1000
     """Signals of one run that wait to be taken."""
     max_kept_bytes: Bytes = 64 * MIB

@@ -10,7 +10,6 @@ from stepwell.definition.forms.widgets import (
     Checkbox,
     Code,
     Date,
-    Group,
     Hidden,
     Layout,
     MarkdownEditor,
@@ -22,6 +21,9 @@ from stepwell.definition.forms.widgets import (
     Switch,
     Text,
     TextArea,
+)
+from stepwell.definition.forms.widgets import (
+    FieldGroup as Group,
 )
 
 __all__ = [

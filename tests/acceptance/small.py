@@ -213,6 +213,20 @@ def worker(folder: str, settings: dict[str, Any], buries: bool = False) -> None:
     asyncio.run(work())
 
 
+def serve(folder: str, make: Callable[[], Stepwell]) -> None:
+    """Executes what another Stepwell knows, until SIGTERM."""
+    _prepare(folder)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        async with make():
+            evidence.append("open", os.getpid())
+            await asyncio.wait_for(stop.wait(), _LIFETIME)
+
+    asyncio.run(work())
+
+
 def leap(process: Process) -> None:
     """To the process it is as if it had stood still for two leases."""
     process.heartbeat._lease.beaten_at -= 2 * process.settings.lease_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepwell import END, App, Stepwell, Workflow, transition
+from stepwell import END, App, Group, Start, Stepwell, Workflow, transition
 
 
 class Child(Workflow[None, None, str]):
@@ -43,4 +43,23 @@ class Parent(Workflow[None, dict[str, Any], list[str]]):
         return [size]
 
 
-stepwell = Stepwell(apps=[App("family", workflows=[Child, Middle, Parent])])
+class Part(Workflow[int, None, int]):
+    @transition(target=END)
+    async def go(self) -> int:
+        return self.args
+
+
+class Crowd(Workflow):
+    """Two of its three children at a time; their ends are told as one."""
+
+    @transition(target="waiting")
+    async def begin(self) -> None:
+        starts = [Start(Part, n) for n in range(3)]
+        await self.start_many(starts, callback="ended", until="all_completed", max_in_flight=2, label="parts")
+
+    @transition("waiting", END, wait=True)
+    async def ended(self, end: Group[int]) -> int:
+        return end.completed
+
+
+stepwell = Stepwell(apps=[App("family", workflows=[Child, Middle, Parent, Part, Crowd])])

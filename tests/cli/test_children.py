@@ -56,3 +56,18 @@ def test_what_is_answered_elsewhere_isnt_asked_any_more(family: Shell) -> None:
     typist.sees("child: Size: ")
     typist.presses(CTRL_D)
     assert typist.ends() == 3
+
+
+def test_a_run_shows_its_groups(family: Shell) -> None:
+    assert family("run", "crowd").returncode == 0
+    [crowd] = [run for run in family.json("runs")["items"] if run["workflow_name"] == "crowd"]
+    shown = family("runs", crowd["workflow_id"]).stdout
+    assert "group parts of 3 (all_completed -> completed): 3 completed" in shown
+    [group] = family.json("runs", crowd["workflow_id"])["groups"]
+    assert (group["max_in_flight"], group["progress"]["completed"]) == (2, 3)
+
+
+def test_a_run_shows_its_groups_through_the_api_too(served: Shell) -> None:
+    assert served("run", "crowd").returncode == 0
+    [crowd] = [run for run in served.json("runs")["items"] if run["workflow_name"] == "crowd"]
+    assert "group parts of 3" in served("runs", crowd["workflow_id"]).stdout

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from stepwell.console.cli.backends.answers import error_of, json_of
-from stepwell.console.cli.backends.remote import api_of
+from stepwell.console.cli.backends.api_client import api_of
 from stepwell.errors import (
     ConfigurationError,
     IdempotencyConflict,
@@ -133,6 +133,17 @@ def test_schedules_are_listed_and_steered(afar: Shell) -> None:
     assert "nightly" in afar("schedules", "list").stdout
     missing = afar("schedules", "pause", "weekly")
     assert (missing.returncode, missing.stderr) == (2, "error: No schedule 'weekly'. Known schedules: desk/nightly.\n")
+
+
+def test_apps_are_paused_and_resumed(afar: Shell) -> None:
+    made = afar.json("pause", "--app-name", "desk", "--reason", "a look")
+    assert (made["app_name"], made["workflow"], made["reason"]) == ("desk", None, "a look")
+    run_id = afar("run", "tell", "--detach").stdout.strip()
+    assert "--app-name desk" in afar("runs", run_id).stdout
+    assert afar.json("paused") == [made]
+    assert "still paused: app 'desk'" in afar("resume", "--app-name", "desk", "--workflow", "tell").stderr
+    assert afar("resume", "--app-name", "desk").stdout == "resumed: app 'desk'\n"
+    assert afar("runs", run_id, "--follow").returncode == 0
 
 
 @pytest.mark.parametrize(

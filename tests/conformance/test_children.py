@@ -384,17 +384,6 @@ async def test_a_child_that_cant_be_started_fails_the_attempt(stepwell_on: Stepw
         assert len((await stepwell.runner.list()).items) == 1
 
 
-async def test_start_many_says_that_it_isnt_built(stepwell_on: StepwellOn) -> None:
-    class Many(Workflow):
-        @transition(target=END)
-        async def begin(self) -> None:
-            await self.start_many([])
-
-    async with stepwell_on([Many]) as stepwell:
-        done = await stepwell.runner.run_sync(Many, **ME)
-        assert "NotBuilt" in (done.error or "") or done.status == "completed"
-
-
 async def test_children_run_while_their_parent_waits_out_a_retry(harness_on: HarnessOn) -> None:
     async with harness_on(ALL) as harness:
         handle = await harness.runner.run(Envelope, **ME)

@@ -13,9 +13,9 @@ import pytest
 from backends import Database
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, reaches, until
 from stepwell import END, Document, Event, Stepwell, Workflow, transition
+from stepwell.console.reading.deliveries import Deliveries
 from stepwell.console.reading.overview import Machines, Overview
 from stepwell.console.reading.parts import Parts
-from stepwell.console.reading.triggers import Deliveries
 from stepwell.execution.operations import Operations
 from stepwell.process import Process
 from stepwell.store.tx import Tx

@@ -15,7 +15,7 @@ from stepwell.definition.authoring.document import Document
 from stepwell.definition.authoring.marks import END, Event, transition
 from stepwell.definition.authoring.workflow import Workflow
 from stepwell.definition.forms.ui import Button, Form
-from stepwell.errors import DefinitionError, NotBuilt
+from stepwell.errors import DefinitionError
 
 HOUR = timedelta(hours=1)
 
@@ -376,12 +376,6 @@ def test_a_bare_decorator_asks_for_a_target() -> None:
 
         @transition  # type: ignore[arg-type]
         async def go(self: Any) -> None: ...
-
-
-@pytest.mark.parametrize("keyword", ["concurrency", "rate_limit", "debounce"])
-def test_a_keyword_that_is_not_built_yet_is_refused(keyword: str) -> None:
-    with pytest.raises(NotBuilt, match=f"Shop: the class keyword {keyword}= isn't built yet"):
-        type("Shop", (Workflow,), {}, **{keyword: 1})
 
 
 def test_an_unknown_keyword_is_refused() -> None:

@@ -38,8 +38,8 @@ class Recorder:
     async def start(self, workflow: Any, args: Any, **options: Any) -> Any:
         return ("start", workflow, args, options)
 
-    async def start_many(self, starts: Any) -> Any:
-        return ("start_many", starts)
+    async def start_many(self, starts: Any, **options: Any) -> Any:
+        return ("start_many", starts, options)
 
     async def emit(self, name: str, data: Any) -> None:
         self.emitted = (name, data)
@@ -83,7 +83,8 @@ async def test_a_step_passes_all_arguments_on_also_one_called_name(run: Any) -> 
 
 async def test_the_other_verbs_are_the_contexts(run: Any, context: Recorder) -> None:
     assert run.transaction() == "transaction"
-    assert await run.start_many([1]) == ("start_many", [1])
+    options = {"until": "each", "max_in_flight": None, "show": "hidden", "callback": None, "on_parent_end": None}
+    assert await run.start_many([1]) == ("start_many", [1], {**options, "label": None, "meta": None})
     await run.emit("paid", {"x": 1})
     assert context.emitted == ("paid", {"x": 1})
 
@@ -93,7 +94,7 @@ async def test_a_start_has_the_contracts_defaults(run: Any) -> None:
         "start",
         Child,
         5,
-        {"callback": None, "show": "inline", "label": None, "meta": None, "on_parent_end": None},
+        {"callback": None, "show": "inline", "label": None, "meta": None, "on_parent_end": None, "app_name": None},
     )
 
 

@@ -305,6 +305,7 @@ async def test_the_queue_without_a_worker(stepwell_of: StepwellOf, client_of: Cl
                 "ready": 2,
                 "oldest_at": "2026-01-05T12:00:30Z",
                 "workers": 0,
+                "paused": False,
             },
             {
                 "app_name": "lab",
@@ -312,6 +313,7 @@ async def test_the_queue_without_a_worker(stepwell_of: StepwellOf, client_of: Cl
                 "ready": 1,
                 "oldest_at": "2026-01-05T12:00:32Z",
                 "workers": 0,
+                "paused": False,
             },
         ]
         assert depth["capped_at"] > 0

@@ -23,7 +23,7 @@ import pytest_asyncio
 from fastapi import Depends, FastAPI, Header
 
 from conformance.support import reaches
-from stepwell import END, App, Settings, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
+from stepwell import END, App, Settings, Start, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
 from stepwell.console.http.access.tokens import NewToken, make_token
 from stepwell.execution.clock import to_datetime
 from stepwell.fastapi import Principal
@@ -130,6 +130,11 @@ class World:
         row = await self.stepwell.scheduler.fire("shop", "breaking")
         await reaches(self.stepwell.runner, str(row.run_id), "failed")
         return to_datetime(row.scheduled_at).isoformat()
+
+    async def schedule(self) -> str:
+        """The name of a schedule that ann has made."""
+        made = self.stepwell.runner.schedules
+        return (await made.create(str(uuid4()), Write, app_name="shop", user_id="ann", every=timedelta(days=365))).name
 
     async def token(self, wanted: NewToken) -> tuple[str, str]:
         """(id, secret) of a new token."""
@@ -252,6 +257,23 @@ def of_run(method: str, tail: str = "", body: Any = None, workflow: Any = Review
     return request
 
 
+def of_batch(method: str, tail: str = "", body: Any = None) -> Request:
+    """A request about a new batch of ann's."""
+
+    async def request(world: World) -> tuple[str, str, Any]:
+        starts = [Start("review")]
+        handle = await world.stepwell.runner.run_batch(starts, app_name="shop", user_id="ann")
+        return method, f"/batches/{handle.batch_id}{tail}", body
+
+    return request
+
+
+async def of_group(world: World) -> tuple[str, str, Any]:
+    """The progress of a group of ann's; it is asked in the same way for a batch."""
+    handle = await world.stepwell.runner.run_batch([Start("review")], app_name="shop", user_id="ann")
+    return "GET", f"/groups/{handle.batch_id}", None
+
+
 async def of_token(world: World) -> tuple[str, str, Any]:
     """A token of ann's that reaches all apps is revoked."""
     token_id, _ = await world.token(NewToken(name="t", user_id="ann", role="operator"))
@@ -264,6 +286,20 @@ async def of_delivery(world: World) -> tuple[str, str, Any]:
 
 async def of_tick(world: World) -> tuple[str, str, Any]:
     return "POST", "/schedules/shop/breaking/retry", {"scheduled_at": await world.tick()}
+
+
+async def of_new_schedule(world: World) -> tuple[str, str, Any]:
+    return "POST", "/schedules", STARTS | {"name": str(uuid4()), "every": 3600}
+
+
+def of_schedule(method: str, body: Any = None) -> Request:
+    """A request about a new schedule of ann's."""
+
+    async def request(world: World) -> tuple[str, str, Any]:
+        name = await world.schedule()
+        return method, f"/schedules/shop/{name}", body
+
+    return request
 
 
 async def of_sign_in(world: World) -> tuple[str, str, Any]:
@@ -291,12 +327,14 @@ SIGNED_IN = row(401, 200, 200, 200, 200, 200, 200, 200, 200)
 READ_RUN = row(401, 200, 200, 404, 200, 200, 200, 404, 404)
 READ_SHOP = row(401, 200, 200, 200, 200, 200, 200, 404, 404)
 READ_ALL = row(401, 403, 403, 403, 200, 200, 200, 403, 200)
-READ_SHOPS = row(401, 403, 403, 403, 200, 200, 200, 403, 404)
+READ_SHOPS = row(401, 403, 403, 403, 200, 200, 200, 404, 404)
 ACT_ON_SHOPS = row(401, 403, 403, 403, 403, 200, 200, 403, 404)
+ACT_ON_DECLARED = row(401, 403, 403, 403, 403, 200, 200, 404, 404)
 ACT_ON_RUN = row(401, 403, 200, 404, 403, 200, 200, 404, 404)
 ACT_ON_MANY = row(401, 403, 200, 200, 403, 200, 200, 200, 200)
 
 STARTS = {"app_name": "shop", "workflow": "write"}
+PAUSE = {"app_name": "shop", "workflow": "write"}
 TOKEN = {"name": "t", "role": "viewer"}
 
 TABLE: dict[str, tuple[Request, dict[str, int]]] = {
@@ -332,6 +370,16 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "retry_run": (of_run("POST", "/retry", workflow=Break), ACT_ON_RUN),
     "preview_bulk": (of_bulk("/runs/bulk/preview"), ACT_ON_MANY),
     "do_bulk": (of_bulk("/runs/bulk"), ACT_ON_MANY),
+    "start_batch": (
+        at("POST", "/batches", STARTS | {"items": [None]}),
+        row(401, 403, 202, 202, 403, 202, 202, 404, 404),
+    ),
+    "list_batches": (at("GET", "/batches"), SIGNED_IN),
+    "get_batch": (of_batch("GET"), READ_RUN),
+    "list_batch_items": (of_batch("GET", "/items"), READ_RUN),
+    "retry_batch": (of_batch("POST", "/retry"), ACT_ON_RUN),
+    "cancel_batch": (of_batch("POST", "/cancel", {}), ACT_ON_RUN),
+    "get_group": (of_group, READ_RUN),
     "list_waiting": (at("GET", "/waiting"), SIGNED_IN),
     "get_counts": (at("GET", "/counts"), SIGNED_IN),
     "list_failures": (at("GET", "/failures"), SIGNED_IN),
@@ -339,12 +387,20 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "list_workspaces": (at("GET", "/workspaces"), SIGNED_IN),
     "list_workers": (at("GET", "/workers"), READ_ALL),
     "get_queue": (at("GET", "/queue"), READ_ALL),
-    "list_schedules": (at("GET", "/schedules"), READ_ALL),
+    "list_schedules": (at("GET", "/schedules"), SIGNED_IN),
+    "create_schedule": (of_new_schedule, row(401, 403, 201, 201, 403, 201, 201, 404, 404)),
+    "update_schedule": (of_schedule("PATCH", {"paused": True}), ACT_ON_RUN),
+    "delete_schedule": (of_schedule("DELETE"), {k: 204 if v == 200 else v for k, v in ACT_ON_RUN.items()}),
     "get_schedule": (at("GET", "/schedules/shop/nightly"), READ_SHOPS),
-    "pause_schedule": (at("POST", "/schedules/shop/nightly/pause"), ACT_ON_SHOPS),
-    "resume_schedule": (at("POST", "/schedules/shop/nightly/resume"), ACT_ON_SHOPS),
-    "fire_schedule": (at("POST", "/schedules/shop/nightly/fire"), ACT_ON_SHOPS),
-    "retry_tick": (of_tick, ACT_ON_SHOPS),
+    "pause_schedule": (at("POST", "/schedules/shop/nightly/pause"), ACT_ON_DECLARED),
+    "resume_schedule": (at("POST", "/schedules/shop/nightly/resume"), ACT_ON_DECLARED),
+    "fire_schedule": (at("POST", "/schedules/shop/nightly/fire"), ACT_ON_DECLARED),
+    "retry_tick": (of_tick, ACT_ON_DECLARED),
+    "list_pauses": (at("GET", "/pauses"), SIGNED_IN),
+    "pause": (at("POST", "/pauses", PAUSE), ACT_ON_SHOPS),
+    "resume": (at("POST", "/pauses/resume", PAUSE), ACT_ON_SHOPS),
+    "list_limits": (at("GET", "/limits"), READ_ALL),
+    "get_limit": (at("GET", "/limits/detail?id=none"), {k: 404 if v == 200 else v for k, v in READ_ALL.items()}),
     "list_deliveries": (at("GET", "/deliveries"), READ_ALL),
     "redrive_delivery": (of_delivery, ACT_ON_SHOPS),
 }
@@ -392,7 +448,13 @@ SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_workspaces": ("/workspaces", "workspace", ANN_AND_ALL),
     "list_workspaces of the user": ("/workspaces?user_id=ann", "workspace", ANN_AND_ALL),
     "list_schedules": ("/schedules", "nightly", ALL),
+    "list_schedules that users made": ("/schedules", "schedule", ANN_AND_ALL),
+    "list_schedules of the user": ("/schedules?user_id=ann", "schedule", ANN_AND_ALL),
+    "list_schedules of a name": ("/schedules?name={schedule}", "schedule", ANN_AND_ALL),
+    "get_schedule": ("/schedules/shop/{schedule}", "schedule", ANN_AND_ALL),
     "list_deliveries": ("/deliveries", "delivery", ALL),
+    "list_pauses": ("/pauses", '"shop"', OF_SHOP),
+    "list_pauses with reasons": ("/pauses", "the bank is away", ALL),
     "list_workers": ("/workers", '"shop"', ALL),
     "get_queue": ("/queue", '"later":1', ALL),
     "list_tokens": ("/tokens", "token", ("viewer", "operator", "admin", "ann's token of another app")),
@@ -427,6 +489,7 @@ async def everything(world: World) -> dict[str, str]:
     [child] = (await runner.list(parent_id=waiting)).items
     await reaches(runner, child.workflow_id, "failed")
     token_id, _ = await world.token(NewToken(name="t", user_id="ann", role="viewer"))
+    await runner.pause("shop", Write, "the bank is away")
     return {
         "waiting run": waiting,
         "failed run": failed,
@@ -434,6 +497,7 @@ async def everything(world: World) -> dict[str, str]:
         "workspace": (await runner.get(waiting)).workspace_id,
         "delivery": await world.delivery(),
         "token": token_id,
+        "schedule": await world.schedule(),
     }
 
 

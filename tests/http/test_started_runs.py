@@ -132,3 +132,18 @@ async def test_what_failed_attempts_started_is_told_too(
         assert (after[:2], len(after)) == (before, 3)
         assert sorted(after) == sorted(ids(good(await client.get("/api/v1/runs"))))
     assert not [one for one in caplog.records if "could not be noted" in one.message and one.levelno >= logging.ERROR]
+
+
+async def test_the_runs_of_a_batch_are_told(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
+    office = App("office", workflows=[Quiet])
+
+    @office.webhook("/batch", verify=github_signature(secret=SECRET))
+    async def start(event: WebhookEvent, runner: WorkflowRunner) -> None:
+        await runner.run_batch([Start(Quiet)] * 3, app_name="office", user_id="u1")
+
+    stepwell = stepwell_of(office)
+    async with client_of(stepwell, served(stepwell)) as client:
+        assert await deliver(client, "one", "/batch") == 200
+        [batch] = (await stepwell.runner.batches()).items
+        items = [item.workflow_id async for item in stepwell.runner.batch(batch.batch_id).items()]
+        assert await started(client) == items

@@ -27,6 +27,7 @@ from stepwell.engine.run import HistoryRow, RunRow, SignalRow, StepRow, names_in
 from stepwell.settings import Settings
 from stepwell.store import history, tables
 from stepwell.store.documents import DocumentRow
+from stepwell.store.made_schedules import MadeSchedule
 from stepwell.store.migrations import _SCRIPTS, VERSION_TABLE, _run
 from stepwell.store.postgres import schema as postgres_schema
 from stepwell.store.postgres.dialect import Postgres
@@ -58,11 +59,12 @@ OLD_TOKEN = (
 )
 STRUCTURE = f"""
 SELECT c.relname::text, c.relkind::text, c.reloptions::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
-       a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attnum::int, a.attcollation::regcollation::text
+       a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attcollation::regcollation::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE n.nspname = current_schema() AND c.relname NOT LIKE '{VERSION_TABLE}%' ORDER BY 1, 8
+WHERE n.nspname = current_schema() AND c.relname NOT LIKE '{VERSION_TABLE}%' ORDER BY 1, 4
 """
+"""Columns by name: statements name the columns that they mean, so one that was added later may stand anywhere."""
 INDEXES = f"""
 SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename <> '{VERSION_TABLE}' ORDER BY 1
 """
@@ -87,7 +89,10 @@ def structure(database: Database) -> list[Row]:
 
 def columns_of(database: Database, table: str, sql: str) -> tuple[object, ...]:
     """A table by its columns: a column that was added later stands elsewhere in the text of the table."""
-    return "WITHOUT ROWID" in sql, repr(list(database.read(f"PRAGMA table_info({table})")))
+    found = database.read(
+        f"SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('{table}') ORDER BY name"
+    )
+    return "WITHOUT ROWID" in sql, repr(list(found))
 
 
 @pytest.fixture
@@ -278,6 +283,7 @@ async def test_who_migrates_waits_for_another_however_long_that_takes(empty_post
         (tables.listeners, Listener),
         (tables.tokens, TokenRow),
         (tables.token_users, TokenUser),
+        (tables.made_schedules, MadeSchedule),
     ],
     ids=str,
 )

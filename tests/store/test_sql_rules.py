@@ -9,12 +9,13 @@ from stepwell import END, Workflow, transition
 from stepwell.definition.authoring.workflow import definition_of
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import Request, begin
+from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import RunRow, SignalRow, claimed, freed, ripened, signalled, unless_signalled
 from stepwell.engine.signals import is_void
-from stepwell.store import runs, signals, tables, workers
+from stepwell.store import pauses, runs, signals, tables, workers
 from stepwell.store.base import Store
 from stepwell.store.signals import void
-from stepwell.store.tx import Tx
+from stepwell.store.tx import Lane, Tx, paired
 
 NOW = 50
 LANES = [("shop", "job")]
@@ -76,6 +77,24 @@ async def test_a_claim_of_runs_by_their_ids(store: Store) -> None:
     due = [run for run in FREE if run.ready_at is not None or (run.due_at or 99) <= NOW]
     after = await changed(store, lambda tx: runs.claim_ids(tx, LANES, RUNS, "other", 1000, NOW), [*RUNS.values()])
     assert after == [claimed(run, "other", NOW) if run in due else run for run in RUNS.values()]
+
+
+async def test_what_a_pause_covers(store: Store) -> None:
+    lanes = [*product(("shop", "store"), ("job", "tick:job", "other"))]
+    covers = pauses.paused_sql("l.app", "l.workflow")
+    for app, workflow in product(("", "shop", "none"), ("", "job", "tick:job")):
+        pause = PauseRow(app, workflow, None, None, NOW)
+
+        def write(tx: Tx, pause: PauseRow = pause) -> set[Lane]:
+            pauses.put(tx, pause)
+            found = {
+                tuple(row) for row in tx.rows(f"SELECT app, workflow FROM pairs(?) l WHERE {covers}", paired(lanes))
+            }
+            assert pauses.unpaused(tx, lanes) == [lane for lane in lanes if lane not in found]
+            pauses.lift(tx, pause.app_name, pause.workflow_name)
+            return found
+
+        assert await store.writer.call(write) == {lane for lane in lanes if pause.covers(*lane)}
 
 
 async def test_a_signal_in_the_inbox(store: Store) -> None:

@@ -33,6 +33,8 @@ PAGES = {
     "a state": "/runs/{review}?tab=state",
     "a history": "/runs/{review}?tab=history",
     "details": "/runs/{review}?tab=details",
+    "no batches": "/batches",
+    "limits": "/limits",
     "workflows": "/workflows",
     "a workflow": "/workflows/shop/fulfil_order",
     "a workflow's graph": "/workflows/shop/fulfil_order?tab=graph",

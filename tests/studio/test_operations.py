@@ -39,6 +39,36 @@ async def test_a_schedule_is_paused_resumed_and_fired(site: Site, open_page: Ope
     assert len(found.items) == 1
 
 
+async def test_a_user_makes_edits_and_deletes_a_schedule(site: Site, open_page: OpenPage, watch: Watch) -> None:
+    watch.expect("422")
+    page = await open_page("/schedules", who="otto")
+    await expect(page.get_by_role("main")).to_contain_text("There is no schedule yet")
+    await page.get_by_role("button", name="New schedule").click()
+    await page.get_by_label("Name").fill("mine")
+    await page.get_by_label("Workflow").select_option("shop/remind_customer")
+    await page.get_by_label("Ticks").select_option("every")
+    await page.get_by_label("Every", exact=True).fill("2")
+    await page.get_by_role("button", name="Make the schedule").click()
+    row = page.get_by_role("row", name=re.compile("mine"))
+    await expect(row).to_contain_text("Every 2 hours")
+    await expect(row).to_contain_text("for otto")
+    await page.get_by_role("link", name="mine").click()
+    await page.get_by_role("button", name="Edit").click()
+    await page.get_by_label("Ticks").select_option("cron")
+    await page.get_by_label("Cron expression").fill("0 9 * * 5-1")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("The schedule wasn't changed")
+    await page.get_by_label("Cron expression").fill("30 7 * * *")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("main")).to_contain_text("Daily at 07:30")
+    await page.get_by_role("button", name="Fire now: mine").click()
+    await expect(page.get_by_role("table", name="Ticks").locator("tbody tr")).to_have_count(1)
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Delete the schedule").click()
+    await expect(page.get_by_role("main")).to_contain_text("There is no schedule yet")
+    assert len((await site.call(site.runner.list(user_id="otto", workflow="remind_customer"))).items) == 1
+
+
 @pytest.fixture
 def clock_site(database: Path) -> Iterator[Site]:
     app = App("clock")
@@ -125,11 +155,11 @@ async def test_a_token_is_made_shown_once_and_revoked(site: Site, open_page: Ope
 
 
 async def test_who_may_not_see_all_runs_is_told_so_in_words(open_page: OpenPage) -> None:
-    for path in ("/schedules", "/schedules/shop/reminders", "/webhooks", "/workers"):
+    for path in ("/limits", "/webhooks", "/workers"):
         page = await open_page(path, who="otto")
         await expect(page.get_by_text("You have no access to this page")).to_be_visible()
         await expect(page.get_by_role("main")).to_contain_text("you see only your own")
         await expect(page.get_by_role("main")).not_to_contain_text("403")
         offered = page.get_by_role("navigation", name="Pages")
         await expect(offered.get_by_role("link", name="Runs")).to_be_visible()
-        await expect(offered.get_by_role("link", name="Schedules")).to_have_count(0)
+        await expect(offered.get_by_role("link", name="Workers")).to_have_count(0)

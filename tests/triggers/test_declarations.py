@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from stepwell.definition.schedules.schedule_times import CronRule, IntervalRule
 from stepwell.errors import DefinitionError
 from stepwell.triggers import cron_schedule, github_signature, interval_schedule, webhook_route
 from stepwell.triggers.declare import StartWorkflow, duplicates
-from stepwell.triggers.schedule_times import CronRule, IntervalRule
 
 GITHUB = github_signature("s")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stepwell import END, App, NonRetryable, Retry, RetryAfter, Tick, Workflow, WorkflowRunner, transition
-from stepwell.console.reading.triggers import Schedules
+from stepwell.console.reading.schedules import Schedules
 from stepwell.errors import DefinitionError
 from stepwell.store.schedules import TickRow, ticks_of
 from stepwell.testing import Harness
@@ -136,7 +136,7 @@ async def test_a_handler_without_timeout_has_that_of_the_settings(harness_of: Ha
         app, _ = failing(timeout=timeout)
         async with harness_of([app]) as harness:
             views = Schedules(harness.runner, harness.stepwell.scheduler)
-            assert [(one.timeout, one.retries) for one in await views.list()] == [(expected, 3)]
+            assert [(one.timeout, one.retries) for one in (await views.page()).items] == [(expected, 3)]
             definition = harness.stepwell.opening.core.shared.registry.find("office", "schedule:broken")
             assert definition is not None
             [made] = definition.places["start"].automatic
@@ -148,7 +148,7 @@ async def test_the_options_of_a_schedule_are_shown(harness_of: HarnessOf) -> Non
     app.schedule("starts", workflow=Report, every=HOUR)
     async with harness_of([app]) as harness:
         views = Schedules(harness.runner, harness.stepwell.scheduler)
-        assert {one.name: (one.retries, one.timeout) for one in await views.list()} == {
+        assert {one.name: (one.retries, one.timeout) for one in (await views.page()).items} == {
             "broken": (7, 60.0),
             "starts": (None, None),
         }

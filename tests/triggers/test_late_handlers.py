@@ -42,6 +42,7 @@ VERBS: dict[str, Callable[[Any, str], Any]] = {
     "run": lambda runner, known: runner.run(Report, labels=["late"], **GIVEN),
     "run of as_user": lambda runner, known: runner.as_user("u1").run(Report, labels=["late"]),
     "run_many": lambda runner, known: runner.run_many([Start(Report)] * 2, **GIVEN),
+    "run_batch": lambda runner, known: runner.run_batch([Start(Report)] * 2, **GIVEN),
     "run_sync": lambda runner, known: runner.run_sync(Report, labels=["late"], **GIVEN),
     "stateless": lambda runner, known: runner.run_sync(Report, stateless=True, **GIVEN),
     "signal": lambda runner, known: runner.signal(known, "write"),

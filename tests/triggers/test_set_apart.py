@@ -16,11 +16,11 @@ from backends import Database
 from conformance.support import StepwellOn, until
 from stepwell import END, App, Stepwell, Tick, Workflow, transition
 from stepwell.console.http.access.principal import Principal
-from stepwell.console.reading.triggers import Schedules
+from stepwell.console.reading.schedules import Schedules
+from stepwell.definition.schedules.schedule_times import IntervalRule, due_ticks
 from stepwell.execution.clock import to_moment
 from stepwell.store import schedules
 from stepwell.testing import Harness
-from stepwell.triggers.schedule_times import IntervalRule, due_ticks
 
 SECOND = timedelta(seconds=1)
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -89,7 +89,7 @@ async def test_a_bad_schedule_is_set_apart_told_and_mended(
         rule.broken = False
         await until(lambda: fired(stepwell, "odd"), "a tick of the mended one")
         assert await stepwell.faults() == []
-        assert {one.error for one in await views(stepwell).list()} == {None}
+        assert {one.error for one in (await views(stepwell).page()).items} == {None}
     logged = [one for one in caplog.records if one.levelno >= logging.ERROR and "odd" in one.getMessage()]
     assert len(logged) == 1, [one.getMessage() for one in logged]
 
@@ -146,7 +146,7 @@ async def test_a_row_edited_by_hand_stops_no_schedule(stepwell_on: StepwellOn, d
         for name in ("edited", "other"):
             await until(lambda: fired(stepwell, name), f"a tick of {name!r}")  # noqa: B023
         assert await stepwell.faults() == []
-        assert {one.error for one in await views(stepwell).list()} == {None}
+        assert {one.error for one in (await views(stepwell).page()).items} == {None}
 
 
 async def test_a_clock_that_was_ahead_stops_a_schedule_no_longer_than_it_was(
@@ -178,7 +178,7 @@ async def test_a_clock_that_was_ahead_stops_a_schedule_no_longer_than_it_was(
 
         await until(again, "ticks of now")
         assert all(tick.scheduled_at < year - 3_600_000_000 for tick in await fired(stepwell, "started"))
-        [handled, started] = await views(stepwell).list()
+        [handled, started] = (await views(stepwell).page()).items
         assert handled.next[0] - datetime.now(UTC) <= timedelta(minutes=1, seconds=5)
         assert started.last is not None
         assert started.last.scheduled_at <= datetime.now(UTC) + timedelta(seconds=5)

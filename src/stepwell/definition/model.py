@@ -15,6 +15,7 @@ from stepwell.definition.authoring.marks import Event, Retry
 from stepwell.definition.values.codec import Codec
 
 Kind = Literal["automatic", "signal", "timer", "event"]
+RuleKind = Literal["executing", "run", "rate", "fair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,40 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A limit on a workflow's runs: an entry of `concurrency=` or `rate_limit=`, or `fair_by=`."""
+
+    kind: RuleKind
+    """Slots that are held while it executes, or from its begin to its end; first executions in a time; or turns of keys."""
+    index: int
+    """Its place among the class's rules of its family: without a name, what tells it from them."""
+    limit: int
+    """At most so many at once, or in each time; always 1 of `fair`: one run of each key is ready and unclaimed."""
+    per: int | None = None
+    """The length of the window of a rate limit, in microseconds."""
+    name: str | None = None
+    """The limit is shared by all rules of this name, of all workflows and apps of the database."""
+    key: str | Callable[[Any], Any] | None = None
+    """A path, or a function of the args; None: one for all runs."""
+    on_conflict: Literal["queue", "skip", "replace"] = "queue"
+
+    @property
+    def per_user(self) -> bool:
+        """True if each user's keys are their own: no start skips to, or replaces, another user's run."""
+        return self.on_conflict != "queue" and self.name is None
+
+
+@dataclass(frozen=True, slots=True)
+class Debounced:
+    """The rule of `debounce=`: a start is put off, and the next one of its key takes its place. In microseconds."""
+
+    delay: int
+    max_wait: int | None = None
+    """The longest time from the first start to the last moment to which it is put off."""
+    key: str | Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """A workflow class, compiled and checked."""
 
@@ -101,6 +136,11 @@ class Definition:
     """Transitions that events resume."""
     state_varies: bool = False
     """A default of the state is made by a function, so `State()` may differ from run to run."""
+    limits: tuple[Rule, ...] = ()
+    """The rules that its runs are under, in order of declaration."""
+    debounce: Debounced | None = None
+    expires: timedelta | None = None
+    """A run that hasn't begun by then is cancelled."""
 
     def new_state(self) -> str:
         """Return `State()` as JSON for a new run: `initial_state`, or made afresh if a default is made by a function."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stepwell.definition.model import Definition, Transition
+from stepwell.definition.compile.limits import shared_name_faults
+from stepwell.definition.model import Definition, Rule, Transition
 from stepwell.definition.text import is_handler
-from stepwell.errors import UnknownApp, UnknownWorkflow
+from stepwell.errors import DefinitionError, UnknownApp, UnknownWorkflow
 
 
 class Registry:
-    """The workflows of each app, internal ones included. Fixed once its Stepwell is open."""
+    """The workflows of each app, internal ones included. Fixed once its Stepwell is open.
+
+    Raises DefinitionError where workflows share the name of a limit and don't agree on it.
+    """
 
     def __init__(self, apps: Mapping[str, Mapping[str, Definition]]) -> None:
+        if wrong := [*shared_name_faults(one for app in apps.values() for one in app.values())]:
+            raise DefinitionError("Stepwell", wrong)
         self._apps = {name: dict(definitions) for name, definitions in apps.items()}
 
     def add(self, app_name: str, definitions: Mapping[str, Definition]) -> None:
@@ -50,6 +56,11 @@ class Registry:
             )
         return definition
 
+    def check_app(self, app_name: str) -> None:
+        """Raise UnknownApp unless it is registered."""
+        if app_name not in self._apps:
+            raise _no_app(app_name, self._apps)
+
     def listing(self, workflows: Iterable[Any]) -> list[str]:
         """Return the names of the apps that list all these workflows, given as classes or names."""
         return [
@@ -61,6 +72,16 @@ class Registry:
                 else any(definition.workflow is one for definition in definitions.values())
                 for one in workflows
             )
+        ]
+
+    @property
+    def limits(self) -> list[tuple[str, str, Rule]]:
+        """Every rule of a limit, with the app and the workflow that have it."""
+        return [
+            (app, definition.name, rule)
+            for app, definitions in self._apps.items()
+            for definition in definitions.values()
+            for rule in definition.limits
         ]
 
     def starting(self, event: str) -> list[tuple[str, Definition]]:

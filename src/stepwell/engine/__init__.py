@@ -15,6 +15,7 @@ A few rules stand in SQL too, because thousands of rows are changed by one state
     run.signalled          runs.wake
     run.ripened            runs.ripen
     run.freed              workers.take_over, workers.release
+    PauseRow.covers        pauses.paused_sql
     run.unless_signalled   the update of checkpoints on PostgreSQL; SQLite calls it (rule 3a)
     signals.is_void        the search for signals that become void
 

@@ -35,6 +35,8 @@ class Rules:
     max_takeovers: int = 10
     max_kept_signals: int = 1000
     max_kept_bytes: int = 64 * 1024 * 1024
+    ageing: Moment = 60_000_000
+    """The waiting that a level of priority is worth, in microseconds."""
 
 
 DEFAULT_RULES = Rules()

@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+from stepwell.engine.conflicts import Conflict
+from stepwell.engine.groups import NewGroup
 from stepwell.engine.run import HistoryRow, Moment, RunRow, SignalRow
 
 
@@ -77,6 +79,8 @@ class Effects:
     documents: tuple[DocumentWrite, ...] = ()
     children: tuple[Commit, ...] = ()
     emissions: tuple[Emission, ...] = ()
+    groups: tuple[NewGroup, ...] = ()
+    """The groups to which some of the children belong."""
 
 
 NOTHING = Effects()
@@ -129,6 +133,13 @@ class Commit(NamedTuple):
     """All that the run listens to from now on; None: as before."""
     ends_children: bool = False
     """True if children that end with their parent are to be marked for cancellation."""
+    conflicts: tuple[Conflict, ...] = ()
+    """Of a start: the rules by which it looks for unfinished runs of its keys."""
+
+    @property
+    def looks(self) -> bool:
+        """True if it is a start that an unfinished run of its key may stand for, or that may replace one."""
+        return any(one.on_conflict != "queue" for one in self.conflicts)
 
     @property
     def parks(self) -> bool:

@@ -6,7 +6,7 @@
 - A cancel is a commit of its own, at once. It names the transition that was being executed, whose outcome is refused by the
   fence. A completed run can't be cancelled, and a cancelled one stays as it is (rule 26).
 - A retry makes a failed or retrying run ready now, with a full budget and a new deadline; attempts count on (rule 7).
-- A run that this code doesn't fit is released as it was (rule 34).
+- A run that this code doesn't fit is released as it was (rule 34), and so is one that is paused.
 - A run whose workers have died too often while they executed nothing else fails, and says why (rules 32, 48).
 """
 
@@ -19,8 +19,9 @@ from stepwell.definition.model import Definition
 from stepwell.definition.text import storable
 from stepwell.engine.choose import Fail
 from stepwell.engine.commit import Commit
+from stepwell.engine.conflicts import Conflict
 from stepwell.engine.matching import listeners_of
-from stepwell.engine.run import HistoryRow, Moment, RunRow, Status, microseconds
+from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, freed, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.engine.visits import visits
@@ -49,6 +50,15 @@ class Request(NamedTuple):
     callback_meta: str | None = None
     on_parent_end: str | None = None
     internal: int = 0
+    ageing: Moment = 60_000_000
+    """The waiting that a level of priority is worth."""
+    behind: Moment = 0
+    """By how much it steps back behind others that are ready."""
+    group_id: str | None = None
+    group_index: int | None = None
+    gates: str | None = None
+    expires_at: Moment | None = None
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def begin(definition: Definition, request: Request, now: Moment) -> Commit:
@@ -56,20 +66,25 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
     later = request.due_at if request.due_at is not None and request.due_at > now else None
     owner = request.owner if later is None else None
     priority = definition.priority if request.priority is None else request.priority
+    if request.gates is not None:
+        owner = None  # its slots have to be taken before a worker executes it
     status: Status = "running" if owner else "pending"
     ready_at = None if owner or later is not None else now
     ends_by = deadline(definition, now if later is None else later)
-    # By position: forty-six keywords cost more than all else that makes a run.
+    ahead = headstart(priority, request.ageing, request.behind)
+    # By position: fifty-four keywords cost more than all else that makes a run.
     run = RunRow(
         request.id, request.app_name, definition.name, definition.version, request.workspace_id, request.user_id,
         request.parent_id, request.callback, request.callback_meta, request.on_parent_end, request.internal,
         request.labels, priority, request.idempotency_key, request.args, now,
+        request.group_id, request.group_index, ahead + BEGUN if owner else ahead, request.gates, None, None,
+        None if owner else request.expires_at, None,  # held_by to ended_at
         0, status, START, 0, 1 if owner else 0, owner, request.state, None, None,  # to error
         0, now, 0, None, 0, None, None, None, None,  # visit to detours
         0, 0, ready_at, later, ends_by, 0, None, now,  # automatic to updated_at
     )  # fmt: skip
     creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
-    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run))
+    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run), conflicts=request.conflicts)
 
 
 def deadline(definition: Definition, now: Moment) -> Moment | None:
@@ -126,6 +141,11 @@ def set_aside(run: RunRow, now: Moment) -> Commit:
     tried = run.moves_to is not None or run.failing is not None
     status: Status = "retrying" if tried else "pending" if run.version == 0 else "waiting"
     return Commit(run.version, run.claim, released(run, status, now, ready_at=now))
+
+
+def handed_back(run: RunRow, now: Moment) -> Commit:
+    """Return the commit of a run that its worker gives back at a checkpoint: ready, or when the delay of its retry is over."""
+    return Commit(run.version, run.claim, freed(run, now))
 
 
 def worn_out(definition: Definition, run: RunRow, now: Moment) -> Commit:

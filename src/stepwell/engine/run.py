@@ -17,8 +17,12 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-Status = Literal["pending", "running", "waiting", "retrying", "completed", "failed", "canceled"]
+from stepwell.definition.authoring.groups import RunStatus
+
+Status = RunStatus
 FINISHED: Final = frozenset({"completed", "canceled"})
+ENDED: Final = frozenset({"completed", "failed", "canceled"})
+"""The ends of a run for those that wait for it: a failed one may still be retried."""
 
 Moment = int
 """Microseconds since 1970-01-01T00:00Z."""
@@ -32,7 +36,9 @@ def microseconds(duration: timedelta) -> Moment:
 
 
 class RunRow(NamedTuple):
-    """The row of a run. The first group never changes, `inbox` only when a signal is accepted, the rest with each commit."""
+    """The row of a run. Commits write what comes behind `inbox`. What stands before it, and `inbox`, each have statements
+    of their own: a signal that is accepted, a limit that holds the run back, a start that is put off.
+    """
 
     id: str
     app_name: str
@@ -51,6 +57,22 @@ class RunRow(NamedTuple):
     idempotency_key: str | None
     args: str
     created_at: Moment
+    group_id: str | None
+    """The group of children, or the batch, that it belongs to."""
+    group_index: int | None
+    """Its place among the starts of that group."""
+    headstart: Moment
+    """Ready runs are claimed in the order of `ready_at - headstart`: each level of priority is worth some waiting."""
+    gates: str | None
+    """The limits that it is under, as JSON, with the keys that its start worked out."""
+    held_by: str | None
+    """The gate behind which it waits, neither ready nor due."""
+    held_rank: Moment | None
+    """Its order there; of a claimed run with gates, the moment since when it had been ready."""
+    expires_at: Moment | None
+    """The moment at which it is cancelled unless it has begun; None also once it has begun."""
+    ended_at: Moment | None
+    """Of the members of a group: the moment at which it completed, failed for good or was cancelled."""
 
     inbox: int
     """Signals accepted so far. A checkpoint that parks compares it (rule 3a) and never writes it."""
@@ -141,13 +163,30 @@ def unless_signalled(run: RunRow, inbox: int) -> RunRow:
 
 def claimed(run: RunRow, owner: str, now: Moment) -> RunRow:
     """Return the run once a worker has claimed it: later commits of earlier owners are refused by the fence (rule 29)."""
-    return run._replace(owner=owner, claim=run.claim + 1, status="running", ready_at=None, due_at=None, updated_at=now)
+    headstart = run.headstart + BEGUN if run.claim == 0 else run.headstart
+    since = run.due_at if run.ready_at is None else run.ready_at
+    return run._replace(
+        owner=owner,
+        claim=run.claim + 1,
+        status="running",
+        ready_at=None,
+        due_at=None,
+        updated_at=now,
+        headstart=headstart,
+        held_rank=None if run.gates is None else since,
+    )
+
+
+def hold(run: RunRow, gate_id: str) -> RunRow:
+    """Return a ready run held behind this gate, in the order in which it would have been claimed."""
+    assert run.ready_at is not None  # only what may be claimed is held back
+    return run._replace(held_by=gate_id, held_rank=run.ready_at - run.headstart, ready_at=None)
 
 
 def signalled(run: RunRow, now: Moment) -> RunRow:
     """Return the run once its inbox has got a signal: ready, if it waits and no worker is to look anyway."""
     run = run._replace(inbox=run.inbox + 1)
-    idle = run.status == "waiting" and run.owner is None and run.ready_at is None
+    idle = run.status == "waiting" and run.owner is None and run.ready_at is None and run.held_by is None
     return run._replace(ready_at=now, due_at=None) if idle else run
 
 
@@ -163,6 +202,20 @@ def freed(run: RunRow, now: Moment, deaths: int = 0, suspicion: str | None = Non
     run = run._replace(owner=None, claim=run.claim + 1, takeovers=run.takeovers + deaths, updated_at=now)
     run = run if suspicion is None else run._replace(suspicion=suspicion)
     return run if delayed else run._replace(status="pending", ready_at=now, due_at=None)
+
+
+BEGUN: Final = 600_000_000
+"""The headstart, in microseconds, of runs that have begun over those that haven't: what was begun is brought to an end, and
+the parent of a thousand children hears of the first one before the last one begins."""
+_FARTHEST: Final = 10**18
+
+
+def headstart(priority: int, ageing: Moment, behind: Moment = 0) -> Moment:
+    """Return the headstart of a run of this priority, each level of which is worth `ageing` of waiting.
+
+    `behind` is by how much it steps back: the members of a group do, one after the other, so that others get between.
+    """
+    return max(-_FARTHEST, min(priority * ageing - behind, _FARTHEST))
 
 
 CREATED_FIELDS: Final = RunRow._fields.index("inbox") + 1

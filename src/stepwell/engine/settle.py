@@ -67,8 +67,9 @@ def settle(
         return _failed(definition, run, decision, outcome, inbox, now, hold)
     transition, signal, effects = decision.transition, decision.signal, outcome.effects
     called: tuple[str, ...] = ()
-    if effects.children:  # their callbacks, as far as the run hadn't any child for them before
-        callbacks = {child.run.callback for child in effects.children if child.run.callback is not None}
+    if effects.children or effects.groups:  # their callbacks, as far as the run hadn't any child for them before
+        asked = (*(child.run.callback for child in effects.children), *(new.row.callback for new in effects.groups))
+        callbacks = {callback for callback in asked if callback is not None}
         called = tuple(sorted(callbacks - names_in(run.callbacks)))
     if called:
         run = run._replace(callbacks=with_callbacks(run, called))

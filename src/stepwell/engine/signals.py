@@ -287,5 +287,5 @@ def _what(alike: Sequence[Unused]) -> str:
 
 def _sender(signal: Unused) -> str:
     if signal.kind == "child":
-        return f"run {signal.sender}"
+        return "its group" if signal.sender == signal.run_id else f"run {signal.sender}"
     return signal.user_id or "the system"

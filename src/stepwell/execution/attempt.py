@@ -7,7 +7,7 @@ or a task that is late can write nothing any more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from sys import _getframe
 from threading import get_ident
 from types import CoroutineType
@@ -16,19 +16,23 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import ValidationError
 
 from stepwell.definition.authoring.context import Info, OnParentEnd, Show
+from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.authoring.marks import END
+from stepwell.definition.authoring.workflow import Start
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.text import is_text
 from stepwell.definition.values.codec import codec_for, plain
 from stepwell.definition.values.inputs import bounded, summary
 from stepwell.definition.values.misfit import Misfit
 from stepwell.engine.commit import Commit, Effects, Emission, Returned
+from stepwell.engine.groups import NewGroup
 from stepwell.engine.run import RunRow, SignalRow
-from stepwell.errors import NotBuilt, StatelessError, StepwellError, TransitionFailed
+from stepwell.errors import StatelessError, StepwellError, TransitionFailed
 from stepwell.execution.begun import Called, Inside, in_a_thread
 from stepwell.execution.children import child_of
 from stepwell.execution.documents import RunDocuments, guard_only_asks
 from stepwell.execution.emission import plan
+from stepwell.execution.groups import Asked, checked_starts, items_of, many_of
 from stepwell.execution.info import RunLog, info_of, run_log
 from stepwell.execution.scope import Scope
 from stepwell.execution.shared import Shared
@@ -60,6 +64,7 @@ class Attempt:
     _log: RunLog | None = None
     _children: tuple[Commit, ...] = ()
     _emissions: tuple[Emission, ...] = ()
+    _groups: tuple[NewGroup, ...] = ()
     _seen: frozenset[str] = frozenset()
     _asked = False
     _closed = False
@@ -239,8 +244,10 @@ class Attempt:
         label: str | None,
         meta: dict[str, Any] | None,
         on_parent_end: OnParentEnd | None,
+        app_name: str | None,
     ) -> Coroutine[Any, Any, str]:
-        return self._called("start", workflow, self._start(workflow, args, callback, show, label, meta, on_parent_end))
+        started = self._start(workflow, args, callback, show, label, meta, on_parent_end, app_name)
+        return self._called("start", workflow, started)
 
     async def _start(
         self,
@@ -251,23 +258,43 @@ class Attempt:
         label: str | None,
         meta: dict[str, Any] | None,
         on_parent_end: OnParentEnd | None,
+        app_name: str | None,
     ) -> str:
         self._check_acts("start")
         if not self._storage.durable:
             raise StatelessError(
                 f"self.start({workflow!r}): a stateless run has no children; run it without stateless=True."
             )
-        child, link = child_of(self._shared, self.run, workflow, args, callback, show, label, meta, on_parent_end)
+        child, link = child_of(
+            self._shared, self.run, workflow, args, callback, show, label, meta, on_parent_end, app_name
+        )
         self._children += (child,)
         if link is not None:
             self.documents.write(link)
         return child.run.id
 
-    def start_many(self, starts: Sequence[Any]) -> Coroutine[Any, Any, list[str]]:
-        return self._called("start_many", starts, self._start_many(starts))
+    def start_many(self, starts: Sequence[Start], **asked: Any) -> Coroutine[Any, Any, list[str]]:
+        return self._called("start_many", starts, self._start_many(starts, Asked(**asked)))
 
-    async def _start_many(self, starts: Sequence[Any]) -> list[str]:
-        raise NotBuilt("self.start_many")
+    async def _start_many(self, starts: Sequence[Start], asked: Asked) -> list[str]:
+        self._check_acts("start_many")
+        if not self._storage.durable:
+            raise StatelessError("self.start_many: a stateless run has no children; run it without stateless=True.")
+        given = checked_starts(starts)
+        made = await many_of(self._shared, self._storage, self.run, self.definition, given, asked)
+        self._check_open("start_many")
+        self._children += made.children
+        self._groups += (made.group,)
+        for link in made.links:
+            self.documents.write(link)
+        return made.ids
+
+    async def children(self, group_id: str) -> AsyncIterator[GroupItem[Any]]:
+        if not self._storage.durable:
+            raise StatelessError("self.children: a stateless run has no children; run it without stateless=True.")
+        async for item in items_of(self._shared, self._storage, self.run, group_id):
+            self._check_open("children")
+            yield item
 
     def emit(self, name: str, data: Any) -> Coroutine[Any, Any, None]:
         return self._called("emit", name, self._emit(name, data))
@@ -314,10 +341,11 @@ class Attempt:
         ends = self.transition.target == END
         untouched = returned is None and self._result is _UNSET and not (ends and self.run.result is not None)
         result = None if untouched else self._new_result(returned, ends=ends)
-        if self._documents is None and not self._children and not self._emissions:
+        if self._documents is None and not self._children and not self._emissions and not self._groups:
             return Returned(started_at, state, result)
         written = self._documents.written if self._documents else []
-        return Returned(started_at, state, result, Effects(tuple(written), self._children, self._emissions))
+        effects = Effects(tuple(written), self._children, self._emissions, self._groups)
+        return Returned(started_at, state, result, effects)
 
     def _new_state(self) -> str | None:
         """Return the state as JSON, validated again; None if it is as before."""

@@ -19,6 +19,7 @@ from stepwell.definition.text import is_a, message_of, parts_of
 from stepwell.definition.values.inputs import details, summary
 from stepwell.engine.choose import misfit
 from stepwell.engine.commit import Outcome, Raised, Returned
+from stepwell.engine.groups import is_group_end
 from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import InvalidPayload, StepwellError, TransitionFailed, TransitionTimeout
 from stepwell.execution.attempt import Attempt
@@ -169,14 +170,16 @@ def payload_of(transition: Transition, signal: SignalRow | None) -> tuple[Any, .
     payload = transition.payload
     if signal is None:
         return ()
+    of_group = is_group_end(signal)
     if signal.status != "completed" and (
         transition.error_place or transition.retry or (payload and not payload.envelope)
     ):
-        raise ChildFailed(f"the child {signal.sender} {signal.status}: {signal.error}")
+        who = "the group of children" if of_group else f"the child {signal.sender}"
+        raise ChildFailed(f"{who} {signal.status}: {signal.error}")
     if payload is None:
         return ()
     data = None
-    if signal.status == "completed":
+    if signal.status == "completed" or of_group:
         try:
             data = payload.codec.load(signal.data)
         except BaseException as error:

@@ -5,8 +5,7 @@
     settled   engine.settle          -> Commit: what that makes of the run
     stored    storage.commit         -> RunRow: the row as it is now
 
-`_drive_on`, `_called` and `_concluded` are that pipeline. What it needs beyond the usual (a guard's verdict, a signal that
-is still to be read, a transaction of the method's own, a database that is away) has a method of its own.
+`_drive_on`, `_called` and `_concluded` are that pipeline. What most transitions don't need has methods of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from stepwell.definition.model import Definition, Transition
 from stepwell.definition.text import is_a, kind_of, told
 from stepwell.engine.choose import AskGuards, Decision, Execute, Fail, Move, Park, Unfit, Verdicts, decide
 from stepwell.engine.commit import Commit, Outcome, Raised, Returned
-from stepwell.engine.control import set_aside, worn_out
+from stepwell.engine.control import handed_back, set_aside, worn_out
 from stepwell.engine.run import Inbox, RunRow, SignalRow, without
 from stepwell.engine.settle import fail, move, park, settle
 from stepwell.engine.visits import reserved
@@ -66,6 +65,8 @@ class Pass:
     decision: Execute | None = None
     """The transition that it executes, until its checkpoint is stored."""
     stopped: Reason | None = None
+    paused: bool = False
+    """Its workflow is paused: it is handed back at its next checkpoint."""
     blocked: Callable[[], str] | None = None
     """Return the text of the failure. Set by the thread of the heartbeat if this pass blocks the loop for too long."""
     on_checkpoint: Callable[[], None] | None = None
@@ -137,10 +138,9 @@ class Pass:
     # -- the pipeline -------------------------------------------------------------------------------------------------
 
     async def _drive_on(self, definition: Definition) -> RunRow | None:
-        shared = self.shared
-        while self.stopped is None:
-            now = shared.clock.now()
-            first = decide(definition, self.run, self.inbox, _UNASKED, now, shared.rules)
+        while self.stopped is None and not self.paused:
+            now = self.shared.clock.now()
+            first = decide(definition, self.run, self.inbox, _UNASKED, now, self.shared.rules)
             try:
                 if type(first) is Execute and first.signal is None:
                     outcome = await self._called(definition, first, now)
@@ -160,7 +160,7 @@ class Pass:
                 self.run = run
             elif not await self._continues_here(run):
                 return run
-        return None
+        return await self._stored(handed_back(self.run, self.shared.clock.now())) if self.stopped is None else None
 
     async def _called(self, definition: Definition, decision: Execute, started_at: int) -> Outcome:
         """Call the method and return its outcome. Raises Interrupted if it was stopped from outside."""
@@ -264,7 +264,7 @@ class Pass:
             return False
         self.run = run
         if run.status == "retrying" and run.due_at is not None:
-            await sleep_unless(self._is_stopped, self.shared.clock, run.due_at)
+            await sleep_unless(lambda: self.paused or self._is_stopped(), self.shared.clock, run.due_at)
         return True
 
     # -- what most transitions don't need -----------------------------------------------------------------------------

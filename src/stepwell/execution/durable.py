@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.definition.text import is_a
 from stepwell.engine.commit import Commit
+from stepwell.engine.groups import Member
 from stepwell.engine.run import RunRow, SignalRow, StepRow
 from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.execution.shared import Shared
 from stepwell.execution.steps import kept, return_codec
 from stepwell.execution.storage import Journal, OpenTransaction, patiently
-from stepwell.store import documents, history, inbox, runs
+from stepwell.store import documents, groups, history, inbox, runs
 from stepwell.store.documents import DocumentRow
 from stepwell.store.inbox import Seen
 from stepwell.store.tx import Advance, Hints, Record, Tx
@@ -89,6 +90,20 @@ class Durable:
 
     async def signal(self, signal_id: str) -> SignalRow | None:
         return await self._store.read(lambda tx: inbox.whole(tx, signal_id))
+
+    async def keyed(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], RunRow]:
+        return await patiently(lambda: self._store.read(lambda tx: runs.by_keys(tx, keys)), "starts with keys")
+
+    async def members(
+        self, group_id: str, user_id: str, after: int, limit: int, most_bytes: int
+    ) -> list[Member] | None:
+        def query(tx: Tx) -> list[Member] | None:
+            group = groups.load(tx, group_id)
+            if group is None or group.user_id != user_id:
+                return None
+            return groups.members(tx, group_id, after=after, limit=limit, most_bytes=most_bytes)
+
+        return await patiently(lambda: self._store.read(query), f"the children of group {group_id}")
 
     async def transaction(self, run: RunRow) -> OpenTransaction:
         async def opened() -> _Transaction:
@@ -168,6 +183,7 @@ class _Transaction:
         [answer] = self._store.applier.advance(tx, [commit])
         if isinstance(answer, LeaseLost):
             raise answer
+        self._store.applier.settle(tx)
         return answer, tx.hints
 
     async def _within(self, act: Callable[[Tx], T]) -> T:

@@ -14,9 +14,10 @@ from stepwell.definition.text import SYSTEM_USER, is_text
 from stepwell.definition.values.inputs import args_json, bounded, details, payload_json, plain_json, summary
 from stepwell.definition.values.misfit import Misfit
 from stepwell.engine.commit import Commit, Emission, Resume
-from stepwell.engine.control import Request, begin
+from stepwell.engine.control import Request
 from stepwell.engine.matching import event_key
 from stepwell.errors import InvalidArgs, InvalidPayload
+from stepwell.execution.limits import begin_limited
 from stepwell.execution.shared import Shared, new_id
 from stepwell.store.workspaces import EVENT_KEY, workspace_of
 
@@ -101,20 +102,20 @@ def _start(
 ) -> Commit | None:
     user = user_id or SYSTEM_USER
     try:
-        args = args_json(definition, data, shared.limits.args)
+        request = Request(
+            id=new_id(),
+            app_name=app,
+            user_id=user,
+            workspace_id=workspace_of(app, user),
+            args=args_json(definition, data, shared.limits.args),
+            state=definition.new_state(),
+            idempotency_key=f"{EVENT_KEY}{event_id}:{definition.name}",
+            ageing=shared.rules.ageing,
+        )
+        return begin_limited(definition, request, now)
     except InvalidArgs as error:
         refused.append(_refusal(event_id, app, definition, None, error))
         return None
-    request = Request(
-        id=new_id(),
-        app_name=app,
-        user_id=user,
-        workspace_id=workspace_of(app, user),
-        args=args,
-        state=definition.new_state(),
-        idempotency_key=f"{EVENT_KEY}{event_id}:{definition.name}",
-    )
-    return begin(definition, request, now)
 
 
 def _refusal(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.codec import canonical
 from stepwell.definition.values.inputs import payload_json
 from stepwell.engine.choose import AskGuards, Execute, decide
-from stepwell.engine.commit import Resume
+from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.control import cancel, retry
-from stepwell.engine.run import RunRow, SignalRow
+from stepwell.engine.run import ENDED, RunRow, SignalRow
 from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, refuse_callback, rivals, signal_name, takers
 from stepwell.errors import (
     IdempotencyConflict,
@@ -26,8 +26,9 @@ from stepwell.errors import (
 )
 from stepwell.execution.shared import Shared, new_id
 from stepwell.store import runs, signals
+from stepwell.store.endings import unmark
 from stepwell.store.tx import OtherText, Tx
-from stepwell.store.writing.apply import Applier, unmark
+from stepwell.store.writing.apply import Applier
 
 log = logging.getLogger("stepwell.events")
 
@@ -111,28 +112,27 @@ class Operations:
 
         def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
-            commit = cancel(run, reason, self._executing(run, executing), self.shared.clock.now())
+            commit = self.cancelling(tx, run, reason, executing)
             if commit is None:
                 return run
-            _lose(tx, run)
             [answer] = self.applier.advance(tx, [commit])
             assert isinstance(answer, RunRow)  # the row is held by this transaction: so does the fence
             return answer
 
         return operation
 
-    def _executing(self, run: RunRow, seen: str | None) -> str | None:
-        """Return the transition that is executed: the one seen in this process, else the first that may fire.
+    def cancelling(self, tx: Tx, run: RunRow, reason: str | None, executing: str | None = None) -> Commit | None:
+        """Return the commit that cancels a run whose row is held; None if it is cancelled already. Raises RunFinished."""
+        commit = cancel(run, reason, executed(self.shared, run, executing), self.shared.clock.now())
+        if commit is not None:
+            _lose(tx, run)
+        return commit
 
-        What was seen before the row was read may have ended meanwhile: it counts only where it leaves the run's place.
-        """
-        definition = self.shared.registry.find(run.app_name, run.workflow_name)
-        if run.owner is None or definition is None or run.place not in definition.places:
-            return None
-        if seen is not None and any(t.source == run.place for t in definition.named(seen)):
-            return seen
-        decision = decide(definition, run, (), {}, self.shared.clock.now(), self.shared.rules)
-        return decision.transition.name if isinstance(decision, Execute | AskGuards) else None
+    def retrying(self, tx: Tx, run: RunRow) -> Commit:
+        """Return the commit that retries a run whose row is held. Raises RunFinished, UnknownWorkflow."""
+        commit = retry(self.definition(run), run, self.shared.clock.now())
+        _lose(tx, run)
+        return commit
 
     def end_child(self, workflow_id: str, reason: str) -> Callable[[Tx], RunRow | None]:
         """Return the child, cancelled because its parent ended, and its mark removed; None if it had ended by itself."""
@@ -146,14 +146,25 @@ class Operations:
 
         return operation
 
+    def end_children(self, marked: Sequence[tuple[str, str]]) -> Callable[[Tx], int]:
+        """Return the number of these (run, reason), of which those that hadn't ended are cancelled; their marks are removed."""
+
+        def operation(tx: Tx) -> int:
+            reasons = dict(marked)
+            unmark(tx, *reasons)
+            found = [run for run in runs.hold_all(tx, reasons).values() if run.status not in ENDED]
+            commits = [self.cancelling(tx, run, reasons[run.id]) for run in found]
+            self.applier.advance(tx, [commit for commit in commits if commit is not None])
+            return len(reasons)
+
+        return operation
+
     def retry(self, workflow_id: str, user_id: str | None) -> Callable[[Tx], RunRow]:
         """Return the run, due now with a full budget."""
 
         def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
-            commit = retry(self.definition(run), run, self.shared.clock.now())
-            _lose(tx, run)
-            [answer] = self.applier.advance(tx, [commit])
+            [answer] = self.applier.advance(tx, [self.retrying(tx, run)])
             assert isinstance(answer, RunRow)  # as above
             return answer
 
@@ -167,6 +178,20 @@ class Operations:
                 f"Run {run.id} is of {run.app_name}/{run.workflow_name}, which isn't registered in this process."
             )
         return found
+
+
+def executed(shared: Shared, run: RunRow, seen: str | None = None) -> str | None:
+    """Return the transition that is executed: the one seen in this process, else the first that may fire.
+
+    What was seen before the row was read may have ended meanwhile: it counts only where it leaves the run's place.
+    """
+    definition = shared.registry.find(run.app_name, run.workflow_name)
+    if run.owner is None or definition is None or run.place not in definition.places:
+        return None
+    if seen is not None and any(t.source == run.place for t in definition.named(seen)):
+        return seen
+    decision = decide(definition, run, (), {}, shared.clock.now(), shared.rules)
+    return decision.transition.name if isinstance(decision, Execute | AskGuards) else None
 
 
 def _lose(tx: Tx, run: RunRow) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Final
 
+from stepwell.engine.pauses import PauseRow, covering
 from stepwell.engine.run import RunRow
 from stepwell.errors import StepwellError, StoreUnavailable
 from stepwell.execution.begun import PassTask, current_attempt
@@ -55,12 +56,17 @@ class Passes:
         self.trial = Trial(min(_FIRST_TRIAL, lease_seconds / 4))
         self.trial.on_over = self._trial_over
         self._taken = 0
+        self.contexts: dict[str, Context] = {}
+        """The contexts of the callers that wait for runs in this process, whichever part of it claims them."""
         self.broken: set[str] = set()
         """Runs whose passes broke outside of user code, until they are released."""
         self._lent = 0
         self._may_begin = asyncio.Event()
         self._may_begin.set()
         self._running: dict[str, tuple[Pass, asyncio.Task[RunRow | None]]] = {}
+        self._paused: Sequence[PauseRow] = ()
+        self.on_paused: Callable[[], None] = lambda: None
+        """Called when a run came that was paused, as far as is known here."""
 
     @property
     def free(self) -> int:
@@ -116,6 +122,11 @@ class Passes:
         one = Pass(self.shared, self.storage, claimed.run, claimed.inbox, claimed.steps, hold, fresh)
         one.extra, one.more = extra, claimed.more
         one.on_unfit = self.on_unfit
+        if context is None and self.contexts:
+            context = self.contexts.get(claimed.run.id)
+        if self._paused and covering(self._paused, one.run.app_name, one.run.workflow_name):
+            one.paused = True
+            self.on_paused()
         if claimed.run.suspicion is not None:
             self._suspect(one)
         elif claimed.run.takeovers:
@@ -242,6 +253,12 @@ class Passes:
             held = self._running.get(run_id)
             if held is not None and held[0].run.claim < claim:
                 held[0].stop("lost")
+
+    def pause(self, pauses: Sequence[PauseRow]) -> None:
+        """Let runs that these pauses cover go on to their next checkpoints only: from now on, those that come too."""
+        self._paused = pauses
+        for one, _ in self._running.values():
+            one.paused = bool(covering(pauses, one.run.app_name, one.run.workflow_name))
 
     def check_open(self) -> None:
         """Raise StoreUnavailable once the process closes: what it is given now, it can't execute any more."""

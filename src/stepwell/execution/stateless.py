@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepwell.engine.commit import Commit
+from stepwell.engine.groups import Member
 from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import StatelessError
 from stepwell.execution.drive import Pass
@@ -76,6 +77,14 @@ class Memory:
         return Seen()  # a stateless run can't be signalled
 
     async def signal(self, signal_id: str) -> SignalRow | None:
+        return None
+
+    async def keyed(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], RunRow]:
+        return {}  # and it has no children: `self.start_many` is refused before
+
+    async def members(
+        self, group_id: str, user_id: str, after: int, limit: int, most_bytes: int
+    ) -> list[Member] | None:
         return None
 
     async def transaction(self, run: RunRow) -> OpenTransaction:

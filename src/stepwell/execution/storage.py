@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.engine.commit import Commit
+from stepwell.engine.groups import Member
 from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import StoreUnavailable
 from stepwell.store.documents import DocumentRow
@@ -83,6 +84,16 @@ class Storage(Protocol):
 
     async def signal(self, signal_id: str) -> SignalRow | None:
         """Return the signal with its data; None if it isn't open any more."""
+        ...
+
+    async def keyed(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], RunRow]:
+        """Return the runs of these (app, user, idempotency key)."""
+        ...
+
+    async def members(
+        self, group_id: str, user_id: str, after: int, limit: int, most_bytes: int
+    ) -> list[Member] | None:
+        """Return runs of a group of this user, those behind an index; None if the user has no such group."""
         ...
 
     async def transaction(self, run: RunRow) -> OpenTransaction:

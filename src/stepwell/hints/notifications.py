@@ -41,6 +41,7 @@ class RemoteChanges:
     lost: bool = True
     """True if runs that this process executes may not be its own any more."""
     children: bool = True
+    pauses: bool = True
 
 
 Subscriber = Callable[[RunRow | RemoteChanges], None]
@@ -208,7 +209,7 @@ class PostgresListener:
         self._heard.set()
         sender, kinds = _read(payload)
         if sender != self._store.process_id and kinds:
-            self._hub.publish(RemoteChanges("r" in kinds, "d" in kinds, "e" in kinds, "l" in kinds, "c" in kinds))
+            self._hub.publish(RemoteChanges(*(letter in kinds for letter in KINDS)))
 
 
 def _read(payload: str) -> tuple[object, str]:

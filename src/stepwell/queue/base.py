@@ -44,12 +44,20 @@ class Queue(Protocol):
         """Take a hint of the sweep: it sees ready runs of these lanes, whose hint may have been lost."""
         ...
 
+    def resumed(self) -> None:
+        """Look for runs that have been ready for long: they were paused, and no hint of them is left."""
+        ...
+
     def announce(self, ready: Sequence[WakeUp], due: Sequence[WakeUp]) -> None:
         """Announce runs that are ready, or become due, to workers. Never waits or raises; the sweep finds lost ones."""
         ...
 
     async def claim(self, limit: int) -> list[Claimed]:
         """Return up to `limit` ready runs that belong to this worker from now on, the best first."""
+        ...
+
+    async def claim_one(self, run: RunRow) -> Claimed | None:
+        """Return this run, of whichever lane, claimed for this process; None if it isn't ready, or waits for a limit."""
         ...
 
     def mark_unfit(self, run: RunRow, reason: str) -> None:

@@ -20,8 +20,10 @@ from stepwell.errors import StepwellError
 from stepwell.store import history, inbox, runs
 from stepwell.store.base import Store
 from stepwell.store.inbox import Claimed
+from stepwell.store.pauses import unpaused
 from stepwell.store.runs import Ready
 from stepwell.store.tx import Lane, Tx
+from stepwell.store.writing import expiry
 
 log = logging.getLogger("stepwell.queue")
 
@@ -67,6 +69,8 @@ class Claims:
         self._turn = False
         self.more = False
         """True if the last claim stopped before it had seen everything: the next one continues there."""
+        self.contended = False
+        """True if it left runs ready, because another process decided about the same limits at that moment."""
 
     # -- runs left to other code ----------------------------------------------------------------------------------
 
@@ -103,6 +107,7 @@ class Claims:
 
     async def claim(self, limit: int) -> list[Claimed]:
         """Claim up to `limit` ready runs: the best, or suspects and nothing else."""
+        self.contended = False
         for _ in range(_TRIES):
             self._met = False
             found = await self.apart(limit) or await self._best(limit)
@@ -130,8 +135,23 @@ class Claims:
     def _claim_ids(self, tx: Tx, ids: Sequence[str]) -> tuple[list[Claimed], set[str]]:
         now = self._now()
         found = self._checked(runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), now))
+        found = self._admitted(tx, found, len(ids))
         others = set(ids) - {run.id for run in found}
         return with_inboxes(tx, found), runs.claimable(tx, others, now) if others else set()
+
+    async def claim_one(self, run: RunRow) -> Claimed | None:
+        """Claim this run, of whichever lane; None if it isn't ready, has to wait, or is left to other code."""
+
+        def operation(tx: Tx) -> list[Claimed]:
+            lanes = [(run.app_name, run.workflow_name)]
+            found = self._checked(runs.claim_ids(tx, lanes, [run.id], self._worker_id, 1, self._now()))
+            return with_inboxes(tx, self._admitted(tx, found, 1))
+
+        try:
+            found = await self._store.writer.call(operation)
+        except _Met:
+            return None
+        return found[0] if found else None
 
     async def apart(self, limit: int) -> list[Claimed]:
         """Claim suspects of one group, or runs that fit from lanes that also hold unfit ones."""
@@ -152,7 +172,49 @@ class Claims:
         return found
 
     def _claim_best(self, tx: Tx, lanes: Sequence[Lane], limit: int) -> list[Claimed]:
-        return with_inboxes(tx, self._checked(runs.claim(tx, lanes, self._worker_id, limit, self._now())))
+        def claim(wanted: int) -> list[RunRow]:
+            return self._checked(runs.claim(tx, lanes, self._worker_id, wanted, self._now()))
+
+        return with_inboxes(tx, self._admitted(tx, claim(limit), limit, claim))
+
+    def _admitted(
+        self, tx: Tx, found: list[RunRow], limit: int, again: Callable[[int], list[RunRow]] = lambda wanted: []
+    ) -> list[RunRow]:
+        """Return those of the claimed runs that may begin or go on, and others in the places of those that may not."""
+        admitted = self._within_limits(tx, found, limit, again)
+        expiry.begun(tx, admitted)
+        return admitted
+
+    def _in_time(self, tx: Tx, found: list[RunRow]) -> list[RunRow]:
+        """Return those of the claimed runs that may still begin; the others are cancelled."""
+        left = expiry.in_time(self._store.applier, tx, found, self._now())
+        self.more = self.more or len(left) < len(found)
+        return left
+
+    def _within_limits(
+        self, tx: Tx, found: list[RunRow], limit: int, again: Callable[[int], list[RunRow]]
+    ) -> list[RunRow]:
+        """Return those of the claimed runs that get their slots, and others in the places of those that don't."""
+        admitted: list[RunRow] = []
+        for tries in range(_TRIES, 0, -1):
+            found = self._in_time(tx, found)
+            if all(run.gates is None for run in found):
+                return admitted + found
+            answer = self._store.applier.gates.admit(tx, found)
+            admitted += answer.admitted
+            left = limit - len(admitted)
+            self.contended = self.contended or answer.contended > 0
+            if answer.turns:
+                # With room left no run waits for a turn: each key has more of them.
+                self._store.applier.gates.open(tx, answer.turns, turns=max(-(-left // len(answer.turns)), 1))
+            # What stays ready would only be claimed again.
+            if left <= 0 or answer.contended or not (answer.turns or answer.held):
+                return admitted
+            if tries > 1:
+                found = again(left)
+        # Others may still be ready; and nothing is claimed that isn't decided about.
+        self.more = True
+        return admitted
 
     def _checked(self, found: list[RunRow]) -> list[RunRow]:
         met = [run for run in found if run.suspicion is not None or self._why(run) is not None]
@@ -192,7 +254,8 @@ class Claims:
 
     async def _take(self, ids: Sequence[str]) -> list[Claimed]:
         def operation(tx: Tx) -> list[Claimed]:
-            return with_inboxes(tx, runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), self._now()))
+            found = runs.claim_ids(tx, self.lanes, ids, self._worker_id, len(ids), self._now())
+            return with_inboxes(tx, self._admitted(tx, found, len(ids)))
 
         return await self._store.writer.call(operation) if ids else []
 
@@ -201,17 +264,19 @@ class Claims:
     async def _walked(self, limit: int) -> list[Claimed]:
         """Claim runs that fit from lanes that hold unfit ones."""
         ids = [run.id for run in await self._store.read(lambda tx: self._look(tx, limit))]
-        self.more = self.more or self._turn or any(walk.more for walk in self._walks.values())
+        self.more = self.more or self._turn
         self._met = self._met or self._suspected
         return await self._take(ids)
 
     def _look(self, tx: Tx, limit: int) -> list[Ready]:
         found: list[Ready] = []
-        for lane, walk in list(self._walks.items()):
+        for lane in unpaused(tx, list(self._walks)):
+            walk = self._walks[lane]
             if len(found) == limit:
                 self.more = True
                 break
             found += walk.look(tx, limit - len(found), self._fits)
+            self.more = self.more or walk.more
             # At the end of the line: the others have their turn first.
             del self._walks[lane]
             if not walk.clean:
@@ -245,7 +310,7 @@ def with_inboxes(tx: Tx, found: Sequence[RunRow]) -> list[Claimed]:
 
 
 class Walk:
-    """The position of this process in one lane with runs that its code can't execute, for each priority.
+    """The position of this process in one lane with runs that its code can't execute.
 
     It needn't look again where it has been: runs that become ready later are behind its position. Those that get before it
     (a timer found late, another worker's claim that was undone) are seen when the walk starts over: soon in a short lane, and
@@ -261,7 +326,7 @@ class Walk:
         self._begin()
 
     def _begin(self) -> None:
-        self._seen: dict[int, tuple[Moment, str]] = {}
+        self._seen: tuple[Moment, str] | None = None
         self._unfit = False
         self._rows = 0
         self._began = time.monotonic()
@@ -276,22 +341,17 @@ class Walk:
 
     def _look(self, tx: Tx, limit: int, fits: Callable[[Ready], bool]) -> tuple[list[Ready], bool]:
         found: list[Ready] = []
-        pages = _PAGES
-        priority = runs.next_priority(tx, self.lane, None)
-        while priority is not None:
-            page = runs.page(tx, self.lane, priority, self._seen.get(priority), _PAGE)
+        for _ in range(_PAGES):
+            page = runs.page(tx, self.lane, self._seen, _PAGE)
             for run in page:
                 if len(found) == limit:
                     return found, True
-                self._seen[priority] = (run.ready_at, run.id)
+                self._seen = (run.rank, run.id)
                 self._rows += 1
                 if fits(run):
                     found.append(run)
                 else:
                     self._unfit = True
-            pages -= 1
-            if len(page) == _PAGE and pages <= 0:
-                return found, True
             if len(page) < _PAGE:
-                priority = runs.next_priority(tx, self.lane, priority)
-        return found, False
+                return found, False
+        return found, True

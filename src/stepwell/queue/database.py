@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from stepwell.engine.run import RunRow
 from stepwell.queue.claims import Claims
 from stepwell.store.inbox import Claimed
 from stepwell.store.tx import Lane, WakeUp
+
+_CONTENDED: Final = 0.01
+"""Seconds before runs are claimed again whose limits another process was deciding about."""
 
 
 class DatabaseQueue:
@@ -32,6 +35,9 @@ class DatabaseQueue:
     def remind(self) -> None:
         self._woken.set()
 
+    def resumed(self) -> None:
+        self._woken.set()
+
     def announce(self, ready: Sequence[WakeUp], due: Sequence[WakeUp]) -> None:
         if ready:
             self._woken.set()
@@ -42,7 +48,12 @@ class DatabaseQueue:
         found = await self.claims.claim(limit)
         if self.claims.more:
             self.wake()
+        elif self.claims.contended:
+            asyncio.get_running_loop().call_later(_CONTENDED, self.wake)
         return found
+
+    async def claim_one(self, run: RunRow) -> Claimed | None:
+        return await self.claims.claim_one(run)
 
     def mark_unfit(self, run: RunRow, reason: str) -> None:
         self.claims.mark_unfit(run, reason)

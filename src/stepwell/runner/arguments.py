@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final, cast, get_args
+from datetime import timedelta
+from typing import Any, cast, get_args
 from uuid import UUID
-
-from pydantic_core import to_json
 
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
 from stepwell.engine.run import Status
-from stepwell.errors import InvalidArgs, WorkflowNotFound, WorkspaceNotFound
-from stepwell.execution.clock import microseconds, to_moment
+from stepwell.errors import InvalidArgs, WorkflowNotFound
+from stepwell.execution.arguments import MAX_DELAY as MAX_DELAY
+from stepwell.execution.arguments import MAX_KEY as MAX_KEY
+from stepwell.execution.arguments import MAX_LABELS as MAX_LABELS
+from stepwell.execution.arguments import MAX_NAME as MAX_NAME
+from stepwell.execution.arguments import RESERVED_KEYS as RESERVED_KEYS
+from stepwell.execution.arguments import check_in_flight as check_in_flight
+from stepwell.execution.arguments import check_user as check_user
+from stepwell.execution.arguments import checked_key as checked_key
+from stepwell.execution.arguments import checked_priority as checked_priority
+from stepwell.execution.arguments import due_at as due_at
+from stepwell.execution.arguments import id_of as id_of
+from stepwell.execution.arguments import labels_json as labels_json
+from stepwell.execution.arguments import refuse_reserved as refuse_reserved
+from stepwell.execution.arguments import users_key as users_key
+from stepwell.execution.arguments import workspace_id as workspace_id
 from stepwell.nearest import nearest
-from stepwell.store.workspaces import DERIVED_KEY, EVENT_KEY
 
-MAX_KEY = 512
-MAX_LABELS = 50
-MAX_NAME = 256
 MAX_REASON = 10_000
-RESERVED_KEYS = (DERIVED_KEY, EVENT_KEY)
-MAX_DELAY = timedelta(days=366 * 1000)
-"""The longest delay: not far beyond it there is no date, because the year 9999 is the last."""
 MOST_ROWS = 10_000
 """Rows of the history, and documents, that one call returns at most."""
-_CANONICAL: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-# -- ids, however they are written: as text or UUID, in capitals, braces, or as a URN ------------------------------
-
-
-def id_of(given: object) -> str | None:
-    """Return the id as it is stored; None for an invalid one."""
-    if isinstance(given, str):
-        if _CANONICAL.fullmatch(given):
-            return given
-        try:
-            return str(UUID(given))
-        except ValueError:
-            return None
-    # UUIDs of other libraries too: the one that makes the ids here has a class of its own.
-    return str(given) if isinstance(given, UUID) or type(given).__name__ == "UUID" else None
 
 
 def run_id(given: object, user_id: str | None = None) -> str:
@@ -55,68 +42,6 @@ def run_id(given: object, user_id: str | None = None) -> str:
         )
         raise WorkflowNotFound(f"No run {given!r}{whose}{cure}")
     return found
-
-
-def workspace_id(given: object, user_id: str) -> str:
-    """Return the id of a workspace of this user. Raises WorkspaceNotFound for an invalid id."""
-    found = id_of(given)
-    if found is None:
-        raise WorkspaceNotFound(f"No workspace {given!r} of user {user_id!r}.")
-    return found
-
-
-# -- what starts and steers a run -----------------------------------------------------------------------------------
-
-
-def check_user(user_id: Any) -> None:
-    """Raise InvalidArgs for an invalid user id."""
-    if not is_text(user_id, MAX_NAME):
-        raise InvalidArgs(f"user_id={user_id!r}: give a text of 1 to {MAX_NAME} characters, without NUL.")
-
-
-def labels_json(labels: Any) -> str:
-    """Return the labels as they are stored, each once. Raises InvalidArgs."""
-    if not labels:
-        return "[]"
-    if (
-        not isinstance(labels, Collection)
-        or isinstance(labels, str | Mapping)
-        or not all(is_text(one, MAX_NAME) for one in labels)
-    ):
-        raise InvalidArgs(f"labels={labels!r}: give a sequence of texts without NUL, as in labels=['vip'].")
-    if len(labels) > MAX_LABELS:
-        raise InvalidArgs(f"{len(labels)} labels: a run has at most {MAX_LABELS}.")
-    return to_json(list(dict.fromkeys(labels))).decode()
-
-
-def checked_priority(priority: Any) -> int | None:
-    """Return the priority if it is valid. Raises InvalidArgs."""
-    if priority is not None and (
-        not isinstance(priority, int) or isinstance(priority, bool) or not -(2**31) <= priority < 2**31
-    ):
-        raise InvalidArgs(f"priority={priority!r}: give a whole number; higher goes first.")
-    return priority
-
-
-def due_at(delay: Any, at: Any, now: int) -> int | None:
-    """Return when a start with this `delay` or `at` is due; None: at once. Raises InvalidArgs."""
-    if delay is not None and at is not None:
-        message = "delay and at exclude each other: give one of them."
-        raise InvalidArgs(message, [{"loc": ("at",), "msg": message, "type": "one_of"}])
-    if delay is not None:
-        if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= MAX_DELAY:
-            raise InvalidArgs(
-                f"delay={delay!r}: a delay is a timedelta, zero or more, and at most {MAX_DELAY.days} days."
-            )
-        return now + microseconds(delay)
-    if at is None:
-        return None
-    if not isinstance(at, datetime):
-        raise InvalidArgs(f"at={at!r}: give an aware datetime, as in datetime.now(UTC) + timedelta(hours=1).")
-    try:
-        return to_moment(at)
-    except ValueError as error:
-        raise InvalidArgs(f"at={at!r}: {error}") from error
 
 
 def checked_reason(reason: Any) -> str | None:
@@ -132,28 +57,6 @@ def checked_seconds(timeout: Any) -> float | None:
     if seconds is not None and (not isinstance(seconds, int | float) or seconds < 0):
         raise InvalidArgs(f"timeout={timeout!r}: give a timedelta, or seconds, zero or more.")
     return seconds
-
-
-def checked_key(key: Any) -> str | None:
-    """Return the idempotency key if it is valid. Raises InvalidArgs."""
-    if key is None or is_text(key, MAX_KEY):
-        return key
-    raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters, without NUL.")
-
-
-def users_key(key: Any) -> str | None:
-    """Return the user's idempotency key if it is valid. Raises InvalidArgs, also for keys that only Stepwell makes."""
-    refuse_reserved("idempotency_key", checked_key(key))
-    return checked_key(key)
-
-
-def refuse_reserved(what: str, key: Any) -> None:
-    """Raise InvalidArgs for a key that only Stepwell makes: its meaning goes beyond a user's keys."""
-    if isinstance(key, str) and key.startswith(RESERVED_KEYS):
-        raise InvalidArgs(
-            f"{what}={key!r}: keys that begin with {' or '.join(map(repr, RESERVED_KEYS))} are made by Stepwell; "
-            "begin yours with something else."
-        )
 
 
 # -- what is looked for ---------------------------------------------------------------------------------------------

@@ -5,22 +5,21 @@ With `connection=` this thread lends its transaction to the verb (`callers.py`).
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeAlias, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypedDict, Unpack, overload
 
 from typing_extensions import TypeVar
 
-from stepwell.errors import StepwellError
-from stepwell.execution.threads import waiting
-from stepwell.runner.callers import lent
+from stepwell.runner.batching import Batching
+from stepwell.runner.blocking_batch import BlockingBatch
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Emitted, Run
 from stepwell.runner.opening import Opening
+from stepwell.runner.portal import Portal
+from stepwell.runner.portal import verb as _verb
+from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Start
 from stepwell.runner.starting import Starting
 from stepwell.runner.steering import D, Data, Takes, TakesNothing, W
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 # The defaults apply if the workflow is given by its name.
 A = TypeVar("A", default=Any)
 R = TypeVar("R", default=Any)
-O_co = TypeVar("O_co", covariant=True)
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class BlockingSignalOptions(TypedDict, total=False):
@@ -45,66 +41,6 @@ class BlockingSignalOptions(TypedDict, total=False):
     idempotency_key: str | None
     answered_by: str | None
     connection: BlockingConnection | None
-
-
-_CLOSED: Final = (
-    "This Stepwell was closed during the call. If it writes, it may be stored: look for it, or repeat the call with an "
-    "idempotency key."
-)
-
-
-class Portal(Generic[O_co]):
-    """The verbs of an asynchronous object, for other threads than the loop's.
-
-    Each raises StepwellError too if the Stepwell is closed meanwhile.
-    """
-
-    def __init__(self, awaited: O_co, opening: Opening) -> None:
-        self._awaited = awaited
-        self._opening = opening
-
-    def _call(self, coroutine: Coroutine[Any, Any, T], *, waits: bool = False) -> T:
-        with ExitStack() as lending:
-            try:
-                loop = self._opening.blocking()
-                if waits:
-                    lending.enter_context(waiting())
-            except StepwellError:
-                coroutine.close()
-                raise
-            answer = asyncio.run_coroutine_threadsafe(coroutine, loop)
-            try:
-                return answer.result()
-            except CancelledError:
-                raise StepwellError(_CLOSED) from None
-
-    def _call_with(
-        self,
-        connection: BlockingConnection | None,
-        verb: Callable[..., Coroutine[Any, Any, T]],
-        *args: Any,
-        **given: Any,
-    ) -> T:
-        """Return what the verb returns, whose statements are executed in this thread if there is a connection."""
-        if connection is None:
-            return self._call(verb(*args, **given))
-        loop = self._opening.blocking()
-        thread = lent(connection)
-        return thread.wait(asyncio.run_coroutine_threadsafe(verb(*args, connection=thread, **given), loop))
-
-
-def _verb(
-    verb: Callable[Concatenate[O_co, P], Coroutine[Any, Any, T]], *, waits: bool = False
-) -> Callable[Concatenate[Portal[O_co], P], T]:
-    """Make a verb that blocks until this one is done. `waits`: it may wait for runs, whose steps may need its thread."""
-    name = verb.__name__
-
-    @wraps(verb)
-    def blocking(self: Portal[O_co], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        coroutine: Coroutine[Any, Any, T] = getattr(self._awaited, name)(*args, **kwargs)
-        return self._call(coroutine, waits=waits)
-
-    return blocking
 
 
 class BlockingHandle(Portal[RunHandle[R]], Generic[R]):
@@ -146,7 +82,20 @@ class BlockingHandle(Portal[RunHandle[R]], Generic[R]):
 BlockingHandles: TypeAlias = list[BlockingHandle[Any]]
 
 
-class BlockingRunner(Portal[Starting]):
+class BlockingSchedules(Portal[RunnerSchedules]):
+    """The verbs of `runner.schedules`, blocking until they are done."""
+
+    create = _verb(RunnerSchedules.create)
+    get = _verb(RunnerSchedules.get)
+    list = _verb(RunnerSchedules.list)
+    update = _verb(RunnerSchedules.update)
+    delete = _verb(RunnerSchedules.delete)
+    pause = _verb(RunnerSchedules.pause)
+    resume = _verb(RunnerSchedules.resume)
+    fire = _verb(RunnerSchedules.fire)
+
+
+class BlockingRunner(Portal[Batching]):
     """Each verb of WorkflowRunner under its own name, blocking until it is done. Not for use on the loop itself.
 
     `connection=` is a `Connection` or `Session` of a synchronous engine of SQLAlchemy, or `django.db.connection` inside
@@ -159,9 +108,18 @@ class BlockingRunner(Portal[Starting]):
         """Return the same verbs, restricted to this user's runs."""
         return BlockingRunner(self._awaited.as_user(user_id), self._opening)
 
+    @property
+    def schedules(self) -> BlockingSchedules:
+        """The verbs for schedules that are made at run time."""
+        return BlockingSchedules(self._awaited.schedules, self._opening)
+
     def handle(self, workflow_id: str) -> BlockingHandle[Any]:
         """Return a handle to an existing run."""
         return BlockingHandle(self._awaited.handle(workflow_id), self._opening)
+
+    def batch(self, batch_id: str) -> BlockingBatch:
+        """Return a handle to an existing batch."""
+        return BlockingBatch(self._awaited.batch(batch_id), self._opening)
 
     run_sync = _verb(Starting.run_sync, waits=True)
     retry = _verb(Starting.retry)
@@ -170,6 +128,11 @@ class BlockingRunner(Portal[Starting]):
     history = _verb(Starting.history)
     documents = _verb(Starting.documents)
     explain = _verb(Starting.explain)
+    pause = _verb(Starting.pause)
+    resume = _verb(Starting.resume)
+    paused = _verb(Starting.paused)
+    group = _verb(Starting.group)
+    batches = _verb(Batching.batches)
 
     # Written out, as their connection is another one than that of the awaited verbs.
 
@@ -216,6 +179,32 @@ class BlockingRunner(Portal[Starting]):
         """Like `WorkflowRunner.run_many`, but blocking."""
         made = self._call_with(connection, self._awaited.run_many, starts, app_name=app_name, user_id=user_id)
         return [BlockingHandle(one, self._opening) for one in made]
+
+    def run_batch(
+        self,
+        starts: Sequence[Start],
+        *,
+        app_name: str | None = None,
+        user_id: str | None = None,
+        label: str | None = None,
+        max_in_flight: int | None = None,
+        stop_after_failures: int | float | None = None,
+        idempotency_key: str | None = None,
+        connection: BlockingConnection | None = None,
+    ) -> BlockingBatch:
+        """Like `WorkflowRunner.run_batch`, but blocking."""
+        made = self._call_with(
+            connection,
+            self._awaited.run_batch,
+            starts,
+            app_name=app_name,
+            user_id=user_id,
+            label=label,
+            max_in_flight=max_in_flight,
+            stop_after_failures=stop_after_failures,
+            idempotency_key=idempotency_key,
+        )
+        return BlockingBatch(made, self._opening)
 
     def fork(
         self, workflow_id: str, *, checkpoint: int, state: Any = None, user_id: str | None = None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 
@@ -20,8 +20,11 @@ from stepwell.hints.tail import Tail
 from stepwell.queue.base import Queue
 from stepwell.runner.callers import Borrowed, borrowed
 from stepwell.runner.ends import Ends
+from stepwell.runner.here import Here
 from stepwell.store.base import Store
 from stepwell.store.callers import CallersTransaction, refusal
+from stepwell.store.made_schedules import MadeSchedule
+from stepwell.store.schedules import TickRow
 from stepwell.store.tx import Hints, Tx
 
 T = TypeVar("T")
@@ -29,6 +32,22 @@ T = TypeVar("T")
 _TRIES = 5
 _WAKES = (0.0, 0.05, 0.5)
 """Seconds after a call in the caller's transaction at which workers are woken: the moment of its commit isn't known."""
+
+
+class MadeTicks(Protocol):
+    """Fires schedules made at run time, inside the transaction that has locked their row."""
+
+    def declares(self, app_name: str, name: str) -> bool:
+        """Return whether a schedule of this name is declared by the app."""
+        ...
+
+    def settle(self, tx: Tx, row: MadeSchedule) -> MadeSchedule:
+        """Fire or skip everything that is due, and return the schedule as it is then."""
+        ...
+
+    def fire(self, tx: Tx, row: MadeSchedule, key: str | None) -> TickRow:
+        """Fire a tick now, or return the one that this key has fired. Raises UnknownApp, UnknownWorkflow."""
+        ...
 
 
 @dataclass(slots=True)
@@ -42,8 +61,11 @@ class Core:
     queue: Queue
     ends: Ends
     tail: Tail
+    here: Here
     on_hints: Callable[[Hints], None]
     """The listener that acts on runs that may be ready, due or ended by now."""
+    ticks: MadeTicks
+    """The part that fires schedules that are made at run time."""
 
     async def write(self, operation: Callable[[Tx], T], connection: Any) -> T:
         """Run the operation, durably or in the caller's transaction, and return its value. Raises StoreUnavailable."""
@@ -85,6 +107,7 @@ class Core:
         # A failure midway leaves nothing in a transaction that the caller may still commit.
         with caller.savepoint():
             answer = operation(tx)
+            self.store.applier.settle(tx)
             self.store.announce_in(tx)
         return answer, tx.hints
 

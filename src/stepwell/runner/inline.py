@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from stepwell.definition.model import Definition
 from stepwell.definition.values.codec import plain
 from stepwell.engine.commit import Commit
+from stepwell.engine.control import begin
 from stepwell.engine.run import RunRow
 from stepwell.errors import StatelessError, TransitionTimeout, WorkflowNotFound, WorkspaceNotFound
 from stepwell.execution.scope import Limit, Scope
@@ -18,7 +20,7 @@ from stepwell.execution.stateless import run_stateless
 from stepwell.runner.core import Core
 from stepwell.runner.ends import waiting_for
 from stepwell.runner.models import RunResult, document_of
-from stepwell.runner.start import Origin, Start, prepare, with_starts
+from stepwell.runner.start import Origin, Start, prepare, requested, with_starts
 from stepwell.store import documents, runs
 from stepwell.store.documents import DocumentRow
 from stepwell.store.inbox import Claimed
@@ -28,7 +30,9 @@ from stepwell.store.workspaces import workspace_of
 
 async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
     """Run it without storage. Raises TransitionTimeout after `seconds`, StatelessError if it parks or needs a database."""
-    definition, commit = prepare(shared, start, origin, "stateless")
+    now = shared.clock.now()
+    definition, request = requested(shared, start, origin, now, "stateless", limited=False)
+    commit = begin(definition, request, now)
     if commit.run.workspace_id != workspace_of(origin.app_name, origin.user_id):  # no database is asked for another
         raise WorkspaceNotFound(
             f"A stateless run has no database, so it can't find workspace {start.workspace_id!r} of user {origin.user_id!r}."
@@ -71,9 +75,15 @@ async def stored(core: Core, start: Start, origin: Origin, seconds: float | None
     context = contextvars.copy_context()
 
     def launch(answer: list[StartedRun] | Exception) -> None:
-        if not isinstance(answer, Exception) and answer[0].created:
+        if isinstance(answer, Exception) or not answer[0].created:
+            return
+        if answer[0].run.owner is None:  # it has to wait for a slot, a rate or a pause
+            core.here.take(answer[0].run, context)
+        else:
             claimed = Claimed(answer[0].run, (), {})
-            core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
+            task = core.passes.launch(claimed, extra=True, hold=True, fresh=True, context=context)
+            if task is not None:
+                task.add_done_callback(partial(_attended, core, context))
 
     async def write(commits: tuple[Commit, ...]) -> list[StartedRun]:
         answer: list[StartedRun] = await core.store.writer.write(Begin(commits), launch)
@@ -89,6 +99,15 @@ async def stored(core: Core, start: Start, origin: Origin, seconds: float | None
         raise WorkflowNotFound(f"Run {run_id!r} was deleted meanwhile.")
     saved = await core.store.read(lambda given: documents.of_run(given, run_id))
     return _result(definition, row, saved, run_id)
+
+
+def _attended(core: Core, context: contextvars.Context, task: asyncio.Task[RunRow | None]) -> None:
+    """Continue here with a run that was handed back as it is, because it is paused, once that is over."""
+    run = None if task.cancelled() or task.exception() is not None else task.result()
+    if run is None or run.owner is not None or core.passes.closing:
+        return
+    if run.ready_at is not None or run.status == "retrying":
+        core.here.take(run, context)
 
 
 async def _settled(core: Core, run_id: str, seconds: float | None) -> RunRow | None:

@@ -10,11 +10,13 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from stepwell.definition.model import Definition
+from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import HistoryRow, Inbox, RunRow, Status, names_in
 from stepwell.execution.clock import to_datetime
 from stepwell.runner.readable import listed, parsed, readable_checkpoint, readable_document, readable_run
 from stepwell.store.documents import DocumentRow
 from stepwell.store.history import History
+from stepwell.store.reading.limits import Hold
 from stepwell.store.workers import WorkerRow
 
 T = TypeVar("T")
@@ -47,6 +49,10 @@ class Run(_Frozen):
     priority: int
     idempotency_key: str | None
     parent_id: str | None
+    group_id: str | None
+    """The group of children, or the batch, that it belongs to."""
+    group_index: int | None
+    """Its place among the starts of that group, counted from 0."""
     waiting_for: tuple[str, ...]
     """Names of the transitions that may be signalled now."""
     ready_at: datetime | None
@@ -167,7 +173,13 @@ class Situation:
     unused: Sequence[HistoryRow] = ()
     """Signals that were not used."""
     machines: bool = True
-    """True if the answer may say where processes are."""
+    """True if the answer may say where processes are, and who has paused what."""
+    pauses: Sequence[PauseRow] = ()
+    """Those that cover it."""
+    hold: Hold | None = None
+    """The limit behind which it is held."""
+    ahead: int | None = None
+    """The ready runs of its workflow that come before it, if it is ready; at most `COUNTED` are counted."""
 
 
 Explain = Callable[[Situation], Explanation]
@@ -204,6 +216,8 @@ def _run(row: RunRow, definition: Definition | None) -> Run:
         priority=row.priority,
         idempotency_key=row.idempotency_key,
         parent_id=row.parent_id,
+        group_id=row.group_id,
+        group_index=row.group_index,
         waiting_for=waiting_signals(row, definition),
         ready_at=_moment(row.ready_at),
         due_at=_moment(row.due_at),

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
+from stepwell.engine.pauses import covering
 from stepwell.engine.run import RunRow
-from stepwell.errors import InvalidArgs, WorkflowNotFound
+from stepwell.errors import GroupNotFound, InvalidArgs, WorkflowNotFound
 from stepwell.execution.clock import SystemClock
 from stepwell.execution.operations import visible
 from stepwell.runner.arguments import (
@@ -19,12 +20,14 @@ from stepwell.runner.arguments import (
     check_rows,
     checked_text,
     cursor_of,
+    id_of,
     run_id,
     statuses_of,
     wanted_id,
     workflow_name_of,
 )
 from stepwell.runner.core import Core
+from stepwell.runner.groups import GroupProgress, progress_of
 from stepwell.runner.models import (
     Checkpoint,
     Explanation,
@@ -37,9 +40,9 @@ from stepwell.runner.models import (
     run_of,
 )
 from stepwell.runner.weight import within_values
-from stepwell.store import documents, history, inbox, runs, signals, workers
+from stepwell.store import documents, groups, history, inbox, pauses, runs, signals, workers
 from stepwell.store.history import History
-from stepwell.store.reading import queries
+from stepwell.store.reading import limits, queries
 from stepwell.store.reading.queries import Filter
 from stepwell.store.tx import Tx
 
@@ -60,6 +63,8 @@ _SKEW: Final = 3_600_000_000
 _LATELY: Final = 1_000
 """Rows of the history in which `explain` looks for signals that weren't used."""
 _UNUSED: Final = 5
+_HOLDERS: Final = 5
+"""Runs that hold a limit, and that `explain` names."""
 _PAGE_BYTES: Final = 64 * 1024 * 1024
 _TEXTS: Final = {
     "app_name": "app_name",
@@ -273,17 +278,33 @@ class Reader:
 
     async def explain(self, workflow_id: str, *, user_id: str | None = None) -> Explanation:
         """Return why the run is where it is, in plain words. Raises WorkflowNotFound."""
-        row = await self.row(workflow_id, user_id)
+        row, only, now = await self.row(workflow_id, user_id), self._only(user_id), self.core.shared.clock.now()
+        limit_of, lane = self.core.store.applier.gates.limits.of, [row.app_name, row.workflow_name]
 
-        def query(given: Tx) -> tuple[Any, Any, Any]:
-            unused = history.unused_in(given, row.id, row.version - _LATELY, _UNUSED)
-            return inbox.outline(given, row.id), workers.all_of(given), unused
+        def query(given: Tx) -> Situation:
+            kept, alive = inbox.outline(given, row.id), workers.all_of(given)
+            return Situation(
+                row,
+                self._definition(row),
+                kept,
+                alive,
+                takers=sum(lane in workers.lanes_of(worker) for worker in alive),
+                unused=history.unused_in(given, row.id, row.version - _LATELY, _UNUSED),
+                machines=not self.restricted,
+                pauses=covering(pauses.all_of(given), row.app_name, row.workflow_name),
+                hold=limits.hold_of(given, row, limit_of, now, _HOLDERS, only),
+                ahead=limits.ahead(given, row),
+            )
 
-        kept, alive, unused = await self.read(query)
-        lane = [row.app_name, row.workflow_name]
-        takers = sum(lane in workers.lanes_of(worker) for worker in alive)
-        facts = Situation(row, self._definition(row), kept, alive, takers, unused, machines=not self.restricted)
-        return self._opening.explain(facts)
+        return self._opening.explain(await self.read(query))
+
+    async def group(self, group_id: str, *, user_id: str | None = None) -> GroupProgress:
+        """Return how far a group of children is, counted from its runs. Raises GroupNotFound."""
+        only, wanted, now = self._only(user_id), id_of(group_id) or "", self.core.shared.clock.now()
+        found = await self.read(lambda given: groups.progress(given, wanted, now))
+        if found is None or only not in (None, found.group.user_id):
+            raise GroupNotFound(f"No group {group_id!r}" + (f" of user {only!r}." if only is not None else "."))
+        return progress_of(found)
 
     async def row(self, workflow_id: str, user_id: str | None = None) -> RunRow:
         """Return the stored row of a run. Raises WorkflowNotFound."""

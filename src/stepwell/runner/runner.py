@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from stepwell.runner.arguments import check_user
+from stepwell.runner.batching import Batching
 from stepwell.runner.blocking import BlockingRunner
-from stepwell.runner.starting import Starting
 
 
-class WorkflowRunner(Starting):
+class WorkflowRunner(Batching):
     """Starts, resumes, steers and reads runs. Made by `Stepwell`; `as_user` gives the same verbs for one user only."""
 
     @property

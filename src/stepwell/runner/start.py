@@ -7,26 +7,22 @@ call is made again with the text that the key stands for.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.codec import Codec, codec_for
-from stepwell.definition.values.inputs import args_json, same_meaning
+from stepwell.definition.values.inputs import same_meaning
 from stepwell.engine.commit import Commit, Emission, Resume
-from stepwell.engine.control import Request, begin
+from stepwell.engine.control import begin
 from stepwell.errors import IdempotencyConflict
 from stepwell.execution.operations import CheckedPayload
-from stepwell.execution.shared import Shared, new_id
-from stepwell.runner.arguments import check_user, checked_key, checked_priority, due_at, labels_json, workspace_id
+from stepwell.execution.shared import Shared
+from stepwell.execution.starts import Origin as Origin
+from stepwell.execution.starts import Start as Start
+from stepwell.execution.starts import requested as requested
 from stepwell.store.tx import OtherText
-from stepwell.store.workspaces import workspace_of
-
-if TYPE_CHECKING:
-    from stepwell.definition.authoring.workflow import Workflow
 
 T = TypeVar("T")
 
@@ -34,51 +30,10 @@ _TRIES: Final = 5
 """A key may be freed and used again meanwhile; not for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """One of the starts of `run_many`."""
-
-    workflow: type[Workflow[Any, Any, Any]] | str
-    args: Any = None
-    labels: Sequence[str] = ()
-    idempotency_key: str | None = None
-    delay: timedelta | None = None
-    at: datetime | None = None
-    priority: int | None = None
-    workspace_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The app and the user for which a run starts."""
-
-    app_name: str
-    user_id: str
-    internal: int = 0
-
-
 def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:
-    """Return the commit that creates the run. Raises UnknownApp, UnknownWorkflow, InvalidArgs, PayloadTooLarge, ValueError."""
-    definition = shared.registry.get(origin.app_name, start.workflow)
-    check_user(origin.user_id)
+    """Return the commit that creates the run. Raises as `requested`."""
     now = shared.clock.now()
-    request = Request(
-        new_id(),
-        origin.app_name,
-        origin.user_id,
-        workspace_of(origin.app_name, origin.user_id)
-        if start.workspace_id is None
-        else workspace_id(start.workspace_id, origin.user_id),
-        # A handler's args were bounded at the entry: a webhook's body may be larger than args.
-        args_json(definition, start.args, sys.maxsize if origin.internal else shared.limits.args),
-        definition.new_state(),
-        labels_json(start.labels),
-        checked_priority(start.priority),
-        checked_key(start.idempotency_key),
-        due_at(start.delay, start.at, now),
-        owner,
-        internal=origin.internal,
-    )
+    definition, request = requested(shared, start, origin, now, owner)
     return definition, begin(definition, request, now)
 
 

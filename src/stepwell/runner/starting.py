@@ -21,6 +21,7 @@ from stepwell.runner.arguments import check_user, checked_seconds, id_of, users_
 from stepwell.runner.core import Core, refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import RunResult
+from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Origin, Start, prepare, with_starts
 from stepwell.runner.steering import Steering
 from stepwell.store.inbox import Claimed
@@ -125,7 +126,7 @@ class Starting(Steering):
         if not starts:
             return []
         if app_name is None:
-            app_name = self._app_of(*(start.workflow for start in starts))
+            app_name = self._app_for(starts)
         origin = Origin(app_name, starter)
         starts = [self._keyed(start, origin) for start in starts]
         if connection is not None:
@@ -186,6 +187,11 @@ class Starting(Steering):
         """Return a new run from an old checkpoint. Not built yet: raises NotBuilt."""
         raise NotBuilt("runner.fork")
 
+    @property
+    def schedules(self) -> RunnerSchedules:
+        """The verbs for schedules that are made at run time."""
+        return RunnerSchedules(self, self._only, self._derived_key)
+
     def handle(self, workflow_id: str) -> RunHandle[Any]:
         """Return a handle to a run. Reads nothing: a run that doesn't exist is noticed when the handle is used."""
         return RunHandle(self, id_of(workflow_id) or workflow_id)
@@ -213,11 +219,18 @@ class Starting(Steering):
             f"app_name is missing, and {names} is listed by the apps {apps}: give one, as app_name={found[0]!r}."
         )
 
+    def _app_for(self, starts: Sequence[Start]) -> str:
+        """Return the app of those of these starts that name none themselves."""
+        without = {start.workflow for start in starts if start.app_name is None}
+        if starts and not without:
+            return str(starts[0].app_name)
+        return self._app_of(*without)
+
     def _keyed(self, start: Start, origin: Origin) -> Start:
         if start.idempotency_key is not None:
             users_key(start.idempotency_key)
             return start
-        key = self._derived_key("run", origin.app_name, origin.user_id, start.workflow, start.args)
+        key = self._derived_key("run", start.app_name or origin.app_name, origin.user_id, start.workflow, start.args)
         return start if key is None else replace(start, idempotency_key=key)
 
 
@@ -229,7 +242,8 @@ def _begun_in(core: Core, tx: Tx, commits: tuple[Commit, ...]) -> Starteds:
 
 
 def _launch(passes: Passes, answer: Starteds | Exception) -> None:
-    if isinstance(answer, Exception) or not answer[0].created:
+    # A run that is paused, or that a limit may hold back, isn't begun.
+    if isinstance(answer, Exception) or not answer[0].created or answer[0].run.owner is None:
         passes.unreserve()
     else:
         passes.launch(Claimed(answer[0].run, (), {}), reserved=True, fresh=True)

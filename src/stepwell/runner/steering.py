@@ -11,7 +11,7 @@ from stepwell.execution.emission import plan
 from stepwell.execution.operations import CheckedPayload
 from stepwell.runner.arguments import checked_reason, refuse_reserved, run_id, users_key
 from stepwell.runner.models import Emitted, Refused, Run
-from stepwell.runner.query import Reader
+from stepwell.runner.pausing import Pausing
 from stepwell.runner.start import payload_as_before, with_emission
 from stepwell.store.tx import OtherText, Tx
 
@@ -53,7 +53,7 @@ class SignalOptions(TypedDict, total=False):
     connection: AwaitedConnection | None
 
 
-class Steering(Reader):
+class Steering(Pausing):
     """The verbs that change a run, or tell runs of an event."""
 
     @overload

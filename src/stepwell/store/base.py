@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 from typing import ClassVar, Protocol, TypeVar
@@ -23,10 +23,13 @@ from stepwell.settings import Settings
 from stepwell.store.callers import CallersTransaction
 from stepwell.store.turns import Turns
 from stepwell.store.tx import Answer, Dialect, Item, Tx
+from stepwell.store.workspaces import WorkspaceRow
 from stepwell.store.writing.apply import Applier
 from stepwell.store.writing.writer import Writer
 
 T = TypeVar("T")
+Parts = Callable[[], Iterator[Callable[[Tx], bool]]]
+"""Begins a large write, anew each time it is called: its parts in order. One that returns False is the last."""
 Again = Callable[[Sequence[Item]], list[Answer]]
 """A second transaction of these items, behind whatever the first still holds."""
 
@@ -163,6 +166,13 @@ class Store(ABC):
     async def lag(self, now: Callable[[], Moment]) -> int:
         """Return by how many microseconds the given clock is behind the shared one; 0 if it is the shared one."""
         return 0
+
+    @abstractmethod
+    async def write_parts(self, parts: Parts, beside: Sequence[WorkspaceRow]) -> None:
+        """Write all parts in one transaction, durably, or none of them; others write meanwhile where the database lets them.
+
+        `beside`: workspaces that the parts need. Raises StoreUnavailable, or the error of a part.
+        """
 
     # -- transactions of callers ----------------------------------------------------------------------------------
 

@@ -7,14 +7,18 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from stepwell.engine.run import Moment, RunRow
-from stepwell.store import tables
+from stepwell.store import openings, tables
+from stepwell.store.pauses import OPEN, paused_sql, unpaused
 from stepwell.store.tables import runs
 from stepwell.store.tx import Fence, Lane, Tx, WakeUp, paired
 
 _ALL: Final = tables.columns(runs)
 _WAKE_UP: Final = "id, app_name, workflow_name, priority"
+_PAUSED: Final = paused_sql("stepwell_runs.app_name", "stepwell_runs.workflow_name")
+_WOKEN: Final = f"{_WAKE_UP}, ready_at, {tables.GATED}"
 _RIPE: Final = "SELECT id FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at<=? AND owner IS NULL"
-_CLAIMED: Final = "owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
+_RANK: Final = "ready_at - headstart"
+"""The order of ready runs, as their index has it."""
 _OWNED: Final = {
     "history": "run_id, version",
     "steps": "run_id, visit, transition, name",
@@ -33,13 +37,18 @@ class Ready(NamedTuple):
     app_name: str
     workflow_name: str
     workflow_version: int
-    priority: int
+    headstart: Moment
     ready_at: Moment
     version: int
     place: str
     bound: str | None
     moves_to: str | None
     suspicion: str | None
+
+    @property
+    def rank(self) -> Moment:
+        """Its order among the ready runs of its workflow."""
+        return self.ready_at - self.headstart
 
 
 _SEEN_READY: Final = ", ".join(Ready._fields)
@@ -90,11 +99,11 @@ def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, li
     picked = (
         "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)"
         " AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=app_name AND l.workflow=workflow_name)"
-        " ORDER BY priority DESC, id LIMIT ? FOR NO KEY UPDATE SKIP LOCKED"
+        f" AND NOT {_PAUSED} AND {OPEN} ORDER BY COALESCE(ready_at, due_at)-headstart, id LIMIT ? FOR NO KEY UPDATE SKIP LOCKED"
     )
     found = tx.fetch(
         RunRow._make,
-        f"UPDATE stepwell_runs SET {_CLAIMED} WHERE id IN ({picked}) RETURNING {_ALL}",
+        f"UPDATE stepwell_runs SET {tables.CLAIMED} WHERE id IN ({picked}) RETURNING {_ALL}",
         worker,
         now,
         tx.listed(ids),
@@ -105,15 +114,16 @@ def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, li
     return sorted(found, key=_best)
 
 
-def _best(run: RunRow) -> tuple[int, Moment, str]:
+def _best(run: RunRow) -> tuple[Moment, str]:
     # One bad row must not keep back those that are claimed with it.
-    return -(tables.moment(run.priority) or 0), tables.moment(run.created_at) or 0, run.id
+    return (tables.moment(run.created_at) or 0) - (tables.moment(run.headstart) or 0), run.id
 
 
 def claimable(tx: Tx, ids: Iterable[str], now: Moment) -> set[str]:
     """Return those of these runs that could be claimed now, if other transactions didn't hold their rows."""
     found = tx.rows(
-        "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)",
+        "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)"
+        f" AND NOT {_PAUSED}",
         tx.listed(ids),
         now,
     )
@@ -123,15 +133,14 @@ def claimable(tx: Tx, ids: Iterable[str], now: Moment) -> set[str]:
 def ripen(tx: Tx, now: Moment, limit: int = 1000, only: str | None = None) -> int:
     """Make due runs ready, at most `limit` at a time, or `only` this one, and return their number."""
     one = "" if only is None else " AND id=?"
-    found = tx.fetch(
-        WakeUp._make,
+    found = tx.rows(
         "UPDATE stepwell_runs SET ready_at=due_at, due_at=NULL"
-        f" WHERE id IN ({_RIPE}{one} ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) RETURNING {_WAKE_UP}, ready_at",
+        f" WHERE id IN ({_RIPE}{one} ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) RETURNING {_WOKEN}",
         now,
         *([] if only is None else [only]),
         limit,
     )
-    tx.hints.ready += found
+    tx.hints.woken(found)
     return len(found)
 
 
@@ -155,37 +164,51 @@ def bring_back(tx: Tx, now: Moment, tolerance: Moment) -> int:
     return tx.run(
         f"UPDATE stepwell_runs SET due_at=due_at-{back},"
         f" entered_at=CASE WHEN entered_at>? THEN entered_at-{back} ELSE entered_at END,"
-        f" deadline=CASE WHEN deadline>? THEN deadline-{back} ELSE deadline END, updated_at=?"
+        f" deadline=CASE WHEN deadline>? THEN deadline-{back} ELSE deadline END, expires_at=expires_at-{back}, updated_at=?"
         " WHERE due_at IS NOT NULL AND owner IS NULL AND due_at>=updated_at AND updated_at>?",
-        *[now] * 6,
+        *[now] * 7,
         now + tolerance,
     )
 
 
+_NEXT_DUE: Final = (
+    "(SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL),"
+    " (SELECT min(expires_at) FROM stepwell_runs WHERE expires_at IS NOT NULL)"
+)
+
+
 def next_due(tx: Tx) -> Moment | None:
-    """Return when the next run becomes due; None if none will."""
-    found = tx.scalar("SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL")
-    return tables.moment(found)
+    """Return when the next run becomes due, or expires; None if none will."""
+    [(due, expires)] = tx.rows(f"SELECT {_NEXT_DUE}")
+    return _first(due, expires)
 
 
-def outlook(tx: Tx, lanes: Sequence[Lane]) -> tuple[Moment | None, bool]:
-    """Return when the next run becomes due, and whether a run of these lanes waits for a worker: one statement."""
-    [(due, ready)] = tx.rows(
-        "SELECT (SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL),"
+def _first(*given: object) -> Moment | None:
+    return min((found for one in given if (found := tables.moment(one)) is not None), default=None)
+
+
+def outlook(tx: Tx, lanes: Sequence[Lane]) -> tuple[Moment | None, Moment | None, bool]:
+    """Return when the next run becomes due or expires, when the next gate does, and whether a run of these lanes waits for
+    a worker: one statement.
+    """
+    [(due, expires, opening, ready)] = tx.rows(
+        f"SELECT {_NEXT_DUE},"
+        " (SELECT min(due_at) FROM stepwell_gates),"
         " (SELECT 1 FROM pairs(?) l WHERE EXISTS (SELECT 1 FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL) LIMIT 1)",
+        " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL)"
+        f" AND NOT {paused_sql('l.app', 'l.workflow')} LIMIT 1)",
         paired(lanes),
     )
-    return tables.moment(due), ready is not None
+    return _first(due, expires), tables.moment(opening), ready is not None
 
 
 def ready_before(tx: Tx, lanes: Sequence[Lane], before: Moment, limit: int) -> list[WakeUp]:
     """Return runs that have been ready since before this moment, the best first of each lane; at most `limit` of a lane."""
     sql = (
         f"SELECT {_WAKE_UP}, ready_at FROM stepwell_runs INDEXED BY stepwell_runs_ready WHERE app_name=? AND workflow_name=?"
-        " AND ready_at IS NOT NULL AND ready_at<? ORDER BY priority DESC, ready_at LIMIT ?"
+        f" AND ready_at IS NOT NULL AND ready_at<? ORDER BY {_RANK} LIMIT ?"
     )
-    return [wake_up for lane in lanes for wake_up in tx.fetch(WakeUp._make, sql, *lane, before, limit)]
+    return [wake_up for lane in unpaused(tx, lanes) for wake_up in tx.fetch(WakeUp._make, sql, *lane, before, limit)]
 
 
 def due_between(tx: Tx, after: Moment, before: Moment, limit: int) -> list[WakeUp]:
@@ -202,49 +225,41 @@ def suspects(tx: Tx, lanes: Sequence[Lane], limit: int) -> list[Ready]:
         f" AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=app_name AND l.workflow=workflow_name)"
         " ORDER BY suspicion, id LIMIT ?"
     )
-    return tx.fetch(Ready._make, sql, paired(lanes), limit)
+    return tx.fetch(Ready._make, sql, paired(unpaused(tx, lanes)), limit)
 
 
-def next_priority(tx: Tx, lane: Lane, below: int | None) -> int | None:
-    """Return the highest priority of the lane's ready runs, or the next one below."""
-    bound, given = ("", ()) if below is None else (" AND priority<?", (below,))
-    sql = (
-        f"SELECT priority FROM stepwell_runs INDEXED BY stepwell_runs_ready WHERE app_name=? AND workflow_name=?"
-        f" AND ready_at IS NOT NULL{bound} ORDER BY priority DESC LIMIT 1"
-    )
-    found = tx.scalar(sql, *lane, *given)
-    return None if found is None else int(found)
-
-
-def page(tx: Tx, lane: Lane, priority: int, after: tuple[Moment, str] | None, limit: int) -> list[Ready]:
-    """Return the lane's ready runs of this priority behind a (moment, id), in order."""
-    moment, run_id = (_FIRST, "") if after is None else after
+def page(tx: Tx, lane: Lane, after: tuple[Moment, str] | None, limit: int) -> list[Ready]:
+    """Return the lane's ready runs behind a (rank, id), in order."""
+    rank, run_id = (_FIRST, "") if after is None else after
     sql = (
         f"SELECT {_SEEN_READY} FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=? AND workflow_name=? AND priority=? AND ready_at>=?"
-        " AND (ready_at>? OR id>?) ORDER BY ready_at, id LIMIT ?"
+        f" WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL AND {_RANK}>=?"
+        f" AND ({_RANK}>? OR id>?) ORDER BY {_RANK}, id LIMIT ?"
     )
-    return tx.fetch(Ready._make, sql, *lane, priority, moment, moment, run_id, limit)
+    return tx.fetch(Ready._make, sql, *lane, rank, rank, run_id, limit)
 
 
 def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
     """Count a signal in the inbox of each (two where it is named twice), and make waiting runs ready."""
-    idle = "status='waiting' AND owner IS NULL AND ready_at IS NULL"
+    idle = "status='waiting' AND owner IS NULL AND ready_at IS NULL AND held_by IS NULL"
     sql = (
         f"UPDATE stepwell_runs SET inbox=inbox+1, ready_at=CASE WHEN {idle} THEN ? ELSE ready_at END,"
-        f" due_at=CASE WHEN {idle} THEN NULL ELSE due_at END WHERE id IN list(?) RETURNING {_WAKE_UP}, ready_at"
+        f" due_at=CASE WHEN {idle} THEN NULL ELSE due_at END WHERE id IN list(?) RETURNING {_WOKEN}"
     )
     left = Counter(iter(ids))
     while left:
         woken = tx.rows(sql, now, tx.listed(sorted(left)))
-        tx.hints.ready += [WakeUp._make(row) for row in woken if row[4] is not None]
+        tx.hints.woken(row for row in woken if row[4] is not None)
         left -= Counter(left.keys())
 
 
 def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
-    """Return finished runs that ended before this moment, oldest first."""
+    """Return finished runs that ended before this moment, oldest first; those of a group only once all of it has."""
+    kept = "SELECT 1 FROM stepwell_groups g WHERE g.id=group_id AND (g.finished_at IS NULL OR g.finished_at>=?)"
     found = tx.rows(
-        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<? ORDER BY finished_at LIMIT ?",
+        "SELECT id FROM stepwell_runs WHERE finished_at IS NOT NULL AND finished_at<?"
+        f" AND (group_id IS NULL OR NOT EXISTS ({kept})) ORDER BY finished_at LIMIT ?",
+        before,
         before,
         limit,
     )
@@ -256,6 +271,7 @@ def delete(tx: Tx, ids: Iterable[str]) -> None:
     gone = tx.listed(ids)
     for table in ("history", "steps", "documents", "signals", "listeners", "endings"):
         tx.run(f"DELETE FROM stepwell_{table} WHERE run_id IN list(?)", gone)
+    openings.forget(tx, ids)
     tx.run("DELETE FROM stepwell_runs WHERE id IN list(?)", gone)
 
 
@@ -277,6 +293,15 @@ def delete_handlers(tx: Tx, ids: Iterable[str]) -> None:
         tx.listed(ids),
     )
     delete(tx, [row[0] for row in found])
+
+
+def lanes_of(tx: Tx, app_name: str) -> list[Lane]:
+    """Return the (app, workflow) pairs of the app's runs: one look at the index for each."""
+    found = [(app_name, "")]
+    following = "SELECT min(workflow_name) FROM stepwell_runs WHERE app_name=? AND workflow_name>?"
+    while (name := tx.scalar(following, *found[-1])) is not None:
+        found.append((app_name, name))
+    return found[1:]
 
 
 def existing(tx: Tx, ids: Iterable[str], apps: Sequence[str] | None = None) -> set[str]:

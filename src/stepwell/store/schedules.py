@@ -1,13 +1,17 @@
-"""Schedules and their ticks: the moment up to which each is settled, and the process that fired each tick."""
+"""Declared schedules, and the ticks of all: the moment up to which each is settled, and the process that fired each tick."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
-from stepwell.engine.run import Moment
+from stepwell.engine.run import Moment, Status
 from stepwell.store import runs, tables
 from stepwell.store.tables import schedules, ticks
-from stepwell.store.tx import Tx
+from stepwell.store.tx import Tx, paired
+
+MADE: Final = "made:"
+"""The beginning of the ids of schedules that are made at run time: their ticks have them as name."""
 
 TickOutcome = Literal["fired", "queued", "refused"]
 
@@ -36,6 +40,14 @@ class TickRow(NamedTuple):
     fired_at: Moment
     outcome: TickOutcome
     run_id: str | None
+
+
+class TickRun(NamedTuple):
+    """The run of a tick: that of its handler (`internal`), or the one that it started."""
+
+    id: str
+    internal: int
+    status: Status
 
 
 def hold(tx: Tx, app_name: str, name: str, now: Moment) -> ScheduleRow:
@@ -119,6 +131,25 @@ def ticks_of(tx: Tx, app_name: str, schedule: str, limit: int = 1000) -> list[Ti
     return tx.fetch(TickRow._make, f"{_OF_SCHEDULE} ORDER BY scheduled_at DESC LIMIT ?", app_name, schedule, limit)
 
 
+def newest_ticks(tx: Tx, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TickRow]:
+    """Return the newest tick of each of these (app, schedule) that has one."""
+    found = tx.fetch(
+        TickRow._make,
+        f"SELECT {tables.columns(ticks, 't.')} FROM pairs(?) l JOIN stepwell_ticks t ON t.app_name=l.app"
+        " AND t.schedule=l.workflow WHERE t.scheduled_at=(SELECT max(n.scheduled_at) FROM stepwell_ticks n"
+        " WHERE n.app_name=l.app AND n.schedule=l.workflow)",
+        paired(named),
+    )
+    return {(one.app_name, one.schedule): one for one in found}
+
+
+def runs_of(tx: Tx, found: Iterable[TickRow]) -> dict[str, TickRun]:
+    """Return the runs of these ticks that are still there, by id."""
+    ids = [one.run_id for one in found if one.run_id is not None]
+    rows = tx.fetch(TickRun._make, "SELECT id, internal, status FROM stepwell_runs WHERE id IN list(?)", tx.listed(ids))
+    return {row.id: row for row in rows}
+
+
 def queued(tx: Tx, app_name: str, schedule: str, limit: int) -> list[TickRow]:
     """Return the oldest ticks that wait for an earlier one to end."""
     return tx.fetch(
@@ -161,12 +192,14 @@ def remove_tick(tx: Tx, tick: TickRow) -> None:
 def expire(tx: Tx, before: Moment, limit: int) -> int:
     """Delete ticks that fired before this moment, with the ended runs of their handlers, and return their number.
 
-    The newest tick of a schedule stays: the next one asks for its run.
+    The newest tick of a schedule stays: the next one asks for its run. Of one that was made at run time and is deleted,
+    none stays.
     """
     found = tx.rows(
         "SELECT app_name, schedule, scheduled_at, run_id FROM stepwell_ticks old WHERE fired_at<? AND outcome<>'queued'"
-        " AND EXISTS (SELECT 1 FROM stepwell_ticks new WHERE new.app_name=old.app_name AND new.schedule=old.schedule"
-        " AND new.scheduled_at>old.scheduled_at) ORDER BY fired_at LIMIT ?",
+        " AND (EXISTS (SELECT 1 FROM stepwell_ticks new WHERE new.app_name=old.app_name AND new.schedule=old.schedule"
+        f" AND new.scheduled_at>old.scheduled_at) OR (substr(schedule, 1, {len(MADE)})='{MADE}' AND NOT EXISTS"
+        " (SELECT 1 FROM stepwell_made_schedules made WHERE made.id=old.schedule))) ORDER BY fired_at LIMIT ?",
         before,
         limit,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     DDL,
@@ -16,44 +16,21 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
-    Text,
     event,
     text,
 )  # fmt: skip
-from sqlalchemy.dialects import postgresql
 
-metadata = MetaData()
-
-BY_THE_DATABASE: Final = {"by": "the database"}
-"""A mark of columns that no row of ours holds: the database fills them."""
-
-TEXT: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-"""Texts compared byte by byte, as ids and names are, whatever the database's language."""
-
-
-def texts(*names: str, null: bool = False) -> Iterable[Column[Any]]:
-    """Return columns of texts."""
-    return [Column(name, TEXT, nullable=null) for name in names]
-
-
-def ints(*names: str, null: bool = False) -> Iterable[Column[Any]]:
-    """Return columns of whole numbers up to 2**31."""
-    return [Column(name, Integer, nullable=null) for name in names]
-
-
-def moments(*names: str, null: bool = False) -> Iterable[Column[Any]]:
-    """Return columns of moments."""
-    return [Column(name, BigInteger, nullable=null) for name in names]
-
-
-def _partial(name: str, *columns: Any, where: str, unique: bool = False) -> None:
-    """Make an index of the rows for which a condition is true."""
-    Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
-
+from stepwell.engine.run import BEGUN
+from stepwell.store.columns import BY_THE_DATABASE, TEXT, ints, metadata, moments, texts
+from stepwell.store.columns import partial_index as _partial
+from stepwell.store.made_tables import made_schedules as made_schedules
+from stepwell.store.many_tables import gates as gates
+from stepwell.store.many_tables import groups as groups
+from stepwell.store.many_tables import pauses as pauses
+from stepwell.store.many_tables import slots as slots
 
 workspaces = Table(
     "stepwell_workspaces",
@@ -79,6 +56,11 @@ runs = Table(
     *texts("idempotency_key", null=True),
     *texts("args"),
     *moments("created_at"),
+    *texts("group_id", null=True),
+    *ints("group_index", null=True),
+    Column("headstart", BigInteger, nullable=False, server_default="0"),
+    *texts("gates", "held_by", null=True),
+    *moments("held_rank", "expires_at", "ended_at", null=True),
     *ints("inbox"),
     *texts("status", "place"),
     *ints("version", "claim"),
@@ -112,15 +94,19 @@ event.listen(
     ).execute_if(dialect="postgresql"),
 )
 
-# The queue: what is ready, by workflow, priority and age; and what becomes due later, by time.
+# The queue: what is ready, by workflow and age, of which priority is a part; and what becomes due later, by time.
 _partial(
     "stepwell_runs_ready",
     runs.c.app_name,
     runs.c.workflow_name,
-    runs.c.priority.desc(),
-    runs.c.ready_at,
+    text("(ready_at - headstart)"),
     where="ready_at IS NOT NULL",
 )
+# What limits hold back, by gate; what expires unless it begins; and the members of groups, to be listed and counted.
+_partial("stepwell_runs_held", runs.c.held_by, runs.c.held_rank, runs.c.id, where="held_by IS NOT NULL")
+_partial("stepwell_runs_expire", runs.c.expires_at, where="expires_at IS NOT NULL")
+_partial("stepwell_runs_member", runs.c.group_id, runs.c.group_index, where="group_id IS NOT NULL")
+_partial("stepwell_runs_counted", runs.c.group_id, runs.c.status, runs.c.ended_at, where="group_id IS NOT NULL")
 _partial("stepwell_runs_due", runs.c.due_at, where="due_at IS NOT NULL")
 _partial("stepwell_runs_owned", runs.c.owner, where="owner IS NOT NULL")
 _partial(
@@ -346,6 +332,19 @@ token_users = Table(
     *texts("apps", null=True),
     sqlite_with_rowid=False,
 )
+
+
+GATED: Final = "gates, claim, version, headstart"
+"""The columns that decide, besides those of its wake-up, whether a run with gates may be ready (`tx.Hints.woken`)."""
+HELD: Final = "id, app_name, workflow_name, priority, gates, claim, version, held_rank, headstart, held_by"
+"""The columns of a run that is held behind a gate, as `store.gates.HeldRun` has them."""
+CLAIMED: Final = (
+    "owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?,"
+    # Where the gates haven't room, the claim is put back.
+    " held_rank=CASE WHEN gates IS NOT NULL THEN COALESCE(ready_at, due_at) END,"
+    f" headstart=headstart+CASE WHEN claim=0 THEN {BEGUN} ELSE 0 END"
+)
+"""SQL for the columns of a run that is claimed by an owner at a moment (`engine.run.claimed`)."""
 
 
 @lru_cache(maxsize=64)

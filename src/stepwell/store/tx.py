@@ -16,7 +16,7 @@ Where the two differ in more than words, the dialect has the whole operation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
@@ -26,6 +26,8 @@ from sqlalchemy import ColumnElement, Connection, Executable, Result, Table
 
 from stepwell.definition.model import Transition
 from stepwell.engine.commit import Commit, Resume
+from stepwell.engine.gates import Applicant
+from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import Moment, RunRow, StepRow
 from stepwell.errors import IdempotencyConflict
 
@@ -59,8 +61,8 @@ class Fence(NamedTuple):
     inbox: int
 
 
-KINDS: Final = "rdelc"
-"""Ready, due, ended, lost, children."""
+KINDS: Final = "rdelcp"
+"""Ready, due, ended, lost, children, pauses."""
 
 
 @dataclass(slots=True)
@@ -75,9 +77,22 @@ class Hints:
     """Runs that a worker may be executing without a right to them any more; with their present claim."""
     children: bool = False
     """Children are marked to end with their parents."""
+    pauses: dict[Lane, PauseRow | None] = field(default_factory=dict)
+    """Pauses that were put, or lifted (None)."""
+    paused: Sequence[PauseRow] = ()
+    """The pauses, where there were any when runs came to a checkpoint. For this process only."""
+    applied: list[Applicant] = field(default_factory=list)
+    """Runs with gates that became ready: whether they may be is decided at the end of the transaction."""
+    freed: set[str] = field(default_factory=set)
+    """Gates at which slots became free: others are let through at the end of the transaction."""
+    gates: set[str] = field(default_factory=set)
+    """Gates at which more may be to do than the transaction has seen."""
+    groups: set[str] = field(default_factory=set)
+    """Groups of which runs have ended, or begun again."""
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self.due or self.resting or self.lost or self.children)
+        found = self.ready or self.due or self.resting or self.lost or self.children or self.pauses
+        return bool(found or self.freed or self.gates or self.groups)
 
     def add(self, other: Hints) -> None:
         """Add the other's hints."""
@@ -86,11 +101,28 @@ class Hints:
         self.resting += other.resting
         self.lost.update(other.lost)
         self.children = self.children or other.children
+        self.pauses.update(other.pauses)
+        self.paused = other.paused or self.paused
+        if other.applied:
+            self.applied += other.applied
+        if other.freed or other.gates:
+            self.freed |= other.freed
+            self.gates |= other.gates
+        self.groups |= other.groups
 
     def kinds(self) -> str:
         """Return what there is, a letter each, of `KINDS`."""
-        given = zip(KINDS, (self.ready, self.due, self.resting, self.lost, self.children), strict=True)
+        given = zip(KINDS, (self.ready, self.due, self.resting, self.lost, self.children, self.pauses), strict=True)
         return "".join(letter for letter, some in given if some)
+
+    def woken(self, rows: Iterable[Any]) -> None:
+        """Note rows that became ready: the columns of a wake-up, and `tables.GATED`."""
+        for run_id, app, workflow, priority, ready_at, gates, claim, version, headstart in rows:
+            self.ready.append(WakeUp(run_id, app, workflow, priority, ready_at))
+            if gates is not None:
+                ranked = int(headstart) if isinstance(headstart, int) else 0
+                given = (run_id, app, workflow, priority, gates, claim, version, ready_at, ranked)
+                self.applied.append(Applicant._make(given))
 
     def placed(self, run: RunRow) -> None:
         """Note a run's row: if it is ready or becomes due, that is announced."""
@@ -173,6 +205,13 @@ class Dialect(Protocol):
     words: Callable[[str], str]
     """A function that returns a statement in the database's own words."""
 
+    notes_ends: bool
+    """True if `advance` writes `ended_at`, too."""
+    alone: bool
+    """True if no other transaction can change anything while this one writes."""
+    borrowed: bool
+    """True in a caller's transaction, of which others see nothing for as long as the caller likes."""
+
     def driver(self, connection: Connection) -> Driver:
         """Return what executes statements on this connection."""
         ...
@@ -192,10 +231,10 @@ class Dialect(Protocol):
         the workspaces, whatever was known of them."""
         ...
 
-    def advance(self, driver: Driver, commits: Sequence[Commit]) -> Mapping[HeldClaims, int]:
+    def advance(self, driver: Driver, commits: Sequence[Commit]) -> tuple[Mapping[HeldClaims, int], bool]:
         """Write those commits whose run still has the commit's version and claim, with their rows of history.
 
-        Return the inbox counter of each run that was written, by (run, version, claim).
+        Return the inbox counter of each run that was written, by (run, version, claim); and whether anything is paused.
 
         A run that would park although something came into its inbox is ready instead (`engine.run.unless_signalled`).
         """
@@ -203,6 +242,22 @@ class Dialect(Protocol):
 
     def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
         """Claim up to `limit` ready runs of these lanes, the best, for `worker`, and return their rows."""
+        ...
+
+    def stop_claims(self, driver: Driver) -> None:
+        """Wait for claims that are under way, and hold back others until this transaction ends."""
+        ...
+
+    def lock_gates(self, driver: Driver, gate_ids: Iterable[str]) -> Set[str]:
+        """Lock these gates until the transaction ends, and return them without those that another transaction has."""
+        ...
+
+    def held(self, driver: Driver, wanted: Sequence[tuple[str, int]]) -> Sequence[Any]:
+        """Return the first runs, so many of each, that are held behind these gates, as rows of `gates.HELD`; locked."""
+        ...
+
+    def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
+        """Lock these sorted keys until the transaction ends: others that lock one of them wait for it."""
         ...
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from uuid_utils import uuid7
 
+from stepwell.engine.gates import gates_of
 from stepwell.engine.run import Moment, RunRow
 from stepwell.engine.suspicion import Charge, Executed, charges
 from stepwell.store import tables
@@ -22,7 +23,7 @@ _FREE: Final = (
     f" ready_at=CASE WHEN {_DELAYED} THEN NULL ELSE CAST(? AS BIGINT) END, updated_at=?"
 )
 """SQL to release a run. Its owner may have waited out the delay of a retry, which continues to count."""
-_FREED: Final = "RETURNING id, app_name, workflow_name, priority, ready_at, due_at, claim"
+_FREED: Final = f"RETURNING id, app_name, workflow_name, priority, ready_at, {tables.GATED}, due_at"
 
 
 class WorkerRow(NamedTuple):
@@ -147,10 +148,11 @@ def release(tx: Tx, worker: str, claims: Iterable[tuple[str, int]], now: Moment,
 
 
 def _freed(tx: Tx, found: Sequence[Any]) -> list[str]:
-    for run_id, app, workflow, priority, ready_at, due_at, claim in found:
-        if ready_at is not None:
-            tx.hints.ready.append(WakeUp(run_id, app, workflow, priority, ready_at))
-        else:
+    tx.hints.woken(row[:-1] for row in found if row[4] is not None)
+    for run_id, app, workflow, priority, ready_at, gates, claim, _, _, due_at in found:
+        if ready_at is None:
             tx.hints.due.append(WakeUp(run_id, app, workflow, priority, due_at))
+        if gates is not None:
+            tx.hints.freed.update(gate.id for gate in gates_of(gates) if gate.kind == "executing")
         tx.hints.lost[run_id] = claim
     return [row[0] for row in found]

@@ -10,10 +10,9 @@ from stepwell.engine.run import RunRow
 from stepwell.execution.clock import to_datetime, to_moment
 from stepwell.process import Process
 from stepwell.runner.runner import WorkflowRunner
-from stepwell.store import workers
+from stepwell.store import endings, workers
 from stepwell.store.reading import queries
 from stepwell.store.tx import Hints, Tx
-from stepwell.store.writing import apply
 
 _SHOWN = 10
 """Busy runs that a failure lists."""
@@ -132,11 +131,14 @@ class Rest:
         if due is not None and due <= now:
             await process.sweep.ripen()
         ended = await process.sweep.end_children() if marked else 0
+        opening = await process.gatekeeper.next_due()
+        opened = await process.gatekeeper.open_due() if opening is not None and opening <= now else 0
+        decided = await process.groups.take_all()
         if orphans:
             await process.sweep.reconcile()
         if ready:
             process.queue.wake()
-        return bool(ready or ended or orphans or (due is not None and due <= now))
+        return bool(ready or ended or opened or decided or orphans or (due is not None and due <= now))
 
     def _look(self, tx: Tx) -> tuple[list[RunRow], bool, set[str]]:
         """Return runs that this worker could claim, children to cancel, and runs that it owns without executing them."""
@@ -148,14 +150,19 @@ class Rest:
             if (run.app_name, run.workflow_name) in lanes and not process.queue.is_unfit(run)
         ]
         owned = workers.owned(tx, process.worker_id)
-        return (ready, bool(apply.marked_children(tx, 1)), set(owned) - {run_id for run_id, _ in process.passes.held})
+        return (ready, bool(endings.marked(tx, 1)), set(owned) - {run_id for run_id, _ in process.passes.held})
 
     # -- what comes next ------------------------------------------------------------------------------------------
 
     async def next_moment(self) -> int | None:
         """Return the first moment after now at which something is due; None if nothing ever is."""
         process = self._process
-        moments = [await process.sweep.next_due(), await process.scheduler.next_wake(), *process.passes.asleep.values()]
+        moments = [
+            await process.sweep.next_due(),
+            await process.gatekeeper.next_due(),
+            await process.scheduler.next_wake(),
+            *process.passes.asleep.values(),
+        ]
         return min((moment for moment in moments if moment is not None and moment > self._clock.now()), default=None)
 
     # -- failing --------------------------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
 from stepwell.engine.commit import Commit
+from stepwell.engine.groups import Member
 from stepwell.engine.run import RunRow, SignalRow
-from stepwell.execution import operations
+from stepwell.execution import deciding, operations
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.process import Process
 from stepwell.store.documents import DocumentRow
@@ -143,7 +144,9 @@ def name_of(item: Item) -> str | None:
         case Record(step):
             return f"the step {step.name!r} of {step.transition!r}"
         case Call(operation) if operation.__module__ == operations.__name__:
-            return f"a {operation.__qualname__.split('.')[1].replace('end_child', 'cancel')}"
+            return f"a {operation.__qualname__.split('.')[1].replace('end_children', 'cancel').replace('end_child', 'cancel')}"
+        case Call(operation) if operation.__module__ == deciding.__name__:
+            return "a step of a group"
         case _:
             return None
 
@@ -195,6 +198,14 @@ class CrashingStorage:
 
     async def signal(self, signal_id: str) -> SignalRow | None:
         return await self._real.signal(signal_id)
+
+    async def keyed(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], RunRow]:
+        return await self._real.keyed(keys)
+
+    async def members(
+        self, group_id: str, user_id: str, after: int, limit: int, most_bytes: int
+    ) -> list[Member] | None:
+        return await self._real.members(group_id, user_id, after, limit, most_bytes)
 
     async def transaction(self, run: RunRow) -> OpenTransaction:
         if self._crash.happened.is_set():

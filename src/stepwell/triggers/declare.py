@@ -9,15 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from inspect import get_annotations
-from typing import Any, Final, Literal, TypeAlias, TypedDict, Unpack, get_args
+from typing import Any, Final, TypeAlias, TypedDict, Unpack
 
 from stepwell.definition.authoring.marks import Retry
 from stepwell.definition.compile.options import attempt_faults
-from stepwell.definition.text import SYSTEM_USER, is_text
-from stepwell.errors import DefinitionError
-from stepwell.nearest import UnknownKeyword, nearest, unknown_keywords
-from stepwell.triggers.challenges import ChallengeAnswer, meta_challenge
-from stepwell.triggers.schedule_times import (
+from stepwell.definition.schedules.policy import CATCH_UP, LONGEST_USER, NO_JITTER, Overlap, late_faults, name_faults
+from stepwell.definition.schedules.schedule_times import (
     EPOCH,
     CronRule,
     IntervalRule,
@@ -26,16 +23,14 @@ from stepwell.triggers.schedule_times import (
     cron_faults,
     interval_faults,
 )
+from stepwell.definition.text import SYSTEM_USER, is_text
+from stepwell.errors import DefinitionError
+from stepwell.nearest import UnknownKeyword, unknown_keywords
+from stepwell.triggers.challenges import ChallengeAnswer, meta_challenge
 from stepwell.triggers.signatures import UrlVerifier, Verifier
 
-Overlap = Literal["skip", "queue", "allow"]
 Handler: TypeAlias = Callable[..., Any]
 """A function of the application. What it is given is decided where it is called."""
-
-CATCH_UP: Final = timedelta(days=1)
-NO_JITTER: Final = timedelta(0)
-LONGEST_NAME: Final = 200
-LONGEST_USER: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,7 @@ class StartWorkflow:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class DeclaredSchedule:
     """A schedule: its ticks, their effect, and the policy for ticks that are late or overlap."""
 
     name: str
@@ -58,7 +53,6 @@ class Schedule:
     rule: TickRule
     action: Handler | StartWorkflow
     overlap: Overlap = "skip"
-    """While the run of the last tick hasn't ended: don't fire ("skip"), fire when it has ("queue"), fire ("allow")."""
     misfire: Misfire = "latest"
     catch_up: timedelta = CATCH_UP
     jitter: timedelta = NO_JITTER
@@ -125,14 +119,16 @@ RULE_OPTIONS: Final = tuple(get_annotations(RuleOptions))
 SCHEDULE_OPTIONS: Final = tuple(get_annotations(ScheduleOptions))
 
 
-def cron_schedule(expression: str, *, timezone: str = "UTC", **options: Unpack[RuleOptions]) -> Schedule:
+def cron_schedule(expression: str, *, timezone: str = "UTC", **options: Unpack[RuleOptions]) -> DeclaredSchedule:
     """Return a checked schedule that ticks by a cron expression. Raises DefinitionError with all faults."""
     policy = _policy(options, "timezone")
     _refuse(f"The schedule {policy.title!r}", cron_faults(expression, timezone) + policy.faults())
     return policy.schedule(CronRule(expression, timezone))
 
 
-def interval_schedule(every: timedelta, *, anchor: datetime = EPOCH, **options: Unpack[RuleOptions]) -> Schedule:
+def interval_schedule(
+    every: timedelta, *, anchor: datetime = EPOCH, **options: Unpack[RuleOptions]
+) -> DeclaredSchedule:
     """Return a checked schedule that ticks every `every` from `anchor` on. Raises DefinitionError with all faults."""
     policy = _policy(options, "anchor")
     _refuse(f"The schedule {policy.title!r}", interval_faults(every, anchor) + policy.faults())
@@ -171,20 +167,17 @@ class _Policy:
 
     def faults(self) -> list[str]:
         return [
-            *_name_faults(self.title),
+            *name_faults(self.title),
             *self._action_faults(),
-            *_choice_faults("overlap", self.overlap, get_args(Overlap)),
-            *_choice_faults("misfire", self.misfire, get_args(Misfire)),
-            *([] if self.catch_up is None else _span_faults("catch_up", self.catch_up)),
-            *_span_faults("jitter", self.jitter),
+            *late_faults(self.overlap, self.misfire, self.catch_up, self.jitter),
             *attempt_faults(self.timeout, self.retry),
         ]
 
-    def schedule(self, rule: TickRule) -> Schedule:
+    def schedule(self, rule: TickRule) -> DeclaredSchedule:
         action = self.handler or StartWorkflow(self.workflow or "", self.args, self.user_id or SYSTEM_USER)
         catch_up = CATCH_UP if self.catch_up is None else self.catch_up
         late = (self.overlap, self.misfire, catch_up, self.jitter)
-        return Schedule(self.title, rule, action, *late, self.timeout, self.retry)
+        return DeclaredSchedule(self.title, rule, action, *late, self.timeout, self.retry)
 
     def _action_faults(self) -> list[str]:
         if (self.handler is None) == (self.workflow is None):
@@ -229,7 +222,7 @@ def webhook_route(
     Raises DefinitionError with all that is wrong.
     """
     resolved = getattr(handler, "__name__", "") if name is None else name
-    faults = _path_faults(path) + _handler_faults(handler) + _name_faults(resolved)
+    faults = _path_faults(path) + _handler_faults(handler) + name_faults(resolved)
     if isinstance(verify, type) or not isinstance(verify, Verifier):
         faults.append(f"verify={verify!r} must be a verifier, as in stripe_signature(secret=...).")
     faults += _challenge_faults(challenge)
@@ -263,28 +256,8 @@ def _refuse(subject: str, faults: list[str]) -> None:
         raise DefinitionError(subject, faults)
 
 
-def _name_faults(name: object) -> list[str]:
-    if isinstance(name, str) and name.strip() and len(name) <= LONGEST_NAME:
-        return []
-    return [f"name={name!r} must be text of 1 to {LONGEST_NAME} characters, as in name='nightly-cleanup'."]
-
-
 def _handler_faults(handler: object) -> list[str]:
     return [] if callable(handler) else [f"the handler {handler!r} must be a function."]
-
-
-def _choice_faults(parameter: str, value: object, choices: tuple[str, ...]) -> list[str]:
-    if isinstance(value, str) and value in choices:
-        return []
-    near = nearest(value, choices) if isinstance(value, str) else None
-    cure = f" Did you mean {near!r}?" if near else ""
-    return [f"{parameter}={value!r} must be one of {', '.join(map(repr, choices))}.{cure}"]
-
-
-def _span_faults(parameter: str, value: object) -> list[str]:
-    if isinstance(value, timedelta) and value >= timedelta(0):
-        return []
-    return [f"{parameter}={value!r} must be a timedelta of zero or more."]
 
 
 def _path_faults(path: object) -> list[str]:

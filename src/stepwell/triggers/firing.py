@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, assert_never
 
+from stepwell.definition.schedules.schedule_times import MOST_AT_ONCE, ON_TIME, Due, described, due_ticks
 from stepwell.definition.text import SYSTEM_USER
 from stepwell.engine.run import Moment
 from stepwell.errors import StepwellError
@@ -24,10 +25,9 @@ from stepwell.store.schedules import ScheduleRow, TickRow
 from stepwell.store.tables import moment
 from stepwell.store.tx import Tx
 from stepwell.store.writing.apply import Applier
-from stepwell.triggers.declare import Schedule, StartWorkflow
+from stepwell.triggers.declare import DeclaredSchedule, StartWorkflow
 from stepwell.triggers.events import Tick
 from stepwell.triggers.handlers import schedule_workflow
-from stepwell.triggers.schedule_times import MOST_AT_ONCE, ON_TIME, CronRule, Due, IntervalRule, TickRule, due_ticks
 
 log = logging.getLogger("stepwell.triggers")
 
@@ -49,20 +49,34 @@ class Looked:
     """Ticks wait for the run of an earlier one: look again when it may have ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Firing:
-    """One schedule of one app, and what it needs to fire."""
+    """One schedule of one app, and what it needs to fire. Of a schedule made at run time, `made_firing.py` has the rest."""
 
     app_name: str
-    schedule: Schedule
+    schedule: DeclaredSchedule
     shared: Shared
     applier: Applier
+
+    @property
+    def title(self) -> str:
+        """The schedule, for people."""
+        return f"schedule {self.schedule.name!r} of app {self.app_name!r}"
+
+    def hold(self, tx: Tx, now: Moment) -> ScheduleRow:
+        """Return what is settled of the schedule, locked until this transaction ends."""
+        return schedules.hold(tx, self.app_name, self.schedule.name, now)
+
+    def store(self, tx: Tx, before: ScheduleRow, row: ScheduleRow, *, queued: bool) -> None:
+        """Store what is settled now, unless it is what was settled before; and whether ticks are queued."""
+        if row != before._replace(updated_at=row.updated_at):
+            schedules.save(tx, row)
 
     def look(self, tx: Tx) -> Looked:
         """Settle everything that is due now."""
         now = self.shared.clock.now()
         # One look at a time, whichever process: what is read here is decided on, and written.
-        row = schedules.hold(tx, self.app_name, self.schedule.name, now)
+        row = self.hold(tx, now)
         due = self._due(self._since(self._settled_by_now(tx, row, now), now), now)
         paused = row.paused
         self._log_skipped(0 if paused else due.skipped, f"misfire={self.schedule.misfire!r}")
@@ -71,7 +85,7 @@ class Firing:
         if queue and not paused and not self._busy(tx):
             fired += self._fire(tx, queue[0], now)
             queue = schedules.queued(tx, self.app_name, self.schedule.name, 1)
-        self._save(tx, row, due, paused, now)
+        self._save(tx, row, due, bool(queue), now)
         return Looked(fired, to_moment(due.wake), bool(queue) and not paused)
 
     def _settled_by_now(self, tx: Tx, row: ScheduleRow, now: Moment) -> ScheduleRow:
@@ -83,9 +97,8 @@ class Firing:
         if since is not None and since <= now + _AHEAD:
             return row
         log.warning(
-            "schedule %r of app %r was settled up to %s, which is in the future: a clock was ahead. It continues from now",
-            self.schedule.name,
-            self.app_name,
+            "%s was settled up to %s, which is in the future: a clock was ahead. It continues from now",
+            self.title,
             repr(row.since) if since is None else to_datetime(since).isoformat(),
         )
         self._bring_back(tx, now)
@@ -117,13 +130,10 @@ class Firing:
             jitter=one.jitter,
         )
 
-    def _save(self, tx: Tx, row: ScheduleRow, due: Due, paused: int, now: Moment) -> None:
+    def _save(self, tx: Tx, row: ScheduleRow, due: Due, queued: bool, now: Moment) -> None:
         rule = described(self.schedule.rule)
-        new = ScheduleRow(
-            self.app_name, self.schedule.name, rule, to_moment(due.last), to_moment(due.wake), paused, now
-        )
-        if new != row._replace(updated_at=now):
-            schedules.save(tx, new)
+        new = row._replace(rule=rule, since=to_moment(due.last), next_at=to_moment(due.wake), updated_at=now)
+        self.store(tx, row, new, queued=queued)
 
     def fire_now(self, tx: Tx, key: str | None = None) -> TickRow:
         """Fire a tick of this moment, whatever the rule says and whether the schedule is paused or not.
@@ -132,7 +142,7 @@ class Firing:
         """
         now = self.shared.clock.now()
         # A concurrent call with the same key waits here, and finds the tick that this one has fired.
-        schedules.hold(tx, self.app_name, self.schedule.name, now)
+        self.hold(tx, now)
         if key is not None and (fired := self._fired_by(tx, key)) is not None:
             return fired
         tick = self._tick(to_datetime(now), now)
@@ -183,7 +193,7 @@ class Firing:
 
     def _log_skipped(self, count: int, why: str) -> None:
         if count:
-            log.warning("schedule %r of app %r skips %d ticks: %s", self.schedule.name, self.app_name, count, why)
+            log.warning("%s skips %d ticks: %s", self.title, count, why)
 
     def _busy(self, tx: Tx) -> bool:
         return schedules.busy(tx, self.app_name, self.schedule.name, self.shared.clock.now())
@@ -202,7 +212,7 @@ class Firing:
 
     def _begin(self, tx: Tx, tick: TickRow, now: Moment, key: str | None) -> str | None:
         try:
-            _, commit = prepare(self.shared, *self._start(tick, now, key))
+            _, commit = prepare(self.shared, *self.start(tick, now, key))
         except Exception as error:  # noqa: BLE001 - validators are user code
             self._log_refused(error)
             return None
@@ -216,9 +226,10 @@ class Firing:
 
     def _log_refused(self, error: Exception) -> None:
         # The schedule continues: one tick that can't start must not stop those after it.
-        log.error("schedule %r of app %r could not fire its tick", self.schedule.name, self.app_name, exc_info=error)
+        log.error("%s could not fire its tick", self.title, exc_info=error)
 
-    def _start(self, tick: TickRow, now: Moment, key: str | None) -> tuple[Start, Origin]:
+    def start(self, tick: TickRow, now: Moment, key: str | None) -> tuple[Start, Origin]:
+        """Return the start that the tick makes."""
         action = self.schedule.action
         run_key = None if key is None else self._run_key(key)
         if isinstance(action, StartWorkflow):
@@ -229,14 +240,3 @@ class Firing:
         given = Tick(self.schedule.name, scheduled_at, to_datetime(now)).to_json()
         start = Start(schedule_workflow(self.schedule.name), given, idempotency_key=run_key)
         return start, Origin(self.app_name, SYSTEM_USER, internal=1)
-
-
-def described(rule: TickRule) -> str:
-    """Return the rule in one line, as the database keeps it: another text is another rule."""
-    match rule:
-        case CronRule(expression, timezone):
-            return f"{expression} ({timezone})"
-        case IntervalRule(every, anchor):
-            return f"every {every} from {anchor.isoformat()}"
-        case _:
-            return repr(rule)

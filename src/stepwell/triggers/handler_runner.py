@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from hashlib import sha256
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from stepwell.definition.values.fidelity import varies
 from stepwell.errors import LeaseLost
 from stepwell.execution.scope import Scope
 from stepwell.runner.arguments import check_user
+from stepwell.runner.batch_starts import BatchOptions
 from stepwell.runner.core import Core
 from stepwell.runner.models import Emitted, RunResult
 from stepwell.runner.opening import Opening
@@ -72,7 +73,7 @@ class Calls:
 
 
 class HandlerRunner(WorkflowRunner):
-    """A WorkflowRunner whose `run`, `run_sync`, `run_many`, `signal` and `emit` get a derived key if they have none.
+    """A WorkflowRunner whose `run`, `run_sync`, `run_many`, `run_batch`, `signal` and `emit` get a derived key if they have none.
 
     All its verbs raise LeaseLost once the execution of the handler has ended or was told to end.
     """
@@ -116,6 +117,15 @@ class HandlerRunner(WorkflowRunner):
 
     async def _start_many(self, starts: Sequence[Start], origin: Origin) -> RunHandles:
         return self._noted(await super()._start_many(starts, origin))
+
+    def _with_key(self, options: BatchOptions, starts: Sequence[Start], origin: Origin) -> BatchOptions:
+        if options.key is not None:
+            return options
+        calls = [(start.app_name, start.workflow, start.args) for start in starts]
+        return replace(options, key=self._calls.key("run_batch", origin.app_name, origin.user_id, calls))
+
+    def _started_in_batch(self, workflow_ids: Sequence[str]) -> None:
+        self._calls.note(workflow_ids[:TOLD])
 
     def _noted(self, handles: RunHandles) -> RunHandles:
         self._calls.note(one.workflow_id for one in handles)

@@ -35,7 +35,7 @@ from stepwell.runner.blocking import BlockingRunner
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.triggers.answers import StoredAnswer, answer_of, result_of
-from stepwell.triggers.declare import Schedule, StartWorkflow, WebhookRoute
+from stepwell.triggers.declare import DeclaredSchedule, StartWorkflow, WebhookRoute
 from stepwell.triggers.events import Tick, WebhookEvent
 from stepwell.triggers.handler_runner import Calls, HandlerRunner
 
@@ -57,7 +57,7 @@ class Triggers(Protocol):
     @property
     def definitions(self) -> Mapping[str, Definition]: ...
     @property
-    def schedules(self) -> Sequence[Schedule]: ...
+    def schedules(self) -> Sequence[DeclaredSchedule]: ...
     @property
     def webhooks(self) -> Sequence[WebhookRoute]: ...
 
@@ -72,7 +72,7 @@ def webhook_workflow(name: str) -> str:
     return f"webhook:{name}"
 
 
-def retry_of(schedule: Schedule) -> Retry | None:
+def retry_of(schedule: DeclaredSchedule) -> Retry | None:
     """Return how the handler of a schedule is tried again; None if it starts a workflow."""
     return None if isinstance(schedule.action, StartWorkflow) else schedule.retry or TICK_RETRY
 
@@ -84,7 +84,7 @@ def handler_definitions(app: Triggers, opening: Opening) -> dict[str, Definition
     return {definition.name: definition for definition in made}
 
 
-def check_schedule(app: Triggers, schedule: Schedule) -> None:
+def check_schedule(app: Triggers, schedule: DeclaredSchedule) -> None:
     """Raise DefinitionError unless the handler can be called, or the workflow can be started with these args."""
     action = schedule.action
     faults = _start_faults(app, action) if isinstance(action, StartWorkflow) else bind(action, TICK_ROLES)[1]
@@ -129,7 +129,7 @@ def _start_faults(app: Triggers, action: StartWorkflow) -> list[str]:
     return []
 
 
-def _of_schedule(app_name: str, schedule: Schedule, opening: Opening) -> Definition:
+def _of_schedule(app_name: str, schedule: DeclaredSchedule, opening: Opening) -> Definition:
     assert not isinstance(schedule.action, StartWorkflow)  # only handlers have a workflow of their own
     binding, _ = bind(schedule.action, TICK_ROLES)
 

@@ -18,6 +18,8 @@ from stepwell.store.schedules import TickRow
 from stepwell.store.tx import Tx
 from stepwell.triggers.firing import Firing, Looked
 from stepwell.triggers.handlers import Triggers
+from stepwell.triggers.made_firing import MadeFirings
+from stepwell.triggers.made_scheduler import MadeScheduler
 
 log = logging.getLogger("stepwell.triggers")
 
@@ -30,7 +32,7 @@ _BATCH: Final = 200
 _PUT_BACK: Final = 1_000_000
 """Microseconds by which the clock must be earlier than it was, for all schedules to be looked at again."""
 _AGAIN: Final = AGAIN
-"""Seconds between looks while ticks are queued behind a run, at schedules that are set apart, or for the database."""
+"""Seconds between looks: other processes make schedules, runs end that ticks are queued behind, faults are mended."""
 
 _Name = tuple[str, str]
 
@@ -43,8 +45,10 @@ def titled(name: _Name) -> str:
 class Scheduler:
     """The schedules of one process. All its other state is a hint: the truth of a look is in its transaction."""
 
-    def __init__(self, core: Core, apps: Iterable[Triggers], may_delete: Callable[[], bool]) -> None:
+    def __init__(self, core: Core, apps: Iterable[Triggers], made: MadeFirings, may_delete: Callable[[], bool]) -> None:
         self._core = core
+        self.made = MadeScheduler(core, made)
+        """Those that are made at run time."""
         self._clock = core.shared.clock
         self._firings: dict[_Name, Firing] = {
             (app.name, one.name): Firing(app.name, one, core.shared, core.store.applier)
@@ -72,12 +76,13 @@ class Scheduler:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        if not self._firings:
+        if not self._core.shared.registry.apps:
             await asyncio.Event().wait()
+        wakes = [*self._wakes.values(), *([] if self.made.next_at is None else [self.made.next_at])]
         try:
             # A clock that is put back ends the sleep too: the next due ticks are worked out again.
-            async with asyncio.timeout(_AGAIN if self._queued or self._apart else None):
-                await self._clock.sleep_until(min(self._wakes.values(), default=FAR))
+            async with asyncio.timeout(_AGAIN):
+                await self._clock.sleep_until(min(wakes, default=FAR))
         except TimeoutError:
             pass
 
@@ -86,7 +91,8 @@ class Scheduler:
         unknown = [name for name in self._firings if name not in self._wakes and not self._rests(name)]
         for name in [*unknown, *await self._freed()]:
             await self._look_apart(name)
-        return min(self._wakes.values(), default=None)
+        made = await self.made.next_wake()
+        return min([*self._wakes.values(), *([] if made is None else [made])], default=None)
 
     async def fire_due(self) -> int:
         """Fire all ticks that are due, and those queued behind ended runs, and return their number."""
@@ -94,7 +100,7 @@ class Scheduler:
         while names := [*self._due(), *await self._freed()]:
             for name in dict.fromkeys(names):
                 fired += await self._look_apart(name)
-        return fired
+        return fired + await self.made.fire_due()
 
     def _due(self) -> list[_Name]:
         now = self._clock.now()

@@ -11,11 +11,12 @@ from stepwell.errors import StoreUnavailable
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
-from stepwell.store import runs, workers
+from stepwell.store import deciding, endings, runs, workers
 from stepwell.store.base import Store
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
-from stepwell.store.writing import apply
+from stepwell.store.writing import expiry
+from stepwell.worker.gatekeeper import Gatekeeper
 from stepwell.worker.heartbeat import Heartbeat
 from stepwell.worker.lease import Observer
 
@@ -33,6 +34,10 @@ _RETENTION_AGAIN = 600.0
 _AHEAD = 60_000_000
 """Microseconds by which a row may have been stored ahead of the time, before its moments are corrected."""
 _BRING_BACK_EVERY = 3600.0
+_ENDED = 500
+"""Children that are cancelled by one transaction, where there are many."""
+_FEW = 20
+"""Children up to which each is cancelled by a transaction of its own."""
 _BATCH = 100
 """Runs that are deleted by one transaction."""
 _ROWS = 2_000
@@ -49,6 +54,7 @@ class Sweep:
         passes: Passes,
         queue: Queue,
         heartbeat: Heartbeat,
+        gatekeeper: Gatekeeper,
         lease_seconds: float,
     ) -> None:
         self._store = store
@@ -56,6 +62,9 @@ class Sweep:
         self._passes = passes
         self._queue = queue
         self._heartbeat = heartbeat
+        self._gatekeeper = gatekeeper
+        self._opening: int | None = None
+        """The moment at which the next gate is to be looked at, as last seen."""
         self._observer = Observer(lease_seconds)
         self._clock = operations.shared.clock
         self._due_changed = asyncio.Event()
@@ -74,18 +83,23 @@ class Sweep:
         while True:
             due = await self._quietly(self._look)
             if due is not None and due <= self._clock.now():
-                if await self._quietly(self.ripen) == 0:
+                if await self._quietly(self._act) == 0:
                     await asyncio.sleep(_HELD)  # another process has it, or holds its row
                 continue
             await self._until(due)
 
     async def _look(self) -> int | None:
-        """Return when the next run becomes due; wake a worker for ready runs whose wake-up was lost."""
+        """Return when something becomes due; wake a worker for ready runs whose wake-up was lost."""
         lanes = self._queue.lanes if self._passes.free else ()
-        due, ready = await self._store.read(lambda tx: runs.outlook(tx, lanes))
+        due, opening, ready = await self._store.read(lambda tx: runs.outlook(tx, lanes))
         if ready:
             self._queue.remind()
-        return due
+        self._opening = opening
+        return min((moment for moment in (due, opening) if moment is not None), default=None)
+
+    async def _act(self) -> int:
+        opens = self._opening is not None and self._opening <= self._clock.now()
+        return await self.ripen() + (await self._gatekeeper.open_due() if opens else 0)
 
     async def _until(self, due: int | None) -> None:
         # However far away: a run that became due elsewhere may have been announced to no process.
@@ -108,7 +122,10 @@ class Sweep:
         return await self._store.read(runs.next_due)
 
     async def ripen(self) -> int:
-        """Make due runs ready, and return their number."""
+        """Make due runs ready, cancel those that haven't begun in time, and return their number."""
+        return await self._ripen() + await self.expire_unbegun()
+
+    async def _ripen(self) -> int:
         now = self._clock.now()
         try:
             return await self._store.writer.call(lambda tx: runs.ripen(tx, now))
@@ -124,6 +141,23 @@ class Sweep:
             with self._faults.apart(f"run {run_id}, which is due"):
                 ripened += await self._store.writer.call(lambda tx: runs.ripen(tx, now, only=run_id))  # noqa: B023
         return ripened
+
+    async def expire_unbegun(self) -> int:
+        """Cancel runs that haven't begun in time, and return their number; one that can't be is set apart."""
+        now, applier = self._clock.now(), self._store.applier
+        late = await self._store.read(lambda tx: expiry.overdue(tx, now, _BATCH))
+        if not late:
+            return 0
+        try:
+            return await self._store.writer.call(lambda tx: expiry.expire(applier, tx, late, now))
+        except StoreUnavailable as error:
+            if not error.refused:
+                raise
+        expired = 0
+        for run_id in late:
+            with self._faults.apart(f"run {run_id}, which has expired"):
+                expired += await self._store.writer.call(lambda tx: expiry.expire(applier, tx, [run_id], now))  # noqa: B023
+        return expired
 
     # -- traces of a wrong clock ----------------------------------------------------------------------------------
 
@@ -173,10 +207,18 @@ class Sweep:
         self._children.set()
 
     async def end_children(self) -> int:
-        """Cancel children, each by a commit of its own, and return their number."""
-        marked = await self._store.read(lambda tx: apply.marked_children(tx, _BATCH + len(self._unending)))
+        """Cancel children, each by a commit of its own, and return their number; very many of them some at a time."""
+        marked = await self._store.read(lambda tx: endings.marked(tx, _ENDED + len(self._unending)))
         self._unending &= {run_id for run_id, _ in marked}
-        return sum([await self._end_child(run_id, reason) for run_id, reason in marked])
+        many = [one for one in marked if one[0] not in self._unending]
+        if len(many) > _FEW:
+            try:
+                return await self._store.writer.call(self._operations.end_children(many))
+            except Exception as error:
+                if isinstance(error, StoreUnavailable) and not error.refused:
+                    raise
+                log.warning("ending %d children together failed, so each is ended by itself: %s", len(many), error)
+        return sum(await asyncio.gather(*(self._end_child(run_id, reason) for run_id, reason in marked)))
 
     async def _end_child(self, run_id: str, reason: str) -> int:
         """Cancel a child and return 1, also if it had ended; set it apart if that fails."""
@@ -291,12 +333,14 @@ class Sweep:
             await self._clock.sleep_until(self._clock.now() + round(pause * 1_000_000))
 
     async def expire(self, seconds: float) -> int:
-        """Delete finished runs with all they own, a batch at a time, and return their number."""
+        """Delete finished runs with all they own, a batch at a time, then groups without runs; return their number."""
         before = self._clock.now() - round(seconds * 1_000_000)
 
         found = await self._store.read(lambda tx: runs.expired(tx, before, _BATCH + len(self._undeletable)))
         self._undeletable &= set(found)
         gone = [run_id for run_id in found if not self._faults.resting(_old(run_id))]
+        if not gone:
+            return await self._store.writer.call(lambda tx: deciding.forget(tx, before, _BATCH))
         try:
             await self._delete(gone)
         except StoreUnavailable as error:

@@ -7,6 +7,14 @@ export const keys = {
   runs: ["runs"],
   run: (id: string) => ["run", id] as const,
   waiting: ["waiting"],
+  /** Batches and what became of them; the groups of children are counted in the same way. */
+  batches: ["batches"],
+  groups: ["groups"],
+  /** The runs of a batch: apart, because many pages of them may be loaded. */
+  batchItems: (id: string) => ["batch-items", id] as const,
+  /** What is paused, and what limits hold back. */
+  pauses: ["pauses"],
+  limits: ["limits"],
   workspaces: ["workspaces"],
   schedules: ["schedules"],
   deliveries: ["deliveries"],

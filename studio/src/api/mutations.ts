@@ -3,13 +3,20 @@ import type {
   BulkPreview,
   BulkRequest,
   BulkResult,
+  CanceledBatch,
   CreatedToken,
   Delivery,
   Json,
   Me,
+  NewSchedule,
   NewToken,
+  Pause,
+  Paused,
+  Resumed,
+  RetriedBatch,
   Run,
   Schedule,
+  ScheduleChange,
   Started,
   StartRun,
   Tick,
@@ -42,14 +49,29 @@ export const previewBulk = (request: BulkRequest) => answer<BulkPreview>(api().P
 export const bulk = (request: BulkRequest & { reason?: string | undefined; cursor?: string | null | undefined }) =>
   answer<BulkResult>(api().POST("/runs/bulk", { body: request }));
 
-const schedule = (app: string, name: string) => ({ params: { path: { app_name: app, name } } });
+const batch = (id: string) => ({ params: { path: { batch_id: id } } });
 
-export const pauseSchedule = (app: string, name: string) => answer<Schedule>(api().POST("/schedules/{app_name}/{name}/pause", schedule(app, name)));
-export const resumeSchedule = (app: string, name: string) => answer<Schedule>(api().POST("/schedules/{app_name}/{name}/resume", schedule(app, name)));
-export const fireSchedule = (app: string, name: string) => answer<Tick>(api().POST("/schedules/{app_name}/{name}/fire", schedule(app, name)));
+export const retryBatch = (id: string) => answer<RetriedBatch>(api().POST("/batches/{batch_id}/retry", batch(id)));
+export const cancelBatch = (id: string, reason?: string) =>
+  answer<CanceledBatch>(api().POST("/batches/{batch_id}/cancel", { ...batch(id), body: { reason: reason ?? null } }));
+
+export const pause = (what: Paused, reason?: string) => answer<Pause>(api().POST("/pauses", { body: { ...what, reason: reason ?? null } }));
+/** Lifts exactly this pause; the answer has those that still cover the same runs. */
+export const resume = (what: Paused) => answer<Resumed>(api().POST("/pauses/resume", { body: what }));
+
+/** One that was made at run time is named with its user. */
+export type ScheduleName = Pick<Schedule, "app_name" | "name" | "user_id">;
+const schedule = ({ app_name, name, user_id }: ScheduleName) => ({ params: { path: { app_name, name }, query: user_id === null ? {} : { user_id } } });
+
+export const pauseSchedule = (one: ScheduleName) => answer<Schedule>(api().POST("/schedules/{app_name}/{name}/pause", schedule(one)));
+export const resumeSchedule = (one: ScheduleName) => answer<Schedule>(api().POST("/schedules/{app_name}/{name}/resume", schedule(one)));
+export const fireSchedule = (one: ScheduleName) => answer<Tick>(api().POST("/schedules/{app_name}/{name}/fire", schedule(one)));
 /** The failed handler of a tick runs again, or the failed run that the tick started. */
-export const retryTick = (app: string, name: string, scheduledAt: string) =>
-  answer<Tick>(api().POST("/schedules/{app_name}/{name}/retry", { ...schedule(app, name), body: { scheduled_at: scheduledAt } }));
+export const retryTick = (one: ScheduleName, scheduledAt: string) =>
+  answer<Tick>(api().POST("/schedules/{app_name}/{name}/retry", { ...schedule(one), body: { scheduled_at: scheduledAt } }));
+export const createSchedule = (made: NewSchedule) => answer<Schedule>(api().POST("/schedules", { body: made }));
+export const updateSchedule = (one: ScheduleName, change: ScheduleChange) => answer<Schedule>(api().PATCH("/schedules/{app_name}/{name}", { ...schedule(one), body: change }));
+export const deleteSchedule = (one: ScheduleName) => answer<undefined>(api().DELETE("/schedules/{app_name}/{name}", schedule(one)));
 
 export const redrive = (app: string, route: string, deliveryId: string) =>
   answer<Delivery>(api().POST("/deliveries/{app_name}/{route}/redrive", { params: { path: { app_name: app, route } }, body: { delivery_id: deliveryId } }));

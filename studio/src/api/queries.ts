@@ -4,19 +4,28 @@ import { keys } from "./keys";
 import type {
   App,
   Ask,
+  Batch,
+  BatchFilter,
+  BatchItem,
   Checkpoint,
   Child,
   Counts,
   Delivery,
   Explanation,
   FailureGroup,
+  Limit,
+  LimitDetail,
+  LimitFilter,
   Me,
   Metrics,
   MetricsWindow,
   Page,
+  Pause,
+  Progress,
   Queue,
   Run,
   RunFilter,
+  RunStatus,
   Schedule,
   ScheduleDetail,
   Step,
@@ -105,6 +114,21 @@ export const waitingQuery = (appName?: string, limit = 50) => {
   );
 };
 
+// --- batches and groups
+
+export const batchesQuery = (filter: BatchFilter = {}, limit = 50) =>
+  pages<Batch>([...keys.batches, "list", { ...filter, limit }], (cursor, signal) =>
+    api().GET("/batches", { params: { query: { ...filter, limit, cursor } }, signal }),
+  );
+export const batchQuery = (id: string) =>
+  one<Batch>([...keys.batches, "one", id], (signal) => api().GET("/batches/{batch_id}", { params: { path: { batch_id: id } }, signal }));
+export const batchItemsQuery = (id: string, status?: RunStatus, limit = 50) =>
+  pages<BatchItem>([...keys.batchItems(id), { status, limit }], (cursor, signal) =>
+    api().GET("/batches/{batch_id}/items", { params: { path: { batch_id: id }, query: { status, limit, cursor } }, signal }),
+  );
+export const groupQuery = (id: string) =>
+  one<Progress>([...keys.groups, id], (signal) => api().GET("/groups/{group_id}", { params: { path: { group_id: id } }, signal }));
+
 // --- one run
 
 const of = (id: string) => ({ workflow_id: id });
@@ -148,16 +172,29 @@ export const explainQuery = (id: string) =>
 export const asksQuery = (id: string) =>
   one<Ask[]>([...keys.run(id), "asks"], (signal) => api().GET("/runs/{workflow_id}/asks", { params: { path: of(id) }, signal }));
 
+// --- pauses and limits
+
+export const pausesQuery = () => one<Pause[]>(keys.pauses, (signal) => api().GET("/pauses", { signal }));
+export const limitsQuery = (filter: LimitFilter = {}, limit = 50) =>
+  pages<Limit>([...keys.limits, "list", { ...filter, limit }], (cursor, signal) =>
+    api().GET("/limits", { params: { query: { ...filter, limit, cursor } }, signal }),
+  );
+export const limitQuery = (id: string) =>
+  one<LimitDetail>([...keys.limits, "one", id], (signal) => api().GET("/limits/detail", { params: { query: { id } }, signal }));
+
 // --- operations
 
 export const workspacesQuery = (query: { app_name?: string | undefined; user_id?: string | undefined } = {}, limit = 50) =>
   pages<Workspace>([...keys.workspaces, { ...query, limit }], (cursor, signal) =>
     api().GET("/workspaces", { params: { query: { ...query, limit, cursor } }, signal }),
   );
-export const schedulesQuery = () => one<Schedule[]>([...keys.schedules, "list"], (signal) => api().GET("/schedules", { signal }));
-export const scheduleQuery = (appName: string, name: string) =>
-  one<ScheduleDetail>([...keys.schedules, "one", appName, name], (signal) =>
-    api().GET("/schedules/{app_name}/{name}", { params: { path: { app_name: appName, name } }, signal }),
+/** Of those that were made at run time, the newest are shown; declared ones all. */
+export const MOST_SCHEDULES = 1000;
+export const schedulesQuery = () => one<Schedule[]>([...keys.schedules, "list"], (signal) => api().GET("/schedules", { params: { query: { limit: MOST_SCHEDULES } }, signal }));
+/** `user`: of one that was made at run time. */
+export const scheduleQuery = (appName: string, name: string, user?: string) =>
+  one<ScheduleDetail>([...keys.schedules, "one", appName, name, user ?? null], (signal) =>
+    api().GET("/schedules/{app_name}/{name}", { params: { path: { app_name: appName, name }, query: { user_id: user } }, signal }),
   );
 
 export interface DeliveryFilter {

@@ -132,6 +132,15 @@ export interface FieldGroup {
   collapsed?: boolean;
 }
 
+/** The limits of a workflow by class keyword; durations are seconds. */
+export interface LimitRules {
+  concurrency: { limit: number; key: string | null; name: string | null; holds: "executing" | "run"; on_conflict: "queue" | "skip" | "replace" }[];
+  rate_limit: { limit: number; key: string | null; name: string | null; per: number }[];
+  debounce: { delay: number; max_wait: number | null; key: string | null } | null;
+  fair_by: string | null;
+  expires: number | null;
+}
+
 export type WorkflowDetail = With<
   Schemas["WorkflowDetail"],
   {
@@ -142,6 +151,7 @@ export type WorkflowDetail = With<
     places: Place[];
     transitions: Transition[];
     ui: Widget[];
+    limits: LimitRules;
   }
 >;
 
@@ -174,6 +184,23 @@ export interface RunFilter {
   created_before?: string | undefined;
 }
 
+// --- batches and groups
+
+/** How many of its runs stand where; the eight counts add up to `total`. */
+export type Progress = Schemas["GroupProgress"];
+export type Batch = Schemas["Batch"];
+export type BatchItem = With<Schemas["GroupItem_Any_"], { result: Json }>;
+
+export type RetriedBatch = Schemas["RetriedBatch"];
+export type CanceledBatch = Schemas["CanceledBatch"];
+
+export interface BatchFilter {
+  app_name?: string | undefined;
+  user_id?: string | undefined;
+}
+
+// --- many runs at once
+
 export type BulkAction = Schemas["BulkChoice"]["action"];
 
 /** Either `runs` or `filter`. */
@@ -193,12 +220,30 @@ export type MetricsWindow = Schemas["Metrics"]["window"];
 export type MetricsBucket = Schemas["Bucket"];
 export type Metrics = Schemas["Metrics"];
 
+// --- pauses and limits
+
+/** What it doesn't name, it covers whole. */
+export type Pause = Schemas["Pause"];
+export type Paused = Pick<Pause, "app_name" | "workflow">;
+export type Resumed = Schemas["Resumed"];
+export type Limit = Schemas["LimitView"];
+export type LimitDetail = Schemas["LimitDetail"];
+/** A run that holds a limit, or waits for it. */
+export type RunAtLimit = Schemas["LimitHolder"] | Schemas["HeldBack"];
+
+export interface LimitFilter {
+  app_name?: string | undefined;
+  held?: boolean | undefined;
+}
+
 // --- operations
 
 export type Workspace = Schemas["Workspace"];
 export type Tick = Schemas["TickView"];
 export type Schedule = Schemas["ScheduleView"];
 export type ScheduleDetail = Schemas["ScheduleDetail"];
+export type NewSchedule = Schemas["ScheduleRequest"];
+export type ScheduleChange = Schemas["ScheduleChange"];
 export type Delivery = Schemas["DeliveryView"];
 export type Worker = With<Schemas["Worker"], { runs: Run[] }>;
 export type Lane = Schemas["LaneDepth"];

@@ -1,9 +1,20 @@
 import type { LucideIcon } from "lucide-react";
-import { Boxes, CalendarClock, House, Inbox, KeyRound, ListTree, Server, Webhook, Workflow } from "lucide-react";
+import { Boxes, CalendarClock, Gauge, House, Inbox, KeyRound, Layers, ListTree, Server, Webhook, Workflow } from "lucide-react";
 import type { Me } from "@/api/types";
 
 export interface PageLink {
-  to: "/" | "/waiting" | "/runs" | "/workflows" | "/schedules" | "/webhooks" | "/workers" | "/workspaces" | "/tokens";
+  to:
+    | "/"
+    | "/waiting"
+    | "/runs"
+    | "/batches"
+    | "/workflows"
+    | "/limits"
+    | "/schedules"
+    | "/webhooks"
+    | "/workers"
+    | "/workspaces"
+    | "/tokens";
   name: string;
   icon: LucideIcon;
   /** The page shows all users' runs: it is hidden from people who may see only their own. */
@@ -14,8 +25,10 @@ const PAGES: readonly PageLink[] = [
   { to: "/", name: "Home", icon: House },
   { to: "/waiting", name: "Waiting for you", icon: Inbox },
   { to: "/runs", name: "Runs", icon: ListTree },
+  { to: "/batches", name: "Batches", icon: Layers },
   { to: "/workflows", name: "Workflows", icon: Workflow },
-  { to: "/schedules", name: "Schedules", icon: CalendarClock, everybody: true },
+  { to: "/limits", name: "Limits", icon: Gauge, everybody: true },
+  { to: "/schedules", name: "Schedules", icon: CalendarClock },
   { to: "/webhooks", name: "Webhooks", icon: Webhook, everybody: true },
   { to: "/workers", name: "Workers", icon: Server, everybody: true },
   { to: "/workspaces", name: "Workspaces", icon: Boxes },

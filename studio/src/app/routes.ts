@@ -1,7 +1,11 @@
 import { createRootRoute, createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { validateSearch as batchSearch } from "@/features/batches/detail/search";
+import { validateSearch as batchesSearch } from "@/features/batches/search";
 import { validateSearch as inboxSearch } from "@/features/inbox/search";
+import { validateSearch as limitsSearch } from "@/features/limits/search";
 import { validateSearch as runSearch } from "@/features/run/search";
 import { validateSearch as runsSearch } from "@/features/runs/search";
+import { validateSearch as scheduleSearch } from "@/features/schedules/detail/search";
 import { validateSearch as startSearch } from "@/features/start/search";
 import { validateSearch as webhooksSearch } from "@/features/webhooks/search";
 import { validateSearch as workflowSearch } from "@/features/workflows/detail/search";
@@ -30,6 +34,16 @@ export const routeTree = root.addChildren([
     validateSearch: runSearch,
   }),
   createRoute({
+    ...at("/batches"),
+    component: lazyRouteComponent(code(() => import("@/features/batches/page"))),
+    validateSearch: batchesSearch,
+  }),
+  createRoute({
+    ...at("/batches/$batchId"),
+    component: lazyRouteComponent(code(() => import("@/features/batches/detail/page"))),
+    validateSearch: batchSearch,
+  }),
+  createRoute({
     ...at("/workflows"),
     component: lazyRouteComponent(code(() => import("@/features/workflows/page"))),
     validateSearch: workflowsSearch,
@@ -44,8 +58,17 @@ export const routeTree = root.addChildren([
     component: lazyRouteComponent(code(() => import("@/features/start/page"))),
     validateSearch: startSearch,
   }),
+  createRoute({
+    ...at("/limits"),
+    component: lazyRouteComponent(code(() => import("@/features/limits/page"))),
+    validateSearch: limitsSearch,
+  }),
   createRoute({ ...at("/schedules"), component: lazyRouteComponent(code(() => import("@/features/schedules/page"))) }),
-  createRoute({ ...at("/schedules/$app/$name"), component: lazyRouteComponent(code(() => import("@/features/schedules/detail/page"))) }),
+  createRoute({
+    ...at("/schedules/$app/$name"),
+    component: lazyRouteComponent(code(() => import("@/features/schedules/detail/page"))),
+    validateSearch: scheduleSearch,
+  }),
   createRoute({
     ...at("/webhooks"),
     component: lazyRouteComponent(code(() => import("@/features/webhooks/page"))),

@@ -23,7 +23,7 @@ export function ruleText(rule: string): string {
 /** The rule of a schedule in words; null if words would be longer or wrong. */
 export function ruleWords(rule: string): string | null {
   const text = ruleText(rule);
-  return text.startsWith("every ") ? intervalWords(text) : cronWords(text);
+  return text.startsWith("every ") ? intervalWords(text.replace(/ from \S+$/, "")) : cronWords(text);
 }
 
 function intervalWords(text: string): string | null {

@@ -7,11 +7,14 @@ export interface WhySource {
   run: Pick<
     Run,
     "status" | "place" | "waiting_for" | "due_at" | "error" | "attempt" | "created_at" | "updated_at" | "finished_at"
-  >;
+  > &
+    Partial<Pick<Run, "ready_at">>;
   /** Transitions that a person may answer now; by default all that it waits for. */
   answerable?: readonly string[] | undefined;
   /** Children that have not ended. */
   openChildren?: number | undefined;
+  /** There may be more than those: not all children were looked at. */
+  moreChildren?: boolean | undefined;
   /** When the place was entered; by default, when the run was last updated. */
   since?: Millis | undefined;
   zone?: Zone | undefined;
@@ -25,6 +28,7 @@ export function statusSentence(source: WhySource, now: Millis): string {
   const due = moment(run.due_at);
   switch (run.status) {
     case "pending":
+      if (isHeldBack(run)) return `Held back for ${short(now - moment(run.created_at))}: a limit or its group lets it through later.`;
       return due !== null && due > now
         ? `Starts ${relative(due, now)}, at ${clock(due, now, zone)}.`
         : `Queued for ${short(now - moment(run.created_at))}: the next free worker takes it.`;
@@ -49,6 +53,11 @@ function reasonOf(error: string | null): string {
   return said === "" ? "." : `: ${brief(said)}`;
 }
 
+/** It is neither ready nor due: something else lets it go on. Of a waiting run this doesn't show. */
+export function isHeldBack(run: Pick<Run, "status" | "due_at"> & Partial<Pick<Run, "ready_at">>): boolean {
+  return (run.status === "pending" || run.status === "retrying") && run.ready_at === null && run.due_at === null;
+}
+
 function waiting(source: WhySource, due: Millis | null, now: Millis): string {
   const { run, zone } = source;
   const names = source.answerable ?? run.waiting_for;
@@ -56,7 +65,8 @@ function waiting(source: WhySource, due: Millis | null, now: Millis): string {
   const long = forHowLong(source, now);
   if (names.length > 0) return `Waiting for ${either(names, source.definition)} ${at(run.place)}${long}${later}.`;
   const open = source.openChildren ?? 0;
-  if (open > 0) return `Waiting for ${open === 1 ? "a run" : `${open} runs`} that it started, ${at(run.place)}${long}${later}.`;
+  const more = source.moreChildren ? "+" : "";
+  if (open > 0) return `Waiting for ${open === 1 && !more ? "a run" : `${open}${more} runs`} that it started, ${at(run.place)}${long}${later}.`;
   if (due === null) return `Waiting for an event or another run ${at(run.place)}${long}.`;
   return due > now
     ? `Sleeping ${at(run.place)}${long}, until ${clock(due, now, zone)} (${relative(due, now)}).`
@@ -65,7 +75,7 @@ function waiting(source: WhySource, due: Millis | null, now: Millis): string {
 
 function retrying(run: WhySource["run"], due: Millis | null, now: Millis, zone?: Zone): string {
   const tries = `${run.attempt} failed ${run.attempt === 1 ? "attempt" : "attempts"}`;
-  const next = due === null || due <= now ? "now" : `at ${clock(due, now, zone)} (${relative(due, now)})`;
+  const next = isHeldBack(run) ? "as soon as a limit lets it through" : due === null || due <= now ? "now" : `at ${clock(due, now, zone)} (${relative(due, now)})`;
   return `Tries again ${next}, after ${tries} ${at(run.place)}: ${brief(run.error)}`;
 }
 

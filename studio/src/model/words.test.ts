@@ -146,17 +146,24 @@ describe("why", () => {
   it("tells what moves", () => {
     const updated_at = new Date(now - 4 * S).toISOString();
     expect(told({ status: "running", updated_at })).toBe("Running in 'review' for 4 s.");
-    expect(told({ status: "pending", due_at: null, created_at: updated_at })).toBe("Queued for 4 s: the next free worker takes it.");
+    expect(told({ status: "pending", due_at: null, ready_at: updated_at, created_at: updated_at })).toBe("Queued for 4 s: the next free worker takes it.");
     expect(told({ status: "retrying", attempt: 2, error: "No.\nstack", due_at: new Date(now + MIN).toISOString() })).toBe(
       "Tries again at 03:01 (in 1 min), after 2 failed attempts in 'review': No.",
     );
-    expect(told({ status: "retrying", attempt: 1, error: null, due_at: null })).toMatch(/^Tries again now, after 1 failed attempt/);
+    expect(told({ status: "retrying", attempt: 1, error: null, due_at: null, ready_at: updated_at })).toMatch(/^Tries again now, after 1 failed attempt/);
+  });
+
+  it("tells what a limit holds back, which is neither ready nor due", () => {
+    const held = { due_at: null, ready_at: null };
+    expect(told({ ...held, status: "pending", created_at: new Date(now - 4 * S).toISOString() })).toBe("Held back for 4 s: a limit or its group lets it through later.");
+    expect(told({ ...held, status: "retrying", attempt: 1, error: "No." })).toMatch(/^Tries again as soon as a limit lets it through, after 1 failed attempt/);
   });
 
   it("tells what sleeps", () => {
     const asleep = { waiting_for: [], due_at: new Date(now + 2 * MIN).toISOString() };
     expect(told(asleep)).toBe("Sleeping in 'review' for 3 h, until 03:02 (in 2 min).");
     expect(told({ ...asleep, due_at: null })).toBe("Waiting for an event or another run in 'review' for 3 h.");
+    expect(told(asleep, { openChildren: 100, moreChildren: true })).toMatch(/^Waiting for 100\+ runs that it started/);
     expect(told(asleep, { openChildren: 2 })).toMatch(/^Waiting for 2 runs that it started/);
     expect(told({ ...asleep, due_at: base.created_at })).toMatch(/it is due: the next/);
     expect(told({ due_at: base.created_at })).toMatch(/its timer is due\.$/);

@@ -14,7 +14,7 @@ export interface LiveMeta {
 }
 
 const SOON_KEYS = [[...keys.runs, "list"], [...keys.runs, "counts"], keys.waiting];
-const LATER_KEYS = [[...keys.runs, "failures"], [...keys.runs, "metrics"], keys.workflows, keys.queue, keys.workers];
+const LATER_KEYS = [[...keys.runs, "failures"], [...keys.runs, "metrics"], keys.batches, keys.groups, keys.workflows, keys.queue, keys.workers];
 
 export class Bridge {
   #client: QueryClient;

@@ -145,6 +145,24 @@ function OutcomeBar({ outcome }: { outcome: Outcome }) {
   );
 }
 
+/** Parts of a whole in one bar; the rest is empty. Failed parts are hatched too, for people who can't see the colour. */
+export function Stack({ label, said, value, of, parts }: { label: string; said: string; value: number; of: number; parts: readonly Part[] }) {
+  return (
+    <div role="progressbar" aria-label={label} aria-valuenow={value} aria-valuemin={0} aria-valuemax={Math.max(of, value)} aria-valuetext={said} className="flex h-3 w-full min-w-24 overflow-hidden rounded-sm border border-control">
+      {parts
+        .filter((part) => part.value > 0)
+        .map(({ token, value: size }) => (
+          // One of a thousand must still be visible.
+          <div key={token} className="h-full min-w-0.5" style={{ flex: `${String(size)} 0 0`, background: fillOf(token) }} />
+        ))}
+      <div style={{ flex: `${String(Math.max(0, of - sum(parts)))} 0 0` }} />
+    </div>
+  );
+}
+
+const fillOf = (token: StatusToken) =>
+  token === "failed" ? `repeating-linear-gradient(135deg, ${statusColor(token)} 0 3px, var(--surface) 3px 4px)` : statusColor(token);
+
 /** A part of a whole: "3 of 10". */
 export function Meter({ value, of, label, token = "running" }: { value: number; of: number; label: string; token?: StatusToken }) {
   const width = of > 0 ? Math.min(100, (value / of) * 100) : 0;

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, assert_type
 
-from stepwell import Run, RunHandle, RunResult, Start, WorkflowRunner
+from stepwell import GroupProgress, Run, RunHandle, RunResult, Start, WorkflowRunner
 
 from .workflows import Cleanup, Decision, OrderArgs, Outcome, ProcessOrder, Quote, Signed
 
@@ -37,6 +37,13 @@ async def start_by_name(runner: WorkflowRunner) -> None:
     assert_type(await runner.run_many(starts, app_name="orders"), list[RunHandle[Any]])
     [first, *_] = await runner.run_many(starts, app_name="orders")
     assert_type(await first.result(), Any)
+
+
+async def group(runner: WorkflowRunner) -> None:
+    found = await runner.group("1", user_id="u1")
+    assert_type(found, GroupProgress)
+    assert_type(found.completed, int)
+    assert_type(runner.blocking.group("1"), GroupProgress)
 
 
 async def signal(runner: WorkflowRunner, run: RunHandle[Outcome]) -> None:

@@ -5,7 +5,22 @@ from typing import Annotated, Any, Literal, assert_type
 
 from pydantic import BaseModel
 
-from stepwell import END, Depends, Document, Event, Retry, Signal, Workflow, transition
+from stepwell import (
+    END,
+    Concurrency,
+    Debounce,
+    Depends,
+    Document,
+    Event,
+    Group,
+    GroupItem,
+    RateLimit,
+    Retry,
+    Signal,
+    Start,
+    Workflow,
+    transition,
+)
 
 
 class OrderArgs(BaseModel):
@@ -127,6 +142,57 @@ class Cleanup(Workflow):
     async def clean(self) -> None: ...
 
 
+def by_order(args: OrderArgs) -> str:
+    return args.order_id
+
+
+def all_of(args: OrderArgs) -> list[str]:
+    return [args.order_id]
+
+
+class Limited(
+    Workflow[OrderArgs, None, str],
+    concurrency=[Concurrency(2, key="args.order_id"), Concurrency(5, name="shop", holds="run", on_conflict="skip")],
+    rate_limit=RateLimit(100, per=timedelta(minutes=1), key=by_order),
+    debounce=Debounce(timedelta(seconds=5), key=lambda args: args.order_id, max_wait=timedelta(minutes=1)),
+    fair_by="user_id",
+    expires=timedelta(hours=1),
+    priority=5,
+):
+    @transition(target=END)
+    async def go(self) -> str:
+        return self.args.order_id
+
+
+class OneOfEach(
+    Workflow, concurrency=Concurrency(1), rate_limit=[RateLimit(1, timedelta(seconds=1))], fair_by=by_order
+):
+    @transition(target=END)
+    async def go(self) -> None: ...
+
+
+def wrong_limits() -> None:
+    Concurrency("2")  # error: a number
+    Concurrency(2, holds="running")  # error: executing or run
+    Concurrency(2, on_conflict="drop")  # error: queue, skip or replace
+    Concurrency(2, "args.order_id")  # error: by keyword only
+    Concurrency(2, key=all_of)  # error: a list is no key
+    RateLimit(100)  # error: per what
+    RateLimit(100, per=60)  # error: a timedelta
+    RateLimit(100, timedelta(minutes=1), holds="run")  # error: of slots only
+    Debounce(5)  # error: a timedelta
+    Debounce(timedelta(seconds=5), name="shop")  # error: it has none
+
+
+class Wrong(Workflow, expires=5): ...  # error: a timedelta
+
+
+class Wronger(Workflow, concurrency=RateLimit(1, timedelta(seconds=1))): ...  # error: slots
+
+
+class Wrongest(Workflow, debounce=[Debounce(timedelta(seconds=1))]): ...  # error: one
+
+
 async def wrong(order: ProcessOrder) -> None:
     order.args.total = 5  # error: no such field
     order.state.charge_id = 5  # error: a text
@@ -139,3 +205,29 @@ async def wrong(order: ProcessOrder) -> None:
 def marked() -> None:
     transition("a", "b", wiat=True)  # error: a slip
     transition("a", "b", after=5)  # error: no timedelta
+
+
+class QuoteAll(Workflow[list[OrderArgs], None, dict[str, int]]):
+    @transition(target="quoting")
+    async def begin(self) -> None:
+        ids = await self.start_many(
+            [Start(Quote, one, labels=[one.order_id], delay=timedelta(hours=1)) for one in self.args],
+            callback="quoted",
+            until="all_ended",
+            max_in_flight=50,
+        )
+        assert_type(ids, list[str])
+        await self.start_many([Start("quote", app_name="orders")], show="link", on_parent_end="abandon")
+        await self.start(Quote, self.args[0], app_name="orders")
+        await self.start_many([Start(Quote)], until="all")  # error: no such moment
+        await self.start_many([Quote])  # error: a workflow isn't a start
+        await self.start_many([Start(5)])  # error: a number isn't a workflow
+
+    @transition("quoting", END, wait=True)
+    async def quoted(self, end: Signal[Group[int]]) -> dict[str, int]:
+        assert_type(end.data, Group[int])
+        assert_type(end.data.results, tuple[GroupItem[int], ...])
+        assert_type(end.data.results[0].result, int | None)
+        async for item in self.children(end.data.group_id):
+            assert_type(item, GroupItem[Any])
+        return {"ok": end.data.completed, "failed": end.data.failed}

@@ -9,7 +9,20 @@ from typing import Any, Final
 
 import typer
 
-from stepwell.console.cli.commands import db, dev, run, runs, schedules, steering, tokens, worker, workflows
+from stepwell.console.cli.commands import (
+    batches,
+    db,
+    dev,
+    limits,
+    pausing,
+    run,
+    runs,
+    schedules,
+    steering,
+    tokens,
+    worker,
+    workflows,
+)
 from stepwell.console.cli.terminal.output import FAILED, MISCONFIGURED, say
 from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, StepwellError
 
@@ -28,11 +41,17 @@ program = typer.Typer(
 program.command("dev")(dev.dev)
 program.command("worker")(worker.worker)
 program.command("run")(run.run)
+program.command("batch")(batches.batch)
+program.command("batches")(batches.batches)
 program.command("list")(workflows.list_workflows)
 program.command("runs")(runs.runs)
 program.command("signal")(steering.signal)
 program.command("cancel")(steering.cancel)
 program.command("retry")(steering.retry)
+program.command("pause")(pausing.pause)
+program.command("resume")(pausing.resume)
+program.command("paused")(pausing.paused)
+program.command("limits")(limits.limits)
 program.command("watch")(runs.watch)
 program.command("check")(workflows.check)
 program.command("new")(dev.new)

@@ -33,6 +33,8 @@ class IncomingBody:
     """Bytes; None: the code that reads it has a limit of its own."""
     seconds: float | None = None
     """Seconds from the first read to the end."""
+    portion: int | None = None
+    """Bytes for which there are so many seconds; None: for all of them together."""
     complete: bool = False
     size: int = 0
     _until: float | None = None
@@ -46,7 +48,9 @@ class IncomingBody:
         self.unfinished.add(self)
         message = await self._next()
         if message["type"] == "http.request":
-            self.size += len(message.get("body", b""))
+            before, self.size = self.size, self.size + len(message.get("body", b""))
+            if self.portion is not None and self.size // self.portion > before // self.portion:
+                self._until = None
             if self.limit is not None and self.size > self.limit:
                 raise PayloadTooLarge(f"The body is larger than {self.limit:,} bytes.")
             self.complete = not message.get("more_body", False)

@@ -20,6 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwell.console.http.bodies import BodyTooSlow, IncomingBody, UnfinishedBodies
+from stepwell.console.http.json_lines import MEDIA_TYPES
 from stepwell.console.http.problems import GUARDED, problem, problem_of, too_slow
 from stepwell.errors import PayloadTooLarge
 from stepwell.settings import AuthSettings, Settings
@@ -61,6 +62,7 @@ class Guard:
         self._patterns = patterns
         self._ours: re.Pattern[str] | None = None
         self._limit = settings.max_request_bytes or max(settings.max_args_bytes, settings.max_payload_bytes) + _ROOM
+        self._batch_limit = settings.max_batch_bytes
         self._seconds = settings.max_request_seconds
         self._bodies = bodies or UnfinishedBodies()
         self._origins = frozenset(auth.cors_origins)
@@ -82,9 +84,14 @@ class Guard:
         if scope["type"] != "http" or self._ours is None or self._ours.match(path_of(scope)) is None:
             await self._app(scope, receive, send)
         else:
-            with self._bodies.reading(receive, self._limit, self._seconds) as body:
+            limit = self._limit_of(scope)
+            with self._bodies.reading(receive, limit, self._seconds) as body:
+                body.portion = self._limit if limit > self._limit else None
                 scope[GUARDED] = body
                 await self._answered(scope, body, _Hardened(send, scope, body))
+
+    def _limit_of(self, scope: Scope) -> int:
+        return max(self._limit, self._batch_limit) if is_lines(scope) else self._limit
 
     async def _answered(self, scope: Scope, body: IncomingBody, send: _Hardened) -> None:
         try:
@@ -98,9 +105,9 @@ class Guard:
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        refusal = _wrong_host(headers, self._hosts) or _wrong_length(headers, self._limit)
+        refusal = _wrong_host(headers, self._hosts) or _wrong_length(headers, self._limit_of(scope))
         if refusal is None and scope["method"] not in _SAFE_METHODS:
-            refusal = self._other_origin(headers) or _no_json(headers)
+            refusal = self._other_origin(headers) or (None if is_lines(scope) else _no_json(headers))
         await (refusal or self._app)(scope, receive, send)
 
     def _other_origin(self, headers: Headers) -> Response | None:
@@ -125,6 +132,12 @@ class Guard:
 def path_of(scope: Scope) -> str:
     """Return the path as the application's routes see it, by the function that they use: a second opinion is a way in."""
     return get_route_path(scope)
+
+
+def is_lines(scope: Scope) -> bool:
+    """Return whether the request starts a batch with lines of JSON: only those may be that large."""
+    kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    return kind in MEDIA_TYPES and scope["method"] == "POST" and path_of(scope).endswith("/batches")
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:

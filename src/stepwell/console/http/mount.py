@@ -24,8 +24,13 @@ from stepwell.console.http.guard import Guard, path_of
 from stepwell.console.http.problems import answer_problem, problem, problem_route
 from stepwell.console.http.redirects import RelativeRedirects
 from stepwell.console.http.routes.actions import add_acting
+from stepwell.console.http.routes.batches import add_batches
+from stepwell.console.http.routes.groups import add_groups
+from stepwell.console.http.routes.limits import add_limits
 from stepwell.console.http.routes.overview import add_looking, add_workflows
+from stepwell.console.http.routes.pausing import add_pausing
 from stepwell.console.http.routes.runs import add_runs
+from stepwell.console.http.routes.schedules import add_schedules
 from stepwell.console.http.routes.server import add_document, add_health
 from stepwell.console.http.routes.session import add_session
 from stepwell.console.http.routes.triggers import WebhookRoutes, add_triggers
@@ -101,9 +106,14 @@ def _api(stepwell: Served, app: FastAPI, access: Access, path: str, include_in_s
     add_streams(router, access, caller)
     add_acting(router, caller)
     add_runs(router, caller)
+    add_batches(router, stepwell, caller)
+    add_groups(router, caller)
     add_workflows(router, stepwell, caller)
     add_looking(router, stepwell, caller)
+    add_schedules(router, stepwell, caller)
     add_triggers(router, stepwell, caller)
+    add_pausing(router, caller)
+    add_limits(router, caller)
     add_document(router, access)
     return router
 

@@ -140,6 +140,8 @@ class ProblemRoute(APIRoute):
     """The dependencies that admit a request, `who` among them, each with the function that does so ahead of it."""
     most_values: ClassVar[int]
     """JSON values in a body."""
+    reads_body: ClassVar[bool] = False
+    """True if the route reads the body itself, piece by piece."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -204,7 +206,7 @@ class ProblemRoute(APIRoute):
 
     async def _read(self, request: Request) -> Response | None:
         """Read the body, within its bounds. Returns the refusal of one that has too many values."""
-        if request.method in ("GET", "HEAD"):
+        if self.reads_body or request.method in ("GET", "HEAD"):
             return None
         body = await request.body()
         if len(body) >= self.most_values and is_over(body, self.most_values):

@@ -31,6 +31,10 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 Labels = Annotated[list[NameParam], Field(max_length=50)]
 
 
+InFlight = Annotated[int, Field(ge=1, lt=2**31)]
+FailuresToStop = Annotated[int, Field(ge=0, lt=2**31)] | Annotated[float, Field(ge=0, lt=1)]
+
+
 class _Given(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -115,6 +119,49 @@ class Started(_Told):
     workflow_id: str
     created: bool
     """False: the run of this idempotency key existed already."""
+
+
+class BatchOptionsGiven(_Given):
+    """The options of a batch."""
+
+    app_name: NameParam
+    workflow: NameParam
+    label: NameParam | None = None
+    max_in_flight: InFlight | None = None
+    """Runs that are begun and not ended at any time, at most."""
+    stop_after_failures: FailuresToStop | None = None
+    """Failed runs, or their share of all, with more than which the rest is cancelled."""
+    user_id: NameParam | None = None
+    """Another user, for callers with access to all users' runs. Default: the caller."""
+
+
+class BatchRequest(BatchOptionsGiven):
+    """A batch to start: one run for each item."""
+
+    items: list[Any]
+    """The args of each run. Larger batches are sent as lines (`application/x-ndjson`)."""
+
+
+class StartedBatch(_Told):
+    """A batch that has been queued."""
+
+    batch_id: str
+    created: bool
+    """False: the batch of this idempotency key existed already."""
+
+
+class RetriedBatch(_Told):
+    """Runs of a batch that were retried."""
+
+    batch_id: str
+    retried: int
+
+
+class CanceledBatch(_Told):
+    """Runs of a batch that were cancelled."""
+
+    batch_id: str
+    canceled: int
 
 
 class SignalRequest(_Given):
@@ -236,6 +283,8 @@ class WorkflowDetail(_Told):
     places: tuple[dict[str, Any], ...]
     transitions: tuple[dict[str, Any], ...]
     ui: tuple[dict[str, Any], ...]
+    limits: dict[str, Any]
+    """By class keyword: `concurrency`, `rate_limit`, `debounce`, `fair_by`, `expires`. Durations are seconds."""
     mermaid: str
     triggers: tuple[Trigger, ...]
 
@@ -258,6 +307,8 @@ class Health(_Told):
     live: bool
     ready: bool
     faults: tuple[str, ...]
+    paused: int
+    """Pauses that hold: they are meant, and no faults. `/pauses` says what they hold back."""
 
 
 class Live(_Told):

@@ -47,7 +47,7 @@ class AcceptedParameters:
                 one.alias: _is_many(one.field_info.annotation) for dependant in every for one in dependant.query_params
             },
             headers=frozenset(one.alias.lower() for dependant in every for one in dependant.header_params),
-            body=route.body_field is not None,
+            body=route.body_field is not None or getattr(route, "reads_body", False),
         )
 
     async def check(self, request: Request) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stepwell.console.reading.limits import expiry, held_reasons
+from stepwell.console.reading.pausing import paused_reasons
 from stepwell.definition.model import Definition
 from stepwell.definition.text import told
 from stepwell.engine.choose import stranger_in
@@ -14,6 +16,7 @@ from stepwell.engine.run import Inbox, RunRow, names_in
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.execution.clock import to_datetime
 from stepwell.runner.models import Explanation, Situation, waiting_signals
+from stepwell.store.reading.limits import COUNTED
 from stepwell.store.workers import WorkerRow
 
 
@@ -21,8 +24,13 @@ def explain(facts: Situation) -> Explanation:
     """Return one sentence per reason why the run is where it is, the most important first."""
     row, definition = facts.row, facts.definition
     unfit = _unfit(row, definition, facts.inbox)
+    paused = paused_reasons(row, facts.pauses, insider=facts.machines)
     reasons = [
-        *_by_status(row, definition, facts.workers, facts.machines, unfit=bool(unfit)),
+        *held_reasons(row, facts.hold),
+        *(paused if row.ready_at is not None else ()),
+        *_by_status(row, definition, facts, unfit=bool(unfit)),
+        *(paused if row.ready_at is None else ()),
+        *expiry(row),
         *_suspected(row),
         *_untaken(row, definition, facts.takers),
         *unfit,
@@ -32,9 +40,7 @@ def explain(facts: Situation) -> Explanation:
     return Explanation(workflow_id=row.id, status=row.status, place=row.place, reasons=tuple(reasons))
 
 
-def _by_status(
-    row: RunRow, definition: Definition | None, workers: Sequence[WorkerRow], machines: bool, *, unfit: bool
-) -> list[str]:
+def _by_status(row: RunRow, definition: Definition | None, facts: Situation, *, unfit: bool) -> list[str]:
     match row.status:
         case "completed":
             return [f"It completed at {_when(row.finished_at)}."]
@@ -43,10 +49,14 @@ def _by_status(
         case "failed":
             return [f"It failed at {row.place!r}: {row.error}", f"Retry it with runner.retry({row.id!r})."]
         case "running":
-            return [_executes(row, workers, machines)]
+            return [_executes(row, facts.workers, facts.machines)]
+        case _ if row.held_by is not None:
+            return []
+        case _ if row.ready_at is not None and facts.pauses:
+            return [f"It has been ready since {_when(row.ready_at)}."]
         case _ if row.ready_at is not None:
             what = "a worker whose code can execute it" if unfit else "a worker with a free slot"
-            return [f"It has been ready since {_when(row.ready_at)} and waits for {what}."]
+            return [f"It has been ready since {_when(row.ready_at)} and waits for {what}{_behind(facts.ahead)}."]
         case "retrying":
             last = f"Its last attempt failed: {row.error}"
             return [f"It will be retried at {_when(row.due_at)}. Failed attempts so far: {row.failures}.", last]
@@ -54,6 +64,12 @@ def _by_status(
             return [f"It starts at {_when(row.due_at)}."]
         case _:
             return _waits(row, definition)
+
+
+def _behind(ahead: int | None) -> str:
+    if not ahead:
+        return ""
+    return f", behind {'at least ' if ahead >= COUNTED else ''}{ahead:,} ready run{'' if ahead == 1 else 's'} of its workflow"
 
 
 def _executes(row: RunRow, workers: Sequence[WorkerRow], machines: bool) -> str:

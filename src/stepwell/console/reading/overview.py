@@ -24,12 +24,13 @@ from stepwell.console.reading.views import (
     Workspace,
 )
 from stepwell.definition.text import is_handler
+from stepwell.engine.pauses import covering
 from stepwell.engine.run import Moment, RunRow, Status
 from stepwell.execution.clock import microseconds, to_datetime
 from stepwell.runner.arguments import check_limit, cursor_of
 from stepwell.runner.models import Page
 from stepwell.runner.readable import readable_run
-from stepwell.store import workspaces
+from stepwell.store import pauses, workspaces
 from stepwell.store.reading import overview, queries
 from stepwell.store.tables import moment
 from stepwell.store.tx import Tx
@@ -245,16 +246,20 @@ class Machines(Reading):
     async def queue(self, lease_seconds: float) -> Depth:
         """Return how many runs wait for workers, and since when."""
 
-        def query(tx: Tx) -> tuple[list[overview.ReadyCount], list[tuple[str, int, Moment]], list[WorkerRow]]:
-            return overview.ready(tx), overview.later(tx), all_of(tx)
+        def query(tx: Tx) -> tuple[Any, ...]:
+            return overview.ready(tx), overview.later(tx), all_of(tx), pauses.all_of(tx), overview.held_back(tx)
 
-        ready, later, rows = await self.reader.read(query)
+        ready, later, rows, paused, waiting = await self.reader.read(query)
         takers = Counter((app, name) for row in rows if self._alive(row, lease_seconds) for app, name in lanes_of(row))
         lanes = [one for one in ready if self._sees(one.app_name)]
+        held = {lane for lane in lanes if covering(paused, lane.app_name, lane.workflow_name)}
+        oldest = min((one.oldest_at for one in lanes if one not in held), default=None)
         due = [(runs, first) for app_name, runs, first in later if self._sees(app_name)]
         return Depth(
             ready=sum(one.runs for one in lanes),
-            oldest_at=to_datetime(min(one.oldest_at for one in lanes)) if lanes else None,
+            oldest_at=None if oldest is None else to_datetime(oldest),
+            paused=sum(one.runs for one in held),
+            held=sum(runs for app_name, runs in waiting if self._sees(app_name)),
             later=sum(runs for runs, _ in due),
             next_at=to_datetime(min(first for _, first in due)) if due else None,
             lanes=tuple(
@@ -264,6 +269,7 @@ class Machines(Reading):
                     ready=one.runs,
                     oldest_at=to_datetime(one.oldest_at),
                     workers=takers[one.app_name, one.workflow_name],
+                    paused=one in held,
                 )
                 for one in sorted(lanes, key=lambda one: one.oldest_at)
             ),

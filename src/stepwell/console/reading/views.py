@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stepwell.definition.authoring.context import Until
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_handler
 from stepwell.engine.run import RunRow, Status
 from stepwell.runner.core import Core
+from stepwell.runner.groups import GroupProgress
 from stepwell.runner.models import Run, run_of
 from stepwell.runner.query import Reader
 
@@ -54,6 +56,36 @@ class Child(_View):
     label: str | None
     show: Literal["inline", "link", "hidden"]
     on_parent_end: Literal["cancel", "abandon"]
+
+
+class ChildGroup(_View):
+    """A group of children that a run started together."""
+
+    group_id: str
+    label: str | None
+    workflow_name: str | None
+    """The children's workflow, if they all have the same."""
+    callback: str | None
+    """The signal that tells the parent of the end of the group; None also where each child tells it by itself."""
+    until: Until
+    max_in_flight: int | None
+    outcome: Literal["completed", "failed"] | None
+    """None as long as the group isn't decided."""
+    decided_by: str | None
+    """The child whose end has decided it, if one has."""
+    decided_at: datetime | None
+    progress: GroupProgress
+
+    @property
+    def due(self) -> bool:
+        """True if it is decided in a moment, or lets a held child through."""
+        found = self.progress
+        ended = found.completed + found.failed + found.canceled
+        if self.callback is not None and self.outcome is None:
+            first = {"all_completed": found.failed + found.canceled, "first_completed": found.completed}
+            if ended == found.total or first.get(self.until, 0):
+                return True
+        return found.held > 0 and found.total - ended - found.held < (self.max_in_flight or 0)
 
 
 class Step(_View):
@@ -153,13 +185,21 @@ class LaneDepth(Lane):
     oldest_at: datetime
     workers: int
     """Live workers that take it."""
+    paused: bool
+    """A pause covers it: its runs wait for the end of that."""
 
 
 class Depth(_View):
     """The runs that wait for workers, and since when."""
 
     ready: int
+    """Those that are paused included."""
     oldest_at: datetime | None
+    """Since when the first run waits that isn't paused."""
+    paused: int
+    """The number of ready runs that are paused."""
+    held: int
+    """Runs that are held back behind limits; they aren't ready."""
     later: int
     """Runs with a future timer, delay or retry."""
     next_at: datetime | None

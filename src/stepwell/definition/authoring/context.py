@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from stepwell.definition.authoring.document import Document
+from stepwell.definition.authoring.groups import GroupItem
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +22,8 @@ D = TypeVar("D", bound=Document)
 
 Show = Literal["inline", "link", "hidden"]
 OnParentEnd = Literal["cancel", "abandon"]
+Until = Literal["each", "all_ended", "all_completed", "first_completed"]
+"""The moment at which the callback of a group of children is fired: for each of them, or once."""
 Validate = Literal["strict", "safe", "skip"]
 
 
@@ -100,8 +103,21 @@ class Context(Protocol):
         label: str | None,
         meta: dict[str, Any] | None,
         on_parent_end: OnParentEnd | None,
+        app_name: str | None,
     ) -> str: ...
-    async def start_many(self, starts: Sequence[Any]) -> list[str]: ...
+    async def start_many(
+        self,
+        starts: Sequence[Any],
+        *,
+        callback: str | None,
+        until: Until,
+        max_in_flight: int | None,
+        show: Show,
+        label: str | None,
+        meta: dict[str, Any] | None,
+        on_parent_end: OnParentEnd | None,
+    ) -> list[str]: ...
+    def children(self, group_id: str) -> AsyncIterator[GroupItem[Any]]: ...
     async def emit(self, name: str, data: Any) -> None: ...
 
 
@@ -129,18 +145,18 @@ class Signal(Generic[T]):
             return super(Signal, cls).__class_getitem__(Ordered.of(parameters))
 
     data: T
-    """None when `failed`."""
+    """None when `failed`; the end of a group has it then too."""
     status: Literal["completed", "failed", "canceled"]
     """The sender's end; always `completed` for signals of people and code."""
     error: str | None
     workflow_id: str
-    """The sending run: the child, or the run itself."""
+    """The sending run: the child, or the run itself, as for the end of a group of its children."""
     user_id: str | None
     """The user who answered; None for the system."""
     meta: dict[str, Any] | None
-    """For a child: the `meta` given to `self.start`."""
+    """For a child, or a group: the `meta` given to `self.start` or `self.start_many`."""
 
     @property
     def failed(self) -> bool:
-        """True if the child failed or was cancelled."""
+        """True if the child failed or was cancelled, or the group failed."""
         return self.status != "completed"

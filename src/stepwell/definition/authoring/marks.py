@@ -245,3 +245,8 @@ class Keywords:
     on: tuple[Any, ...] = ()
     priority: Any = 0
     ui: tuple[Any, ...] = ()
+    concurrency: tuple[Any, ...] = ()
+    rate_limit: tuple[Any, ...] = ()
+    debounce: Any = None
+    fair_by: Any = None
+    expires: Any = None

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, cast, overload
 
 from typing_extensions import TypeVar
 
-from stepwell.definition.authoring.context import Context, Documents, Info, OnParentEnd, Ordered, Show
+from stepwell.definition.authoring.context import Context, Documents, Info, OnParentEnd, Ordered, Show, Until
+from stepwell.definition.authoring.groups import GroupItem
+from stepwell.definition.authoring.limits import Concurrency, Debounce, KeyOf, RateLimit
 from stepwell.definition.authoring.marks import Event, Keywords
 from stepwell.definition.compile.compiler import compile_workflow
 from stepwell.definition.model import Definition
-from stepwell.errors import DefinitionError, NotBuilt, StepwellError, UnknownTransition
+from stepwell.errors import DefinitionError, StepwellError, UnknownTransition
 from stepwell.nearest import keywords_of, unknown_class_keywords
 
 if TYPE_CHECKING:
@@ -71,9 +74,11 @@ class Workflow(Generic[Args, State, Result]):
         version: int = 1,
         run_timeout: timedelta | None = None,
         on: Event | Sequence[Event] = (),
-        concurrency: object = None,
-        rate_limit: object = None,
-        debounce: object = None,
+        concurrency: Concurrency | Sequence[Concurrency] | None = None,
+        rate_limit: RateLimit | Sequence[RateLimit] | None = None,
+        debounce: Debounce | None = None,
+        fair_by: KeyOf | None = None,
+        expires: timedelta | None = None,
         priority: int | None = None,
         ui: Sequence[Any] | None = None,
         **kwargs: Any,
@@ -81,9 +86,6 @@ class Workflow(Generic[Args, State, Result]):
         known = keywords_of(Workflow.__init_subclass__)
         unknown = [f"{cls.__name__}: {fault}" for fault in unknown_class_keywords(cls, Workflow, kwargs, known)]
         super().__init_subclass__(**({} if unknown else kwargs))
-        for keyword, given in (("concurrency", concurrency), ("rate_limit", rate_limit), ("debounce", debounce)):
-            if given is not None:
-                raise NotBuilt(f"{cls.__name__}: the class keyword {keyword}=")
         # Keywords about execution and display are inherited; those that identify the workflow aren't.
         inherited = cls.stepwell_keywords
         cls.stepwell_keywords = Keywords(
@@ -95,6 +97,11 @@ class Workflow(Generic[Args, State, Result]):
             on=_sequence(on),
             priority=inherited.priority if priority is None else priority,
             ui=inherited.ui if ui is None else _sequence(ui),
+            concurrency=inherited.concurrency if concurrency is None else _sequence(concurrency),
+            rate_limit=inherited.rate_limit if rate_limit is None else _sequence(rate_limit),
+            debounce=inherited.debounce if debounce is None else debounce,
+            fair_by=inherited.fair_by if fair_by is None else fair_by,
+            expires=inherited.expires if expires is None else expires,
         )
         definition = compile_workflow(cls, Workflow, cls.stepwell_keywords, _locals_around(sys._getframe(1)), unknown)
         if definition is not None:
@@ -181,30 +188,94 @@ class Workflow(Generic[Args, State, Result]):
         label: str | None = None,
         meta: dict[str, Any] | None = None,
         on_parent_end: OnParentEnd | None = None,
+        app_name: str | None = None,
     ) -> Coroutine[Any, Any, str]:
         """Start a child, created in the same commit as this transition's checkpoint, and return its id.
 
         `callback` names the signal transition of this workflow that gets the child's end. `on_parent_end=None` cancels
-        the child with its parent if it has a callback, and abandons it if not.
+        the child with its parent if it has a callback, and abandons it if not. `app_name`: that of another registered
+        app, for a child in the same user's workspace there.
         """
         context = self._stepwell
-        if callback is not None and callback not in definition_of(type(self)).signals:
-            known = ", ".join(sorted(definition_of(type(self)).signals)) or "none"
-            raise UnknownTransition(
-                f"{type(self).__name__} has no signal transition {callback!r} for the end of a child (it has: {known}); "
-                "name one, or add one with wait=True."
-            )
+        self._check_callback(callback)
         return context.start(
-            workflow, args, callback=callback, show=show, label=label, meta=meta, on_parent_end=on_parent_end
+            workflow,
+            args,
+            callback=callback,
+            show=show,
+            label=label,
+            meta=meta,
+            on_parent_end=on_parent_end,
+            app_name=app_name,
         )
 
-    def start_many(self, starts: Sequence[Any]) -> Coroutine[Any, Any, list[str]]:
-        """Start children, created in the same commit as this transition's checkpoint, and return their ids."""
-        return self._stepwell.start_many(starts)
+    def start_many(
+        self,
+        starts: Sequence[Start],
+        *,
+        callback: str | None = None,
+        until: Until = "each",
+        max_in_flight: int | None = None,
+        show: Show = "hidden",
+        label: str | None = None,
+        meta: dict[str, Any] | None = None,
+        on_parent_end: OnParentEnd | None = None,
+    ) -> Coroutine[Any, Any, list[str]]:
+        """Start up to 100,000 children, all created in this transition's checkpoint, and return their ids in order.
+
+        `until` says when the callback is fired: `each`, once per child with its end; `all_ended`, once when all have ended,
+        however; `all_completed`, once when all have completed, or failed at the first child that hasn't;
+        `first_completed`, once at the first that completes, failed if none does. The three last get a `Group`, and cancel
+        the children that haven't ended. `max_in_flight`: at most so many are begun and not ended at any time, in order.
+        """
+        context = self._stepwell
+        self._check_callback(callback)
+        return context.start_many(
+            starts,
+            callback=callback,
+            until=until,
+            max_in_flight=max_in_flight,
+            show=show,
+            label=label,
+            meta=meta,
+            on_parent_end=on_parent_end,
+        )
+
+    def children(self, group_id: str) -> AsyncIterator[GroupItem[Any]]:
+        """Yield the children of a group in the order of their starts, each as it stands when it is read, page by page.
+
+        Results are validated by the child's `Result`. Raises GroupNotFound.
+        """
+        return self._stepwell.children(group_id)
+
+    def _check_callback(self, callback: str | None) -> None:
+        if callback is None or callback in definition_of(type(self)).signals:
+            return
+        known = ", ".join(sorted(definition_of(type(self)).signals)) or "none"
+        raise UnknownTransition(
+            f"{type(self).__name__} has no signal transition {callback!r} for the end of a child (it has: {known}); "
+            "name one, or add one with wait=True."
+        )
 
     def emit(self, name: str, data: Any = None) -> Coroutine[Any, Any, None]:
         """Emit an internal event in the same commit as this transition's checkpoint."""
         return self._stepwell.emit(name, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A start of `run_many`, `run_batch` or `self.start_many`."""
+
+    workflow: type[Workflow[Any, Any, Any]] | str
+    args: Any = None
+    labels: Sequence[str] = ()
+    idempotency_key: str | None = None
+    delay: timedelta | None = None
+    at: datetime | None = None
+    priority: int | None = None
+    workspace_id: str | None = None
+    app_name: str | None = None
+    """The app; None: that of the call."""
 
 
 def definition_of(workflow: object) -> Definition:

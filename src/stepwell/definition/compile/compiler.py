@@ -15,6 +15,7 @@ from stepwell.definition.authoring.marks import (
     marked_methods,
 )
 from stepwell.definition.compile.checks import graph_faults, in_order
+from stepwell.definition.compile.limits import debounced_by, limit_faults, path_faults, rules_of
 from stepwell.definition.compile.options import keyword_faults
 from stepwell.definition.compile.results import result_faults
 from stepwell.definition.compile.transitions import collect, named, shape_of
@@ -63,10 +64,12 @@ def compile_workflow(
     places = _places(transitions)
     faults += graph_faults(cls.__name__, transitions, places)
     faults += [*_reserved(cls, root), *_constructor(cls), *keyword_faults(cls.__name__, keywords)]
+    faults += limit_faults(cls.__name__, keywords)
     faults += widget_faults(cls.__name__, keywords.ui, places)
     faults += _payload_faults(cls.__name__, transitions)
     types = resolve_types(cls, root, namespace, faults)
     faults += match_faults(cls.__name__, transitions, types) if types else ()
+    faults += path_faults(cls.__name__, keywords, types.args) if types else ()
     faults += schema_faults(cls.__name__, "args", types.args) if types else ()
     faults += result_faults(cls, transitions, types.result, namespace) if types else ()
     if faults or types is None:
@@ -114,6 +117,9 @@ def _definition(
         ui=keywords.ui,
         listening=_listening(transitions),
         state_varies=types.state_varies,
+        limits=rules_of(keywords),
+        debounce=debounced_by(keywords),
+        expires=keywords.expires,
     )
 
 
@@ -161,6 +167,9 @@ def resolve_payloads(definition: Definition, localns: Mapping[str, Any] | None =
     namespace = namespace_of(definition.workflow, localns)
     returned = result_faults(definition.workflow, definition.transitions, definition.result, namespace)
     faults = [*incomplete(definition), *returned]
+    # The type of the args may have been incomplete when the class was made.
+    keywords: Keywords = definition.workflow.stepwell_keywords
+    faults += path_faults(definition.workflow.__name__, keywords, definition.args)
     if not faults and not any(t.payload_pending for t in definition.transitions):
         return definition
     transitions = [_resolved(definition.workflow, t, namespace, faults) for t in definition.transitions]

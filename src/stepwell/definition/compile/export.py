@@ -7,17 +7,20 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final, assert_never
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from stepwell.definition.authoring.document import Document
+from stepwell.definition.authoring.limits import key_name
 from stepwell.definition.authoring.marks import END, START, Event, Retry
 from stepwell.definition.forms.fitting import JsonSchema, resolved, schema_of
 from stepwell.definition.forms.widgets import GROUPS, ORDER, WIDGET
-from stepwell.definition.model import Definition, Transition
+from stepwell.definition.model import Debounced, Definition, Rule, Transition
 from stepwell.definition.values.codec import Codec, codec_for
+
+_SECOND: Final = 1_000_000
 
 
 def to_json(definition: Definition) -> dict[str, Any]:
@@ -43,6 +46,7 @@ def to_json(definition: Definition) -> dict[str, Any]:
         ],
         "transitions": [_transition(t) for t in definition.transitions],
         "ui": [_widget(widget) for widget in definition.ui],
+        "limits": _limits(definition),
     }
 
 
@@ -82,6 +86,36 @@ def _transition(t: Transition) -> dict[str, Any]:
             "schema": _schema(t.payload.codec),
         },
     }
+
+
+def _limits(definition: Definition) -> dict[str, Any]:
+    rules = definition.limits
+    return {
+        "concurrency": [_rule(rule) for rule in rules if rule.kind in ("executing", "run")],
+        "rate_limit": [_rule(rule) for rule in rules if rule.kind == "rate"],
+        "debounce": definition.debounce and _debounced(definition.debounce),
+        "fair_by": next((_key(rule.key) for rule in rules if rule.kind == "fair"), None),
+        "expires": _seconds(definition.expires),
+    }
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    told = {"limit": rule.limit, "key": _key(rule.key), "name": rule.name}
+    if rule.per is not None:
+        return {**told, "per": rule.per / _SECOND}
+    return {**told, "holds": rule.kind, "on_conflict": rule.on_conflict}
+
+
+def _debounced(rule: Debounced) -> dict[str, Any]:
+    return {
+        "delay": rule.delay / _SECOND,
+        "max_wait": None if rule.max_wait is None else rule.max_wait / _SECOND,
+        "key": _key(rule.key),
+    }
+
+
+def _key(key: object) -> str | None:
+    return None if key is None else key_name(key)
 
 
 def _retry(retry: Retry) -> dict[str, Any]:
@@ -207,3 +241,35 @@ def _duration(duration: timedelta) -> str:
 
 def _text(label: str) -> str:
     return re.sub(r'[:;#"<>\s]+', " ", label).strip()
+
+
+def limit_lines(definition: Definition) -> Iterator[str]:
+    """Yield the limits of a workflow in words, a line each."""
+    for rule in definition.limits:
+        of = "" if rule.key is None else f" for each {_key(rule.key)}"
+        shared = "" if rule.name is None else f", shared as {rule.name!r}"
+        match rule.kind:
+            case "executing":
+                yield f"at most {rule.limit} executing at once{of}{shared}"
+            case "run":
+                yield f"at most {rule.limit} begun and not ended{of}{shared}, others {_OTHERS[rule.on_conflict]}"
+            case "rate":
+                yield f"at most {rule.limit} begin in {_duration(_span(rule.per or 0))}{of}{shared}"
+            case "fair":
+                yield f"turns{of}"
+            case _ as never:
+                assert_never(never)
+    if (debounced := definition.debounce) is not None:
+        of = "" if debounced.key is None else f" for each {_key(debounced.key)}"
+        longest = debounced.max_wait
+        at_most = "" if longest is None else f", at most {_duration(_span(longest))} after the first start"
+        yield f"put off by {_duration(_span(debounced.delay))}{of}{at_most}"
+    if definition.expires is not None:
+        yield f"canceled unless begun within {_duration(definition.expires)}"
+
+
+_OTHERS: Final = {"queue": "wait", "skip": "are skipped to the oldest", "replace": "replace the oldest"}
+
+
+def _span(microseconds: int) -> timedelta:
+    return timedelta(microseconds=microseconds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from stepwell.definition.authoring.limits import takes_one
 from stepwell.definition.authoring.marks import END, Event, Keywords, Mark, Retry
 from stepwell.definition.model import Kind
 from stepwell.definition.text import is_text
@@ -110,7 +110,7 @@ def _type_faults(mark: Mark) -> Iterator[str]:
         yield f"it has retry_target={mark.retry_target!r} but retries nothing; add retry=Retry(retries=3)."
     if mark.when is not None and not callable(mark.when):
         yield f"its when={mark.when!r} isn't callable; give a method of the workflow, or any callable that takes it."
-    if callable(mark.when) and not _takes_workflow(mark.when):
+    if callable(mark.when) and not takes_one(mark.when):
         yield f"its when={guard_name(mark.when)} can't be called with the workflow alone; give it one parameter."
     if mark.on is not None and not isinstance(mark.on, Event):
         yield f"its on={mark.on!r} isn't an Event; write on=Event({_example(mark.on)})."
@@ -123,16 +123,6 @@ def _type_faults(mark: Mark) -> Iterator[str]:
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
-
-
-def _takes_workflow(guard: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(guard).bind(object())
-    except TypeError:
-        return False
-    except ValueError:
-        pass  # a builtin that doesn't say what it takes
-    return True
 
 
 def guard_name(guard: Callable[..., Any]) -> str:

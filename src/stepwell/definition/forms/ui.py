@@ -15,7 +15,7 @@ from stepwell.definition.forms.fitting import (
     takes_text,
     widget_misfits,
 )
-from stepwell.definition.forms.widgets import FieldWidget, Group
+from stepwell.definition.forms.widgets import FieldGroup, FieldWidget
 from stepwell.definition.model import Place, Transition
 from stepwell.definition.text import type_name
 
@@ -43,7 +43,7 @@ class Form(Widget):
     """Widgets by the field's name in JSON."""
     order: Sequence[str] = ()
     """The first fields; the others follow as they are declared."""
-    groups: Sequence[Group] = ()
+    groups: Sequence[FieldGroup] = ()
 
     @model_serializer(mode="wrap")
     def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class ReadOnly(FieldWidget):
 
 
 @dataclass(frozen=True)
-class Group:
+class FieldGroup:
     """Fields that are shown together under a title. Names are those in JSON."""
 
     title: str
@@ -178,7 +178,7 @@ class Layout:
     """
 
     order: Sequence[str] = field(default=(), hash=False)
-    groups: Sequence[Group] = field(default=(), hash=False)
+    groups: Sequence[FieldGroup] = field(default=(), hash=False)
 
     def as_schema(self) -> dict[str, Any]:
         """Return `x-order` and `x-groups`, as far as they are given."""

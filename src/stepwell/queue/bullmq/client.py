@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from stepwell.faults import Faults
-from stepwell.queue.bullmq.jobs import Batch, Marker, NewJob, TakenJob, data_of, keep, misleading, whole
+from stepwell.queue.bullmq.jobs import JobBatch, Marker, NewJob, TakenJob, data_of, keep, misleading, whole
 from stepwell.queue.bullmq.url import checked_url, shown
 
 _COMMANDS: Final = 4
@@ -161,7 +161,7 @@ class Bull:
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    async def write(self, batch: Batch) -> None:
+    async def write(self, batch: JobBatch) -> None:
         """Make all changes of the batch; a job of which the id exists isn't added again.
 
         What is put back stands at the head of its queue.

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stepwell.errors import StepwellError, StoreUnavailable, UnknownApp, UnknownWorkflow
 from stepwell.queue.bullmq.client import Away
-from stepwell.queue.bullmq.jobs import INBOX, RUN_FIELD, Batch, NewJob, StartRun, TakenJob, queue_of
+from stepwell.queue.bullmq.jobs import INBOX, RUN_FIELD, JobBatch, NewJob, StartRun, TakenJob, queue_of
 from stepwell.queue.bullmq.link import MarkerListener, RedisLink
 from stepwell.store.tx import Lane
 
@@ -181,7 +181,7 @@ class StartInbox:
         data = {**taken.data, "idempotencyKey": key}
         data.pop("idempotency_key", None)  # the same field by Python's name
         new = NewJob(queue_of(lane), f"start-{taken.id}-{taken.added}", "start", data, kept=True)
-        await self._bull.write(Batch(jobs=[new]))  # this one may not be lost: nothing else knows of it
+        await self._bull.write(JobBatch(jobs=[new]))  # this one may not be lost: nothing else knows of it
         self._finish(taken, {"forwarded": queue_of(lane)})
         return True
 

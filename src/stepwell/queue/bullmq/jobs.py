@@ -100,7 +100,7 @@ class TakenJob:
 
 
 @dataclass(slots=True)
-class Batch:
+class JobBatch:
     """Changes that are written to Redis together."""
 
     jobs: list[NewJob] = field(default_factory=list)
@@ -111,16 +111,16 @@ class Batch:
     def __len__(self) -> int:
         return len(self.jobs) + len(self.done) + len(self.back) + len(self.marks)
 
-    def join(self, other: Batch) -> None:
+    def join(self, other: JobBatch) -> None:
         """Add the other's changes to these."""
         self.jobs += other.jobs
         self.done += other.done
         self.back += other.back
         self.marks += other.marks
 
-    def split(self, size: int) -> Batch:
+    def split(self, size: int) -> JobBatch:
         """Take out up to `size` of each kind, and return them."""
-        part = Batch(self.jobs[:size], self.done[:size], self.back[:size], self.marks[:size])
+        part = JobBatch(self.jobs[:size], self.done[:size], self.back[:size], self.marks[:size])
         del self.jobs[:size], self.done[:size], self.back[:size], self.marks[:size]
         return part
 

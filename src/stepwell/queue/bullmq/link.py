@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from stepwell.queue.bullmq.client import Away, Bull
-from stepwell.queue.bullmq.jobs import Batch, Marker, Marks, NewJob, TakenJob
+from stepwell.queue.bullmq.jobs import JobBatch, Marker, Marks, NewJob, TakenJob
 
 log = logging.getLogger("stepwell.queue")
 
@@ -44,7 +44,7 @@ class RedisLink:
         self._on_away = on_away
         """Called when an outage begins."""
         self._thin: set[str] = set()
-        self._out = Batch()
+        self._out = JobBatch()
         self._some = asyncio.Event()
         self.up = asyncio.Event()
         self._written = asyncio.Event()
@@ -130,7 +130,7 @@ class RedisLink:
             except Away as error:
                 self.lost(error)
                 self._drop(self._out.jobs)
-                self._out = Batch()
+                self._out = JobBatch()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue

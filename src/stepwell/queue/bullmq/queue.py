@@ -133,6 +133,12 @@ class BullQueue(DatabaseQueue):
         if self._link.away or any(self.has_unfit(lane) for lane in self.lanes):
             self.wake()
 
+    def resumed(self) -> None:
+        """Claim from the database at once, and announce what is left: jobs of paused runs were finished in vain."""
+        self._overdue = True
+        self._reminded.set()
+        self.wake()
+
     # -- claiming -------------------------------------------------------------------------------------------------
 
     async def claim(self, limit: int) -> list[Claimed]:

@@ -11,11 +11,13 @@ splits: of an array the driver asks each element whether it is an array too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
+from hashlib import sha256
 from itertools import count
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 from pydantic_core import to_json
 from sqlalchemy import (
@@ -37,6 +39,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import CREATED_FIELDS, HistoryRow, Moment, RunRow
 from stepwell.store import tables
+from stepwell.store.pauses import OPEN, paused_sql
 from stepwell.store.tables import history, runs, workspaces
 from stepwell.store.tx import Driver, Formatted, HeldClaims, Lane, Through, paired
 
@@ -50,6 +53,10 @@ _PAIRS: Final = (
 
 class Postgres:
     """The dialect, for tables in `schema` (None: where the connection's search path finds them)."""
+
+    alone = False
+    notes_ends = True
+    borrowed = False
 
     def __init__(self, schema: str | None) -> None:
         self.options: Mapping[str, Any] = {} if schema is None else {"schema_translate_map": {None: schema}}
@@ -84,7 +91,7 @@ class Postgres:
         if not plain:
             self._told(driver, commits, ("run_id", "version"))
 
-    def advance(self, driver: Driver, commits: Sequence[Commit]) -> Mapping[HeldClaims, int]:
+    def advance(self, driver: Driver, commits: Sequence[Commit]) -> tuple[Mapping[HeldClaims, int], bool]:
         together = all(commit.history is not None and commit.history.run_id == commit.run.id for commit in commits)
         changes = sorted(
             (
@@ -98,7 +105,7 @@ class Postgres:
         held = {(row[0], row[1], row[2]): row[3] for row in found}
         if not together:
             self._told(driver, (commit for commit in commits if (commit.run.id, commit.version, commit.claim) in held))
-        return held
+        return held, bool(found and found[0][4])
 
     def _told(self, driver: Driver, commits: Iterable[Commit], unless: Sequence[str] | None = None) -> None:
         told = [commit.history for commit in commits if commit.history is not None]
@@ -107,6 +114,32 @@ class Postgres:
 
     def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
         return driver.rows(self.words(CLAIM), (paired(lanes), limit, limit, worker, now))
+
+    def stop_claims(self, driver: Driver) -> None:
+        driver.change(self.words("LOCK TABLE stepwell_pauses IN EXCLUSIVE MODE"))
+
+    def lock_gates(self, driver: Driver, gate_ids: Iterable[str]) -> Set[str]:
+        buckets: dict[int, list[str]] = {}
+        for gate_id in gate_ids:
+            buckets.setdefault(crc32(gate_id.encode("utf-8", "replace")) % _BUCKETS, []).append(gate_id)
+        wanted = sorted(buckets)[:_LOCKS]
+        if not wanted:
+            return set()
+        found = driver.rows(
+            "SELECT b FROM unnest(CAST(string_to_array(CAST($1 AS text), ',') AS integer[])) AS u(b)"
+            f" WHERE pg_try_advisory_xact_lock({_GATES}, b)",
+            (",".join(map(str, wanted)),),
+        )
+        return {gate_id for row in found for gate_id in buckets[row[0]]}
+
+    def held(self, driver: Driver, wanted: Sequence[tuple[str, int]]) -> Sequence[Any]:
+        given = paired((gate_id, str(count)) for gate_id, count in wanted)
+        return driver.rows(self.words(HELD), (given,))
+
+    def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
+        numbers = sorted({int.from_bytes(sha256(key.encode()).digest()[:8], signed=True) for key in keys})
+        for number in numbers:  # one statement for all of them could take them in any order
+            driver.rows(self.words("SELECT pg_advisory_xact_lock(?)"), (number,))
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(
@@ -138,6 +171,8 @@ class InCallers(Postgres):
     Above READ COMMITTED it doesn't see those that were made since it began, and would fail where it met one.
     """
 
+    borrowed = True
+
     def __init__(self, own: Postgres) -> None:
         vars(self).update(vars(own))
 
@@ -153,16 +188,16 @@ _TEXTS: Final = rf'^\[("{_PART}"(, ?"{_PART}")*)?\]$'
 # First how many of the best each lane has, by reading; then exactly so many are locked, past those that others hold.
 _WALK: Final = (
     "FROM stepwell_runs WHERE app_name={0}.app AND workflow_name={0}.workflow AND ready_at IS NOT NULL"
-    " ORDER BY priority DESC, ready_at"
+    " ORDER BY (ready_at - headstart)"
 )
 CLAIM: Final = (
     f"WITH best AS (SELECT l.app, l.workflow FROM pairs(?) l,"
-    f" LATERAL (SELECT priority, ready_at {_WALK.format('l')} LIMIT ?) c ORDER BY c.priority DESC, c.ready_at LIMIT ?),"
+    f" LATERAL (SELECT ready_at - headstart AS rank {_WALK.format('l')} LIMIT ?) c"
+    f" WHERE NOT {paused_sql('l.app', 'l.workflow')} AND {OPEN} ORDER BY c.rank LIMIT ?),"
     " wanted AS (SELECT app, workflow, count(*) AS n FROM best GROUP BY app, workflow),"
     f" picked AS MATERIALIZED (SELECT c.id FROM wanted w, LATERAL (SELECT id {_WALK.format('w')}"
     " LIMIT w.n FOR NO KEY UPDATE SKIP LOCKED) c)"
-    " UPDATE stepwell_runs r SET owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
-    f" FROM picked WHERE r.id=picked.id RETURNING {tables.columns(runs, 'r.')}"
+    f" UPDATE stepwell_runs r SET {tables.CLAIMED} FROM picked WHERE r.id=picked.id RETURNING {tables.columns(runs, 'r.')}"
 )
 LEFT: Final = (
     # OFFSET 0 keeps the planner from turning it round: without statistics it walks over the table, and parses the pairs
@@ -170,6 +205,18 @@ LEFT: Final = (
     "SELECT found.id FROM pairs(?) l CROSS JOIN LATERAL (SELECT id FROM stepwell_signals"
     " WHERE run_id=l.app AND visit=CAST(l.workflow AS INTEGER) AND state='open' OFFSET 0) found"
 )
+
+
+HELD: Final = (
+    f"SELECT h.* FROM pairs(?) l CROSS JOIN LATERAL (SELECT {tables.HELD} FROM stepwell_runs WHERE held_by=l.app"
+    " ORDER BY held_rank, id LIMIT CAST(l.workflow AS INTEGER) FOR NO KEY UPDATE SKIP LOCKED) h"
+)
+_GATES: Final = 0x57A7E5
+"""The class of the advisory locks of gates, among those of other programs."""
+_BUCKETS: Final = 1024
+"""Gates share so many locks; two processes seldom want the same one."""
+_LOCKS: Final = 128
+"""Locks of one transaction, at most: the server keeps all of them in memory."""
 
 
 # -- rows as parameters ------------------------------------------------------------------------------------------------
@@ -193,6 +240,7 @@ _GROUPS: Final[Mapping[str, Sequence[Names]]] = {
         ("attempt", "error", "failing", "failures", "bound", "bound_signal", "moves_to", "detours"),
         ("result", "told_at", "finished_at", "callbacks", "stay"),
         ("ready_at", "due_at"),
+        ("group_id", "gates", "held_by", "held_rank", "expires_at", "ended_at"),
         ("told_attempt", "told_status", "told_error", "told_trace", "told_signal_id"),
     ),
     "stepwell_history": (("attempt", "status", "error", "trace", "signal_id"),),
@@ -317,12 +365,15 @@ def advance_sql(shape: Shape) -> str:
     new["due_at"] = f"CASE WHEN {unread} THEN NULL ELSE {new['due_at']} END"
     moving = [name for name in (*sent, *alike) if name not in _FENCE and name not in _TOLD]
     told = [name for name in (*sent, *alike) if name in _TOLD]
-    changes = ", ".join(f"{name}={new[name]}" for name in moving)
+    # `store.deciding.note` does it elsewhere: a second statement would write every index of the row again.
+    ended = "r.group_id IS NOT NULL AND v.status IN ('completed', 'failed', 'canceled')"
+    noted = f"ended_at=CASE WHEN {ended} THEN coalesce(r.ended_at, v.updated_at) END"
+    changes = ", ".join([*(f"{name}={new[name]}" for name in moving), noted])
     rows = f"WITH v AS (SELECT * FROM unnest({lists}) AS u({', '.join(sent)}))"
     update = (
         f"UPDATE stepwell_runs r SET {changes} FROM v"
         " WHERE r.id=v.at_id AND r.version=v.at_version AND r.claim=v.at_claim"
-        " RETURNING r.id, v.at_version, v.at_claim, r.inbox"
+        " RETURNING r.id, v.at_version, v.at_claim, r.inbox, EXISTS (SELECT 1 FROM stepwell_pauses) AS paused"
     )
     if not told:
         return f"{rows} {update}"
@@ -332,7 +383,7 @@ def advance_sql(shape: Shape) -> str:
     return (
         f"{rows}, moved AS ({update}{returned}), told AS (INSERT INTO stepwell_history"
         f" (run_id, {', '.join(_TOLD[name] for name in told)}) SELECT id{values} FROM moved)"
-        " SELECT id, at_version, at_claim, inbox FROM moved"
+        " SELECT id, at_version, at_claim, inbox, paused FROM moved"
     )
 
 

@@ -19,12 +19,13 @@ from stepwell.engine.run import Moment, RunRow
 from stepwell.errors import ConfigurationError, StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store import runs, workspaces
-from stepwell.store.base import Again, Lend, Store, Verdict
+from stepwell.store.base import Again, Lend, Parts, Store, Verdict
 from stepwell.store.callers import CallersTransaction, known
 from stepwell.store.postgres import engine as postgres
 from stepwell.store.postgres.dialect import InCallers, Postgres
 from stepwell.store.postgres.schema import prepare
-from stepwell.store.tx import Advance, Answer, Begin, Item, Record, Tx
+from stepwell.store.tx import Advance, Answer, Begin, Hints, Item, Record, Tx
+from stepwell.store.workspaces import WorkspaceRow
 from stepwell.store.writing.apply import Applier, commit_stored
 from stepwell.store.writing.flush import HURRIED, Delayed, Flusher, Unavailable, cause_of, unknown
 from stepwell.store.writing.loop import LoopWriter
@@ -214,6 +215,47 @@ class PostgresStore(Store):
             if self.settings.transaction_pooler:
                 await connection.exec_driver_sql(*postgres.limits(self._longest, 0))
             yield connection
+
+    async def write_parts(self, parts: Parts, beside: Sequence[WorkspaceRow]) -> None:
+        # A workspace that isn't committed would keep every other writer waiting (rule 36).
+        await self.writer.call(lambda tx: workspaces.ensure(tx, beside))
+        deadline = time.monotonic() + self.settings.busy_seconds
+        while True:
+            try:
+                hints = await self._parts_written(parts)
+                break
+            except (SQLAlchemyError, OSError) as error:
+                again = postgres.verdict(error) in (Verdict.WAIT, Verdict.AGAIN, Verdict.CONTENDED)
+                if not again or time.monotonic() >= deadline:
+                    cure = self.cure(cause_of(error))
+                    raise StoreUnavailable(
+                        f"The database refuses this write: {postgres.said(error)}. Nothing was stored. {cure}".rstrip()
+                    ) from error
+            await asyncio.sleep(0.1)
+        self.writer.on_commit(0, hints)
+
+    async def _parts_written(self, parts: Parts) -> Hints:
+        hints = Hints()
+        async with self.transaction() as connection:
+            for part in parts():
+                more, told = await connection.run_sync(self._part_written, part)
+                hints.add(told)
+                if not more:
+                    break
+            try:
+                await connection.commit()
+            except (SQLAlchemyError, OSError) as error:
+                if not self.in_doubt(cause_of(error)):
+                    raise
+                raise StoreUnavailable(
+                    f"The answer to a commit was lost: {postgres.said(error)}. Whether it was stored is unknown.",
+                    outcome="unknown",
+                ) from error
+        return hints
+
+    def _part_written(self, connection: Connection, part: Callable[[Tx], bool]) -> tuple[bool, Hints]:
+        tx = Tx(connection, InCallers(self.dialect))
+        return part(tx), tx.hints
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Any]:

@@ -136,6 +136,15 @@ def later(tx: Tx) -> list[tuple[str, int, Moment]]:
     return [(app_name, int(runs), int(first)) for app_name, runs, first in found]
 
 
+def held_back(tx: Tx) -> list[tuple[str, int]]:
+    """Return for each app how many runs limits hold back; at most `WALKED` are counted."""
+    found = tx.rows(
+        "SELECT app_name, count(*) FROM (SELECT app_name FROM stepwell_runs WHERE held_by IS NOT NULL AND internal=0"
+        f" LIMIT {WALKED}) AS r GROUP BY app_name"
+    )
+    return [(app_name, int(runs)) for app_name, runs in found]
+
+
 def held(tx: Tx, worker: str, apps: Sequence[str] | None, limit: int) -> tuple[int, list[RunRow]]:
     """Return how many runs (of these apps) a worker executes, and some of them, without their large columns."""
     where = [runs.c.owner == worker]

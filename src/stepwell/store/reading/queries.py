@@ -24,15 +24,17 @@ from sqlalchemy import (
     case,
     func,
     literal_column,
+    not_,
     or_,
     select,
     true,
     union_all,
 )  # fmt: skip
 
+from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import Moment, RunRow
+from stepwell.store import pauses, tables
 from stepwell.store import runs as runs_store
-from stepwell.store import tables
 from stepwell.store.reading.feed import HEAVY
 from stepwell.store.tables import fitting, runs
 from stepwell.store.tx import Tx
@@ -188,9 +190,20 @@ def _searched(
 
 
 def ready(tx: Tx, limit: int = 1000) -> list[RunRow]:
-    """Return runs that wait for a worker with a free slot, those that wait longest first; internal ones too."""
-    query = select(runs).where(runs.c.ready_at.is_not(None)).order_by(runs.c.ready_at).limit(limit)
-    return [RunRow._make(row) for row in tx.execute(query)]
+    """Return runs that wait for a worker with a free slot, those that wait longest first; internal ones too.
+
+    Runs that are paused wait for something else.
+    """
+    query = select(runs).where(runs.c.ready_at.is_not(None)).order_by(runs.c.ready_at)
+    if paused := pauses.all_of(tx):
+        query = query.where(*(not_(_covered(pause)) for pause in paused))
+    return [RunRow._make(row) for row in tx.execute(query.limit(limit))]
+
+
+def _covered(pause: PauseRow) -> ColumnElement[bool]:
+    """Return the condition that the pause covers a run (`PauseRow.covers`)."""
+    named = ((runs.c.app_name, pause.app_name), (runs.c.workflow_name, pause.workflow_name))
+    return and_(runs.c.workflow_name.not_like("%:%"), *(column == name for column, name in named if name))
 
 
 def columns(source: Any, brief: bool) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stepwell.definition.authoring.marks import START
 from stepwell.engine.commit import Commit
+from stepwell.engine.pauses import PauseRow, covering
 from stepwell.engine.run import CREATED_FIELDS, HistoryRow, Moment, RunRow, unless_signalled
 from stepwell.store import tables
 from stepwell.store.tables import history, runs, workspaces
@@ -30,7 +31,7 @@ _UNION: Final = 400
 
 
 _PAIRS: Final = "(SELECT json_extract(value, '$[0]') AS app, json_extract(value, '$[1]') AS workflow FROM json_each(?))"
-_LOCKING: Final = re.compile(" FOR NO KEY UPDATE(?: SKIP LOCKED)?")
+_LOCKING: Final = re.compile(" FOR (?:NO KEY UPDATE(?: SKIP LOCKED)?|KEY SHARE)")
 _SIZE: Final = re.compile(r"octet_length\(([\w.]+)\)")
 _HAS_SIZE: Final = sqlite3.sqlite_version_info >= (3, 43)
 """From then on SQLite has the function itself, and doesn't load a value for its size."""
@@ -55,6 +56,9 @@ class Sqlite:
     """The dialect. Parameters are driver-level tuples: rewriting them would cost more than SQLite needs for the row."""
 
     options: Mapping[str, Any] = {}
+    alone = True
+    notes_ends = False
+    borrowed = False
 
     def __init__(self) -> None:
         self.words: Callable[[str], str] = _words
@@ -86,7 +90,7 @@ class Sqlite:
         if told:
             self.insert(driver, history, told, unless)
 
-    def advance(self, driver: Driver, commits: Sequence[Commit]) -> Mapping[HeldClaims, int]:
+    def advance(self, driver: Driver, commits: Sequence[Commit]) -> tuple[Mapping[HeldClaims, int], bool]:
         found = driver.rows(
             _words("SELECT id, version, claim, inbox FROM stepwell_runs WHERE id IN list(?)"),
             (self.listed(commit.run.id for commit in commits),),
@@ -99,11 +103,26 @@ class Sqlite:
         ]
         _update(changes, driver.each)
         self._told(driver, (commit for commit in commits if (commit.run.id, commit.version, commit.claim) in held))
-        return held
+        return held, bool(driver.rows("SELECT 1 FROM stepwell_pauses LIMIT 1"))
 
     def claim(self, driver: Driver, lanes: Sequence[Lane], worker: str, limit: int, now: Moment) -> Sequence[Any]:
+        if paused := [PauseRow._make(row) for row in driver.rows(_PAUSES)]:
+            lanes = [lane for lane in lanes if not covering(paused, *lane)]
         walks: list[Any] = [value for app, workflow in lanes for value in (app, workflow, limit)]
-        return driver.rows(claim_sql(len(lanes)), (worker, now, *walks, limit))
+        return driver.rows(claim_sql(len(lanes)), (worker, now, *walks, limit)) if lanes else []
+
+    def stop_claims(self, driver: Driver) -> None:
+        return  # there is one write at a time
+
+    def lock_gates(self, driver: Driver, gate_ids: Iterable[str]) -> Set[str]:
+        return set(gate_ids)
+
+    def held(self, driver: Driver, wanted: Sequence[tuple[str, int]]) -> Sequence[Any]:
+        sql = f"SELECT {tables.HELD} FROM stepwell_runs WHERE held_by=? ORDER BY held_rank, id LIMIT ?"
+        return [row for each in wanted for row in driver.rows(sql, each)]
+
+    def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
+        return  # no other transaction writes now
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(
@@ -135,13 +154,13 @@ class Sqlite:
 def claim_sql(lanes: int) -> str:
     """Return the statement of a claim for so many lanes: one walk along the ready index per lane, the best of all of them."""
     walk = (
-        "SELECT * FROM (SELECT id, priority, ready_at FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL ORDER BY priority DESC, ready_at LIMIT ?)"
+        "SELECT * FROM (SELECT id, ready_at - headstart AS rank FROM stepwell_runs INDEXED BY stepwell_runs_ready"
+        " WHERE app_name=? AND workflow_name=? AND ready_at IS NOT NULL ORDER BY ready_at - headstart LIMIT ?)"
     )
     best = _best_of([walk] * lanes)
     return (
-        "UPDATE stepwell_runs SET owner=?, claim=claim+1, status='running', ready_at=NULL, due_at=NULL, updated_at=?"
-        f" WHERE id IN (SELECT id FROM ({best}) ORDER BY priority DESC, ready_at LIMIT ?) RETURNING {tables.columns(runs)}"
+        f"UPDATE stepwell_runs SET {tables.CLAIMED}"
+        f" WHERE id IN (SELECT id FROM ({best}) ORDER BY rank LIMIT ?) RETURNING {tables.columns(runs)}"
     )
 
 
@@ -153,6 +172,7 @@ def _best_of(walks: Sequence[str]) -> str:
 
 
 _LAST: Final = "SELECT max(xact) FROM stepwell_history"
+_PAUSES: Final = f"SELECT {tables.columns(tables.pauses)} FROM stepwell_pauses"
 
 
 def _last(driver: Driver) -> int:
@@ -218,6 +238,7 @@ _COMMON: Final[Mapping[str, Mapping[str, Any]]] = {
         **_QUIET,
         **dict.fromkeys(("parent_id", "callback", "callback_meta", "on_parent_end", "result", "told_at"), None),
         **dict.fromkeys(("finished_at", "callbacks", "stay"), None),
+        **dict.fromkeys(("group_id", "group_index", "gates", "held_by", "held_rank", "expires_at", "ended_at"), None),
         **dict.fromkeys(("internal", "inbox", "version", "visit", "automatic", "children"), 0),
         "place": START,
     },

@@ -21,12 +21,13 @@ from stepwell.engine.run import RunRow
 from stepwell.errors import ConfigurationError, StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store import migrations
-from stepwell.store.base import Again, Store, Verdict
+from stepwell.store.base import Again, Parts, Store, Verdict
 from stepwell.store.callers import AUTOCOMMIT_CURE, CallersTransaction, known, no_transaction
 from stepwell.store.sqlite import engine as sqlite
 from stepwell.store.sqlite.dialect import Sqlite
 from stepwell.store.sqlite.engine import DatabaseFile, FileReplaced
 from stepwell.store.tx import Advance, Answer, Item, Tx
+from stepwell.store.workspaces import WorkspaceRow
 from stepwell.store.writing.apply import Applier, commit_stored
 from stepwell.store.writing.flush import Flusher, cause_of, stored, unknown
 from stepwell.store.writing.thread import ThreadWriter
@@ -190,6 +191,10 @@ class SqliteStore(Store):
                     await self._given_back(connection)
         finally:
             lane.returned.set()
+
+    async def write_parts(self, parts: Parts, beside: Sequence[WorkspaceRow]) -> None:
+        # The file is locked for all that is written: nothing but writing happens meanwhile.
+        await self.writer.call(lambda tx: all(part(tx) for part in parts()))
 
     def check_same(self, given: CallersTransaction) -> None:
         if given.name != "sqlite":

@@ -13,17 +13,22 @@ from uuid_utils import uuid7
 
 from stepwell.definition.values.codec import canonical
 from stepwell.engine.commit import Commit, Emission, Resume
-from stepwell.engine.run import FINISHED, RunRow, SignalRow, unless_signalled
+from stepwell.engine.pauses import begun_later
+from stepwell.engine.run import FINISHED, RunRow, SignalRow, hold, unless_signalled
 from stepwell.engine.signals import NOTHING_KEPT, Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, StepwellError, WorkspaceNotFound
-from stepwell.store import documents, history, runs, signals, workspaces
+from stepwell.store import conflicts, deciding, documents, endings, history, pauses, runs, signals, workspaces
+from stepwell.store.gates import Gates, applicant
 from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, Record, StartedRun, Tx
+from stepwell.store.writing.starts import among, key_of, refuse_standing, started_of
 
 T = TypeVar("T")
 
 AcceptEvent = Callable[[RunRow, Resume, Kept, int], SignalRow | None]
 """A function from a listening run that keeps so many signals, and a moment, to its signal; None if it takes nothing."""
 
+_AT_ONCE: Final = 2_000
+"""Runs that one statement inserts: its parameters are all in memory, and on their way, at once."""
 _EFFECTS: Final = Commit._fields.index("effects")
 _NONE: Final = tuple(Commit._field_defaults[name] for name in Commit._fields[_EFFECTS:])
 """The fields of a commit, besides its two rows, that has no effect on other rows."""
@@ -35,45 +40,97 @@ class Applier:
 
     keep_states: int
     accept_event: AcceptEvent
+    gates: Gates
+    executing: Callable[[RunRow], str | None]
+    """A function from a run that a worker owns to the transition that it executes."""
 
     # -- starts ---------------------------------------------------------------------------------------------------
 
     def begin(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> list[list[StartedRun] | Exception]:
         """Return one answer per group: the runs as they stand, or why none of the group was stored."""
-        keys = [key for group in groups for commit in group if (key := _key(commit.run)) is not None]
+        groups = self._unless_paused(tx, groups)
+        keys = [key for group in groups for commit in group if (key := key_of(commit.run)) is not None]
         taken = runs.by_keys(tx, keys) if keys else {}
+        if limited := [commit for group in groups for commit in group if commit.conflicts]:
+            conflicts.lock(tx, limited)
         answers: list[list[StartedRun] | Exception] = []
         fresh: list[Commit] = []
         for group in groups:
             try:
-                started, new = _started(tx, group, taken)
+                started, new = started_of(tx, group, taken)
             except (IdempotencyConflict, WorkspaceNotFound) as error:
                 answers.append(error)
                 continue
             # Only a whole group counts: nothing of a refused one is stored, and its keys stay free.
+            if limited and any(commit.looks for commit in new):
+                self.insert(tx, fresh)
+                fresh = []
+                started, new = among(self, tx, started, new)
+            else:
+                fresh += new
             answers.append(started)
-            fresh += new
             if keys:
-                taken |= {key: commit.run for commit in new if (key := _key(commit.run)) is not None}
-        self.create(tx, fresh)
+                taken |= {key: commit.run for commit in new if (key := key_of(commit.run)) is not None}
+        self.insert(tx, fresh)
         return answers
 
+    def _unless_paused(self, tx: Tx, groups: Sequence[tuple[Commit, ...]]) -> Sequence[tuple[Commit, ...]]:
+        """Return the starts, of which those that were to begin at once wait where they are paused."""
+        if not any(commit.run.owner is not None and not commit.run.internal for group in groups for commit in group):
+            return groups
+        paused = pauses.fenced(tx)
+        return [tuple(begun_later(commit, paused) for commit in group) for group in groups] if paused else groups
+
     def create(self, tx: Tx, commits: Sequence[Commit]) -> None:
-        """Insert the runs of these commits, in workspaces that exist."""
+        """Insert the runs of these commits, in workspaces that exist.
+
+        Raises IdempotencyConflict where an unfinished run of its key would stand for one of them: its id is known already.
+        """
+        looking = [commit for commit in commits if commit.conflicts and commit.looks]
+        if not looking:
+            self.insert(tx, commits)
+            return
+        self.insert(tx, [commit for commit in commits if not commit.looks])
+        conflicts.lock(tx, looking)
+        for commit in looking:
+            if not refuse_standing(self, tx, commit):
+                self.insert(tx, [commit])
+
+    def insert(self, tx: Tx, commits: Sequence[Commit]) -> None:
+        """Insert the runs of these commits, whatever else there is of their keys."""
         if not commits:
             return
+        if any(commit.run.gates is not None for commit in commits):
+            commits = self._placed(tx, commits)
         # Where the answer to a commit was lost, the same starts come again: what is there already stays as it is.
-        tx.dialect.create(tx.driver, commits, workspaces.workspaces_of(commits))
+        for start in range(0, len(commits), _AT_ONCE):
+            some = commits[start : start + _AT_ONCE]
+            tx.dialect.create(tx.driver, some, workspaces.workspaces_of(some))
         if added := [listener for commit in commits for listener in commit.listeners or ()]:
             signals.listen(tx, added)
+        if found := [commit for commit in commits if commit.conflicts]:
+            conflicts.stand(tx, found)
         for commit in commits:
             tx.hints.placed(commit.run)
+
+    def _placed(self, tx: Tx, commits: Sequence[Commit]) -> Sequence[Commit]:
+        """Return the commits with those of the ready runs held behind a gate for which there is no slot."""
+        ready = [commit.run for commit in commits if commit.run.gates is not None and commit.run.ready_at is not None]
+        if tx.dialect.borrowed or not ready:  # the claim decides
+            return commits
+        held = self.gates.place(tx, [applicant(run) for run in ready], new=True)
+        return [
+            commit if (gate_id := held.get(commit.run.id)) is None else commit._replace(run=hold(commit.run, gate_id))
+            for commit in commits
+        ]
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
     def advance(self, tx: Tx, commits: Sequence[Commit]) -> list[RunRow | LeaseLost]:
         """Return one answer per commit: the run as stored, or that it is lost and nothing of it was written."""
-        inboxes = tx.dialect.advance(tx.driver, commits)
+        inboxes, paused = tx.dialect.advance(tx.driver, commits)
+        if paused:  # what goes on is handed back here, whatever its process has heard
+            tx.hints.paused = pauses.all_of(tx)
         answers: list[RunRow | LeaseLost] = []
         held: dict[int, Commit] = {}
         for commit in commits:
@@ -92,13 +149,27 @@ class Applier:
             return answers
         signalled = {run_id for (run_id, _, _), inbox in inboxes.items() if inbox}
         further = self._effects(tx, list(held.values()), signalled)
+        if released := [c.run for c in held.values() if c.parks and (c.run.gates or c.run.held_by) is not None]:
+            self._released(tx, released)
+        held_back = deciding.note(tx, [commit.run for commit in held.values()])
         for index, commit in held.items():
             run = commit.run
             if run.id in further:  # signals that weren't used have rows of their own
-                answers[index] = run = run._replace(version=run.version + further[run.id])
+                run = run._replace(version=run.version + further[run.id])
+            if run.id in held_back:
+                waits = held_back[run.id]
+                run = run._replace(held_by=waits.held_by, held_rank=waits.held_rank, ready_at=None, due_at=None)
+            answers[index] = run
             if commit.parks:
                 _rests(tx, run)
         return answers
+
+    def _released(self, tx: Tx, released: Sequence[RunRow]) -> None:
+        """Free the slots of these runs, and decide again about those that are ready."""
+        if held := [(run.id,) for run in released if run.held_by is not None]:
+            tx.each("UPDATE stepwell_runs SET held_by=NULL, held_rank=NULL WHERE id=?", held)
+        self.gates.release(tx, released)
+        tx.hints.applied += [applicant(run) for run in released if run.ready_at is not None and run.gates is not None]
 
     def _effects(self, tx: Tx, commits: Sequence[Commit], signalled: set[str]) -> Mapping[str, int]:
         """Apply the effects, and return by how many rows of unused signals each run's history has grown."""
@@ -117,11 +188,16 @@ class Applier:
             self._tell_others(tx, rich)
         if finished := [c.run.id for c in commits if c.run.status in FINISHED]:
             signals.stop_listening(tx, finished)
+            conflicts.forget(tx, (c.run for c in commits if c.run.status in FINISHED))
         return further
 
     def _tell_others(self, tx: Tx, commits: Sequence[Commit]) -> None:
         """Apply the effects of these commits on other runs: children, parents and listeners."""
-        self.create(tx, [child for c in commits for child in c.effects.children])
+        children = [child for c in commits for child in c.effects.children]
+        deciding.check_children(tx, children)
+        self.create(tx, children)
+        if made := [group for c in commits for group in c.effects.groups]:
+            deciding.make(tx, made)
         if changed := [c for c in commits if c.listeners is not None]:
             signals.stop_listening(tx, [c.run.id for c in changed])
             signals.listen(tx, [listener for c in changed for listener in c.listeners or ()])
@@ -131,8 +207,20 @@ class Applier:
             for emission in commit.effects.emissions:
                 self.emit(tx, emission, commit.run.updated_at)
             if commit.ends_children:
-                _mark_children(tx, commit.run)
-                tx.hints.children = True
+                endings.mark_children(tx, commit.run)
+
+    # -- limits ---------------------------------------------------------------------------------------------------
+
+    def settle(self, tx: Tx) -> None:
+        """Decide about runs with gates that this transaction made ready, and let through those for which it freed slots."""
+        if not tx.hints.applied and not tx.hints.freed:
+            return
+        if tx.dialect.borrowed:
+            # It may be long until the caller commits, and what others free meanwhile isn't seen: they are looked at later.
+            tx.hints.gates |= tx.hints.freed
+            tx.hints.applied, tx.hints.freed = [], set()
+        else:
+            self.gates.settle(tx)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -189,58 +277,6 @@ def _differ(one: str, other: str) -> bool:
         return False
 
 
-_Key = tuple[str, str, str]
-
-
-def _key(run: RunRow) -> _Key | None:
-    return None if run.idempotency_key is None else (run.app_name, run.user_id, run.idempotency_key)
-
-
-def _started(tx: Tx, group: Sequence[Commit], taken: Mapping[_Key, RunRow]) -> tuple[list[StartedRun], list[Commit]]:
-    """Return the runs of this group as they stand, and the commits that are to be stored. Raises what refuses the group."""
-    started: list[StartedRun] = []
-    new: list[Commit] = []
-    claimed: dict[_Key, RunRow] = {}
-    for commit in group:
-        run = commit.run
-        _check_workspace(tx, run)
-        key = _key(run)
-        earlier = None if key is None else taken.get(key) or claimed.get(key)
-        if earlier is None:
-            if key is not None:
-                claimed[key] = run
-            new.append(commit)
-            started.append(StartedRun(run, True))
-        elif earlier.id == run.id:  # stored by this very call, whose answer was lost
-            started.append(StartedRun(earlier, True))
-        else:
-            started.append(StartedRun(_same_start(earlier, run), False))
-    return started, new
-
-
-def _check_workspace(tx: Tx, run: RunRow) -> None:
-    # That a workspace is known says nothing about whose it is.
-    if run.workspace_id == workspaces.workspace_of(run.app_name, run.user_id):
-        return
-    found = workspaces.load(tx, run.workspace_id)
-    if found is None or found.user_id != run.user_id:
-        raise WorkspaceNotFound(f"No workspace {run.workspace_id!r} of user {run.user_id!r}.")
-
-
-def _same_start(earlier: RunRow, run: RunRow) -> RunRow:
-    if run.idempotency_key is not None and workspaces.derived(run.idempotency_key):
-        return earlier
-    message = (
-        f"The idempotency key {run.idempotency_key!r} of user {run.user_id!r} in app {run.app_name!r} belongs to run "
-        f"{earlier.id} of {earlier.workflow_name!r} with other args: use another key, or the same workflow and args."
-    )
-    if earlier.workflow_name != run.workflow_name:
-        raise IdempotencyConflict(message)
-    if earlier.args != run.args and canonical(earlier.args) != canonical(run.args):
-        raise OtherText(message, run.id, earlier.args)
-    return earlier
-
-
 def _rests(tx: Tx, run: RunRow) -> None:
     tx.hints.resting.append(run)
     tx.hints.placed(run)
@@ -276,28 +312,6 @@ def _lost(commit: Commit) -> LeaseLost:
     )
 
 
-def _mark_children(tx: Tx, parent: RunRow) -> None:
-    tx.run(
-        "INSERT INTO stepwell_endings (run_id, reason, marked_at)"
-        " SELECT id, CAST(? AS TEXT), CAST(? AS BIGINT) FROM stepwell_runs WHERE parent_id=? AND on_parent_end='cancel'"
-        " AND status NOT IN ('completed', 'failed', 'canceled') ON CONFLICT (run_id) DO NOTHING",
-        f"its parent {parent.id} is {parent.status}",
-        parent.updated_at,
-        parent.id,
-    )
-
-
-def marked_children(tx: Tx, limit: int = 100) -> list[tuple[str, str]]:
-    """Return (run, reason) of children that are to be cancelled because their parent ended."""
-    found = tx.rows("SELECT run_id, reason FROM stepwell_endings ORDER BY marked_at LIMIT ?", limit)
-    return [(row[0], row[1]) for row in found]
-
-
-def unmark(tx: Tx, run_id: str) -> None:
-    """Remove the mark of a child."""
-    tx.run("DELETE FROM stepwell_endings WHERE run_id=?", run_id)
-
-
 # -- items ------------------------------------------------------------------------------------------------------------
 
 
@@ -311,9 +325,11 @@ def apply_items(applier: Applier, tx: Tx, items: Sequence[Item]) -> list[Answer]
         if indexes := kinds[kind]:
             for index, answer in zip(indexes, act(applier, tx, [items[index] for index in indexes]), strict=True):
                 answers[index] = answer
+    applier.settle(tx)
     for index in kinds[Call]:
         item = cast("Call[Any]", items[index])
         answers[index] = _in_savepoint(tx, item) if len(items) > 1 else item.operation(tx)
+    applier.settle(tx)
     return answers
 
 

@@ -19,7 +19,7 @@ export function Next() {
         return (
           <ol className="divide-y rounded-md border">
             {next.map((one) => (
-              <Tick key={`${one.schedule.app_name} ${one.schedule.name} ${one.at}`} upcoming={one} />
+              <Tick key={`${one.schedule.app_name} ${one.schedule.name} ${one.schedule.user_id ?? ""} ${one.at}`} upcoming={one} />
             ))}
           </ol>
         );
@@ -32,7 +32,7 @@ function Tick({ upcoming: { schedule, at } }: { upcoming: Upcoming }) {
   const now = useNow(60_000);
   return (
     <li className="flex items-baseline gap-2 px-3 py-1.5">
-      <Link to="/schedules/$app/$name" params={{ app: schedule.app_name, name: schedule.name }} className="prose-link min-w-0 truncate">
+      <Link to="/schedules/$app/$name" params={{ app: schedule.app_name, name: schedule.name }} search={{ user: schedule.user_id ?? undefined }} className="prose-link min-w-0 truncate">
         {schedule.name}
       </Link>
       <span className="min-w-0 grow truncate text-xs text-muted max-sm:invisible">{schedule.workflow && `starts ${schedule.workflow}`}</span>

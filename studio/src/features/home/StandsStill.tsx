@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Hourglass } from "lucide-react";
 import { queueQuery, runsQuery } from "@/api/queries";
+import { usePauses } from "@/blocks/pauses/usePauses";
 import { Section } from "@/ui/Page";
 import { useNow } from "@/ui/useNow";
 import type { Still } from "./still";
@@ -24,7 +25,8 @@ function OfAll() {
 function OfMine() {
   const now = useNow(5_000);
   const runs = useQuery({ ...runsQuery({ status: ["pending", "waiting", "retrying"] }, { limit: 50 }), refetchInterval: EVERY }).data;
-  return <List found={stillAmong(runs?.items ?? [], now)} />;
+  const pauses = usePauses();
+  return <List found={pauses.isPending ? [] : stillAmong(runs?.items ?? [], pauses.data ?? [], now)} />;
 }
 
 function List({ found }: { found: readonly Still[] }) {

@@ -51,7 +51,7 @@ function Alive({ workers }: { workers: readonly Worker[] }) {
 }
 
 function Depth({ queue }: { queue: Queue }) {
-  const alone = queue.lanes.filter((lane) => lane.workers === 0);
+  const alone = queue.lanes.filter((lane) => lane.workers === 0 && !lane.paused);
   return (
     <>
       <p>
@@ -61,6 +61,7 @@ function Depth({ queue }: { queue: Queue }) {
             , the oldest since <RelativeTime at={queue.oldest_at} />
           </span>
         )}
+        {queue.paused > 0 && <span className="text-muted">; {queue.paused >= queue.capped_at ? `${String(queue.capped_at)}+` : queue.paused} of them paused</span>}
       </p>
       <p className="text-muted">
         {queue.later >= queue.capped_at ? `${String(queue.capped_at)}+` : queue.later} due later

@@ -7,6 +7,7 @@ import { FirstSteps } from "./FirstSteps";
 import { NeedsYou } from "./NeedsYou";
 import { Next } from "./Next";
 import { Now } from "./Now";
+import { Paused } from "./Paused";
 import { StandsStill } from "./StandsStill";
 import { Throughput } from "./Throughput";
 import { Workers } from "./Workers";
@@ -26,6 +27,9 @@ export default function Page() {
           <Part name="Waiting for you">
             <NeedsYou />
           </Part>
+          <Pane name="What is paused">
+            <Paused />
+          </Pane>
           {me && (
             <Pane name="Stalled runs">
               <StandsStill everybody={me.everybody} />

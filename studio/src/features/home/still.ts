@@ -1,5 +1,6 @@
-import type { Lane, Queue, Run } from "@/api/types";
+import type { Lane, Paused, Queue, Run } from "@/api/types";
 import { counted } from "@/model/actions";
+import { isCovered } from "@/model/pauses";
 import type { Millis } from "@/model/time";
 import { moment, short } from "@/model/time";
 
@@ -16,10 +17,10 @@ const ALONE = 10_000;
 /** Behind others it may take longer, and nothing is wrong yet. */
 const BEHIND = 60_000;
 
-/** Runs that are due but don't continue, by workflow, the longest-waiting first. */
+/** Runs that are due but don't continue, by workflow, the longest-waiting first. What is paused is told as that. */
 export function stillIn(queue: Queue, now: Millis): Still[] {
   return queue.lanes
-    .filter((lane) => now - moment(lane.oldest_at) > (lane.workers === 0 ? ALONE : BEHIND))
+    .filter((lane) => !lane.paused && now - moment(lane.oldest_at) > (lane.workers === 0 ? ALONE : BEHIND))
     .sort((a, b) => moment(a.oldest_at) - moment(b.oldest_at))
     .map((lane) => ({ said: sentence(lane, queue.capped_at, now), cure: lane.workers === 0 ? "start a worker" : "look at the workers", app: lane.app_name, workflow: lane.workflow_name }));
 }
@@ -33,8 +34,9 @@ function sentence(lane: Lane, cap: number, now: Millis): string {
 }
 
 /** The same for users who see only their own runs, and neither the queue nor workers. */
-export function stillAmong(runs: readonly Pick<Run, "ready_at">[], now: Millis): Still[] {
-  const due = runs.flatMap(({ ready_at }) => (ready_at !== null && now - moment(ready_at) > BEHIND ? [moment(ready_at)] : []));
+export function stillAmong(runs: readonly Pick<Run, "app_name" | "workflow_name" | "ready_at">[], pauses: readonly Paused[], now: Millis): Still[] {
+  const wanted = runs.filter((run) => !isCovered(pauses, run.app_name, run.workflow_name));
+  const due = wanted.flatMap(({ ready_at }) => (ready_at !== null && now - moment(ready_at) > BEHIND ? [moment(ready_at)] : []));
   if (due.length === 0) return [];
   const said = `${counted(due.length, "run")} of yours ${due.length === 1 ? "has" : "have"} been due for up to ${short(now - Math.min(...due))}: no worker has taken ${due.length === 1 ? "it" : "them"} up.`;
   return [{ said, cure: "ask for a worker", app: null, workflow: null }];

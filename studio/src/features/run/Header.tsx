@@ -12,6 +12,8 @@ import { Duration, RelativeTime } from "@/ui/Time";
 import { useNow } from "@/ui/useNow";
 import { Actions } from "./Actions";
 import { useRunPage } from "./data";
+import { GroupLink } from "./GroupLink";
+import { useHeld } from "./useHeld";
 
 /** Always visible: the run's status, its identity, and the actions on it. */
 export function RunHeader() {
@@ -39,12 +41,13 @@ export function RunHeader() {
 }
 
 function Sentence() {
-  const { run, view, answerable, children, definition } = useRunPage();
+  const { run, view, answerable, children, moreChildren, definition } = useRunPage();
   const { rows } = view;
   const now = useNow();
   const look = LOOKS[lookOf(run, answerable)];
   const openChildren = children.filter((child) => !isFinished(child.run.status) && child.run.status !== "failed").length;
   const entered = rows.find((row) => row.version === waitOf(run, rows).entered);
+  const held = useHeld(run);
   const since = run.status === "waiting" && entered ? moment(entered.finished_at) : undefined;
   return (
     <p className="mt-0.5 flex flex-wrap items-baseline gap-x-2">
@@ -52,7 +55,7 @@ function Sentence() {
         <StatusBadge word={run.status === "waiting" && look === LOOKS.sleeping ? restWord(openChildren, run.due_at) : look.word} shape={look.shape} token={look.token} />
       </span>
       <span className="line-clamp-2 wrap-anywhere sm:line-clamp-3" title={answerable.join(", ") || undefined}>
-        {statusSentence({ run, answerable, openChildren, since, definition }, now)}
+        {held ?? statusSentence({ run, answerable, openChildren, moreChildren: moreChildren !== null, since, definition }, now)}
       </span>
     </p>
   );
@@ -92,6 +95,7 @@ function Facts() {
           </Link>
         </span>
       )}
+      <GroupLink />
       {children.length > 0 && (
         <button type="button" className="prose-link min-h-6" onClick={() => { setSearch({ tab: "details" }); }}>
           started {children.length}

@@ -21,6 +21,8 @@ const RUN: Run = {
   priority: 0,
   idempotency_key: null,
   parent_id: null,
+  group_id: null,
+  group_index: null,
   waiting_for: [],
   due_at: null,
   ready_at: null,

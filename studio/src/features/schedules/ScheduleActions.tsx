@@ -4,7 +4,7 @@ import { Pause, Play, Zap } from "lucide-react";
 import { keys } from "@/api/keys";
 import { fireSchedule, pauseSchedule, resumeSchedule } from "@/api/mutations";
 import type { Me, Schedule } from "@/api/types";
-import { operateOff } from "@/model/rights";
+import { actOff, operateOff } from "@/model/rights";
 import type { ButtonSize } from "@/ui/Button";
 import { Button } from "@/ui/Button";
 import { toast, toastError } from "@/ui/Toast";
@@ -13,10 +13,10 @@ import { toast, toastError } from "@/ui/Toast";
 export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Schedule; me: Me | undefined; size?: ButtonSize }) {
   const client = useQueryClient();
   const navigate = useNavigate();
-  const { app_name: app, name, paused } = schedule;
+  const { name, paused } = schedule;
   const refresh = () => client.invalidateQueries({ queryKey: keys.schedules });
   const toggle = useMutation({
-    mutationFn: () => (paused ? resumeSchedule(app, name) : pauseSchedule(app, name)),
+    mutationFn: () => (paused ? resumeSchedule(schedule) : pauseSchedule(schedule)),
     onSuccess: () => {
       toast({ title: paused ? `${name} has been resumed` : `${name} is paused`, tone: "done" });
     },
@@ -26,7 +26,7 @@ export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Sched
     onSettled: refresh,
   });
   const fire = useMutation({
-    mutationFn: () => fireSchedule(app, name),
+    mutationFn: () => fireSchedule(schedule),
     onSuccess: (tick) => {
       const id = tick.workflow_id;
       const action = id === null ? undefined : { label: "Open its run", run: () => void navigate({ to: "/runs/$workflowId", params: { workflowId: id } }) };
@@ -37,7 +37,7 @@ export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Sched
     },
     onSettled: refresh,
   });
-  const off = operateOff(me);
+  const off = schedule.declared ? operateOff(me) : actOff(me);
   return (
     <span className="inline-flex flex-wrap justify-end gap-1">
       <Button size={size} icon={paused ? <Play size={14} aria-hidden /> : <Pause size={14} aria-hidden />} off={off} pending={toggle.isPending} onClick={() => { toggle.mutate(); }} aria-label={`${paused ? "Resume" : "Pause"}: ${name}`}>
@@ -46,7 +46,7 @@ export function ScheduleActions({ schedule, me, size = "md" }: { schedule: Sched
       <Button
         size={size}
         icon={<Zap size={14} aria-hidden />}
-        off={off ?? (schedule.here ? null : "This server's process doesn't declare it, so it can't fire it.")}
+        off={off ?? (schedule.here ? null : "This server's process doesn't have it, so it can't fire it.")}
         pending={fire.isPending}
         onClick={() => { fire.mutate(); }}
         aria-label={`Fire now: ${name}`}

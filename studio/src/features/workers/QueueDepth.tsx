@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { Lane, Queue } from "@/api/types";
+import { Badge } from "@/ui/Badge";
 import { Card } from "@/ui/Page";
 import type { Column } from "@/ui/Table";
 import { DataTable } from "@/ui/Table";
@@ -24,6 +25,7 @@ export function QueueDepth({ queue }: { queue: Queue }) {
               oldest <RelativeTime at={queue.oldest_at} />
             </div>
           )}
+          {queue.paused > 0 && <div className="text-xs text-muted">{atMost(queue.paused, queue.capped_at)} of them paused</div>}
         </Card>
         <Card>
           <div className="text-muted">Due later</div>
@@ -46,7 +48,7 @@ function LaneLink({ lane }: { lane: Lane }) {
       <Link to="/workflows/$app/$name" params={{ app: lane.app_name, name: lane.workflow_name }} className="prose-link">
         {lane.workflow_name}
       </Link>{" "}
-      <span className="text-xs text-muted">{lane.app_name}</span>
+      <span className="text-xs text-muted">{lane.app_name}</span> {lane.paused && <Badge className="border-paused! text-paused!">Paused</Badge>}
     </>
   );
 }

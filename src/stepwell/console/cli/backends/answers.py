@@ -30,7 +30,14 @@ _KINDS: Final[dict[str, type[StepwellError]]] = {
     "urn:stepwell:" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower(): kind
     for kind in (
         *(AlreadyAnswered, errors.IdempotencyConflict, InvalidArgs, InvalidPayload, RunFinished),
-        *(errors.ScheduleNotFound, errors.TokenNotFound, errors.UnknownApp, errors.UnknownTransition),
+        *(
+            errors.BatchNotFound,
+            errors.GroupNotFound,
+            errors.ScheduleNotFound,
+            errors.TokenNotFound,
+            errors.UnknownApp,
+            errors.UnknownTransition,
+        ),
         *(errors.UnknownWorkflow, errors.WorkflowNotFound, errors.WorkspaceNotFound),
     )
 }

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
-from stepwell.console.reading.triggers import ScheduleView, TickView
-from stepwell.console.reading.views import Ask, Waiting
+from stepwell.console.http.json_lines import JsonLines
+from stepwell.console.reading.limits import LimitDetail, LimitView
+from stepwell.console.reading.pausing import Resumed
+from stepwell.console.reading.schedule_views import ScheduleView
+from stepwell.console.reading.views import Ask, ChildGroup, Waiting
+from stepwell.definition.authoring.groups import GroupItem
+from stepwell.engine.run import Status
 from stepwell.errors import ConfigurationError, UnknownApp, UnknownWorkflow
 from stepwell.nearest import nearest
+from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
+from stepwell.runner.pausing import Pause
+from stepwell.runner.schedule_models import TickView
 
 MOVING: Final = ("pending", "running", "retrying")
 ENDED: Final = ("completed", "canceled", "failed")
@@ -105,6 +113,38 @@ class Beginning:
     """The workspace's id; None: that of the app and the user."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchBeginning:
+    """A batch to start."""
+
+    workflow: ListedWorkflow
+    starts: JsonLines
+    user: str | None = None
+    """The runs' user; None: the caller."""
+    label: str | None = None
+    key: str | None = None
+    max_in_flight: int | None = None
+    stop_after_failures: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBatches:
+    """Which batches to list; None: any."""
+
+    app_name: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+class ScheduleName(NamedTuple):
+    """The names of a schedule."""
+
+    app_name: str
+    name: str
+    user: str | None = None
+    """The user for whom it was made at run time; None: it is declared, or the caller is that user."""
+
+
 class CommandBackend(Protocol):
     """Runs, and the actions on them. Errors are StepwellErrors, whichever side they come from."""
 
@@ -171,26 +211,78 @@ class CommandBackend(Protocol):
         """Return the signals that a person may send now."""
         ...
 
+    async def groups(self, run_id: str) -> Sequence[ChildGroup]:
+        """Return the groups of children that the run has started, the newest first."""
+        ...
+
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run: ...
 
     async def cancel(self, run_id: str, reason: str | None) -> Run: ...
 
     async def retry(self, run_id: str) -> Run: ...
 
-    async def schedules(self) -> Sequence[ScheduleView]:
-        """Return all schedules, by app and name."""
+    async def start_batch(self, given: BatchBeginning) -> tuple[str, bool]:
+        """Start a batch, and return its id once it is queued durably; and whether this call made it."""
         ...
 
-    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
+    async def batch(self, batch_id: str) -> Batch: ...
+
+    async def batches(self, wanted: WantedBatches) -> Page[Batch]:
+        """Return a page of batches, the newest first."""
+        ...
+
+    def batch_items(self, batch_id: str, status: Status | None) -> AsyncIterator[GroupItem[Any]]:
+        """Yield the runs of a batch in the order of its starts, or those of a status."""
+        ...
+
+    async def schedules(
+        self, *, name: str | None = None, user: str | None = None, limit: int = PAGE, cursor: str | None = None
+    ) -> Page[ScheduleView]:
+        """Return a page: all declared schedules first, then those made at run time; only those of a name or a user."""
+        ...
+
+    async def create_schedule(self, wanted: ScheduleName, given: Mapping[str, Any]) -> ScheduleView:
+        """Make a schedule of these keywords of `runner.schedules.create`, and return it. Default user: the caller."""
+        ...
+
+    async def update_schedule(self, wanted: ScheduleName, changes: Mapping[str, Any]) -> ScheduleView:
+        """Change these of a schedule that was made at run time, and return it."""
+        ...
+
+    async def delete_schedule(self, wanted: ScheduleName) -> None:
+        """Delete a schedule that was made at run time. The runs that it has started stay."""
+        ...
+
+    async def pause(self, wanted: ScheduleName, paused: bool) -> ScheduleView:
         """Pause or resume a schedule, and return it: paused, it fires nothing until it is resumed."""
         ...
 
-    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
+    async def fire(self, wanted: ScheduleName, key: str | None) -> TickView:
         """Fire a schedule now, and return the tick, fired or refused, or the one that this key has fired."""
         ...
 
-    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
+    async def retry_tick(self, wanted: ScheduleName, scheduled_at: datetime) -> TickView:
         """Run the failed handler of a tick again, or the failed run that it started, and return the tick."""
+        ...
+
+    async def pause_runs(self, app_name: str | None, workflow: str | None, reason: str | None) -> Pause:
+        """Pause an app, a workflow (of that app), or everything."""
+        ...
+
+    async def resume_runs(self, app_name: str | None, workflow: str | None) -> Resumed:
+        """Lift exactly this pause."""
+        ...
+
+    async def pauses(self) -> Sequence[Pause]:
+        """Return the pauses, the oldest first."""
+        ...
+
+    async def limits(self, app_name: str | None, held: bool, limit: int, cursor: str | None) -> Page[LimitView]:
+        """Return a page of the limits that runs hold or wait for; `held`: those that hold runs back."""
+        ...
+
+    async def limit(self, limit_id: str) -> LimitDetail:
+        """Return a limit with its first runs. Raises LimitNotFound."""
         ...
 
     def follow(self, run_id: str) -> AsyncIterator[RunChange]:
@@ -235,7 +327,10 @@ class Below(NamedTuple):
 
 
 async def below(
-    run: Run, get: Callable[[str], Awaitable[Run]], children_of: Callable[[str], Awaitable[Sequence[Run]]]
+    run: Run,
+    get: Callable[[str], Awaitable[Run]],
+    children_of: Callable[[str], Awaitable[Sequence[Run]]],
+    groups_of: Callable[[str], Awaitable[Sequence[ChildGroup]]],
 ) -> Below:
     """Return whether the run or one below it goes on; `children_of` gives the unfinished children of a run.
 
@@ -247,8 +342,8 @@ async def below(
     if run.status in ENDED:
         return Below(moving=False)
     found, seen = await _look(run, children_of)
-    if found.moving:
-        return found
+    if found.moving or any(group.due for group in await groups_of(run.workflow_id)):
+        return Below(moving=True)
     now = await get(run.workflow_id)
     if now.version != run.version or may_go_on(now):
         return Below(moving=True)

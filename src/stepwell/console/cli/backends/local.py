@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,25 +15,37 @@ from stepwell.console.cli.backends.backend import (
     NEWEST_DOCUMENTS,
     PAGE,
     UNFINISHED,
+    BatchBeginning,
     Beginning,
     ListedWorkflow,
     RunChange,
+    ScheduleName,
     Wanted,
+    WantedBatches,
     below,
     check_app,
     chosen,
 )
 from stepwell.console.cli.terminal.output import say
 from stepwell.console.http.access.principal import COMMAND_LINE
+from stepwell.console.reading.groups import Groups
+from stepwell.console.reading.limits import LimitDetail, LimitsInUse, LimitView
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.parts import Questions
-from stepwell.console.reading.triggers import Schedules, ScheduleView, TickView
-from stepwell.console.reading.views import Ask, Waiting
+from stepwell.console.reading.pausing import Pauses, Resumed
+from stepwell.console.reading.schedule_views import ScheduleView
+from stepwell.console.reading.schedules import Schedules
+from stepwell.console.reading.views import Ask, ChildGroup, Waiting
+from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.compile.export import to_json
+from stepwell.engine.run import Status
 from stepwell.errors import ConfigurationError
+from stepwell.runner.batch_models import Batch
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
+from stepwell.runner.pausing import Pause
 from stepwell.runner.runner import WorkflowRunner
+from stepwell.runner.schedule_models import TickView
 from stepwell.settings import Settings
 from stepwell.store.sqlite import engine as sqlite
 from stepwell.urls import shown_url
@@ -153,6 +165,9 @@ class Local:
     async def asks(self, run_id: str) -> Sequence[Ask]:
         return await Questions(self._runner).asks(run_id)
 
+    async def groups(self, run_id: str) -> Sequence[ChildGroup]:
+        return await Groups(self._runner).of_run(run_id)
+
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._runner.signal(run_id, name, data, idempotency_key=key)
 
@@ -162,23 +177,78 @@ class Local:
     async def retry(self, run_id: str) -> Run:
         return await self._runner.retry(run_id)
 
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    async def start_batch(self, given: BatchBeginning) -> tuple[str, bool]:
+        handle = await self._stepwell.runner.run_batch(
+            given.starts,
+            app_name=given.workflow.app_name,
+            user_id=given.user or COMMAND_LINE,
+            label=given.label,
+            max_in_flight=given.max_in_flight,
+            stop_after_failures=given.stop_after_failures,
+            idempotency_key=given.key,
+        )
+        return handle.batch_id, handle.created
+
+    async def batch(self, batch_id: str) -> Batch:
+        return await self._runner.batch(batch_id).get()
+
+    async def batches(self, wanted: WantedBatches) -> Page[Batch]:
+        return await self._runner.batches(app_name=wanted.app_name, limit=wanted.limit, cursor=wanted.cursor)
+
+    def batch_items(self, batch_id: str, status: Status | None) -> AsyncIterator[GroupItem[Any]]:
+        return self._runner.batch(batch_id).items(status)
+
     # -- schedules ------------------------------------------------------------------------------------------------
 
-    async def schedules(self) -> Sequence[ScheduleView]:
-        return await self._schedules.list()
+    async def schedules(
+        self, *, name: str | None = None, user: str | None = None, limit: int = PAGE, cursor: str | None = None
+    ) -> Page[ScheduleView]:
+        return await self._schedules.page(name=name, user_id=user, limit=limit, cursor=cursor)
 
-    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
-        return await self._schedules.pause(app_name, schedule, paused)
+    async def create_schedule(self, wanted: ScheduleName, given: Mapping[str, Any]) -> ScheduleView:
+        user = wanted.user or COMMAND_LINE
+        await self._runner.schedules.create(wanted.name, app_name=wanted.app_name, user_id=user, **given)
+        return await self._schedules.view(wanted.app_name, wanted.name, user)
 
-    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
-        return await self._schedules.fire(app_name, schedule, key)
+    async def update_schedule(self, wanted: ScheduleName, changes: Mapping[str, Any]) -> ScheduleView:
+        app_name, name, user = wanted
+        made = await self._runner.schedules.update(name, app_name=app_name, user_id=user, **changes)
+        return await self._schedules.view(app_name, name, made.user_id)
 
-    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
-        return await self._schedules.retry(app_name, schedule, scheduled_at)
+    async def delete_schedule(self, wanted: ScheduleName) -> None:
+        await self._runner.schedules.delete(wanted.name, app_name=wanted.app_name, user_id=wanted.user)
+
+    async def pause(self, wanted: ScheduleName, paused: bool) -> ScheduleView:
+        return await self._schedules.pause(wanted.app_name, wanted.name, paused, wanted.user)
+
+    async def fire(self, wanted: ScheduleName, key: str | None) -> TickView:
+        return await self._schedules.fire(wanted.app_name, wanted.name, key, wanted.user)
+
+    async def retry_tick(self, wanted: ScheduleName, scheduled_at: datetime) -> TickView:
+        return await self._schedules.retry(wanted.app_name, wanted.name, scheduled_at, wanted.user)
 
     @property
     def _schedules(self) -> Schedules:
-        return Schedules(self._stepwell.runner, self._stepwell.scheduler)
+        return Schedules(self._runner, self._stepwell.scheduler)
+
+    # -- pauses ---------------------------------------------------------------------------------------------------
+
+    async def pause_runs(self, app_name: str | None, workflow: str | None, reason: str | None) -> Pause:
+        return await Pauses(self._stepwell.runner).pause(app_name, workflow, reason, COMMAND_LINE)
+
+    async def resume_runs(self, app_name: str | None, workflow: str | None) -> Resumed:
+        return await Pauses(self._stepwell.runner).resume(app_name, workflow)
+
+    async def pauses(self) -> Sequence[Pause]:
+        return await Pauses(self._stepwell.runner).listed()
+
+    async def limits(self, app_name: str | None, held: bool, limit: int, cursor: str | None) -> Page[LimitView]:
+        return await LimitsInUse(self._stepwell.runner).listed(app_name=app_name, held=held, limit=limit, cursor=cursor)
+
+    async def limit(self, limit_id: str) -> LimitDetail:
+        return await LimitsInUse(self._stepwell.runner).detail(limit_id)
 
     # -- following ------------------------------------------------------------------------------------------------
 
@@ -214,7 +284,7 @@ class Local:
             documents = [one for one in found if one.version <= last]
         if last != run.version:
             return RunChange(run, rows, documents)
-        others = await below(run, self.get, self._children)
+        others = await below(run, self.get, self._children, self.groups)
         return RunChange(run, rows, documents, not others.moving, others.waiting)
 
     async def _children(self, run_id: str) -> Sequence[Run]:

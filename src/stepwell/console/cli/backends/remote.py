@@ -4,95 +4,48 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from typing import Any, Final
 
-import httpx
-
-from stepwell import __version__
-from stepwell.console.cli.backends.answers import RunEvent, as_type, json_of, streamed, unreachable
+from stepwell.console.cli.backends.answers import RunEvent, streamed
+from stepwell.console.cli.backends.api_client import given_of, key_header, segment
 from stepwell.console.cli.backends.backend import (
     NEWEST_DOCUMENTS,
     PAGE,
     UNFINISHED,
+    BatchBeginning,
     Beginning,
     Below,
     ListedWorkflow,
     RunChange,
     Wanted,
+    WantedBatches,
     below,
     check_app,
     chosen,
 )
-from stepwell.console.http.schemas import AppView, Started
-from stepwell.console.reading.triggers import ScheduleView, TickView
-from stepwell.console.reading.views import Ask, Waiting
-from stepwell.errors import ConfigurationError, StoreUnavailable, WorkflowNotFound
+from stepwell.console.cli.backends.remote_schedules import RemoteSchedules
+from stepwell.console.http.json_lines import MEDIA_TYPES
+from stepwell.console.http.schemas import AppView, Started, StartedBatch
+from stepwell.console.reading.limits import LimitDetail, LimitView
+from stepwell.console.reading.pausing import Resumed
+from stepwell.console.reading.views import Ask, ChildGroup, Waiting
+from stepwell.definition.authoring.groups import GroupItem
+from stepwell.engine.run import Status
+from stepwell.errors import BatchNotFound, StoreUnavailable, WorkflowNotFound
+from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
-from stepwell.urls import shown_url
+from stepwell.runner.pausing import Pause
 
-PREFIX: Final = "/api/v1"
-_SECONDS: Final = 30.0
+_STORING: Final = 600.0
+"""Seconds for the answer to a batch, which is stored as a whole."""
 _LOOK: Final = 1.0
 """Seconds between two reads of what no event reports: a claim, a signal that was accepted and isn't taken yet."""
 _AT_ONCE: Final = 8
 """Requests at a time where each workflow needs one."""
 
-T = TypeVar("T")
 
-
-class Remote:
+class Remote(RemoteSchedules):
     """The runs that a server shows to the owner of a token; with a user, only theirs."""
-
-    def __init__(self, url: str, token: str | None = None, user: str | None = None) -> None:
-        self.url = api_of(url)
-        self._headers = {"User-Agent": f"stepwell/{__version__}"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._user = user
-        self._opened: httpx.AsyncClient | None = None
-
-    @property
-    def back(self) -> str:
-        return f" --url {self.url.removesuffix(PREFIX)}"
-
-    @asynccontextmanager
-    async def open(self, *, runs: bool = True, worker: bool = False, creates: bool = True) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(base_url=self.url, headers=self._headers, timeout=_SECONDS) as self._opened:
-            yield
-
-    @property
-    def place(self) -> str:
-        return self.url.removesuffix(PREFIX)
-
-    def check_there(self) -> None:
-        return  # the server opens the database
-
-    @property
-    def _client(self) -> httpx.AsyncClient:
-        assert self._opened is not None  # it is open
-        return self._opened
-
-    async def _ask(self, method: str, path: str, **given: Any) -> Any:
-        try:
-            response = await self._client.request(method, path, **given)
-        except httpx.TransportError as error:
-            raise unreachable(self.url, error) from error
-        return json_of(response)
-
-    async def fetch(self, type_: type[T], path: str, **given: Any) -> T:
-        """Return the answer of a GET as this type. Raises the StepwellError that a problem stands for."""
-        return as_type(type_, await self._ask("GET", path, **given), self._client.base_url)
-
-    async def post(self, type_: type[T], path: str, **given: Any) -> T:
-        """Return the answer of a POST as this type. Raises as `fetch`."""
-        return as_type(type_, await self._ask("POST", path, **given), self._client.base_url)
-
-    async def delete(self, path: str) -> None:
-        """Delete a resource. Raises as `fetch`."""
-        await self._ask("DELETE", path)
 
     # -- workflows ------------------------------------------------------------------------------------------------
 
@@ -114,7 +67,7 @@ class Remote:
         return [(app, name) for app, names in apps.items() for name in names if app_name in (None, app)]
 
     async def _detail(self, app_name: str, name: str) -> ListedWorkflow:
-        described = await self.fetch(dict[str, Any], f"/workflows/{_segment(app_name)}/{_segment(name)}")
+        described = await self.fetch(dict[str, Any], f"/workflows/{segment(app_name)}/{segment(name)}")
         return ListedWorkflow(app_name, {key: value for key, value in described.items() if key != "app_name"})
 
     async def lacks_workers(self, app_name: str, workflow: str) -> bool:
@@ -134,7 +87,7 @@ class Remote:
             "priority": given.priority,
             "workspace_id": given.workspace,
         }
-        return (await self.post(Started, "/runs", json=_given(body), headers=_key(given.key))).workflow_id
+        return (await self.post(Started, "/runs", json=given_of(body), headers=key_header(given.key))).workflow_id
 
     async def get(self, run_id: str) -> Run:
         run = await self.fetch(Run, f"/runs/{_id(run_id)}")
@@ -151,7 +104,7 @@ class Remote:
             "limit": wanted.limit,
             "cursor": wanted.cursor,
         }
-        return await self.fetch(Page[Run], "/runs", params=_given(params))
+        return await self.fetch(Page[Run], "/runs", params=given_of(params))
 
     async def history(self, run_id: str) -> Sequence[Checkpoint]:
         found: list[Checkpoint] = []
@@ -170,11 +123,18 @@ class Remote:
         return await self.fetch(Explanation, f"/runs/{_id(run_id)}/explain")
 
     async def waiting(self, app_name: str | None) -> Sequence[Waiting]:
-        found = await self.fetch(Page[Waiting], "/waiting", params=_given({"app_name": app_name}))
+        found = await self.fetch(Page[Waiting], "/waiting", params=given_of({"app_name": app_name}))
         return [one for one in found.items if self._user in (None, one.run.user_id)]
 
     async def asks(self, run_id: str) -> Sequence[Ask]:
         return await self.fetch(list[Ask], f"/runs/{_id(run_id)}/asks")
+
+    async def groups(self, run_id: str) -> Sequence[ChildGroup]:
+        try:
+            return await self.fetch(list[ChildGroup], f"/runs/{_id(run_id)}/groups")
+        except WorkflowNotFound:
+            await self.get(run_id)
+            return []  # a server of an earlier version, which has no groups
 
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._act(run_id, "signals", {"name": name, "data": data}, key)
@@ -189,22 +149,72 @@ class Remote:
         if self._user is not None:
             await self.get(run_id)
         given = {} if body is None else {"json": body}
-        return await self.post(Run, f"/runs/{_id(run_id)}/{verb}", headers=_key(key), **given)
+        return await self.post(Run, f"/runs/{_id(run_id)}/{verb}", headers=key_header(key), **given)
 
-    # -- schedules ------------------------------------------------------------------------------------------------
+    # -- batches --------------------------------------------------------------------------------------------------
 
-    async def schedules(self) -> Sequence[ScheduleView]:
-        return await self.fetch(list[ScheduleView], "/schedules")
+    async def start_batch(self, given: BatchBeginning) -> tuple[str, bool]:
+        params = {
+            "app_name": given.workflow.app_name,
+            "workflow": given.workflow.name,
+            "user_id": given.user,
+            "label": given.label,
+            "max_in_flight": given.max_in_flight,
+            "stop_after_failures": given.stop_after_failures,
+        }
+        headers = {"Content-Type": MEDIA_TYPES[0], **key_header(given.key)}
 
-    async def pause(self, app_name: str, schedule: str, paused: bool) -> ScheduleView:
-        return await self.post(ScheduleView, _steering(app_name, schedule, "pause" if paused else "resume"))
+        async def body() -> AsyncIterator[bytes]:
+            for line in given.starts.body():
+                yield line
 
-    async def fire(self, app_name: str, schedule: str, key: str | None) -> TickView:
-        return await self.post(TickView, _steering(app_name, schedule, "fire"), headers=_key(key))
+        started = await self.post(
+            StartedBatch, "/batches", params=given_of(params), headers=headers, content=body(), timeout=_STORING
+        )
+        return started.batch_id, started.created
 
-    async def retry_tick(self, app_name: str, schedule: str, scheduled_at: datetime) -> TickView:
-        body = {"scheduled_at": scheduled_at.isoformat()}
-        return await self.post(TickView, _steering(app_name, schedule, "retry"), json=body)
+    async def batch(self, batch_id: str) -> Batch:
+        found = await self.fetch(Batch, f"/batches/{_batch_id(batch_id)}")
+        if self._user not in (None, found.user_id):
+            raise BatchNotFound(f"No batch {batch_id!r} of user {self._user!r}.")
+        return found
+
+    async def batches(self, wanted: WantedBatches) -> Page[Batch]:
+        params = {
+            "app_name": wanted.app_name,
+            "user_id": self._user,
+            "limit": wanted.limit,
+            "cursor": wanted.cursor,
+        }
+        return await self.fetch(Page[Batch], "/batches", params=given_of(params))
+
+    async def batch_items(self, batch_id: str, status: Status | None) -> AsyncIterator[GroupItem[Any]]:
+        path, cursor = f"/batches/{_batch_id(batch_id)}/items", None
+        while True:
+            params = given_of({"status": status, "limit": 1000, "cursor": cursor})
+            page: Page[GroupItem[Any]] = await self.fetch(Page[GroupItem[Any]], path, params=params)
+            for item in page.items:
+                yield item
+            if (cursor := page.next_cursor) is None:
+                return
+
+    # -- pauses ---------------------------------------------------------------------------------------------------
+
+    async def pause_runs(self, app_name: str | None, workflow: str | None, reason: str | None) -> Pause:
+        return await self.post(Pause, "/pauses", json=given_of(_named(app_name, workflow) | {"reason": reason}))
+
+    async def resume_runs(self, app_name: str | None, workflow: str | None) -> Resumed:
+        return await self.post(Resumed, "/pauses/resume", json=given_of(_named(app_name, workflow)))
+
+    async def pauses(self) -> Sequence[Pause]:
+        return await self.fetch(list[Pause], "/pauses")
+
+    async def limits(self, app_name: str | None, held: bool, limit: int, cursor: str | None) -> Page[LimitView]:
+        params = {"app_name": app_name, "held": held, "limit": limit, "cursor": cursor}
+        return await self.fetch(Page[LimitView], "/limits", params=given_of(params))
+
+    async def limit(self, limit_id: str) -> LimitDetail:
+        return await self.fetch(LimitDetail, "/limits/detail", params={"id": limit_id})
 
     # -- following ------------------------------------------------------------------------------------------------
 
@@ -233,7 +243,9 @@ class Remote:
         """Return the change that an event or a read of the run shows; None where the run can't be read."""
         try:
             run = event.run if isinstance(event, RunEvent) else await self.get(run_id)
-            found = await below(run, self.get, self._children) if run.version == last else Below(moving=True)
+            found = (
+                await below(run, self.get, self._children, self.groups) if run.version == last else Below(moving=True)
+            )
         except StoreUnavailable:
             # The stream reconnects by itself, or raises an error if it can't. The event isn't lost.
             return _as_change(event, event.run) if isinstance(event, RunEvent) else None
@@ -271,36 +283,19 @@ async def _next(events: asyncio.Queue[RunEvent | BaseException | None]) -> RunEv
         return _Nothing()
 
 
-def api_of(url: str) -> str:
-    """Return the URL of the API of a server. Raises ConfigurationError."""
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        raise ConfigurationError(f"--url {shown_url(url)!r} isn't a valid URL.") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigurationError(f"--url {shown_url(url)!r}: name a server, as in https://orders.example.com.")
-    return str(parsed.copy_with(query=None, fragment=None)).rstrip("/").removesuffix(PREFIX) + PREFIX
-
-
-def _segment(name: str) -> str:
-    """Return a name or an id as one segment of a path, whatever it contains."""
-    return quote(name, safe="")
-
-
 def _id(run_id: str) -> str:
     """Return the id of a run as a segment. Raises WorkflowNotFound for what can't be one."""
     if not run_id or "/" in run_id:  # servers decode it before they look at the path
         raise WorkflowNotFound(f"No run {run_id!r}.")
-    return _segment(run_id)
+    return segment(run_id)
 
 
-def _steering(app_name: str, schedule: str, verb: str) -> str:
-    return f"/schedules/{_segment(app_name)}/{_segment(schedule)}/{verb}"
+def _batch_id(batch_id: str) -> str:
+    """Return the id of a batch as a segment. Raises BatchNotFound for what can't be one."""
+    if not batch_id or "/" in batch_id:
+        raise BatchNotFound(f"No batch {batch_id!r}.")
+    return segment(batch_id)
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, [])}
-
-
-def _key(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Idempotency-Key": key}
+def _named(app_name: str | None, workflow: str | None) -> dict[str, Any]:
+    return {"app_name": app_name, "workflow": workflow}

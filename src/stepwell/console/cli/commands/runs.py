@@ -28,6 +28,7 @@ from stepwell.console.cli.terminal.follow import followed
 from stepwell.console.cli.terminal.output import (
     brief,
     exit_code,
+    group_line,
     lines_of,
     put,
     put_json,
@@ -153,18 +154,23 @@ async def _follow(backend: CommandBackend, run_id: str, json: bool) -> int:
 
 
 async def _show(backend: CommandBackend, run_id: str, json: bool) -> int:
-    run, history = await backend.get(run_id), await backend.history(run_id)
+    run, history, groups = await backend.get(run_id), await backend.history(run_id), await backend.groups(run_id)
     documents, reasons = await backend.documents(run_id), (await backend.explain(run_id)).reasons
     if json:
         rows = [row.model_dump(mode="json") for row in history]
         saved = [document.model_dump(mode="json") for document in documents]
-        put_json({**run.model_dump(mode="json"), "history": rows, "documents": saved, "reasons": reasons})
+        found = [one.model_dump(mode="json") for one in groups]
+        put_json(
+            {**run.model_dump(mode="json"), "history": rows, "documents": saved, "groups": found, "reasons": reasons}
+        )
         return 0
     put(run_line(run))
     for row in history:
         put(f"  {step_line(row)}")
         for line in (line for document in documents if document.version == row.version for line in lines_of(document)):
             put(line)
+    for group in reversed(groups):
+        put(f"  {group_line(group)}")
     for reason in reasons:
         put(f"  {reason}")
     if run.result is not None:

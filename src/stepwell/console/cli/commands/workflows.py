@@ -23,7 +23,7 @@ from stepwell.console.cli.backends.target import (
 )
 from stepwell.console.cli.terminal.output import put, put_json, put_table, say
 from stepwell.definition.authoring.workflow import Workflow, definition_of
-from stepwell.definition.compile.export import to_json, to_mermaid
+from stepwell.definition.compile.export import limit_lines, to_json, to_mermaid
 from stepwell.definition.forms.fitting import JsonSchema, choices, leaves, resolved
 from stepwell.definition.forms.widgets import in_json
 from stepwell.definition.model import Definition
@@ -130,6 +130,8 @@ def check(target: Target, json: Json = False) -> None:
             put(f"%% {app + '/' if app else ''}{one.name}: {one.title}")
             if arguments := arguments_of(one.args.schema() if one.args else {}):
                 put(f"%% arguments: {arguments}")
+            for line in limit_lines(one):
+                put(f"%% limits: {line}")
             put(to_mermaid(one))
     say(f"{len(found)} workflows, no faults.")
 

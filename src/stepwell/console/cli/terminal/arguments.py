@@ -29,7 +29,7 @@ def mapping(pairs: Sequence[str], schema: JsonSchema) -> dict[str, Any]:
             raise ConfigurationError(f"{pair!r} isn't NAME=VALUE. Give one of: {', '.join(properties) or 'nothing'}.")
         if name in found:
             raise ConfigurationError(f"{name!r} is given twice: give it once.")
-        if name not in properties and _is_closed(schema):
+        if name not in properties and is_closed(schema):
             raise ConfigurationError(f"{pair!r}: there is no {name!r}; {suggestion(name, properties)}")
         found[name] = coerced(read(text), properties.get(name, {}), schema)
     return found
@@ -37,7 +37,7 @@ def mapping(pairs: Sequence[str], schema: JsonSchema) -> dict[str, Any]:
 
 def payload(given: Sequence[str], schema: JsonSchema) -> Any:
     """Return the payload of a signal: its fields by name, or one value where it has no fields. Raises ConfigurationError."""
-    fields = any(_is_object(leaf) for leaf in leaves(schema, schema))
+    fields = any(is_object(leaf) for leaf in leaves(schema, schema))
     pair = "=" in given[0] and not given[0].lstrip().startswith("{") if given else False
     if len(given) == 1 and not (fields and pair):
         found = coerced(read(given[0]), schema, schema)
@@ -48,11 +48,11 @@ def payload(given: Sequence[str], schema: JsonSchema) -> Any:
     return mapping(given, schema)
 
 
-def _is_object(leaf: JsonSchema) -> bool:
+def is_object(leaf: JsonSchema) -> bool:
     return is_anything(leaf) or leaf.get("type") == "object"
 
 
-def _is_closed(schema: JsonSchema) -> bool:
+def is_closed(schema: JsonSchema) -> bool:
     """Return whether the schema allows only the fields that it lists."""
     model = resolved(schema, schema)
     return "properties" in model and not model.get("additionalProperties")
@@ -102,14 +102,14 @@ def begins(delay: str | None, at: str | None) -> tuple[timedelta | None, datetim
     return (None if delay is None else delay_of(delay)), (None if at is None else moment_of(at))
 
 
-def delay_of(text: str) -> timedelta:
+def delay_of(text: str, option: str = "--delay") -> timedelta:
     """Return a duration: a number of seconds, or one with its unit. Raises ConfigurationError."""
     found = _DELAY.fullmatch(text.strip())
     if found is None:
-        raise ConfigurationError(f"--delay {text!r}: give seconds, or a number with s, m, h or d, as in 90, 15m, 2h.")
+        raise ConfigurationError(f"{option} {text!r}: give seconds, or a number with s, m, h or d, as in 90, 15m, 2h.")
     delay = timedelta(**{_UNITS[found[2]]: float(found[1])})
     if delay > MAX_DELAY:
-        raise ConfigurationError(f"--delay {text!r}: at most {MAX_DELAY.days} days.")
+        raise ConfigurationError(f"{option} {text!r}: at most {MAX_DELAY.days} days.")
     return delay
 
 

@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from stepwell.console.reading.views import ChildGroup
 from stepwell.runner.models import Checkpoint, Run, StoredDocument
 
 COMPLETED: Final = 0
@@ -116,6 +117,19 @@ def duration(seconds: float) -> str:
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def group_line(group: ChildGroup) -> str:
+    """Return a group of children in one line: its name, how far it is, and what was decided."""
+    found = group.progress
+    name = group.label or group.workflow_name or "children"
+    counts = [
+        f"{number} {status}"
+        for status in ("completed", "failed", "canceled", "running", "waiting", "retrying", "pending", "held")
+        if (number := getattr(found, status))
+    ]
+    outcome = "" if group.outcome is None else f" -> {group.outcome}"
+    return f"group {name} of {found.total} ({group.until}{outcome}): {', '.join(counts) or 'no children'}  {group.group_id}"
 
 
 def run_line(run: Run) -> str:

@@ -19,9 +19,19 @@ from stepwell.console.http.access.access import Access, Identity, Served
 from stepwell.console.http.access.principal import Principal, permit
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.views import Reading
+from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_handler
-from stepwell.errors import CursorNotFound, UnknownApp, UnknownWorkflow, WorkflowNotFound, WorkspaceNotFound
+from stepwell.engine.run import Status
+from stepwell.errors import (
+    BatchNotFound,
+    CursorNotFound,
+    UnknownApp,
+    UnknownWorkflow,
+    WorkflowNotFound,
+    WorkspaceNotFound,
+)
+from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Page, Run
 from stepwell.runner.query import Filter
 from stepwell.runner.runner import WorkflowRunner
@@ -70,6 +80,31 @@ class Caller:
         if not self.principal.sees(run.app_name) or is_handler(run.workflow_name):
             raise WorkflowNotFound(f"No run {workflow_id!r}.")
         return run
+
+    async def batch(self, batch_id: str) -> Batch:
+        """Return the batch, if it is visible to them. Raises BatchNotFound."""
+        batch = await self.runner.batch(batch_id).get()
+        if not self.principal.sees(batch.app_name):
+            raise BatchNotFound(f"No batch {batch_id!r}.")
+        return batch
+
+    async def batches(self, app_name: str | None, user_id: str | None, limit: int, cursor: str | None) -> Page[Batch]:
+        """Return a page of the batches that are visible to them."""
+        position, apps, only = self.cursors.position(cursor), self.principal.apps, self.runner.only
+        shown = None if apps is None else sorted(apps)
+        if only is not None and user_id not in (None, only):
+            shown = []  # another user's aren't visible
+        found = await self.runner.find_batches(app_name, only or user_id, limit, position, shown)
+        return self.cursors.page(found)
+
+    async def batch_items(
+        self, batch: Batch, status: Status | None, limit: int, cursor: str | None
+    ) -> Page[GroupItem[Any]]:
+        """Return a page of the runs of a batch, without those of apps that aren't visible to them."""
+        position = self.cursors.position(cursor)
+        handle = self.runner.batch(batch.batch_id)
+        found = await handle.page(-1 if position is None else int(position), limit, status, self.principal.apps)
+        return self.cursors.page(found)
 
     def definition(self, app_name: str, workflow_name: str) -> Definition:
         """Return the workflow, if its app is visible to them. Raises UnknownApp or UnknownWorkflow."""

@@ -77,7 +77,7 @@ def add_acting(router: APIRouter, caller: CallerOf) -> None:
             request.workflow,
             request.args,
             app_name=request.app_name,
-            user_id=_user_of(request, caller),
+            user_id=user_of(request.user_id, caller),
             workspace_id=request.workspace_id,
             labels=request.labels,
             idempotency_key=key,
@@ -126,13 +126,14 @@ def add_acting(router: APIRouter, caller: CallerOf) -> None:
         return await caller.runner.retry(workflow_id)
 
 
-def _user_of(request: StartRequest, caller: Caller) -> str:
+def user_of(given: str | None, caller: Caller) -> str:
+    """Return the user for whom a caller starts something. Raises NoAccess."""
     mine = caller.principal.user_id
-    if request.user_id is None or request.user_id == mine:
+    if given is None or given == mine:
         return mine
     if not caller.principal.everybody:
-        raise NoAccess(f"user_id={request.user_id!r}: starting a run for another user needs access to all users' runs.")
-    return request.user_id
+        raise NoAccess(f"user_id={given!r}: starting a run for another user needs access to all users' runs.")
+    return given
 
 
 @dataclass(frozen=True, slots=True)

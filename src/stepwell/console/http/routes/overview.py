@@ -16,9 +16,9 @@ from stepwell.console.reading.parts import Questions
 from stepwell.console.reading.views import Counts, Depth, Failures, Metrics, Waiting, Worker, Workspace
 from stepwell.definition.compile.export import to_json, to_mermaid
 from stepwell.definition.model import Definition
+from stepwell.definition.schedules.schedule_times import described
 from stepwell.runner.models import Page
 from stepwell.triggers.declare import StartWorkflow
-from stepwell.triggers.firing import described
 from stepwell.triggers.handlers import Triggers
 
 Named = Annotated[str, Path(min_length=1, max_length=256, pattern=NO_NUL)]

@@ -42,7 +42,7 @@ def add_health(router: APIRouter, stepwell: Served) -> None:
         condition = await stepwell.condition(brief=True)
         if not condition.ready:
             response.status_code = 503
-        return Health(live=True, ready=condition.ready, faults=condition.faults)
+        return Health(live=True, ready=condition.ready, faults=condition.faults, paused=condition.paused)
 
 
 def add_document(router: APIRouter, access: Access) -> None:

@@ -1,8 +1,8 @@
-"""Schedules and deliveries to webhooks, which belong to no single user; and the webhooks, each at exactly its path."""
+"""Deliveries to webhooks, which belong to no single user; and the webhooks, each at exactly its path."""
 
 # Without `from __future__ import annotations`: FastAPI couldn't see the dependency that is made here.
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -18,18 +18,10 @@ from stepwell.console.http.access.access import Served
 from stepwell.console.http.access.caller import MARK, Caller, CallerOf
 from stepwell.console.http.bodies import UnfinishedBodies
 from stepwell.console.http.problems import problem, problem_of
-from stepwell.console.http.routes.actions import IdempotencyKeyHeader
 from stepwell.console.http.routes.overview import Named
 from stepwell.console.http.routes.runs import LimitParam
-from stepwell.console.http.schemas import NO_NUL, Instant, NameParam, problems
-from stepwell.console.reading.triggers import (
-    Deliveries,
-    DeliveryView,
-    ScheduleDetail,
-    Schedules,
-    ScheduleView,
-    TickView,
-)
+from stepwell.console.http.schemas import NO_NUL, NameParam, problems
+from stepwell.console.reading.deliveries import Deliveries, DeliveryView
 from stepwell.engine.run import Status
 from stepwell.errors import StepwellError
 from stepwell.runner.models import Page
@@ -64,62 +56,13 @@ class RedriveRequest(BaseModel):
     delivery_id: Annotated[str, Field(min_length=1, max_length=1024, pattern=NO_NUL)]
 
 
-class TickRequest(BaseModel):
-    """A tick to retry."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    scheduled_at: Instant
-    """The time of the tick, as the schedule's list of ticks names it."""
-
-
 def add_triggers(router: APIRouter, stepwell: Served, caller: CallerOf) -> None:
-    """Add `/schedules` and `/deliveries`."""
+    """Add `/deliveries`."""
     ByCaller = Annotated[Caller, Depends(caller)]
-
-    def schedules(caller: ByCaller, *, act: bool = False) -> Schedules:
-        caller.sees_all_users(act=act)
-        return Schedules(caller.runner, stepwell.scheduler, caller.principal.apps)
 
     def deliveries(caller: ByCaller, *, act: bool = False) -> Deliveries:
         caller.sees_all_users(act=act)
         return Deliveries(caller.runner, stepwell.apps, caller.principal.apps)
-
-    @router.get("/schedules", responses=problems())
-    async def list_schedules(caller: ByCaller) -> Sequence[ScheduleView]:
-        """List the schedules that any process has declared, with their next ticks and the last one."""
-        return await schedules(caller).list()
-
-    @router.post("/schedules/{app_name}/{name:path}/pause", responses=problems(404))
-    async def pause_schedule(app_name: Named, name: Named, caller: ByCaller) -> ScheduleView:
-        """Pause a schedule: it fires nothing until it is resumed."""
-        return await schedules(caller, act=True).pause(app_name, name, True)
-
-    @router.post("/schedules/{app_name}/{name:path}/resume", responses=problems(404))
-    async def resume_schedule(app_name: Named, name: Named, caller: ByCaller) -> ScheduleView:
-        """Resume a schedule: it fires again from now on; ticks missed meanwhile aren't made up for."""
-        return await schedules(caller, act=True).pause(app_name, name, False)
-
-    @router.post("/schedules/{app_name}/{name:path}/fire", responses=problems(404))
-    async def fire_schedule(
-        app_name: Named, name: Named, caller: ByCaller, key: IdempotencyKeyHeader = None
-    ) -> TickView:
-        """Fire a schedule now, whatever its rule says, durably. An `Idempotency-Key` fires once per schedule."""
-        return await schedules(caller, act=True).fire(app_name, name, key)
-
-    @router.post("/schedules/{app_name}/{name:path}/retry", responses=problems(404, 409))
-    async def retry_tick(app_name: Named, name: Named, request: TickRequest, caller: ByCaller) -> TickView:
-        """Retry the failed handler of a tick, or the failed run that the tick started.
-
-        What the handler had started isn't started twice.
-        """
-        return await schedules(caller, act=True).retry(app_name, name, request.scheduled_at)
-
-    # After the routes with longer paths: a name may hold slashes.
-    @router.get("/schedules/{app_name}/{name:path}", responses=problems(404))
-    async def get_schedule(app_name: Named, name: Named, caller: ByCaller) -> ScheduleDetail:
-        """Return a schedule with its newest ticks, including missed ones."""
-        return await schedules(caller).get(app_name, name)
 
     @router.get("/deliveries", responses=problems(404))
     async def list_deliveries(

@@ -15,6 +15,7 @@ import { AbsoluteTime } from "@/ui/Time";
 import { useRunPage } from "../data";
 import { Stack } from "../Selected";
 import { useTrace } from "../useTrace";
+import { Groups } from "./Groups";
 
 /** Its args, its result, the reasons for its state, and all its names and times. */
 export function DetailsTab() {
@@ -31,6 +32,7 @@ export function DetailsTab() {
         )}
         <Value title="Args" value={run.args} none="It takes no args." />
         <Value title="Result" value={run.result} none={run.status === "completed" ? "It returned nothing." : "None yet."} />
+        <Groups />
         <ChildrenList />
       </div>
       <div className="min-w-0">
@@ -134,6 +136,7 @@ function AllFacts() {
     ["Priority", String(run.priority)],
     run.idempotency_key === null ? null : ["Idempotency key", <code key="key">{run.idempotency_key}</code>],
     run.parent_id === null ? null : ["Parent", <Link key="parent" to="/runs/$workflowId" params={{ workflowId: run.parent_id }} className="prose-link">{shortId(run.parent_id)}</Link>],
+    run.group_id === null ? null : [run.parent_id === null ? "Batch" : "Group", <WholeId key="group" id={run.group_id} />],
     run.waiting_for.length > 0 ? ["Waits for", run.waiting_for.map((name) => <Named key={name} name={name} />)] : null,
     run.due_at !== null ? ["Due", <AbsoluteTime key="due" at={run.due_at} />] : null,
     ["Created", <AbsoluteTime key="created" at={run.created_at} />],

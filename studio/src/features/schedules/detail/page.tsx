@@ -4,8 +4,7 @@ import { keys } from "@/api/keys";
 import { retryTick } from "@/api/mutations";
 import { meQuery, scheduleQuery } from "@/api/queries";
 import type { Me, ScheduleDetail, Tick } from "@/api/types";
-import { Everybody } from "@/blocks/rights/Everybody";
-import { operateOff } from "@/model/rights";
+import { actOff, operateOff } from "@/model/rights";
 import { isMoving, isStatus } from "@/model/status";
 import { moment, relative } from "@/model/time";
 import { Button } from "@/ui/Button";
@@ -19,6 +18,7 @@ import { toastError } from "@/ui/Toast";
 import { useNow } from "@/ui/useNow";
 import { InZones } from "../NextTick";
 import { Rule } from "../Rule";
+import { MadeActions } from "../MadeActions";
 import { ScheduleActions } from "../ScheduleActions";
 import { ScheduleState } from "../ScheduleState";
 import { OUTCOMES, TickOutcome } from "../TickOutcome";
@@ -30,15 +30,8 @@ const SOON = 1_000;
 
 export default function Page() {
   const { app, name } = route.useParams();
-  return (
-    <Everybody title={name} what="Schedules">
-      <OneSchedule app={app} name={name} />
-    </Everybody>
-  );
-}
-
-function OneSchedule({ app, name }: { app: string; name: string }) {
-  const schedule = useQuery({ ...scheduleQuery(app, name), refetchInterval: ({ state }) => (state.data?.ticks.some(isGoingOn) ? SOON : EVERY) });
+  const { user } = route.useSearch();
+  const schedule = useQuery({ ...scheduleQuery(app, name, user), refetchInterval: ({ state }) => (state.data?.ticks.some(isGoingOn) ? SOON : EVERY) });
   const me = useQuery(meQuery()).data;
   return (
     <>
@@ -52,7 +45,14 @@ function OneSchedule({ app, name }: { app: string; name: string }) {
             / {app}
           </>
         }
-        actions={schedule.data && <ScheduleActions schedule={schedule.data} me={me} />}
+        actions={
+          schedule.data && (
+            <>
+              {!schedule.data.declared && <MadeActions schedule={schedule.data} me={me} />}
+              <ScheduleActions schedule={schedule.data} me={me} />
+            </>
+          )
+        }
       />
       <QueryView query={schedule} errorTitle="The schedule couldn't be loaded">
         {(found) => <Detail schedule={found} me={me} />}
@@ -71,6 +71,8 @@ function Detail({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined
           facts={[
             ["Rule", <Rule key="rule" schedule={schedule} />],
             ["Starts", schedule.workflow ? <WorkflowLink key="workflow" app={schedule.app_name} name={schedule.workflow} /> : "its own handler, as a durable run"],
+            ["For", schedule.user_id],
+            ["With", schedule.args !== null && <code key="args" className="wrap-anywhere">{JSON.stringify(schedule.args)}</code>],
             ["While one runs", schedule.overlap && (wordsOf(OVERLAPS, schedule.overlap))],
             ["Missed ticks", schedule.misfire && (wordsOf(MISFIRES, schedule.misfire))],
             ["If its handler fails", schedule.retries !== null && attemptsOf(schedule)],
@@ -151,12 +153,12 @@ function Ticks({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined 
 function RetryTick({ schedule, tick, me }: { schedule: ScheduleDetail; tick: Tick; me: Me | undefined }) {
   const client = useQueryClient();
   const again = useMutation({
-    mutationFn: () => retryTick(schedule.app_name, schedule.name, tick.scheduled_at),
+    mutationFn: () => retryTick(schedule, tick.scheduled_at),
     onError: (error) => { toastError("The tick couldn't be retried", error); },
     onSettled: () => client.invalidateQueries({ queryKey: keys.schedules }),
   });
   return (
-    <Button size="sm" off={operateOff(me)} pending={again.isPending} onClick={() => { again.mutate(); }}>
+    <Button size="sm" off={schedule.declared ? operateOff(me) : actOff(me)} pending={again.isPending} onClick={() => { again.mutate(); }}>
       Retry
     </Button>
   );

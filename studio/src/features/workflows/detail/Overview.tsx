@@ -14,10 +14,12 @@ import { DataTable } from "@/ui/Table";
 import { Duration, RelativeTime } from "@/ui/Time";
 import { OpenRuns } from "../Open";
 import { RecentStrip } from "../RecentStrip";
+import { limitLines } from "./limits";
 import { otherVersions } from "./versions";
 
 export function Overview({ workflow }: { workflow: WorkflowDetail }) {
   const { app_name, name } = workflow;
+  const limits = limitLines(workflow.limits);
   const summary = useQuery(workflowsQuery()).data?.find((one) => one.app_name === app_name && one.name === name);
   return (
     <div className="grid gap-x-8 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
@@ -49,6 +51,7 @@ export function Overview({ workflow }: { workflow: WorkflowDetail }) {
               ["Version", <Version key="version" workflow={workflow} />],
               ["Priority", workflow.priority],
               ["Time limit", workflow.run_timeout === null ? "none" : duration(workflow.run_timeout * 1000)],
+              limits.length > 0 && ["Limits", <ul key="limits">{limits.map((line) => <li key={line}>{line}</li>)}</ul>],
               ["Places", workflow.places.length],
             ]}
           />

@@ -4,6 +4,9 @@ import { Play } from "lucide-react";
 import { lazy, Suspense } from "react";
 import { meQuery, workflowQuery } from "@/api/queries";
 import type { WorkflowDetail } from "@/api/types";
+import { PauseButton } from "@/blocks/pauses/PauseButton";
+import { PauseList } from "@/blocks/pauses/PauseList";
+import { usePausesOf } from "@/blocks/pauses/usePauses";
 import { actOff } from "@/model/rights";
 import { Button, buttonClass } from "@/ui/Button";
 import { PageHeader } from "@/ui/Page";
@@ -54,8 +57,14 @@ function Workflow({ workflow }: { workflow: WorkflowDetail }) {
             {workflow.app_name} · {workflow.name}
           </code>
         }
-        actions={<Start workflow={workflow} />}
+        actions={
+          <>
+            <PauseButton choices={pausable(workflow)} />
+            <Start workflow={workflow} />
+          </>
+        }
       />
+      <PausesOf workflow={workflow} />
       <Tabs
         label={`Views of ${workflow.title}`}
         value={tab}
@@ -77,6 +86,22 @@ function Workflow({ workflow }: { workflow: WorkflowDetail }) {
         </TabPanel>
       </Tabs>
     </>
+  );
+}
+
+/** The workflow itself first, then what else would make its runs wait. */
+const pausable = ({ app_name, name }: WorkflowDetail) => [
+  { app_name, workflow: name },
+  { app_name, workflow: null },
+  { app_name: null, workflow: null },
+];
+
+function PausesOf({ workflow: { app_name, name } }: { workflow: WorkflowDetail }) {
+  const pauses = usePausesOf(app_name, name);
+  return pauses.length === 0 ? null : (
+    <div className="mb-4">
+      <PauseList pauses={pauses} />
+    </div>
   );
 }
 

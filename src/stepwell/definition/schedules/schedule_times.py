@@ -1,7 +1,8 @@
 """The ticks of schedules: pure time arithmetic, without clock and I/O.
 
-A rule is a fixed set of moments. `after` depends on nothing but the moment it is given, so that every process, and the
-same process after a restart, sees the same ticks. Cron expressions are evaluated by `cronsim`.
+A rule is a fixed set of moments, endless but for `OnceRule`. `after` depends on nothing but the moment it is given, so
+that every process, and the same process after a restart, sees the same ticks. Cron expressions are evaluated by
+`cronsim`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from stepwell.definition.schedules.cron_fields import CRON_FIELDS, idle_steps, unreadable
 from stepwell.errors import DefinitionError
-from stepwell.triggers.cron_fields import CRON_FIELDS, idle_steps, unreadable
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+"""The tick after the last one of a rule that ends."""
 SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 LONGEST_INTERVAL: Final = timedelta(days=366)
 _HOUR: Final = timedelta(hours=1)
@@ -37,10 +40,13 @@ ALIASES: Final = {
 
 
 class TickRule(Protocol):
-    """A fixed, endless set of moments."""
+    """A fixed set of moments."""
 
     def after(self, moment: datetime) -> datetime:
-        """Return the first tick later than `moment` (aware), in the rule's timezone; the same for the same moment."""
+        """Return the first tick later than `moment` (aware), in the rule's timezone; `NEVER` after the last one.
+
+        The same for the same moment.
+        """
         ...
 
 
@@ -112,6 +118,31 @@ class IntervalRule:
         """Return the first tick later than `moment`, in UTC."""
         anchor = self.anchor.astimezone(UTC)
         return anchor + ((_aware(moment) - anchor) // self.every + 1) * self.every
+
+
+@dataclass(frozen=True, slots=True)
+class OnceRule:
+    """One tick, at a moment; after it comes `NEVER`."""
+
+    at: datetime
+
+    def after(self, moment: datetime) -> datetime:
+        """Return the tick, in UTC, or `NEVER` if it isn't later than `moment`."""
+        at = _aware(self.at)
+        return at if _aware(moment) < at else NEVER
+
+
+def described(rule: TickRule) -> str:
+    """Return the rule in one line, as the database keeps it: another text is another rule."""
+    match rule:
+        case CronRule(expression, timezone):
+            return f"{expression} ({timezone})"
+        case IntervalRule(every, anchor):
+            return f"every {every} from {anchor.isoformat()}"
+        case OnceRule(at):
+            return f"at {at.isoformat()}"
+        case _:
+            return repr(rule)
 
 
 def cron_faults(expression: object, timezone: object) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stepwell.definition.schedules.schedule_times import ALIASES, CronRule, IntervalRule, TickRule
 from stepwell.errors import DefinitionError
-from stepwell.triggers.schedule_times import ALIASES, CronRule, IntervalRule, TickRule
 
 BERLIN = "Europe/Berlin"
 NEW_YORK = "America/New_York"

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell import App
+from stepwell.definition.schedules.cron_fields import CRON_FIELDS
+from stepwell.definition.schedules.schedule_times import CronRule
 from stepwell.errors import DefinitionError
-from stepwell.triggers.cron_fields import CRON_FIELDS
-from stepwell.triggers.schedule_times import CronRule
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 

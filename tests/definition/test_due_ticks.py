@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepwell.triggers.schedule_times import (
+from stepwell.definition.schedules.schedule_times import (
     MOST_AT_ONCE,
     ON_TIME,
     CronRule,

@@ -1,0 +1,119 @@
+"""The duty at gates: windows of rates that open, and runs that were held back while a slot became free elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from stepwell.errors import StoreUnavailable
+from stepwell.execution.shared import Shared
+from stepwell.store import openings
+from stepwell.store.base import Store
+from stepwell.store.tx import Tx
+
+log = logging.getLogger("stepwell.worker")
+
+_GATHERED: Final = 0.25
+"""Seconds for which hints are gathered: transactions that were under way with them have ended by then."""
+_EVERY: Final = 5.0
+"""Seconds between looks at gates of which there was no hint."""
+_PAGE: Final = 200
+_PRUNED: Final = 1000
+_PRUNE_EVERY: Final = 60.0
+_AHEAD: Final = 60_000_000
+"""Microseconds by which a row may have been stored ahead of the time, before it is corrected."""
+
+
+class Gatekeeper:
+    """Lets runs through that no transaction has let through. It may run in all processes at once."""
+
+    def __init__(self, store: Store, shared: Shared, may_delete: Callable[[], bool]) -> None:
+        self._store = store
+        self._clock = shared.clock
+        self._may_delete = may_delete
+        self._faults = shared.faults
+        self._hinted: set[str] = set()
+        self._changed = asyncio.Event()
+        self._seen = ""
+
+    def changed(self, gate_ids: Iterable[str]) -> None:
+        """Take a hint: something may be to do at these gates."""
+        self._hinted.update(gate_ids)
+        self._changed.set()
+
+    # -- what is due ----------------------------------------------------------------------------------------------
+
+    async def next_due(self) -> int | None:
+        """Return when the next window opens behind which runs are held."""
+        return await self._store.read(openings.next_opening)
+
+    async def open_due(self) -> int:
+        """Let runs through at gates that are due, and return the number of these gates."""
+        now = self._clock.now()
+        due = await self._store.read(lambda tx: openings.due(tx, now, _PAGE))
+
+        def operation(tx: Tx) -> None:
+            openings.looked_at(tx, due, now)
+            self._store.applier.gates.open(tx, due)
+
+        if due:
+            await self._store.writer.call(operation)
+        return len(due)
+
+    # -- what was lost --------------------------------------------------------------------------------------------
+
+    async def watch_held(self) -> None:
+        """Look at gates of which there was a hint, and now and then at all others, until cancelled."""
+        loop = asyncio.get_running_loop()
+        pruned = loop.time()
+        while True:
+            try:
+                async with asyncio.timeout(_EVERY):
+                    await self._changed.wait()
+                await asyncio.sleep(_GATHERED)
+            except TimeoutError:
+                pass
+            try:
+                await self.look()
+                if loop.time() - pruned >= _PRUNE_EVERY:
+                    pruned = loop.time()
+                    await self.prune()
+            except StoreUnavailable as error:
+                log.warning("%s", error)
+                await asyncio.sleep(1.0)
+
+    @property
+    def hinted(self) -> bool:
+        """True if there was a hint that hasn't been looked at."""
+        return bool(self._hinted)
+
+    async def look(self) -> None:
+        """Let runs through at gates of which there was a hint, and at the next page of all behind which runs are held."""
+        self._changed.clear()
+        hinted, self._hinted = self._hinted, set()
+        try:
+            page = await self._store.read(lambda tx: openings.held(tx, self._seen, _PAGE))
+            self._seen = page[-1] if len(page) == _PAGE else ""
+            wanted = sorted(hinted.union(page))
+            for start in range(0, len(wanted), _PAGE):
+                await self._open(wanted[start : start + _PAGE])
+        except BaseException:
+            self._hinted |= hinted
+            raise
+
+    async def _open(self, wanted: list[str]) -> None:
+        # Reading first: nearly always there is nothing to do, and then nothing is written.
+        free = await self._store.read(lambda tx: self._store.applier.gates.with_room(tx, wanted))
+        if free:
+            await self._store.writer.call(lambda tx: self._store.applier.gates.open(tx, free))
+
+    async def prune(self) -> None:
+        """Delete what no rate counts any more, if the clock is certain enough; and correct what a wrong clock has stored."""
+        now = self._clock.now()
+        if not self._may_delete():
+            return
+        await self._store.writer.call(lambda tx: openings.bring_back(tx, now, _AHEAD))
+        while await self._store.writer.call(lambda tx: openings.prune(tx, now, _PRUNED)) == _PRUNED:
+            await asyncio.sleep(_GATHERED)
