@@ -50,12 +50,18 @@ class Import(Workflow, concurrency=Concurrency(1, holds="run")):
     async def done(self) -> None: ...
 
 
+class Visit(Workflow[dict[str, Any]], fair_by="args.host", concurrency=Concurrency(1)):
+    @transition(target=END)
+    async def visit(self) -> None:
+        await gate.pass_through()
+
+
 STORE = App("store", workflows=[Crawl])
 
 
 @pytest.fixture
 async def stepwell(stepwell_on: StepwellOn) -> AsyncIterator[Stepwell]:
-    async with stepwell_on([Crawl, Mail, Import, STORE]) as made:
+    async with stepwell_on([Crawl, Mail, Import, Visit, STORE]) as made:
         yield made
 
 
@@ -115,6 +121,45 @@ async def test_a_limit_on_whole_runs_is_held_while_they_wait(stepwell: Stepwell)
     since, holders, _ = await held(stepwell, second.workflow_id)
     assert since.endswith(": at most 1 run may be begun and not ended (concurrency[0] of shop/import).")
     assert holders == f"1 run holds it now: {first.workflow_id}."
+
+
+async def test_a_key_that_takes_turns_says_so(stepwell: Stepwell) -> None:
+    runner = stepwell.runner
+    begun = await runner.run(Visit, {"host": "z"}, **ME)
+    await gate.reached()
+    turn, second, third = [await runner.run(Visit, {"host": "a"}, **ME) for _ in range(3)]
+    since, place = await held(stepwell, third.workflow_id)
+    assert since.endswith(": the keys of shop/visit take turns, and runs with the key 'a' are before it (fair_by).")
+    assert place == "In the queue for that, it is number 2."
+    gate.open()
+    for one in (begun, turn, second, third):
+        await one.result(60)
+
+
+async def test_a_run_of_a_batch_says_how_many_may_be_under_way(stepwell: Stepwell) -> None:
+    batch = await stepwell.runner.run_batch([Start(Import) for _ in range(4)], max_in_flight=2, **ME)
+    items = [item async for item in batch.items()]
+    [first, *_, last] = [await stepwell.runner.get(item.workflow_id) for item in items]
+
+    async def waits() -> bool:
+        return (await stepwell.runner.get(first.workflow_id or "")).status == "waiting"
+
+    await until(waits)
+    since, holders, place = await held(stepwell, last.workflow_id or "")
+    assert since.startswith(f"It has been held back since {last.created_at.isoformat(timespec='seconds')}: ")
+    assert since.endswith(f": at most 2 runs of group {batch.batch_id} may be under way (max_in_flight).")
+    assert holders.startswith("2 runs hold it now: ")
+    assert {one.workflow_id for one in items[:2]} == set(holders.partition(": ")[2].removesuffix(".").split(", "))
+    assert place == "In the queue for that, it is number 2."
+    limits = LimitsInUse(stepwell.runner)
+    found = {one.kind: one for one in (await limits.listed()).items}["group"]
+    assert (found.rule, found.limit, found.holding, found.held) == (batch.batch_id, 2, 2, 2)
+    assert found.held_since == last.created_at
+    detail = await limits.detail(found.id)
+    assert [(one.workflow_id, one.since) for one in detail.waiting] == [
+        (item.workflow_id, last.created_at) for item in items[2:]
+    ]
+    await batch.cancel()
 
 
 async def test_a_rate_says_when_its_window_opens(harness_on: HarnessOn) -> None:

@@ -67,11 +67,16 @@ def group_gate(group_id: str, limit: int) -> Gate:
     return Gate("group", f"group:{group_id}", limit)
 
 
+def group_of(gate_id: str) -> str | None:
+    """Return the id of the group whose gate it is; None of a limit."""
+    return gate_id.removeprefix("group:") if gate_id.startswith("group:") else None
+
+
 @lru_cache(maxsize=4096)
 def parts_of(gate_id: str) -> GateParts | None:
     """Return what the id says; None if a person has written something else there."""
-    if gate_id.startswith("group:"):
-        return GateParts("group", gate_id.removeprefix("group:"), None)
+    if (group := group_of(gate_id)) is not None:
+        return GateParts("group", group, None)
     try:
         family, scope, key = json.loads(gate_id)
         name = scope[0] if len(scope) == 1 else f"{scope[0]}/{scope[1]}#{scope[2]}"

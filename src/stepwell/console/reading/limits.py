@@ -214,8 +214,8 @@ def held_reasons(row: RunRow, hold: Hold | None) -> list[str]:
     """Return the sentences that say behind which limit the run waits, who holds that, and when it goes on."""
     if hold is None or row.held_by is None:
         return []
-    use, since = hold.use, (moment(row.held_rank) or 0) + (moment(row.headstart) or 0)
-    reasons = [f"It has been held back since {_shown(since)}: {limit_text(use.gate)}."]
+    use = hold.use
+    reasons = [f"It has been held back since {_shown(hold.since)}: {limit_text(use.gate)}."]
     if holders := _holders(hold):
         reasons.append(holders)
     place = f"more than {COUNTED:,} runs are before it" if hold.place > COUNTED else f"it is number {hold.place}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from stepwell.engine.gates import Gate, gates_of
+from stepwell.engine.gates import Gate, gates_of, group_gate, group_of
 from stepwell.engine.run import Moment, RunRow, Status
 from stepwell.store import tables
 from stepwell.store.gates import TAKEN
@@ -23,7 +23,9 @@ _LOOKED_AT: Final = 100
 _FIRST: Final = "["
 """Before the id of every gate."""
 _HOLDS: Final = f"FROM pairs(?) l CROSS JOIN stepwell_slots s WHERE s.gate=l.app AND s.taken=1 AND {TAKEN}"
-_SEEN: Final = "id, app_name, workflow_name, user_id, status, held_rank, headstart"
+_SEEN: Final = "id, app_name, workflow_name, user_id, status"
+_SINCE: Final = "CASE WHEN h.held_by LIKE 'group:%' THEN h.updated_at ELSE h.held_rank+h.headstart END"
+"""Since when a run is held: the rank of a group's run is its index, and nothing changes it while it is held."""
 _BEHIND: Final = "FROM stepwell_runs h WHERE h.held_by=l.app"
 
 LimitOf = Callable[[Gate], Gate]
@@ -61,13 +63,8 @@ class Behind(NamedTuple):
     workflow_name: str
     user_id: str
     status: Status
-    held_rank: Moment
-    headstart: Moment
-
-    @property
-    def since(self) -> Moment:
-        """Since when it is held."""
-        return (tables.moment(self.held_rank) or 0) + (tables.moment(self.headstart) or 0)
+    since: Moment
+    """Since when it is held."""
 
 
 class Hold(NamedTuple):
@@ -77,6 +74,8 @@ class Hold(NamedTuple):
     holders: Sequence[Holder]
     place: int
     """1: the next one."""
+    since: Moment
+    """Since when the run is held."""
 
 
 # -- which gates there are ---------------------------------------------------------------------------------------------
@@ -142,7 +141,7 @@ def uses(tx: Tx, gate_ids: Sequence[str], limit_of: LimitOf, now: Moment) -> lis
     found = tx.rows(
         f"SELECT l.app, (SELECT count(*) FROM (SELECT 1 {own} LIMIT {COUNTED}) c),"
         f" (SELECT count(*) FROM (SELECT 1 {_BEHIND} LIMIT {COUNTED}) c),"
-        f" (SELECT h.held_rank+h.headstart {first}), (SELECT min(s.at) {own} AND s.kind='rate') FROM pairs(?) l",
+        f" (SELECT {_SINCE} {first}), (SELECT min(s.at) {own} AND s.kind='rate') FROM pairs(?) l",
         given,
     )
     by_id = {row[0]: row for row in found}
@@ -156,7 +155,7 @@ def _use(gate: Gate, holding: int, held: int, since: Moment | None, first: Momen
 
 
 def _gates(tx: Tx, gate_ids: Sequence[str], limit_of: LimitOf) -> list[Gate]:
-    """Return the gates as one of their runs has kept them, with the limits of the code."""
+    """Return the gates as one of their runs, or their group, has kept them, with the limits of the code."""
     waits = f"SELECT h.gates {_BEHIND} ORDER BY h.held_rank, h.id LIMIT 1"
     holds = "SELECT r.gates FROM stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id WHERE s.gate=l.app LIMIT 1"
     kind = "SELECT s.kind FROM stepwell_slots s WHERE s.gate=l.app LIMIT 1"
@@ -165,7 +164,16 @@ def _gates(tx: Tx, gate_ids: Sequence[str], limit_of: LimitOf) -> list[Gate]:
         paired((gate_id, "") for gate_id in gate_ids),
     )
     texts = {row[0]: row[1:] for row in found}
-    return [limit_of(_kept(gate_id, *texts[gate_id])) for gate_id in gate_ids]
+    of_groups = _group_gates(tx, gate_ids)
+    return [of_groups.get(gate_id) or limit_of(_kept(gate_id, *texts[gate_id])) for gate_id in gate_ids]
+
+
+def _group_gates(tx: Tx, gate_ids: Sequence[str]) -> dict[str, Gate]:
+    groups = [group for gate_id in gate_ids if (group := group_of(gate_id)) is not None]
+    if not groups:
+        return {}
+    found = tx.rows("SELECT id, max_in_flight FROM stepwell_groups WHERE id IN list(?)", tx.listed(groups))
+    return {gate.id: gate for gate in (group_gate(group_id, most or 0) for group_id, most in found)}
 
 
 def _kept(gate_id: str, text: str | None, kind: str | None) -> Gate:
@@ -198,7 +206,8 @@ def behind(
     only, given = _restricted("h", tx, apps, user_id)
     return tx.fetch(
         Behind._make,
-        f"SELECT * FROM (SELECT {_SEEN} FROM stepwell_runs WHERE held_by=? ORDER BY held_rank, id LIMIT {COUNTED}) h"
+        f"SELECT {_SEEN}, since FROM (SELECT {_SEEN}, held_rank, {_SINCE} AS since FROM stepwell_runs h WHERE held_by=?"
+        f" ORDER BY held_rank, id LIMIT {COUNTED}) h"
         f" WHERE 1=1{only} ORDER BY h.held_rank, h.id LIMIT ?",
         gate.id,
         *given,
@@ -233,7 +242,10 @@ def hold_of(tx: Tx, run: RunRow, limit_of: LimitOf, now: Moment, few: int, user_
         run.held_rank,
         run.id,
     )
-    return Hold(use, holders(tx, use.gate, now, few, user_id=user_id), int(ahead) + 1)
+    since = (tables.moment(run.held_rank) or 0) + (tables.moment(run.headstart) or 0)
+    if use.gate.kind == "group":
+        since = tables.moment(run.updated_at) or 0
+    return Hold(use, holders(tx, use.gate, now, few, user_id=user_id), int(ahead) + 1, since)
 
 
 def ahead(tx: Tx, run: RunRow) -> int | None:
