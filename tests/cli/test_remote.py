@@ -277,8 +277,13 @@ def test_a_token_opens_what_it_may(stepwell: Shell) -> None:
     forbidden = stepwell("run", "tell", STEPWELL_TOKEN=viewer)
     assert (forbidden.returncode, "the role operator or admin" in forbidden.stderr) == (2, True)
     assert forbidden.stderr.count("\n") == 1
-    everybodys = stepwell("schedules", "list", STEPWELL_TOKEN=token)
+    everybodys = stepwell("limits", STEPWELL_TOKEN=token)
     assert (everybodys.returncode, "everybody" in everybodys.stderr) == (2, True)
+    for user in ("ann", "bob"):
+        made = ("schedules", "create", f"of {user}", "judge", "--every", "1h", "--user", user)
+        assert stepwell(*made, "--app", "guarded:stepwell", STEPWELL_URL="").returncode == 0
+    listed = stepwell("schedules", "list", "--json", STEPWELL_TOKEN=token)
+    assert [one["name"] for one in json.loads(listed.stdout)] == ["of ann"]
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ RUN = {
     "created_at": MOMENT,
     "updated_at": MOMENT,
     "finished_at": None,
+    "group_id": None,
+    "group_index": None,
 }
 
 

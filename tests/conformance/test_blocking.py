@@ -15,7 +15,10 @@ import pytest
 from conformance.support import ME, StepwellOn
 from stepwell import END, RunHandle, Start, Workflow, WorkflowRunner, transition
 from stepwell.errors import InvalidArgs, NotBuilt, RunFailed, RunFinished, StepwellError, WorkflowNotFound
-from stepwell.runner.blocking import BlockingHandle, BlockingRunner
+from stepwell.runner.batch_handle import BatchHandle
+from stepwell.runner.blocking import BlockingHandle, BlockingRunner, BlockingSchedules
+from stepwell.runner.blocking_batch import BlockingBatch
+from stepwell.runner.schedules import RunnerSchedules
 
 
 class Echo(Workflow[int]):
@@ -75,25 +78,40 @@ def test_plain_code_has_every_verb(stepwell_on: StepwellOn) -> None:
         runner.get("x")
 
 
-INNER = {"find", "read", "row", "run_inline"}
-"""Coroutines of the runner that aren't for users."""
+INNER = {"find", "find_batches", "page", "read", "row", "run_inline"}
+"""Coroutines of the runner and its parts that aren't for users."""
+
+PAIRS: list[tuple[type, type]] = [
+    (BlockingRunner, WorkflowRunner),
+    (BlockingHandle, RunHandle),
+    (BlockingBatch, BatchHandle),
+    (BlockingSchedules, RunnerSchedules),
+]
+RENAMED = (
+    *((awaited.__name__, blocking.__name__) for blocking, awaited in PAIRS),
+    ("Awaited", "Blocking"),
+    ("AsyncIterator", "Iterator"),
+)
+
+
+def awaits(one: object) -> bool:
+    return inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one)
 
 
 def named(shown: object) -> str:
     """What an awaited verb says of itself, as the blocking one has to say it."""
-    pairs = (("RunHandle", "BlockingHandle"), ("WorkflowRunner", "BlockingRunner"), ("Awaited", "Blocking"))
-    return reduce(lambda text, pair: text.replace(*pair), pairs, str(shown))
+    return reduce(lambda text, pair: text.replace(*pair), RENAMED, str(shown))
 
 
-@pytest.mark.parametrize(("blocking", "awaited"), [(BlockingRunner, WorkflowRunner), (BlockingHandle, RunHandle)])
+@pytest.mark.parametrize(("blocking", "awaited"), PAIRS)
 def test_each_verb_has_the_parameters_of_the_awaited_one_and_gives_the_same(blocking: type, awaited: type) -> None:
-    verbs = {name for name, one in inspect.getmembers(awaited, inspect.iscoroutinefunction) if name[0] != "_"} - INNER
+    verbs = {name for name, one in inspect.getmembers(awaited, awaits) if name[0] != "_"} - INNER
     assert verbs <= vars(blocking).keys()
     for name in {name for name, one in vars(blocking).items() if name[0] != "_" and callable(one)}:
         mine, its = (inspect.signature(getattr(one, name)) for one in (blocking, awaited))
         assert str(mine.replace(return_annotation=None)) == named(its.replace(return_annotation=None)), name
         assert mine.return_annotation == named(its.return_annotation), name
-        assert not inspect.iscoroutinefunction(getattr(blocking, name)), name
+        assert not awaits(getattr(blocking, name)), name
 
 
 def test_a_stepwell_can_be_opened_again_in_a_thread_of_its_own(stepwell_on: StepwellOn) -> None:

@@ -268,10 +268,14 @@ def of_batch(method: str, tail: str = "", body: Any = None) -> Request:
     return request
 
 
-async def of_group(world: World) -> tuple[str, str, Any]:
-    """The progress of a group of ann's; it is asked in the same way for a batch."""
-    handle = await world.stepwell.runner.run_batch([Start("review")], app_name="shop", user_id="ann")
-    return "GET", f"/groups/{handle.batch_id}", None
+def of_group(tail: str = "") -> Request:
+    """A request about a group of ann's; it is asked in the same way for a batch."""
+
+    async def request(world: World) -> tuple[str, str, Any]:
+        handle = await world.stepwell.runner.run_batch([Start("review")], app_name="shop", user_id="ann")
+        return "GET", f"/groups/{handle.batch_id}{tail}", None
+
+    return request
 
 
 async def of_token(world: World) -> tuple[str, str, Any]:
@@ -379,7 +383,9 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "list_batch_items": (of_batch("GET", "/items"), READ_RUN),
     "retry_batch": (of_batch("POST", "/retry"), ACT_ON_RUN),
     "cancel_batch": (of_batch("POST", "/cancel", {}), ACT_ON_RUN),
-    "get_group": (of_group, READ_RUN),
+    "get_group": (of_group(), READ_RUN),
+    "list_group_items": (of_group("/items"), READ_RUN),
+    "list_run_groups": (of_run("GET", "/groups"), READ_RUN),
     "list_waiting": (at("GET", "/waiting"), SIGNED_IN),
     "get_counts": (at("GET", "/counts"), SIGNED_IN),
     "list_failures": (at("GET", "/failures"), SIGNED_IN),
