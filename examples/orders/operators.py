@@ -1,4 +1,4 @@
-"""What the operator does: answer for large orders, work through a batch, look at everything."""
+"""What the operator does: answer for large orders, work through imported ones, look at everything."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlalchemy import select
 
+from examples.orders.gateway import Seen, seen
 from examples.orders.tables import NewOrder, add_order, engine, orders, receipts
 from examples.orders.triggers import send_reports
 from examples.orders.users import Operator
@@ -60,7 +61,7 @@ async def process_pending(_operator: Operator, runner: Runner) -> int:
                 OrderArgs(order_id=row.id, item=row.item, total_cents=row.total_cents, card=row.card),
                 app_name="orders",
                 user_id=row.user_id,
-                labels=["batch"],
+                labels=["imported"],
                 idempotency_key=f"order:{row.id}",
             )
             for row in pending
@@ -85,6 +86,12 @@ async def list_runs(_operator: Operator, runner: Runner) -> Sequence[Run]:
 async def why(workflow_id: str, _operator: Operator, runner: Runner) -> Sequence[str]:
     """Why a run is where it is: what it waits for, or which process executes it."""
     return (await runner.explain(workflow_id)).reasons
+
+
+@router.get("/bank")
+async def bank(_operator: Operator) -> Seen:
+    """How many calls the bank has seen at once."""
+    return await seen()
 
 
 @router.get("/orders")

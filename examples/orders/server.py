@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -89,6 +90,17 @@ class Server:
                 process.kill()
                 process.wait()
         self._executing = self._answering = None
+
+    async def command(self, *arguments: str) -> int:
+        """The exit code of `stepwell ...` beside it, which draws on the terminal itself."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "stepwell.console.cli", *arguments),
+            env=self.environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        return await process.wait()
 
     def _run(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

@@ -41,6 +41,11 @@ class Stage:
     def say(self, text: str) -> None:
         self.console.print(f"  [dim]{escape(text)}")
 
+    def command(self, *words: str) -> None:
+        """What is typed in a shell. It shows itself what comes of it."""
+        self.console.print(f"  [cyan]$ {escape(' '.join(words))}")
+        self.console.file.flush()
+
     def expect(self, met: bool, what: str) -> None:
         """A line with a tick, or a problem."""
         self.console.print(f"  [green]✓[/] {escape(what)}" if met else f"  [red]✗ {escape(what)}")
@@ -116,13 +121,14 @@ def line_of(run: Json) -> str:
 
 
 def table_of(runs: list[Json]) -> Table:
-    """All runs; those of a batch, with what they started, in one line per workflow."""
+    """All runs; those of a batch, and imported orders with what they started, in one line per workflow and status."""
     table = Table("workflow", "runs", "status", "place", "seconds", "result", title="Runs", title_justify="left")
-    batch = {run["args"]["order_id"] for run in runs if "batch" in run["labels"]}
+    imported = {run["args"]["order_id"] for run in runs if "imported" in run["labels"]}
     groups: dict[tuple[str, ...], list[Json]] = {}
     for run in runs:
         order_id = (run["args"] or {}).get("order_id")
-        key = ("batch", run["workflow_name"]) if order_id in batch else (run["workflow_id"],)
+        many = run["group_id"] is not None or order_id in imported
+        key = ("many", run["workflow_name"]) if many else (run["workflow_id"],)
         groups.setdefault((*key, run["status"], run["place"]), []).append(run)
     for same in groups.values():
         table.add_row(*_row(same))
@@ -132,7 +138,7 @@ def table_of(runs: list[Json]) -> Table:
 def _row(same: list[Json]) -> list[str]:
     run, times = same[0], sorted(seconds_of(run) for run in same)
     spread = f"{times[0]:.2f}" if len(same) == 1 else f"{times[0]:.2f} to {times[-1]:.2f}"
-    result = escape(text_of(run["result"])) if len(same) == 1 else "(batch)"
+    result = escape(text_of(run["result"])) if len(same) == 1 else "(many)"
     return [run["workflow_name"], str(len(same)), coloured(run["status"]), run["place"], spread, result]
 
 

@@ -50,6 +50,13 @@ points = Table(
     Column("user_id", String(256), nullable=False),
     Column("points", Integer, nullable=False),
 )
+products = Table(
+    "products",
+    metadata,
+    Column("number", String(40), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("price_cents", Integer, nullable=False),
+)
 subscribers = Table("subscribers", metadata, Column("user_id", String(256), primary_key=True))
 counters = Table(
     "counters", metadata, Column("name", String(40), primary_key=True), Column("last", Integer, nullable=False)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from csv import DictReader
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
+from examples.orders.gateway import AT_ONCE
 from examples.orders.settings import settings
 from shops import OPERATOR, Customer, Shop
 
 from stepwell.testing.webhooks import sign_github, sign_stripe
+
+ROOT = Path(__file__).parents[2]
 
 
 def stripe_event(order_id: str, user: str) -> str:
@@ -105,14 +110,59 @@ async def test_a_push_becomes_a_changelog_once(client: httpx.AsyncClient) -> Non
     await operator.reaches(run["workflow_id"], "completed")
 
 
-async def test_a_batch_starts_each_order_once(client: httpx.AsyncClient) -> None:
+async def test_imported_orders_are_started_once_and_the_bank_is_never_asked_too_often_at_once(
+    client: httpx.AsyncClient,
+) -> None:
     operator = Customer(client, settings.operator)
     new = [{"item": f"Imported {n}", "total_cents": 900} for n in range(30)]
     await client.post("/orders/import", json=new, headers=OPERATOR)
+    before = (await client.get("/bank", headers=OPERATOR)).json()
     answers = await asyncio.gather(*(client.post("/orders/process-pending", headers=OPERATOR) for _ in range(3)))
     assert sum(answer.json() for answer in answers) == 30
     orders = (await client.get("/orders", headers=OPERATOR)).json()
     imported = [order for order in orders if order["user_id"] == operator.name]
-    runs = (await client.get("/api/v1/runs", params={"label": "batch", "limit": 100}, headers=OPERATOR)).json()["items"]
+    params = {"label": "imported", "limit": 100}
+    runs = (await client.get("/api/v1/runs", params=params, headers=OPERATOR)).json()["items"]
     assert sorted(run["args"]["order_id"] for run in runs) == sorted(order["id"] for order in imported)
     await asyncio.gather(*(operator.reaches(run["workflow_id"], "completed") for run in runs))
+    bank = (await client.get("/bank", headers=OPERATOR)).json()
+    assert bank["calls"] - before["calls"] == 30
+    assert 1 <= bank["most_at_once"] <= bank["limit"] == AT_ONCE
+
+
+async def test_a_catalogue_is_a_batch_whose_failed_items_can_be_retried(client: httpx.AsyncClient) -> None:
+    with (ROOT / "examples" / "orders" / "catalogue.csv").open(encoding="utf-8") as file:
+        items = [
+            {**row, "price_cents": int(row["price_cents"]), "cost_cents": int(row["cost_cents"])}
+            for row in DictReader(file)
+        ]
+    body = {"app_name": "orders", "workflow": "import_item", "items": items, "max_in_flight": 16}
+    sent = await client.post("/api/v1/batches", json=body, headers={**OPERATOR, "Idempotency-Key": "catalogue"})
+    assert sent.status_code == 202, sent.text
+    path = f"/api/v1/batches/{sent.json()['batch_id']}"
+    assert await ended(client, path) == (117, 3, 120)
+    params = {"status": "failed"}
+    failed = (await client.get(f"{path}/items", params=params, headers=OPERATOR)).json()["items"]
+    assert [(item["index"], type_of(item["error"])) for item in failed] == [
+        (33, "ValueError"),
+        (57, "ConnectionError"),
+        (90, "ConnectionError"),
+    ]
+    assert (await client.post(f"{path}/retry", headers=OPERATOR)).status_code == 200
+    assert await ended(client, path) == (119, 1, 120)  # a price below its cost fails again
+
+
+async def ended(client: httpx.AsyncClient, path: str) -> tuple[int, int, int]:
+    """What became of the items of a batch, once all have ended."""
+    async with asyncio.timeout(120):
+        while True:
+            batch = (await client.get(path, headers=OPERATOR)).json()
+            if batch["status"] == "ended":
+                progress = batch["progress"]
+                return progress["completed"], progress["failed"], progress["total"]
+            await asyncio.sleep(0.02)
+
+
+def type_of(error: str) -> str:
+    """The name of the exception that a run's error tells."""
+    return error.split(": ")[1]

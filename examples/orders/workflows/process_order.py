@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from examples.orders.gateway import PaymentGateway
+from examples.orders.gateway import AT_ONCE, PaymentGateway
 from examples.orders.tables import number_receipt, set_status
 from examples.orders.workflows.record_payment import Payment
 from examples.orders.workflows.ship import Delivery, Parcel, Ship
-from stepwell import END, Document, Event, Markdown, Retry, Workflow, transition
+from stepwell import END, Concurrency, Document, Event, Markdown, Retry, Workflow, transition
 from stepwell.ui import Form, Number, TextArea
 
 LARGE_ORDER_CENTS = 100_000
@@ -52,6 +52,8 @@ class Receipt(Document, tags=["receipt"]):
 class ProcessOrder(
     Workflow[OrderArgs, OrderState, OrderResult],
     title="Process an order",
+    # In all processes together, and only while an order is worked on: one that waits for a person holds none.
+    concurrency=Concurrency(AT_ONCE, name="bank"),
     ui=[
         Form(transition="approve", enabled_at=["review"], label="Approve"),
         Form(transition="reject", enabled_at=["review"], label="Reject"),

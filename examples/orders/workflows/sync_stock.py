@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
-from stepwell import END, Message, Retry, Workflow, transition
+from stepwell import END, Concurrency, Message, Retry, Workflow, transition
 from stepwell.ui import Radio
 
 Warehouse = Literal["north", "east", "south"]
@@ -19,8 +19,10 @@ class StockArgs(BaseModel):
     """`north` answers, `east` needs a quarter of an hour, `south` is down."""
 
 
-class SyncStock(Workflow[StockArgs, None, str], title="Sync the stock"):
-    """Ask a warehouse what it has."""
+class SyncStock(
+    Workflow[StockArgs, None, str], title="Sync the stock", concurrency=Concurrency(1, key="args.warehouse")
+):
+    """Ask a warehouse what it has, one question at a time."""
 
     @transition(target="asking")
     async def begin(self) -> None:
