@@ -38,7 +38,7 @@ async def test_an_endpoint_a_batch_and_a_webhook_start_it(shop: ModuleType) -> N
     ):
         large = (await client.post("/orders", json={"order_id": "A1", "total_cents": 890_000})).json()["workflow_id"]
         batch = [{"order_id": f"B{n}", "total_cents": 900} for n in range(10)]
-        ids = (await client.post("/orders/batch", json=batch)).json()
+        batch_id = (await client.post("/orders/batch", json=batch)).json()["batch_id"]
         body = json.dumps({"id": "evt_1", "data": {"object": {"metadata": {"order_id": "C1", "total_cents": 900}}}})
         for _ in range(2):
             signed = sign_stripe(body, "whsec_demo", datetime.now(UTC))
@@ -47,12 +47,14 @@ async def test_an_endpoint_a_batch_and_a_webhook_start_it(shop: ModuleType) -> N
 
         runner = shop.stepwell.runner
         [paid] = (await runner.list(user_id="stripe")).items
-        for workflow_id in [*ids, paid.workflow_id]:
-            assert await runner.handle(workflow_id).result(timeout=timedelta(seconds=60)) == "shipped"
+        assert await runner.handle(paid.workflow_id).result(timeout=timedelta(seconds=60)) == "shipped"
+        assert (await runner.batch(batch_id).result(timeout=timedelta(seconds=60))).completed == 10
+        items = [item async for item in runner.batch(batch_id).items()]
+        assert {item.result for item in items} == {"shipped"}
         answer = await client.post(f"/runs/{large}/decision", json={"approved": False})
         assert answer.status_code == 200, answer.text
         assert await runner.handle(large).result(timeout=timedelta(seconds=60)) == "rejected"
-        [receipt] = await runner.documents(ids[0])
+        [receipt] = await runner.documents(items[0].workflow_id)
         assert receipt.content == {"order_id": "B0", "charge_id": "charge-B0"}
 
 
