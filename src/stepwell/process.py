@@ -244,6 +244,7 @@ class Process:
 
     def _perhaps_committed(self, hints: Hints) -> None:
         """Hint that the caller's transaction may be committed soon: when, or whether, isn't known, so listeners look."""
+        self.gatekeeper.perhaps_changed(hints.gates)
         self._announce(hints)
         self.hub.publish(RemoteChanges())
 
@@ -259,6 +260,8 @@ class Process:
             self.sweep.changed()
         if what.children:
             self.sweep.children_marked()
+        if what.gates:
+            self.gatekeeper.committed()
         if what.pauses:
             self.pauses.changed()
             self.here.look()

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from stepwell.engine.run import RunRow
 from stepwell.errors import StoreUnavailable
 from stepwell.store.base import Store
-from stepwell.store.postgres.store import PostgresStore
+from stepwell.store.postgres.store import GATES, PostgresStore
 from stepwell.store.sqlite.store import SqliteStore
 from stepwell.store.tx import KINDS, Hints
 
@@ -42,6 +42,8 @@ class RemoteChanges:
     """True if runs that this process executes may not be its own any more."""
     children: bool = True
     pauses: bool = True
+    gates: bool = False
+    """True if a caller's transaction was committed that was about gates; no process knows the moment by itself."""
 
 
 Subscriber = Callable[[RunRow | RemoteChanges], None]
@@ -209,7 +211,7 @@ class PostgresListener:
         self._heard.set()
         sender, kinds = _read(payload)
         if sender != self._store.process_id and kinds:
-            self._hub.publish(RemoteChanges(*(letter in kinds for letter in KINDS)))
+            self._hub.publish(RemoteChanges(*(letter in kinds for letter in KINDS), gates=GATES in kinds))
 
 
 def _read(payload: str) -> tuple[object, str]:

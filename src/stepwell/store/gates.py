@@ -17,7 +17,7 @@ from stepwell.engine.choose import PARKED
 from stepwell.engine.gates import Applicant, Gate, Own, Room, RuleLimits, gates_of, lane_of, promise, take
 from stepwell.engine.pauses import PauseRow, covering
 from stepwell.engine.run import BEGUN, Moment, RunRow
-from stepwell.store import paused_gates, pauses, tables
+from stepwell.store import openings, paused_gates, pauses, tables
 from stepwell.store.tx import Tx, WakeUp, paired
 
 PROMISED: Final = 10_000_000
@@ -234,10 +234,13 @@ class Gates:
         tx.hints.gates |= left
 
     def with_room(self, tx: Tx, gate_ids: Sequence[str]) -> list[str]:
-        """Return those of these gates behind which runs are held although there are slots."""
+        """Return those of these gates behind which runs are held although there are slots, or no window is to open."""
         given = [gate_id for gate_id in gate_ids if not gate_id.startswith("group:")]
         gates = self._first_held(tx, given, pauses.all_of(tx)) if given else {}
-        return [gate_id for gate_id, room in self._rooms(tx, gates, self.now()).items() if room.free]
+        found = {gate_id for gate_id, room in self._rooms(tx, gates, self.now()).items() if room.free}
+        if rates := {gate_id for gate_id, gate in gates.items() if gate.kind == "rate"}:
+            found |= rates - openings.noted(tx, rates)
+        return sorted(found)
 
     def _first_held(self, tx: Tx, gate_ids: Iterable[str], paused: Sequence[PauseRow]) -> dict[str, Gate]:
         """Return those of these gates behind which runs are held, as the first of each has it; none of what is paused."""
@@ -330,6 +333,9 @@ class Gates:
 
     def _note_openings(self, tx: Tx, rooms: Iterable[Room], now: Moment) -> None:
         """Store when the windows of rates open behind which runs are held."""
+        if tx.dialect.borrowed:
+            # Others would wait for these rows until it ends: who hears of the gate afterwards stores them.
+            return
         full = [room for room in rooms if room.gate.kind == "rate" and room.gate.per is not None]
         openings = []
         for room in full:

@@ -33,6 +33,11 @@ def held(tx: Tx, after: str, limit: int) -> list[str]:
     return [row[0] for row in tx.rows(sql, after, limit)]
 
 
+def noted(tx: Tx, gate_ids: Iterable[str]) -> set[str]:
+    """Return those of these gates of which a moment is stored at which they are looked at."""
+    return {row[0] for row in tx.rows("SELECT gate FROM stepwell_gates WHERE gate IN list(?)", tx.listed(gate_ids))}
+
+
 def look_again(tx: Tx, now: Moment, limit: int) -> None:
     """Have gates looked at behind which runs are held, at most so many."""
     tx.each(

@@ -210,7 +210,7 @@ class Dialect(Protocol):
     alone: bool
     """True if no other transaction can change anything while this one writes."""
     borrowed: bool
-    """True in a caller's transaction, of which others see nothing for as long as the caller likes."""
+    """True in a caller's transaction, or a large one: others see nothing of it for long, and mustn't wait for its locks."""
 
     def driver(self, connection: Connection) -> Driver:
         """Return what executes statements on this connection."""

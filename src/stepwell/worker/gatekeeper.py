@@ -20,6 +20,8 @@ _GATHERED: Final = 0.25
 _EVERY: Final = 5.0
 """Seconds between looks at gates of which there was no hint."""
 _PAGE: Final = 200
+_REMEMBERED: Final = 1_000
+"""Gates of callers' transactions that are remembered; others are found by the look at all."""
 _PRUNED: Final = 1000
 _PRUNE_EVERY: Final = 60.0
 _AHEAD: Final = 60_000_000
@@ -35,6 +37,8 @@ class Gatekeeper:
         self._may_delete = may_delete
         self._faults = shared.faults
         self._hinted: set[str] = set()
+        self._uncommitted: dict[str, None] = {}
+        """Gates of callers' transactions, those of the latest last."""
         self._changed = asyncio.Event()
         self._seen = ""
 
@@ -42,6 +46,17 @@ class Gatekeeper:
         """Take a hint: something may be to do at these gates."""
         self._hinted.update(gate_ids)
         self._changed.set()
+
+    def perhaps_changed(self, gate_ids: Iterable[str]) -> None:
+        """Remember gates of a transaction of a caller's, of which it isn't known when, or whether, it is committed."""
+        self._uncommitted.update(dict.fromkeys(gate_ids))
+        for forgotten in list(self._uncommitted)[:-_REMEMBERED]:
+            del self._uncommitted[forgotten]
+
+    def committed(self) -> None:
+        """Take a hint: some transaction of a caller's was committed, perhaps of this process."""
+        if self._uncommitted:
+            self.changed(self._uncommitted)
 
     # -- what is due ----------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ class Postgres:
 
 
 class InCallers(Postgres):
-    """The same in a caller's transaction, before which the workspaces were made (rule 36).
+    """The same in a caller's transaction, or a large one, before which the workspaces were made (rule 36).
 
     Above READ COMMITTED it doesn't see those that were made since it began, and would fail where it met one.
     """

@@ -42,6 +42,8 @@ _LOCK_MS: Final = 100
 also breaks deadlocks."""
 _SHORT_MS: Final = 20
 """The same where one after the other is tried again."""
+GATES: Final = "g"
+"""A kind of notification besides `tx.KINDS`: a caller's transaction that held runs back, or freed slots, is committed."""
 _ANSWER: Final = 1.0
 _EXACT: Final = 20_000
 """Microseconds of disagreement between clocks that don't matter."""
@@ -306,7 +308,8 @@ class PostgresStore(Store):
 
     def announce_in(self, tx: Tx) -> None:
         if tx.hints:
-            self.tell(tx, tx.hints.kinds(), everybody=True)
+            # This process knows the gates (`Gatekeeper.perhaps_changed`), but not when they are committed.
+            self.tell(tx, tx.hints.kinds() + (GATES if tx.hints.gates else ""), everybody=True)
 
     async def notify(self, connection: Any, kinds: str) -> None:
         """Notify like `tell`, but at once, on a connection of `listening`."""

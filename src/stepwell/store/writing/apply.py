@@ -116,7 +116,7 @@ class Applier:
     def _placed(self, tx: Tx, commits: Sequence[Commit]) -> Sequence[Commit]:
         """Return the commits with those of the ready runs held behind a gate for which there is no slot."""
         ready = [commit.run for commit in commits if commit.run.gates is not None and commit.run.ready_at is not None]
-        if tx.dialect.borrowed or not ready:  # the claim decides
+        if not ready:
             return commits
         held = self.gates.place(tx, [applicant(run) for run in ready], new=True)
         return [
