@@ -6,7 +6,7 @@ How often a claim had to put a run back is counted at the claims, never by the t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -71,7 +71,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def put_back(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """For each claim with gates, how many runs it put back."""
     for one in (log, now, most):
         one.clear()
@@ -84,7 +84,7 @@ def put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return answer
 
     monkeypatch.setattr(Gates, "admit", counting)
-    yield counted
+    return counted
 
 
 @pytest.fixture

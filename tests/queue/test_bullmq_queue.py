@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from bullmq import Queue
 
+from backends import Database
 from conformance.support import ME, Gate, StepwellOn, everything, reaches, until
-from stepwell import END, App, Retry, RunHandle, Stepwell, Workflow, transition
+from stepwell import END, App, Group, Retry, RunHandle, Signal, Start, Stepwell, Workflow, transition
 from stepwell.store.tables import runs
 from stepwell.store.tx import WakeUp
 
@@ -276,3 +277,79 @@ async def test_a_process_holds_few_connections(bull_on: StepwellOn, queue_named:
         return not [one for one in await redis.client_list() if one["name"] == "stepwell"]
 
     await until(closed, "the end of the connections")
+
+
+# -- the order is the database's ---------------------------------------------------------------------------------------
+
+
+class Many(Workflow[int, dict[str, Any]]):
+    @transition(target="waits")
+    async def begin(self) -> None:
+        starts = [Start(Held, n) for n in range(self.args)]
+        self.state["group"] = await self.start_many(starts, callback="done", until="all_ended")
+
+    @transition("waits", END, wait=True)
+    async def done(self, end: Signal[Group[int]]) -> None: ...
+
+
+async def test_a_run_beside_a_large_group_begins_among_its_first(bull_on: StepwellOn) -> None:
+    """Members of a group step back one behind the other; the jobs of all of them are in Redis before the run's own."""
+    async with bull_on([Many, Held], worker_concurrency=1) as stepwell:
+        parent = await stepwell.runner.run(Many, 300, **ME)
+        await gate.reached()
+        alone = await stepwell.runner.run(Held, -1, **ME)
+        await _ready_since_the_beginning(stepwell)
+        await bull(stepwell)._link.written()
+        gate.open()
+        assert await alone.result(60) == -1
+        await parent.result(60)
+    assert calls.index(-1) <= 8
+    assert sorted(calls) == [-1, *range(300)]
+
+
+async def _ready_since_the_beginning(web: Stepwell) -> None:
+    """All runs are ready since the same moment, however long the test took to start them."""
+    assert web.process is not None
+    sql = "UPDATE stepwell_runs SET ready_at=(SELECT min(ready_at) FROM stepwell_runs) WHERE ready_at IS NOT NULL"
+    await web.process.store.writer.call(lambda tx: tx.run(sql))
+
+
+async def test_a_run_beside_a_large_batch_begins_among_its_first(bull_on: StepwellOn) -> None:
+    async with bull_on([Work], embedded_worker=False) as web:
+        batch = await web.runner.run_batch([Start(Work, n) for n in range(300)], **ME)
+        alone = await web.runner.run(Work, -1, **ME)
+        await _ready_since_the_beginning(web)
+        await bull(web)._link.written()
+        async with bull_on([Work], worker_concurrency=4):
+            assert await alone.result(60) == -1
+            assert (await batch.result(60)).completed == 300
+    assert calls.index(-1) <= 8
+
+
+async def test_priorities_age(bull_on: StepwellOn, database: Database) -> None:
+    """A run that has waited for longer than a level of priority is worth goes before one of that level."""
+    async with bull_on([Work], embedded_worker=False, priority_ageing=60) as web:
+        old = await web.runner.run(Work, 1, **ME)
+        database.execute("UPDATE stepwell_runs SET ready_at=ready_at-? WHERE id=?", 61_000_000, old.workflow_id)
+        new = await web.runner.run(Work, 2, **ME, priority=1)
+        await bull(web)._link.written()
+        async with bull_on([Work], worker_concurrency=1, priority_ageing=60):
+            await ended([old, new])
+    assert calls == [1, 2]
+
+
+async def test_nothing_is_left_in_redis_once_all_have_ended_in_another_order(
+    bull_on: StepwellOn, queue_named: QueueNamed
+) -> None:
+    async with bull_on([Work], embedded_worker=False) as web:
+        handles = [await web.runner.run(Work, n, **ME, priority=n % 7) for n in range(60)]
+        await _ready_since_the_beginning(web)
+        async with bull_on([Work], worker_concurrency=3), bull_on([Work], worker_concurrency=3):
+            await ended(handles)
+            queue = queue_named("stepwell.shop.work")
+
+            async def empty() -> bool:
+                return set((await queue.getJobCounts()).values()) == {0}
+
+            await until(empty, "an empty queue")
+    assert sorted(calls) == list(range(60))

@@ -211,7 +211,7 @@ class PostgresListener:
         self._heard.set()
         sender, kinds = _read(payload)
         if sender != self._store.process_id and kinds:
-            self._hub.publish(RemoteChanges(*(letter in kinds for letter in KINDS), gates=GATES in kinds))
+            self._hub.publish(RemoteChanges(*(letter in kinds for letter in KINDS + GATES)))
 
 
 def _read(payload: str) -> tuple[object, str]:

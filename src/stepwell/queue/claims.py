@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from stepwell.definition.registry import Registry
@@ -115,6 +115,27 @@ class Claims:
                 break
         self.more = self.more or (self._met and not found)
         return found
+
+    async def claim_of(self, wanted: Mapping[Lane, int]) -> list[Claimed]:
+        """Claim so many ready runs of each of these lanes, the best; none where that meets suspects or unfit runs."""
+        self.contended = False
+        lanes = {lane: count for lane, count in wanted.items() if lane not in self._walks}
+
+        def operation(tx: Tx) -> list[Claimed]:
+            return with_inboxes(tx, [run for lane, count in lanes.items() for run in self._of_lane(tx, lane, count)])
+
+        try:
+            return await self._store.writer.call(operation) if lanes else []
+        except _Met as met:
+            self._learn(met.met)
+            self.more = True
+            return []
+
+    def _of_lane(self, tx: Tx, lane: Lane, limit: int) -> list[RunRow]:
+        def claim(wanted: int) -> list[RunRow]:
+            return self._checked(runs.claim(tx, [lane], self._worker_id, wanted, self._now()))
+
+        return self._admitted(tx, claim(limit), limit, claim)
 
     async def claim_ids(self, ids: Sequence[str]) -> tuple[list[Claimed], set[str], set[str]]:
         """Claim these runs, and return the claimed ones, those that another transaction holds, and those left to others."""

@@ -1,8 +1,10 @@
 """BullMQ as the queue: a job is a wake-up with a run's id, the database stays the truth.
 
-A worker that takes a job claims its run in the database, fenced as any claim, and finishes the job at once: a run's lease
-covers its execution. So a lost, late or second job changes nothing. While Redis can't be reached, runs are claimed from the
-database's own index.
+A worker that takes a job of a workflow's queue claims the best ready run of that workflow in the database, fenced as any
+claim, and finishes the job at once: a run's lease covers its execution. So a lost, late or second job changes nothing, and
+the order is the database's, in which priorities age and the members of a batch step back. There are as many jobs as ready
+runs: which of them a worker takes makes no difference. While Redis can't be reached, runs are claimed from the database's
+own index.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -195,17 +198,25 @@ class BullQueue(DatabaseQueue):
         found: list[Claimed] = []
         for one in taken:
             with self._faults.apart(f"job {one.id!r} of queue {one.queue!r}"):
-                found += await self._claim_all([one])
+                found += await self._claim_all([one], by_rank=False)
                 continue
             self._held.remove(one)
             self._inbox.handle(one)
         return found
 
-    async def _claim_all(self, taken: Sequence[TakenJob]) -> list[Claimed]:
-        ids = list(dict.fromkeys(one.data[RUN_FIELD] for one in taken))
-        if not ids:
+    async def _claim_all(self, taken: Sequence[TakenJob], *, by_rank: bool = True) -> list[Claimed]:
+        if not taken:
             return []
-        found, held, left = await self.claims.claim_ids(ids)
+        counts = Counter(self._queues[one.queue] for one in taken)
+        found = await self.claims.claim_of(counts) if by_rank else []
+        contended, begun = by_rank and self.claims.contended, {one.run.id for one in found}
+        # What is only due, and what can't be claimed by rank, is claimed by its id.
+        names = [name for name in dict.fromkeys(one.data[RUN_FIELD] for one in taken) if name not in begun]
+        names = names[: len(taken) - len(found)]
+        more, held, left = await self._claim_named(names, found)
+        if contended:  # each run that stays ready keeps a job, whichever
+            held |= set(names) - {one.run.id for one in more}
+        found += more
         claimed = set(map(id, taken))
         self._held = [one for one in self._held if id(one) not in claimed]
         # Runs left to others are announced again, once: without any code that fits they would go round forever.
@@ -216,6 +227,18 @@ class BullQueue(DatabaseQueue):
         if later:
             asyncio.get_running_loop().call_later(_ROW, self._link.put_back, later)
         return found
+
+    async def _claim_named(
+        self, names: Sequence[str], found: Sequence[Claimed]
+    ) -> tuple[list[Claimed], set[str], set[str]]:
+        if not names:
+            return [], set(), set()
+        try:
+            return await self.claims.claim_ids(names)
+        except StoreUnavailable:
+            if not found:
+                raise
+            return [], set(names), set()  # those that are claimed already are executed first
 
     def _hand_back(self) -> None:
         """Give jobs for which this worker has no room back to others."""
