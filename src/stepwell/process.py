@@ -121,6 +121,7 @@ class Process:
             made,
         )
         self.scheduler = Scheduler(self._core, apps, made, self._may_delete)
+        self.sweep.on_ticks = self.scheduler.made.told
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class Process:
             self.here.announce(hints.ready)
         if hints.ready or hints.due:
             self.queue.announce(hints.ready, hints.due)
-        if hints.due:
+        if hints.due or hints.schedules:
             self.sweep.due_changed()
         if hints.children:
             self.sweep.children_marked()
@@ -254,7 +255,7 @@ class Process:
         if what.ready:
             self.queue.wake()
             self.here.look()
-        if what.due:
+        if what.due or what.schedules:
             self.sweep.due_changed()
         if what.lost:
             self.sweep.changed()

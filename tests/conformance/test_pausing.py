@@ -16,7 +16,7 @@ from stepwell import END, App, Event, Pause, Retry, Start, Stepwell, Workflow, t
 from stepwell.errors import InvalidArgs, NoAccess, UnknownApp, UnknownWorkflow
 from stepwell.queue.claims import Claims
 from stepwell.runner import ends
-from stepwell.store import pauses, runs
+from stepwell.store import outlook, pauses, runs
 from stepwell.store.tx import Call
 from stepwell.worker import loop
 
@@ -532,7 +532,7 @@ async def test_what_is_paused_wakes_no_worker(stepwell: Stepwell) -> None:
     await stepwell.runner.pause("shop", Quick)
     await stepwell.runner.run(Quick, 1, **ME)
     lanes = process.lanes
-    *_, ready = await process.store.read(lambda tx: runs.outlook(tx, lanes))
+    ready = (await process.store.read(lambda tx: outlook.look(tx, lanes, ()))).ready
     later = process.shared.clock.now() + 10**9
     assert not ready
     assert await process.store.read(lambda tx: runs.ready_before(tx, lanes, later, 10)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -120,6 +121,7 @@ async def test_an_idle_process_has_few_connections_and_asks_at_most_once_a_secon
         flushers = (store.writer._flusher, store.writer._patient, store.beats._flusher)
         engines = [store._reader.sync_engine, *(one.engine for one in flushers)]
         await (await stepwell.runner.run(Steps, **ME)).result(60)
+        await stepwell.runner.schedules.create("s", Steps, every=timedelta(days=1), **ME)
         await asyncio.sleep(0.5)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from backends import Database
+from conformance.support import until
 from stepwell import END, App, Run, Settings, Stepwell, Tick, Workflow, WorkflowRunner, transition
 from stepwell.errors import UnknownWorkflow
 from stepwell.execution.clock import microseconds
@@ -39,6 +40,14 @@ class Report(Workflow[Job, None, str]):
 class Other(Workflow):
     @transition(target=END)
     async def go(self) -> None: ...
+
+
+class Asked(Workflow):
+    @transition(target="open")
+    async def ask(self) -> None: ...
+
+    @transition("open", END, wait=True)
+    async def answer(self) -> None: ...
 
 
 def office(*workflows: Any) -> App:
@@ -78,7 +87,8 @@ async def ticks(stepwell: Stepwell, database: Database) -> list[TickRow]:
 
 
 async def create(stepwell: Stepwell, name: str = "s", **given: Any) -> None:
-    await stepwell.runner.schedules.create(name, "report", **{**U1, "every": HOUR, **given})
+    """Make a schedule whose ticks fire although a worker may not have ended the run of the tick before by then."""
+    await stepwell.runner.schedules.create(name, "report", **{**U1, "every": HOUR, "overlap": "allow", **given})
 
 
 # -- processes --------------------------------------------------------------------------------------------------------
@@ -118,6 +128,59 @@ async def test_a_running_process_hears_of_what_another_one_makes_and_changes(dat
         await makes.runner.schedules.update("s", **U1, every=timedelta(seconds=1))
         await fired(works, 3)
         assert {run.user_id for run in await reports(works)} == {"u1"}
+
+
+async def test_schedules_made_elsewhere_are_noticed_by_a_hint_or_by_the_next_look(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock stands still, so that nothing but the hint can be the reason; and then without the hint."""
+    clock = VirtualClock(NOON)
+    async with opened(office(), clock) as works, opened(office(), clock, embedded_worker=False) as makes:
+        assert works.process is not None
+        made, sweep = works.process.scheduler.made, works.process.sweep
+
+        async def knows(at: datetime) -> None:
+            wanted = microseconds(at - datetime(1970, 1, 1, tzinfo=UTC))
+
+            async def look() -> bool:
+                return made.next_at == wanted
+
+            await until(look, f"a tick at {at}")
+
+        await create(makes)
+        await knows(NOON + HOUR)
+        await makes.runner.schedules.update("s", **U1, every=MINUTE)
+        await knows(NOON + MINUTE)
+        monkeypatch.setattr(sweep, "due_changed", lambda: None)
+        await create(makes, "sooner", every=timedelta(seconds=30))
+        moved(clock, timedelta(seconds=5))
+        await knows(NOON + timedelta(seconds=30))
+
+
+async def test_a_process_fires_by_itself_what_was_queued_behind_a_run(opened: Opened) -> None:
+    clock = VirtualClock(NOON)
+    async with opened(office(Asked), clock) as stepwell:
+        schedules = stepwell.runner.schedules
+        await schedules.create("s", "asked", every=HOUR, overlap="queue", **U1)
+
+        async def waits(*, but: str = "") -> str:
+            async def look() -> str:
+                found = (await stepwell.runner.list(workflow="asked", status="waiting")).items
+                return next((str(run.workflow_id) for run in found if run.workflow_id != but), "")
+
+            return await until(look, "a run that waits")
+
+        moved(clock, HOUR)
+        first = await waits()
+        moved(clock, HOUR)
+
+        async def queued() -> bool:
+            last = (await schedules.get("s", **U1)).last
+            return last == NOON + 2 * HOUR
+
+        await until(queued, "the second tick")
+        await stepwell.runner.signal(first, "answer")
+        await waits(but=first)
 
 
 async def test_a_process_without_a_worker_fires_nothing(opened: Opened) -> None:

@@ -42,6 +42,7 @@ class RemoteChanges:
     """True if runs that this process executes may not be its own any more."""
     children: bool = True
     pauses: bool = True
+    schedules: bool = True
     gates: bool = False
     """True if a caller's transaction was committed that was about gates; no process knows the moment by itself."""
 

@@ -15,6 +15,11 @@ _ALL: Final = tables.columns(made_schedules)
 _BRIEF: Final = _ALL.removesuffix(", args") + ", '' AS args"
 _KNOWN: Final = "EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=m.app_name AND l.workflow=m.workflow_name)"
 _LOCK: Final = " FOR NO KEY UPDATE"
+NEXT_TICK: Final = (
+    f"(SELECT next_at FROM stepwell_made_schedules m WHERE next_at IS NOT NULL AND paused=0 AND {_KNOWN}"
+    " ORDER BY next_at LIMIT 1), (SELECT 1 FROM stepwell_made_schedules WHERE queued<>0 AND paused=0 LIMIT 1)"
+)
+"""The columns of `NextTick`, for these (app, workflow)."""
 
 
 class MadeSchedule(NamedTuple):
@@ -63,6 +68,15 @@ class DueSchedule(NamedTuple):
     name: str
 
 
+class NextTick(NamedTuple):
+    """The next work for schedules made at run time."""
+
+    next_at: Moment | None
+    """The moment at which the next tick fires, or should have fired."""
+    queued: bool
+    """True if ticks are queued behind runs."""
+
+
 def title_of(one: MadeSchedule | DueSchedule) -> str:
     """Return the title of a schedule, for people."""
     return f"schedule {one.name!r} of user {one.user_id!r} in app {one.app_name!r}"
@@ -77,6 +91,7 @@ _DUE: Final = ", ".join(f"m.{name}" for name in DueSchedule._fields)
 def add(tx: Tx, row: MadeSchedule) -> MadeSchedule:
     """Insert the schedule unless its name is taken, and return the one that has the name."""
     tx.insert(made_schedules, [row], unless=("app_name", "user_id", "name"))
+    tx.hints.schedules = True
     [found] = named(tx, row.app_name, row.name, row.user_id)
     return found
 
@@ -110,12 +125,14 @@ def replace(tx: Tx, row: MadeSchedule) -> None:
     tx.run(
         f"UPDATE stepwell_made_schedules SET {', '.join(f'{name}=?' for name in names)} WHERE id=?", *row[1:], row.id
     )
+    tx.hints.schedules = True
 
 
 def settle(tx: Tx, row: ScheduleRow, *, queued: bool) -> None:
     """Store what is settled of a schedule: `row` has its id as name."""
     sql = "UPDATE stepwell_made_schedules SET since=?, next_at=?, queued=?, updated_at=? WHERE id=?"
     tx.run(sql, row.since, row.next_at, int(queued), row.updated_at, row.name)
+    tx.hints.schedules = tx.hints.schedules or queued
 
 
 def delete(tx: Tx, row: MadeSchedule) -> None:

@@ -171,37 +171,6 @@ def bring_back(tx: Tx, now: Moment, tolerance: Moment) -> int:
     )
 
 
-_NEXT_DUE: Final = (
-    "(SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL),"
-    " (SELECT min(expires_at) FROM stepwell_runs WHERE expires_at IS NOT NULL)"
-)
-
-
-def next_due(tx: Tx) -> Moment | None:
-    """Return when the next run becomes due, or expires; None if none will."""
-    [(due, expires)] = tx.rows(f"SELECT {_NEXT_DUE}")
-    return _first(due, expires)
-
-
-def _first(*given: object) -> Moment | None:
-    return min((found for one in given if (found := tables.moment(one)) is not None), default=None)
-
-
-def outlook(tx: Tx, lanes: Sequence[Lane]) -> tuple[Moment | None, Moment | None, bool]:
-    """Return when the next run becomes due or expires, when the next gate does, and whether a run of these lanes waits for
-    a worker: one statement.
-    """
-    [(due, expires, opening, ready)] = tx.rows(
-        f"SELECT {_NEXT_DUE},"
-        " (SELECT min(due_at) FROM stepwell_gates),"
-        " (SELECT 1 FROM pairs(?) l WHERE EXISTS (SELECT 1 FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL)"
-        f" AND NOT {paused_sql('l.app', 'l.workflow')} LIMIT 1)",
-        paired(lanes),
-    )
-    return _first(due, expires), tables.moment(opening), ready is not None
-
-
 def ready_before(tx: Tx, lanes: Sequence[Lane], before: Moment, limit: int) -> list[WakeUp]:
     """Return runs that have been ready since before this moment, the best first of each lane; at most `limit` of a lane."""
     sql = (

@@ -61,8 +61,8 @@ class Fence(NamedTuple):
     inbox: int
 
 
-KINDS: Final = "rdelcp"
-"""Ready, due, ended, lost, children, pauses."""
+KINDS: Final = "rdelcps"
+"""Ready, due, ended, lost, children, pauses, schedules."""
 
 
 @dataclass(slots=True)
@@ -79,6 +79,8 @@ class Hints:
     """Children are marked to end with their parents."""
     pauses: dict[Lane, PauseRow | None] = field(default_factory=dict)
     """Pauses that were put, or lifted (None)."""
+    schedules: bool = False
+    """Schedules were made or changed at run time."""
     paused: Sequence[PauseRow] = ()
     """The pauses, where there were any when runs came to a checkpoint. For this process only."""
     applied: list[Applicant] = field(default_factory=list)
@@ -92,7 +94,7 @@ class Hints:
 
     def __bool__(self) -> bool:
         found = self.ready or self.due or self.resting or self.lost or self.children or self.pauses
-        return bool(found or self.freed or self.gates or self.groups)
+        return bool(found or self.schedules or self.freed or self.gates or self.groups)
 
     def add(self, other: Hints) -> None:
         """Add the other's hints."""
@@ -102,18 +104,17 @@ class Hints:
         self.lost.update(other.lost)
         self.children = self.children or other.children
         self.pauses.update(other.pauses)
+        self.schedules = self.schedules or other.schedules
         self.paused = other.paused or self.paused
-        if other.applied:
-            self.applied += other.applied
-        if other.freed or other.gates:
-            self.freed |= other.freed
-            self.gates |= other.gates
+        self.applied += other.applied
+        self.freed |= other.freed
+        self.gates |= other.gates
         self.groups |= other.groups
 
     def kinds(self) -> str:
         """Return what there is, a letter each, of `KINDS`."""
-        given = zip(KINDS, (self.ready, self.due, self.resting, self.lost, self.children, self.pauses), strict=True)
-        return "".join(letter for letter, some in given if some)
+        given = (self.ready, self.due, self.resting, self.lost, self.children, self.pauses, self.schedules)
+        return "".join(letter for letter, some in zip(KINDS, given, strict=True) if some)
 
     def woken(self, rows: Iterable[Any]) -> None:
         """Note rows that became ready: the columns of a wake-up, and `tables.GATED`."""
@@ -121,8 +122,7 @@ class Hints:
             self.ready.append(WakeUp(run_id, app, workflow, priority, ready_at))
             if gates is not None:
                 ranked = int(headstart) if isinstance(headstart, int) else 0
-                given = (run_id, app, workflow, priority, gates, claim, version, ready_at, ranked)
-                self.applied.append(Applicant._make(given))
+                self.applied.append(Applicant(run_id, app, workflow, priority, gates, claim, version, ready_at, ranked))
 
     def placed(self, run: RunRow) -> None:
         """Note a run's row: if it is ready or becomes due, that is announced."""

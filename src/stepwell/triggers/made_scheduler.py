@@ -12,7 +12,7 @@ from stepwell.engine.run import Moment
 from stepwell.execution.clock import microseconds
 from stepwell.runner.core import Core
 from stepwell.store import made_schedules, workers
-from stepwell.store.made_schedules import DueSchedule, MadeSchedule
+from stepwell.store.made_schedules import DueSchedule, MadeSchedule, NextTick
 from stepwell.store.tx import Lane, Tx
 from stepwell.triggers.firing import Looked
 from stepwell.triggers.made_firing import MadeFirings
@@ -49,7 +49,18 @@ class MadeScheduler:
         self._apart: dict[str, str] = {}
         """The titles of schedules whose last look failed, by id."""
         self.next_at: Moment | None = None
-        """The moment at which the next one is due, as of the last look."""
+        """The moment at which the next one is due, as last seen."""
+        self._queued = False
+
+    def told(self, ticks: NextTick) -> None:
+        """Take what the sweep has just read: so an idle process asks the database nothing more for them."""
+        self.next_at, self._queued = ticks
+
+    @property
+    def wanted(self) -> bool:
+        """True if there may be ticks to fire, or if those that no process knows haven't been looked for lately."""
+        due = self.next_at is not None and self.next_at <= self._clock.now()
+        return due or self._queued or bool(self._apart) or self._rested()
 
     async def fire_due(self) -> int:
         """Fire all ticks that are due, and those queued behind ended runs, and return their number."""
@@ -92,10 +103,13 @@ class MadeScheduler:
         found = made_schedules.due(tx, self._lanes, now, _BATCH, but)
         found += made_schedules.freed(tx, self._lanes, _BATCH, but)
         found += self._left_by_all(tx, now, but)
-        if self._healed is None or abs(now - self._healed) >= _HEAL_EVERY:
+        if self._rested():
             self._healed = now
             found += made_schedules.ahead(tx, self._lanes, now + _AHEAD, _BATCH)
         return _Found(list(dict.fromkeys(found)), made_schedules.next_due(tx, self._lanes, now))
+
+    def _rested(self) -> bool:
+        return self._healed is None or abs(self._clock.now() - self._healed) >= _HEAL_EVERY
 
     def _left_by_all(self, tx: Tx, now: Moment, but: Iterable[str]) -> list[DueSchedule]:
         """Return those of this process's apps whose workflow it lacks, where no other process has it either.

@@ -32,7 +32,7 @@ _BATCH: Final = 200
 _PUT_BACK: Final = 1_000_000
 """Microseconds by which the clock must be earlier than it was, for all schedules to be looked at again."""
 _AGAIN: Final = AGAIN
-"""Seconds between looks: other processes make schedules, runs end that ticks are queued behind, faults are mended."""
+"""Seconds between looks: runs end that ticks are queued behind, faults are mended, a clock is put back."""
 
 _Name = tuple[str, str]
 
@@ -68,7 +68,9 @@ class Scheduler:
         """Fire each tick when it is due, until cancelled."""
         while True:
             try:
-                await self.fire_due()
+                await self._fire_declared()
+                if self.made.wanted:
+                    await self.made.fire_due()
             except StoreUnavailable as error:
                 log.warning("schedules are waiting for the database: %s", error)
                 await asyncio.sleep(_AGAIN)
@@ -96,11 +98,14 @@ class Scheduler:
 
     async def fire_due(self) -> int:
         """Fire all ticks that are due, and those queued behind ended runs, and return their number."""
+        return await self._fire_declared() + await self.made.fire_due()
+
+    async def _fire_declared(self) -> int:
         fired = 0
         while names := [*self._due(), *await self._freed()]:
             for name in dict.fromkeys(names):
                 fired += await self._look_apart(name)
-        return fired + await self.made.fire_due()
+        return fired
 
     def _due(self) -> list[_Name]:
         now = self._clock.now()

@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from stepwell.definition.text import is_handler
 from stepwell.errors import StoreUnavailable
 from stepwell.execution.operations import Operations
 from stepwell.execution.passes import Passes
 from stepwell.queue.base import Queue
-from stepwell.store import deciding, endings, runs, workers
+from stepwell.store import deciding, endings, outlook, runs, workers
 from stepwell.store.base import Store
+from stepwell.store.made_schedules import NextTick
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow
 from stepwell.store.writing import expiry
@@ -65,6 +67,9 @@ class Sweep:
         self._gatekeeper = gatekeeper
         self._opening: int | None = None
         """The moment at which the next gate is to be looked at, as last seen."""
+        self._scheduled = [lane for lane in operations.shared.registry.lanes if not is_handler(lane[1])]
+        self.on_ticks: Callable[[NextTick], None] = lambda _: None
+        """Called with the next tick of schedules made at run time, after each look."""
         self._observer = Observer(lease_seconds)
         self._clock = operations.shared.clock
         self._due_changed = asyncio.Event()
@@ -91,11 +96,12 @@ class Sweep:
     async def _look(self) -> int | None:
         """Return when something becomes due; wake a worker for ready runs whose wake-up was lost."""
         lanes = self._queue.lanes if self._passes.free else ()
-        due, opening, ready = await self._store.read(lambda tx: runs.outlook(tx, lanes))
-        if ready:
+        found = await self._store.read(lambda tx: outlook.look(tx, lanes, self._scheduled))
+        if found.ready:
             self._queue.remind()
-        self._opening = opening
-        return min((moment for moment in (due, opening) if moment is not None), default=None)
+        self._opening = found.opening
+        self.on_ticks(found.ticks)
+        return min((moment for moment in (found.due, found.opening) if moment is not None), default=None)
 
     async def _act(self) -> int:
         opens = self._opening is not None and self._opening <= self._clock.now()
@@ -119,7 +125,7 @@ class Sweep:
 
     async def next_due(self) -> int | None:
         """Return when the next run becomes due."""
-        return await self._store.read(runs.next_due)
+        return await self._store.read(outlook.next_due)
 
     async def ripen(self) -> int:
         """Make due runs ready, cancel those that haven't begun in time, and return their number."""
