@@ -353,6 +353,40 @@ async def test_a_child_that_would_be_skipped_fails_the_attempt(harness_on: Harne
         assert (await harness.runner.get(run.state["child"])).parent_id == run.workflow_id
 
 
+class Twins(Workflow[Page, dict[str, Any], str]):
+    """Its second child would be skipped to its first: that one has its own callback, which comes once."""
+
+    @transition(target="one")
+    async def begin(self) -> None:
+        self.state["first"] = await self.start(Skip, self.args, callback="done")
+
+    @transition("one", "two", wait=True)
+    async def again(self) -> None:
+        await self.start(Skip, self.args, callback="done")
+
+    @transition("one", END, wait=True)
+    @transition("two", END, wait=True)
+    async def done(self, end: Signal[Any]) -> str:
+        return end.status
+
+
+async def test_a_child_that_would_be_skipped_to_its_sibling_fails_the_attempt(harness_on: HarnessOn) -> None:
+    async with harness_on([*ALL, Twins]) as harness:
+        twins = await harness.runner.run(Twins, {"host": "a"}, **ME)
+        await harness.drain()
+        await harness.runner.signal(twins.workflow_id, "again")
+        await harness.drain()
+        run = await twins.get()
+        assert (run.status, run.place) == ("failed", "one")
+        assert "a child of this run too" in (run.error or "")
+        assert run.state["first"] in (run.error or "")
+        # Once the first has ended, the same attempt starts another.
+        await harness.runner.cancel(run.state["first"])
+        await harness.runner.retry(twins.workflow_id)
+        await harness.drain()
+        assert (await twins.get()).status != "failed"
+
+
 async def test_a_neighbours_child_is_not_hindered(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([*ALL, Mother]) as stepwell:
         runner = stepwell.runner

@@ -225,3 +225,30 @@ async def test_what_is_cancelled_before_does_not_expire_again(harness_on: Harnes
 
 def test_the_reason_is_that_of_the_contract() -> None:
     assert expiry.EXPIRED == "expired before it began"
+
+
+async def test_what_a_clock_that_was_ahead_has_stored_expires_by_the_right_time(
+    stepwell_on: StepwellOn, database: Database
+) -> None:
+    """Ready and held runs too: they aren't due at any moment, and no claim has touched them."""
+    year = 365 * 86_400 * 1_000_000
+    async with stepwell_on([Offer, Single], embedded_worker=False) as stepwell:
+        assert stepwell.process is not None
+        runs = [await stepwell.runner.run(workflow, **ME) for workflow in (Offer, Single, Single)]
+        columns = "id, expires_at, ready_at, held_rank, updated_at, held_by"
+        before = database.read(f"SELECT {columns} FROM stepwell_runs ORDER BY id")
+        assert [row[0] for row in before] == [run.workflow_id for run in runs]
+        assert before[2][5] is not None
+        database.execute(
+            "UPDATE stepwell_runs SET expires_at=expires_at+?, ready_at=ready_at+?, held_rank=held_rank+?,"
+            " updated_at=updated_at+?",
+            *[year] * 4,
+        )
+        assert await stepwell.process.sweep.bring_back() in (0, 3)  # the duty may have been quicker
+        after = database.read(f"SELECT {columns} FROM stepwell_runs ORDER BY id")
+        for was, is_ in zip(before, after, strict=True):
+            for one, other in zip(was[1:5], is_[1:5], strict=True):
+                assert (one is None) == (other is None)
+                assert one is None or abs(other - one) < HOUR // timedelta(microseconds=1)
+            assert is_[1] - is_[4] == was[1] - was[4]
+        assert await stepwell.process.sweep.bring_back() == 0

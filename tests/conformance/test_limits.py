@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from conformance.support import ME, Gate, HarnessOn, StepwellOn, buried, die, reaches, until
 from stepwell import END, App, Concurrency, RateLimit, Retry, Start, Stepwell, Workflow, transition
+from stepwell.engine.run import RunRow
 
 gate = Gate()
 log: list[str] = []
@@ -272,6 +273,34 @@ async def test_a_call_that_waits_for_the_result_waits_for_its_slot(stepwell_on: 
         assert third.workflow_id is not None
         await reaches(stepwell.runner, third.workflow_id, "waiting")
         assert log == ["a0", "a1", "a2"]
+
+
+async def test_a_call_returns_the_result_of_its_held_run_that_another_process_executes(
+    stepwell_on: StepwellOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Pid(Workflow[Item, None, str], concurrency=Concurrency(1, holds="run")):
+        @transition(target=END)
+        async def work(self) -> str:
+            await gate.pass_through()
+            return f"n={self.args.n}"
+
+    apps = [App("shop", workflows=[Pid])]
+    async with stepwell_on(apps, embedded_worker=False) as here, stepwell_on(apps) as there:
+        first = await there.runner.run(Pid, Item(n=0), **ME)
+        await gate.reached()
+        assert here.process is not None
+
+        async def too_late(run: RunRow) -> None:
+            """The other process has claimed it."""
+
+        monkeypatch.setattr(here.process.queue, "claim_one", too_late)
+        called = asyncio.create_task(here.runner.run_sync(Pid, Item(n=1), timeout=60, **ME))
+        await until(lambda: _are_held(here, 1))
+        gate.open()
+        done = await called
+        assert (done.status, done.result) == ("completed", "n=1")
+        assert await first.result(60) == "n=0"
+        assert await slots(here) == 0
 
 
 async def test_no_more_begin_in_a_time_than_the_rate_allows(harness_on: HarnessOn) -> None:

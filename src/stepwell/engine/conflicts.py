@@ -5,6 +5,7 @@
 - `skip` and `replace` act where `limit` unfinished runs exist, delayed and held ones included.
 - A debounced start takes the place of a run that hasn't begun: that run gets its args, its keys and its moment, but no
   later one than `max_wait` after it was created.
+- A member of a group that waits for its turn stays where it is: its delay begins with its turn.
 - A debounced start is looked at first, then the rules that skip, then those that replace.
 """
 
@@ -68,3 +69,15 @@ def put_off(run: RunRow, start: RunRow, max_wait: Moment | None, now: Moment) ->
         expires_at=None if start.expires_at is None else start.expires_at - earlier,
         updated_at=now,
     )
+
+
+def waits_for_turn(run: RunRow) -> bool:
+    """Return whether it is a member of a group that waits for its turn there."""
+    return run.held_by is not None and run.held_by.startswith("group:")
+
+
+def still_waiting(member: RunRow, put_off: RunRow, now: Moment) -> tuple[RunRow, Moment]:
+    """Return a member that was put off as it waits for its turn on, and the delay that begins with that."""
+    delay = max((put_off.due_at or now) - now, 0)
+    deadline = None if put_off.deadline is None else put_off.deadline - delay
+    return put_off._replace(held_by=member.held_by, held_rank=member.held_rank, due_at=None, deadline=deadline), delay

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from stepwell.engine.commit import Commit, Listener
-from stepwell.engine.conflicts import Conflict, put_off
+from stepwell.engine.conflicts import Conflict, put_off, still_waiting, waits_for_turn
 from stepwell.engine.gates import found_by, gates_of
 from stepwell.engine.run import RunRow
 from stepwell.store import signals, tables
@@ -27,6 +27,11 @@ _UNBEGUN: Final = (
     f"SELECT {tables.columns(runs)} FROM stepwell_runs WHERE id IN (SELECT r.id{_OF_KEY} AND r.claim=0 AND r.version=0"
     " ORDER BY r.created_at, r.id LIMIT 1) AND claim=0 AND version=0 AND status='pending' FOR NO KEY UPDATE"
 )
+_DELAYED: Final = (
+    "INSERT INTO stepwell_slots (gate, run_id, kind, taken, claim, at) VALUES (?, ?, 'delay', 0, 0, ?)"
+    " ON CONFLICT (gate, run_id) DO UPDATE SET kind=excluded.kind, at=excluded.at"
+)
+"""The delay of a member of a group, which begins with its turn (`engine.groups.slots_of`)."""
 
 _MOST: Final = 10_000
 """Runs of one key that a start looks at."""
@@ -79,18 +84,21 @@ def replace(tx: Tx, run: RunRow, start: Commit, conflict: Conflict) -> RunRow:
     after = put_off(run, start.run, conflict.max_wait, start.run.updated_at)
     forget(tx, [run])
     _give_back(tx, run)
+    if waits_for_turn(run):
+        after, delay = still_waiting(run, after, after.updated_at)
+        tx.run(_DELAYED, run.held_by, run.id, delay)
     tx.run(
-        "UPDATE stepwell_runs SET workflow_version=?, args=?, gates=?, held_by=NULL, held_rank=NULL, ready_at=NULL,"
+        "UPDATE stepwell_runs SET workflow_version=?, args=?, gates=?, held_by=?, held_rank=?, ready_at=NULL,"
         " due_at=?, deadline=?, expires_at=?, updated_at=? WHERE id=?",
-        after.workflow_version, after.args, after.gates, after.due_at, after.deadline, after.expires_at,
-        after.updated_at, run.id,
+        after.workflow_version, after.args, after.gates, after.held_by, after.held_rank, after.due_at, after.deadline,
+        after.expires_at, after.updated_at, run.id,
     )  # fmt: skip
     stand(tx, [start._replace(run=after)])
     if start.listeners is not None:
         signals.stop_listening(tx, [run.id])
         signals.listen(tx, [_listening(one, run.id) for one in start.listeners])
-    assert after.due_at is not None  # it was put off
-    tx.hints.due.append(WakeUp(run.id, run.app_name, run.workflow_name, run.priority, after.due_at))
+    if after.due_at is not None:
+        tx.hints.due.append(WakeUp(run.id, run.app_name, run.workflow_name, run.priority, after.due_at))
     return after
 
 

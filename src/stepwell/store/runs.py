@@ -150,18 +150,28 @@ def ripe(tx: Tx, now: Moment, limit: int = 1000) -> list[str]:
 
 
 def ahead(tx: Tx, moment: Moment) -> bool:
-    """Return whether a run that becomes due was stored after this moment."""
-    sql = "SELECT 1 FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at>? AND owner IS NULL AND updated_at>? LIMIT 1"
-    return tx.scalar(sql, moment, moment) is not None
+    """Return whether a run that becomes due, or expires, was stored after this moment."""
+    due = "SELECT 1 FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at>? AND owner IS NULL AND updated_at>? LIMIT 1"
+    late = "SELECT 1 FROM stepwell_runs WHERE expires_at IS NOT NULL AND expires_at>? AND updated_at>? LIMIT 1"
+    return any(tx.scalar(sql, moment, moment) is not None for sql in (due, late))
 
 
 def bring_back(tx: Tx, now: Moment, tolerance: Moment) -> int:
     """Correct future moments that were counted from a time ahead of now; return the number of runs.
 
-    Some clock was ahead when they were stored: their timers would fire as much too late.
+    Some clock was ahead when they were stored: their timers would fire, and those that haven't begun would expire, as much
+    too late.
     """
     back = "(updated_at-CAST(? AS BIGINT))"
-    return tx.run(
+    waiting = tx.run(
+        f"UPDATE stepwell_runs SET expires_at=expires_at-{back}, ready_at=ready_at-{back},"
+        f" held_rank=CASE WHEN held_by LIKE 'group:%' THEN held_rank ELSE held_rank-{back} END,"
+        f" deadline=CASE WHEN deadline>? THEN deadline-{back} ELSE deadline END, updated_at=?"
+        " WHERE expires_at IS NOT NULL AND due_at IS NULL AND owner IS NULL AND updated_at>?",
+        *[now] * 6,
+        now + tolerance,
+    )
+    return waiting + tx.run(
         f"UPDATE stepwell_runs SET due_at=due_at-{back},"
         f" entered_at=CASE WHEN entered_at>? THEN entered_at-{back} ELSE entered_at END,"
         f" deadline=CASE WHEN deadline>? THEN deadline-{back} ELSE deadline END, expires_at=expires_at-{back}, updated_at=?"

@@ -147,8 +147,11 @@ def refuse_standing(writes: Writes, tx: Tx, commit: Commit) -> bool:
     """Return whether the start is stored already. Raises IdempotencyConflict where another run would stand for it."""
     found = standing_for(writes, tx, commit)
     if found is not None and found.id != commit.run.id:
+        # Not a sibling either: its parent hears of that once, and would wait for the second one's callback for ever.
+        sibling = commit.run.parent_id is not None and found.parent_id == commit.run.parent_id
         raise IdempotencyConflict(
-            f"{commit.run.workflow_name!r} can't start as a child: run {found.id} of the same key hasn't ended, and "
-            "would stand for it. Give it another key, or start it from outside."
+            f"{commit.run.workflow_name!r} can't start as a child: run {found.id} of the same key"
+            f"{', which is a child of this run too,' if sibling else ''} hasn't ended, and would stand for it. Give it "
+            "another key, or start it from outside."
         )
     return found is not None
