@@ -20,6 +20,26 @@ from stepwell import END, App, Group, Signal, Start, Workflow, transition
 pytestmark = pytest.mark.thorough
 
 
+class AskInTurn(Workflow[None, None, int], title="Ask suppliers in turn"):
+    """Starts more runs than a page of them holds, and then a group of two."""
+
+    @transition(target="started")
+    async def many(self) -> None:
+        for number in range(101):
+            await self.start(AskSupplier, SupplierArgs(supplier=f"Supplier {number}"))
+
+    @transition("started", "asking")
+    async def ask(self) -> None:
+        suppliers = [Start(AskSupplier, SupplierArgs(supplier=name)) for name in ("North", "South")]
+        await self.start_many(
+            suppliers, callback="heard", until="first_completed", max_in_flight=1, label="The last two"
+        )
+
+    @transition("asking", END, wait=True)
+    async def heard(self, end: Signal[Group[str]]) -> int:
+        return end.data.completed
+
+
 class AskAll(Workflow[None, None, int], title="Ask all suppliers"):
     """Asks three suppliers, one or two at a time."""
 
@@ -35,7 +55,7 @@ class AskAll(Workflow[None, None, int], title="Ask all suppliers"):
 
 @pytest.fixture
 def supply_site(database: Path) -> Iterator[Site]:
-    with open_site(database, apps=[App(APP, workflows=[AskAll, AskSupplier])]) as opened:
+    with open_site(database, apps=[App(APP, workflows=[AskAll, AskInTurn, AskSupplier])]) as opened:
         yield opened
 
 
@@ -67,6 +87,26 @@ async def test_a_run_shows_how_far_its_group_is(supply_site: Site, open_supply: 
     await page.get_by_role("link", name="2 waiting", exact=True).click()
     await expect(page).to_have_url(re.compile(f"parent_id={parent}"))
     await expect(page.locator("tbody tr")).to_have_count(2)
+
+
+async def test_a_group_is_shown_however_many_other_runs_were_started_before_it(
+    supply_site: Site, open_supply: OpenPage
+) -> None:
+    parent = await supply_site.call(start(supply_site.runner, AskInTurn))
+    await supply_site.call(until(supply_site.runner, parent, "waiting", place="asking"))
+    page = await open_supply(f"/runs/{parent}?tab=details")
+    text = "The last two · at most 1 at once · once the first has completed, heard"
+    await expect(page.get_by_text(text)).to_be_visible()
+    bar = page.get_by_role("progressbar", name="Progress of the group")
+    await expect(bar).to_have_count(1)
+    await expect(bar).to_have_attribute("aria-valuetext", "0 of 2 ended: 1 waiting, 1 held back")
+
+    found = await supply_site.call(supply_site.runner.list(parent_id=parent, limit=1000))
+    [first] = [run.workflow_id for run in found.items if run.group_index == 0]
+    await supply_site.call(supply_site.runner.signal(first, "answer", 7))
+    await expect(bar).to_have_attribute("aria-valuetext", "2 of 2 ended: 1 completed, 1 cancelled")
+    await page.get_by_role("link", name="one of its runs").click()
+    await expect(page).to_have_url(re.compile(f"/runs/{first}"))
 
 
 async def test_a_child_leads_to_its_group(supply_site: Site, open_supply: OpenPage) -> None:

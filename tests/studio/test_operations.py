@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -16,9 +16,9 @@ from filling import fill, start, until
 from opening import OpenPage, pages
 from playwright.async_api import Browser, expect
 from sites import Site, open_site
-from watching import Watch
+from watching import Watch, check_accessible
 
-from stepwell import App, NonRetryable, Tick, WorkflowRunner
+from stepwell import App, NonRetryable, Schedule, Tick, WorkflowRunner
 from stepwell.testing.webhooks import sign_stripe
 
 
@@ -46,7 +46,7 @@ async def test_a_user_makes_edits_and_deletes_a_schedule(site: Site, open_page: 
     await page.get_by_role("button", name="New schedule").click()
     await page.get_by_label("Name").fill("mine")
     await page.get_by_label("Workflow").select_option("shop/remind_customer")
-    await page.get_by_label("Ticks").select_option("every")
+    await page.get_by_label("Ticks", exact=True).select_option("every")
     await page.get_by_label("Every", exact=True).fill("2")
     await page.get_by_role("button", name="Make the schedule").click()
     row = page.get_by_role("row", name=re.compile("mine"))
@@ -54,7 +54,7 @@ async def test_a_user_makes_edits_and_deletes_a_schedule(site: Site, open_page: 
     await expect(row).to_contain_text("for otto")
     await page.get_by_role("link", name="mine").click()
     await page.get_by_role("button", name="Edit").click()
-    await page.get_by_label("Ticks").select_option("cron")
+    await page.get_by_label("Ticks", exact=True).select_option("cron")
     await page.get_by_label("Cron expression").fill("0 9 * * 5-1")
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("dialog")).to_contain_text("The schedule wasn't changed")
@@ -67,6 +67,50 @@ async def test_a_user_makes_edits_and_deletes_a_schedule(site: Site, open_page: 
     await page.get_by_role("button", name="Delete the schedule").click()
     await expect(page.get_by_role("main")).to_contain_text("There is no schedule yet")
     assert len((await site.call(site.runner.list(user_id="otto", workflow="remind_customer"))).items) == 1
+
+
+async def test_a_schedule_is_made_and_changed_in_all_that_the_api_takes(site: Site, open_page: OpenPage) -> None:
+    page = await open_page("/schedules")
+    await page.get_by_role("button", name="New schedule").click()
+    await page.get_by_label("Name").fill("whole")
+    await page.get_by_label("Workflow").select_option("shop/remind_customer")
+    await page.get_by_label("While a run of it is going").select_option("queue")
+    await page.get_by_label("Missed ticks").select_option("all")
+    await page.get_by_label("Not older than", exact=True).fill("1.5")
+    await page.get_by_label("Not older than: unit").select_option("hours")
+    await page.get_by_label("Spread over", exact=True).fill("20")
+    await check_accessible(page)
+    await page.get_by_role("button", name="Make the schedule").click()
+    await page.get_by_role("link", name="whole").click()
+    made = await whole(site)
+    assert (made.workflow_name, made.overlap, made.misfire) == ("remind_customer", "queue", "all")
+    assert (made.catch_up, made.jitter) == (timedelta(hours=1.5), timedelta(seconds=20))
+    main = page.get_by_role("main")
+    await expect(main).to_contain_text("all are caught up, if not older than 1 h 30 min")
+    await expect(main).to_contain_text("Spread over20 s")
+
+    await page.get_by_role("button", name="Edit").click()
+    await expect(page.get_by_label("Not older than", exact=True)).to_have_value("90")  # minutes
+    await page.get_by_label("Workflow").select_option("shop/ask_supplier")
+    await page.get_by_label("Args").fill('{"supplier": "North"}')
+    await page.get_by_label("Spread over", exact=True).fill("")
+    await page.get_by_role("button", name="Save").click()
+    await expect(main.get_by_role("link", name="ask_supplier")).to_be_visible()
+    await expect(main).not_to_contain_text("Spread over")
+    changed = await whole(site)
+    assert (changed.workflow_name, changed.args) == ("ask_supplier", {"supplier": "North"})
+    assert (changed.rule, changed.next) == (made.rule, made.next)  # it doesn't count anew
+    assert (changed.misfire, changed.catch_up, changed.jitter) == ("all", timedelta(hours=1.5), timedelta(0))
+
+    await page.get_by_role("button", name="Edit").click()
+    await page.get_by_label("Missed ticks").select_option("skip")
+    await expect(page.get_by_label("Not older than", exact=True)).to_have_count(0)
+    await page.get_by_role("button", name="Save").click()
+    await expect(main).to_contain_text("they are left out")
+
+
+async def whole(site: Site) -> Schedule:
+    return await site.call(site.runner.schedules.get("whole", app_name="shop"))
 
 
 @pytest.fixture

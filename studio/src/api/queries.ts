@@ -9,6 +9,7 @@ import type {
   BatchItem,
   Checkpoint,
   Child,
+  ChildGroup,
   Counts,
   Delivery,
   Explanation,
@@ -21,7 +22,6 @@ import type {
   MetricsWindow,
   Page,
   Pause,
-  Progress,
   Queue,
   Run,
   RunFilter,
@@ -126,8 +126,6 @@ export const batchItemsQuery = (id: string, status?: RunStatus, limit = 50) =>
   pages<BatchItem>([...keys.batchItems(id), { status, limit }], (cursor, signal) =>
     api().GET("/batches/{batch_id}/items", { params: { path: { batch_id: id }, query: { status, limit, cursor } }, signal }),
   );
-export const groupQuery = (id: string) =>
-  one<Progress>([...keys.groups, id], (signal) => api().GET("/groups/{group_id}", { params: { path: { group_id: id } }, signal }));
 
 // --- one run
 
@@ -167,6 +165,8 @@ export const childrenQuery = (id: string, limit = 100) =>
   pages<Child>([...keys.run(id), "children", { limit }], (cursor, signal) =>
     api().GET("/runs/{workflow_id}/children", { params: { path: of(id), query: { limit, cursor } }, signal }),
   );
+export const runGroupsQuery = (id: string) =>
+  one<ChildGroup[]>([...keys.groups, "of", id], (signal) => api().GET("/runs/{workflow_id}/groups", { params: { path: of(id) }, signal }));
 export const explainQuery = (id: string) =>
   one<Explanation>([...keys.run(id), "explain"], (signal) => api().GET("/runs/{workflow_id}/explain", { params: { path: of(id) }, signal }));
 export const asksQuery = (id: string) =>

@@ -188,6 +188,8 @@ export interface RunFilter {
 
 /** How many of its runs stand where; the eight counts add up to `total`. */
 export type Progress = Schemas["GroupProgress"];
+/** The runs that a run started together. */
+export type ChildGroup = Schemas["ChildGroup"];
 export type Batch = Schemas["Batch"];
 export type BatchItem = With<Schemas["GroupItem_Any_"], { result: Json }>;
 

@@ -52,7 +52,7 @@ export function Facts({ facts }: { facts: readonly (readonly [name: ReactNode, v
   return (
     <dl className="grid grid-cols-[minmax(6rem,auto)_minmax(0,1fr)] gap-x-4 gap-y-1">
       {facts.map((fact, at) =>
-        fact ? (
+        fact && fact[1] !== null && fact[1] !== undefined && fact[1] !== false && fact[1] !== "" ? (
           <div key={at} className="contents">
             <dt className="text-muted">{fact[0]}</dt>
             <dd className="wrap-anywhere">{fact[1]}</dd>

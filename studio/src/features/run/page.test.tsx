@@ -61,6 +61,8 @@ class RecordedServer {
         return json(steps);
       case "/run/children":
         return json({ items: children, next_cursor: null });
+      case "/run/groups":
+        return json([]);
       case "/run/explain":
         return json({ workflow_id: run.workflow_id, status: run.status, place: run.place, ...explain });
       case "/run/asks":

@@ -9,8 +9,8 @@ import { Dialog } from "@/ui/Dialog";
 import { Field, Input, Select, TextArea } from "@/ui/fields";
 import { ErrorState } from "@/ui/States";
 import { toast } from "@/ui/Toast";
-import type { Draft, Unit } from "./draft";
-import { SECONDS, changeOf, draftOf, faultOf, requestOf } from "./draft";
+import type { Draft, Span, Unit } from "./draft";
+import { SECONDS, changeOf, draftOf, faultOf, partsOf, requestOf } from "./draft";
 
 /** Makes a schedule at run time, or changes one. */
 export function ScheduleDialog({ me, schedule, onClose }: { me: Me; schedule?: ScheduleDetail; onClose: () => void }) {
@@ -52,20 +52,14 @@ export function ScheduleDialog({ me, schedule, onClose }: { me: Me; schedule?: S
         }}
       >
         {save.error && <ErrorState error={save.error} title={`The schedule wasn't ${schedule ? "changed" : "made"}`} />}
-        {!schedule && <Whose me={me} draft={draft} onChange={set} />}
+        {!schedule && <Name draft={draft} onChange={set} />}
+        <Workflow draft={draft} onChange={set} changes={schedule !== undefined} />
+        {!schedule && me.everybody && <User draft={draft} onChange={set} />}
         <Rule draft={draft} onChange={set} />
         <Field label="Args" help="As JSON; empty: none, or all defaults.">
           {(props) => <TextArea {...props} rows={4} className="font-mono" value={draft.args} onChange={(event) => { set({ args: event.target.value }); }} />}
         </Field>
-        <Field label="While a run of it is going">
-          {(props) => (
-            <Select {...props} value={draft.overlap} onChange={(event) => { set({ overlap: event.target.value as Draft["overlap"] }); }}>
-              <option value="skip">skip the tick</option>
-              <option value="queue">let the tick wait</option>
-              <option value="allow">fire all the same</option>
-            </Select>
-          )}
-        </Field>
+        <Ticks draft={draft} onChange={set} />
       </form>
     </Dialog>
   );
@@ -76,31 +70,98 @@ interface PartProps {
   onChange: (change: Partial<Draft>) => void;
 }
 
-function Whose({ me, draft, onChange }: PartProps & { me: Me }) {
-  const workflows = useQuery(workflowsQuery()).data ?? [];
+function Name({ draft, onChange }: PartProps) {
+  return (
+    <Field label="Name">
+      {(props) => <Input {...props} autoFocus required maxLength={200} value={draft.name} onChange={(event) => { onChange({ name: event.target.value }); }} />}
+    </Field>
+  );
+}
+
+function User({ draft, onChange }: PartProps) {
+  return (
+    <Field label="User" help="The user of the runs that it starts.">
+      {(props) => <Input {...props} required value={draft.user} onChange={(event) => { onChange({ user: event.target.value }); }} />}
+    </Field>
+  );
+}
+
+/** A schedule that exists stays in its app; its workflow may be one that this server doesn't know. */
+function Workflow({ draft, onChange, changes }: PartProps & { changes: boolean }) {
+  const [app, name] = partsOf(draft);
+  const all = useQuery(workflowsQuery()).data ?? [];
+  const workflows = changes ? all.filter((one) => one.app_name === app) : all;
+  const known = workflows.some((one) => one.app_name === app && one.name === name);
+  return (
+    <Field label="Workflow">
+      {(props) => (
+        <Select {...props} required value={draft.workflow} onChange={(event) => { onChange({ workflow: event.target.value }); }}>
+          {!changes && <option value="">Choose one</option>}
+          {changes && !known && <option value={draft.workflow}>{name}</option>}
+          {workflows.map(({ app_name: of, name: one, title }) => (
+            <option key={`${of}/${one}`} value={`${of}/${one}`}>
+              {title} ({of})
+            </option>
+          ))}
+        </Select>
+      )}
+    </Field>
+  );
+}
+
+function Ticks({ draft, onChange }: PartProps) {
   return (
     <>
-      <Field label="Name">
-        {(props) => <Input {...props} autoFocus required maxLength={200} value={draft.name} onChange={(event) => { onChange({ name: event.target.value }); }} />}
-      </Field>
-      <Field label="Workflow">
+      <Field label="While a run of it is going">
         {(props) => (
-          <Select {...props} required value={draft.workflow} onChange={(event) => { onChange({ workflow: event.target.value }); }}>
-            <option value="">Choose one</option>
-            {workflows.map(({ app_name: app, name, title }) => (
-              <option key={`${app}/${name}`} value={`${app}/${name}`}>
-                {title} ({app})
-              </option>
+          <Select {...props} value={draft.overlap} onChange={(event) => { onChange({ overlap: event.target.value as Draft["overlap"] }); }}>
+            <option value="skip">skip the tick</option>
+            <option value="queue">let the tick wait</option>
+            <option value="allow">fire all the same</option>
+          </Select>
+        )}
+      </Field>
+      <Field label="Missed ticks" help="Those that came while no worker was there.">
+        {(props) => (
+          <Select {...props} value={draft.misfire} onChange={(event) => { onChange({ misfire: event.target.value as Draft["misfire"] }); }}>
+            <option value="latest">fire the latest</option>
+            <option value="all">fire all of them</option>
+            <option value="skip">leave them out</option>
+          </Select>
+        )}
+      </Field>
+      {draft.misfire !== "skip" && (
+        <Duration label="Not older than" help="Ticks missed before that are left out." value={draft.catchUp} onChange={(catchUp) => { onChange({ catchUp }); }} />
+      )}
+      <Duration label="Spread over" help="Each tick fires at some moment within this time." value={draft.jitter} onChange={(jitter) => { onChange({ jitter }); }} />
+    </>
+  );
+}
+
+interface DurationProps {
+  label: string;
+  help: string;
+  value: Span;
+  required?: boolean;
+  onChange: (value: Span) => void;
+}
+
+function Duration({ label, help, value, required, onChange }: DurationProps) {
+  return (
+    <div className="grid grid-cols-2 gap-3">
+      <Field label={label} help={help}>
+        {(props) => <Input {...props} type="number" min={0} step="any" required={required} value={value.count} onChange={(event) => { onChange({ ...value, count: event.target.value }); }} />}
+      </Field>
+      <Field label="Unit">
+        {(props) => (
+          <Select {...props} aria-label={`${label}: unit`} value={value.unit} onChange={(event) => { onChange({ ...value, unit: event.target.value as Unit }); }}>
+            {Object.keys(SECONDS).map((unit) => (
+              <option key={unit}>{unit}</option>
             ))}
           </Select>
         )}
       </Field>
-      {me.everybody && (
-        <Field label="User" help="The user of the runs that it starts.">
-          {(props) => <Input {...props} required value={draft.user} onChange={(event) => { onChange({ user: event.target.value }); }} />}
-        </Field>
-      )}
-    </>
+    </div>
   );
 }
 
@@ -126,22 +187,7 @@ function Rule({ draft, onChange }: PartProps) {
           </Field>
         </div>
       )}
-      {draft.kind === "every" && (
-        <div className="grid grid-cols-2 gap-3">
-          <Field label="Every" help="Counted from now.">
-            {(props) => <Input {...props} type="number" min={1} required value={draft.count} onChange={(event) => { onChange({ count: event.target.value }); }} />}
-          </Field>
-          <Field label="Unit">
-            {(props) => (
-              <Select {...props} value={draft.unit} onChange={(event) => { onChange({ unit: event.target.value as Unit }); }}>
-                {Object.keys(SECONDS).map((unit) => (
-                  <option key={unit}>{unit}</option>
-                ))}
-              </Select>
-            )}
-          </Field>
-        </div>
-      )}
+      {draft.kind === "every" && <Duration label="Every" help="Counted from now." required value={draft.every} onChange={(every) => { onChange({ every }); }} />}
       {draft.kind === "at" && (
         <Field label="Time" help="In the time zone of this computer.">
           {(props) => <Input {...props} type="datetime-local" required value={draft.at} onChange={(event) => { onChange({ at: event.target.value }); }} />}

@@ -6,7 +6,7 @@ import { meQuery, scheduleQuery } from "@/api/queries";
 import type { Me, ScheduleDetail, Tick } from "@/api/types";
 import { actOff, operateOff } from "@/model/rights";
 import { isMoving, isStatus } from "@/model/status";
-import { moment, relative } from "@/model/time";
+import { duration, moment, relative } from "@/model/time";
 import { Button } from "@/ui/Button";
 import { Facts, PageHeader, Section } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
@@ -74,7 +74,8 @@ function Detail({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined
             ["For", schedule.user_id],
             ["With", schedule.args !== null && <code key="args" className="wrap-anywhere">{JSON.stringify(schedule.args)}</code>],
             ["While one runs", schedule.overlap && (wordsOf(OVERLAPS, schedule.overlap))],
-            ["Missed ticks", schedule.misfire && (wordsOf(MISFIRES, schedule.misfire))],
+            ["Missed ticks", schedule.misfire && wordsOf(MISFIRES, schedule.misfire) + oldestOf(schedule)],
+            ["Spread over", schedule.jitter ? duration(schedule.jitter * 1000) : null],
             ["If its handler fails", schedule.retries !== null && attemptsOf(schedule)],
             ["State", <ScheduleState key="state" schedule={schedule} />],
             ["Fires nothing", schedule.error && <code key="error">{schedule.error}</code>],
@@ -92,6 +93,10 @@ function Detail({ schedule, me }: { schedule: ScheduleDetail; me: Me | undefined
     </>
   );
 }
+
+/** Only schedules that were made at run time tell it. */
+const oldestOf = ({ misfire, catch_up: oldest }: ScheduleDetail) =>
+  misfire === "skip" || oldest == null ? "" : `, if not older than ${duration(oldest * 1000)}`;
 
 /** How often the handler is tried again, and how long each attempt may take. */
 const attemptsOf = ({ retries, timeout }: ScheduleDetail) => {
