@@ -49,7 +49,7 @@ class Web:
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web")
 
     def __enter__(self) -> Self:
-        self._thread.start()  # who comes before it listens waits in the socket's queue
+        self._thread.start()  # requests that come before it listens wait in the socket's queue
         return self
 
     def __exit__(

@@ -31,7 +31,7 @@ class Found(BaseModel):
 
 @lru_cache
 def browser() -> httpx.AsyncClient:
-    """Return the client that all runs of this process share. Limits are no concern of its."""
+    """Return the client that all runs of this process share. It limits nothing: the workflow does."""
     return httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None), trust_env=False)
 
 
@@ -46,7 +46,10 @@ class FetchPage(
     fair_by="user_id",
     expires=timedelta(hours=1),
 ):
-    """Fetch one page, and tell what it links to."""
+    """Fetch one page, and return what it links to.
+
+    The rate counts beginnings of runs. A retry isn't one, but takes a slot like any execution.
+    """
 
     @transition(target=END, retry=Retry(retries=2, on=(httpx.TransportError,)))
     async def fetch(self, client: Annotated[httpx.AsyncClient, Depends(browser)]) -> Found:
