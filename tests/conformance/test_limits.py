@@ -332,6 +332,15 @@ async def test_keys_take_turns(stepwell_on: StepwellOn) -> None:
         assert await slots(stepwell) == await held(stepwell) == 0
 
 
+async def test_keys_take_turns_while_the_clock_stands_still(harness_on: HarnessOn) -> None:
+    async with harness_on(ALL, worker_concurrency=1) as harness:
+        await harness.runner.pause()
+        await harness.runner.run_many(starts(Turns, *"aaaabbc"), **ME)
+        await harness.runner.resume()
+        await harness.drain()
+        assert "".join(log) == "abcabaa"
+
+
 async def test_processes_share_their_limits(stepwell_on: StepwellOn) -> None:
     apps = [App("shop", workflows=ALL)]
     async with stepwell_on(apps) as one, stepwell_on(apps) as other:

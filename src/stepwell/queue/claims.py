@@ -227,7 +227,8 @@ class Claims:
             self.contended = self.contended or answer.contended > 0
             if answer.turns:
                 # With room left no run waits for a turn: each key has more of them.
-                self._store.applier.gates.open(tx, answer.turns, turns=max(-(-left // len(answer.turns)), 1))
+                turns = max(-(-left // len(answer.turns)), 1)
+                self._store.applier.gates.open(tx, answer.turns, turns=turns, after=answer.turns)
             # What stays ready would only be claimed again.
             if left <= 0 or answer.contended or not (answer.turns or answer.held):
                 return admitted

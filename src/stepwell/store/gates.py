@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from stepwell.engine.choose import PARKED
@@ -95,8 +96,8 @@ class Admission:
     """Runs that are held behind a gate now."""
     contended: int
     """Runs that stay ready, because another transaction decides about one of their gates."""
-    turns: frozenset[str]
-    """Gates whose next run has its turn now."""
+    turns: Mapping[str, Moment]
+    """Gates whose next run has its turn now, and since when the last run was ready that had one."""
 
 
 def applicant(run: RunRow) -> Applicant:
@@ -166,7 +167,11 @@ class Gates:
         admitted = [run for run in found if run.id not in back]
         self._take(tx, admitted, wanted, now)
         tx.each(_BACK, [_put_back(run, before[run.id], held.get(run.id)) for run in gated if run.id in back])
-        turns = frozenset(gate.id for run in admitted for gate in wanted[run.id] if gate.kind == "fair")
+        turns = dict(
+            sorted(
+                (gate.id, before[run.id].ready_at) for run in admitted for gate in wanted[run.id] if gate.kind == "fair"
+            )
+        )
         self._held_back(tx, {counted[gate_id] for gate_id in held.values()}, rooms, now)
         self._note_openings(tx, [room for room in rooms.values() if room.held], now)
         return Admission(admitted, len(held), len(back) - len(held), turns)
@@ -209,8 +214,14 @@ class Gates:
         if freed:
             self.open(tx, freed)
 
-    def open(self, tx: Tx, gate_ids: Iterable[str], *, turns: int = 0) -> None:
-        """Let through as many of the runs that are held behind these gates as there are slots; with `turns`, so many turns."""
+    def open(
+        self, tx: Tx, gate_ids: Iterable[str], *, turns: int = 0, after: Mapping[str, Moment] = MappingProxyType({})
+    ) -> None:
+        """Let through as many of the runs that are held behind these gates as there are slots; with `turns`, so many turns.
+
+        A run that gets its turn stands behind those that were ready at the moment that `after` has for its gate.
+        """
+        last = dict(after)
         now, left = self.now(), {gate_id for gate_id in gate_ids if not gate_id.startswith("group:")}
         paused = pauses.all_of(tx) if left else []
         for _ in range(_ROUNDS):
@@ -227,7 +238,7 @@ class Gates:
             if wanted:
                 found = [HeldRun._make(row) for row in tx.dialect.held(tx.driver, wanted)]
                 found, left = paused_gates.let_by(tx, found, paused) if paused else (found, left)
-                left |= self._let_through(tx, found, rooms, now) if found else set()
+                left |= self._let_through(tx, found, rooms, now, last) if found else set()
                 left |= {gate_id for gate_id, count in wanted if count == _LET and found}
             turns = 0
             self._note_openings(tx, held, now)
@@ -259,7 +270,9 @@ class Gates:
             gates[gate_id] = Gate("run", gate_id, 2**31) if gate is None else gate
         return gates
 
-    def _let_through(self, tx: Tx, found: Sequence[HeldRun], rooms: dict[str, Room], now: Moment) -> set[str]:
+    def _let_through(
+        self, tx: Tx, found: Sequence[HeldRun], rooms: dict[str, Room], now: Moment, last: dict[str, Moment]
+    ) -> set[str]:
         """Make these runs ready, or hold them behind another of their gates; return the gates that have room left."""
         wanted = {one.run_id: self._of(one.gates) for one in found}
         others = {g.id: g for gates in wanted.values() for g in gates if g.id not in rooms}
@@ -274,9 +287,10 @@ class Gates:
             run = applicants[one.run_id]
             promised = promise(run, wanted[one.run_id], rooms, own, behind=one.held_by)
             slots += [(gate.id, one.run_id, gate.kind, 0, one.claim, now) for gate in promised.gates]
-            # A run that has waited for its turn has it at the end of the line.
-            turn = any(gate.kind == "fair" and gate.id == one.held_by for gate in wanted[one.run_id])
-            since = now if turn else run.ready_at
+            since = run.ready_at
+            if any(gate.kind == "fair" and gate.id == one.held_by for gate in wanted[one.run_id]):
+                # A run that has waited for its turn has it at the end of the line, also while the clock stands still.
+                since = last[one.held_by] = max(now, min(last.get(one.held_by, 0) + 1, now + _SECOND))
             if promised.held is None:
                 ready.append((since, one.run_id, one.claim, one.held_by))
                 tx.hints.ready.append(WakeUp(*one[:4], now))
