@@ -180,7 +180,8 @@ def reserved_in_mixin() -> object:
 
 RESERVED = [
     *("args", "state", "result", "documents", "info", "log"),
-    *("step", "transaction", "start", "start_many", "emit"),
+    *("step", "transaction", "start", "start_many", "children", "emit"),
+    *("undo", "progress", "stream", "now"),
 ]
 
 GO = {"source": "start", "target": END}
@@ -410,3 +411,7 @@ def test_words_of_a_class_can_be_stored(option: str, text: str) -> None:
         class Shop(Workflow, **{option: text}):  # type: ignore[arg-type]
             @transition(target=END)
             async def leave(self) -> None: ...
+
+
+def test_each_name_of_workflow_is_reserved() -> None:
+    assert {name for name in vars(Workflow) if not name.startswith(("_", "stepwell_"))} <= {*RESERVED}

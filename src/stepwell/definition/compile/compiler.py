@@ -28,10 +28,12 @@ from stepwell.definition.values.codec import lossy_faults
 from stepwell.errors import DefinitionError
 from stepwell.nearest import UnknownKeyword
 
-RESERVED: Final = frozenset(
-    "args state result documents info log step transaction start start_many emit".split()  # noqa: SIM905
+LATER: Final = frozenset({"undo", "progress", "stream", "now"})
+"""Names that Workflow will offer to its methods: classes that use none of them fit a later version."""
+RESERVED: Final = LATER | frozenset(
+    "args state result documents info log step transaction start start_many children emit".split()  # noqa: SIM905
 )
-"""The names that Workflow offers to its methods: a class may not use them for its own."""
+"""The names that Workflow offers to its methods, or will: a class may not use them for its own."""
 
 
 def compile_workflow(
@@ -141,8 +143,9 @@ def _reserved(cls: type, root: type) -> Iterator[str]:
     own = [owner for owner in cls.__mro__ if owner is not root and owner not in root.__mro__]
     for owner in own:
         for name in sorted(RESERVED & vars(owner).keys()):
+            why = "it would hide" if name not in LATER else "a later version has"
             yield (
-                f"{owner.__name__}.{name}: '{name}' is reserved, because it would hide self.{name} of Workflow; "
+                f"{owner.__name__}.{name}: '{name}' is reserved, because {why} self.{name} of Workflow; "
                 f"choose another name, as in '{name}_order'."
             )
 
