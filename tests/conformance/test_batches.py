@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -315,6 +316,18 @@ async def test_follow_tells_how_far_it_is_until_the_end(stepwell_on: StepwellOn)
         assert seen[-1].completed == 3
         assert all(one.completed < 3 for one in seen[:-1])
         assert len(seen) > 1
+
+
+@pytest.mark.parametrize("given", [timedelta(seconds=-1), math.nan, True, "1s"])
+async def test_a_duration_that_is_none_is_refused_by_its_name(stepwell_on: StepwellOn, given: Any) -> None:
+    async with stepwell_on([Wait]) as stepwell:
+        handle = await stepwell.runner.run_batch([Start(Wait, 1)], **ME)
+        with pytest.raises(InvalidArgs, match=r"timeout=.*: give a timedelta, or seconds"):
+            await handle.result(timeout=given)
+        with pytest.raises(InvalidArgs, match=r"every=.*: give a timedelta, or seconds"):
+            [found async for found in handle.follow(every=given)]
+        gate.open()
+        await handle.result(timeout=60)
 
 
 async def test_result_gives_up_at_its_timeout_and_the_batch_goes_on(stepwell_on: StepwellOn) -> None:

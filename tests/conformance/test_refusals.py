@@ -458,3 +458,41 @@ async def test_opening_twice_is_refused(stepwell_on: StepwellOn) -> None:
         with pytest.raises(ConfigurationError, match="open already"):
             await stepwell.__aenter__()
         assert (await stepwell.runner.run_sync(Ticket, **ME)).status == "waiting"
+
+
+LONG = "x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda runner: runner.run(Ticket, app_name="shop", user_id=LONG),
+        lambda runner: runner.run(Ticket, **ME, labels=[LONG]),
+        lambda runner: runner.run(Ticket, **ME, idempotency_key=LONG),
+        lambda runner: runner.run_many([LONG], **ME),
+        lambda runner: runner.run_batch(LONG, **ME),
+        lambda runner: runner.run_batch([LONG], **ME),
+        lambda runner: runner.run_batch([], **ME, label=LONG),
+        lambda runner: runner.run_batch([], **ME, idempotency_key=LONG),
+        lambda runner: runner.run_batch([], **ME, max_in_flight=LONG),
+        lambda runner: runner.run_batch([], **ME, stop_after_failures=LONG),
+        lambda runner: runner.schedules.create(LONG, Ticket, every=timedelta(hours=1), **ME),
+        lambda runner: runner.schedules.create("s", Ticket, cron=LONG, **ME),
+        lambda runner: runner.schedules.create("s", Ticket, every=timedelta(hours=1), **ME, overlap=LONG),
+        lambda runner: runner.pause(LONG),
+        lambda runner: runner.pause("shop", LONG),
+        lambda runner: runner.pause(reason=LONG * 2),
+        lambda runner: runner.group(LONG),
+        lambda runner: runner.batch(LONG).progress(),
+        lambda runner: runner.schedules.get(LONG, app_name="shop"),
+        lambda runner: runner.schedules.get("s", app_name=LONG),
+    ],
+)
+async def test_a_value_that_is_too_long_is_not_repeated_as_a_whole(
+    stepwell_on: StepwellOn, call: Callable[[WorkflowRunner], Awaitable[object]]
+) -> None:
+    async with stepwell_on([Ticket]) as stepwell:
+        with pytest.raises(StepwellError) as raised:
+            await call(stepwell.runner)
+        assert len(str(raised.value)) < 1_000
+        assert "xxx" in str(raised.value)

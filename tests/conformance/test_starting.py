@@ -222,6 +222,23 @@ async def test_run_many_is_all_or_nothing(stepwell_on: StepwellOn, bad: Start, e
         assert await everything(stepwell) == before
 
 
+async def test_starts_may_come_from_a_generator(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Order]) as stepwell:
+        for app_name in ("shop", None):
+            starts: Any = (Start(Order, {"total": n}) for n in range(3))
+            assert len(await stepwell.runner.run_many(starts, app_name=app_name, user_id="u1")) == 3
+        assert (await counts(stepwell))["stepwell_runs"] == 6
+
+
+@pytest.mark.parametrize("app_name", ["shop", None])
+@pytest.mark.parametrize("starts", [None, 5, "order", {"total": 1}, Start(Order), [Order], [None]], ids=repr)
+async def test_what_is_no_list_of_starts_is_refused(stepwell_on: StepwellOn, starts: Any, app_name: str | None) -> None:
+    async with stepwell_on([Order]) as stepwell:
+        with pytest.raises(InvalidArgs, match=r"starts(\[0\])?.*: give a (list of )?Start\(workflow, args\)"):
+            await stepwell.runner.run_many(starts, app_name=app_name, user_id="u1")
+        assert await counts(stepwell) == {}
+
+
 async def test_run_many_of_nothing_is_nothing(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Order]) as stepwell:
         assert await stepwell.runner.run_many([], **ME) == []

@@ -94,6 +94,11 @@ def crawl(args: Any = Page, **keywords: Any) -> type[Workflow[Any, Any, Any]]:
         (lambda: RateLimit(1, per=-MINUTE), r"per=timedelta\(seconds=-60\): give more than zero"),
         (lambda: RateLimit(1, per=None), "per=None isn't a timedelta"),  # type: ignore[arg-type]
         (lambda: RateLimit(1, MINUTE, name=""), "name=''"),
+        (lambda: RateLimit(1, per=timedelta.max), r"per=timedelta\(days=999999999\): give at most 366000 days"),
+        (lambda: Debounce(timedelta.max), r"delay=timedelta\(days=999999999\): give at most"),
+        (lambda: Debounce(MINUTE, max_wait=timedelta.max), r"max_wait=timedelta\(days=999999999\): give at most"),
+        (lambda: crawl(expires=timedelta.max), r"expires=timedelta\(days=999999999\): give at most"),
+        (lambda: Concurrency(1, name="x" * 10_000), r"^(?s:.{0,300})$"),
         (lambda: Debounce(5), "delay=5 isn't a timedelta"),  # type: ignore[arg-type]
         (lambda: Debounce(timedelta(0)), "give more than zero"),
         (lambda: Debounce(MINUTE, max_wait=SECOND), "max_wait=0:00:01 is shorter than delay=0:01:00"),

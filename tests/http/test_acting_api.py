@@ -245,7 +245,7 @@ async def test_nobody_answers_for_a_child(stepwell_of: StepwellOf, client_of: Cl
         before = await reaches(stepwell.runner, run, "waiting")
         assert before.waiting_for == ()
         assert good(await client.get(f"/api/v1/runs/{run}/asks")) == []
-        assert "for a child run to end: done" in good(await client.get(f"/api/v1/runs/{run}/explain"))["reasons"][0]
+        assert "for child runs to end: done" in good(await client.get(f"/api/v1/runs/{run}/explain"))["reasons"][0]
         for who in (U1, being("root", "admin", everybody=True)):
             for data in ("anywhere", {"no": "text"}):
                 for headers in (who, who | {"Idempotency-Key": "k"}):

@@ -8,6 +8,7 @@ from typing import Any
 from stepwell.definition.compile.limits import shared_name_faults
 from stepwell.definition.model import Definition, Rule, Transition
 from stepwell.definition.text import is_handler
+from stepwell.definition.values.misfit import shown
 from stepwell.errors import DefinitionError, UnknownApp, UnknownWorkflow
 
 
@@ -50,9 +51,9 @@ class Registry:
         name = workflow if isinstance(workflow, str) else known.name if isinstance(known, Definition) else ""
         definition = definitions.get(name)
         if definition is None or (not isinstance(workflow, str) and definition.workflow is not workflow):
-            shown = repr(workflow) if isinstance(workflow, str) else getattr(workflow, "__name__", repr(workflow))
+            listed = shown(workflow) if isinstance(workflow, str) else getattr(workflow, "__name__", repr(workflow))
             raise UnknownWorkflow(
-                f"The app {app_name!r} doesn't list the workflow {shown}. It lists: {_names(definitions)}."
+                f"The app {app_name!r} doesn't list the workflow {listed}. It lists: {_names(definitions)}."
             )
         return definition
 
@@ -108,7 +109,7 @@ def _no_app(given: Any, apps: Mapping[str, object]) -> UnknownApp:
     name = getattr(given, "name", None)
     if not isinstance(given, str) and isinstance(name, str):  # the App itself
         return UnknownApp(f"app_name={given!r}: give the name of the app, app_name={name!r}.")
-    return UnknownApp(f"No app {given!r}. Registered: {_names(apps)}.")
+    return UnknownApp(f"No app {shown(given)}. Registered: {_names(apps)}.")
 
 
 def _names(found: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from stepwell.definition.text import is_text
+from stepwell.definition.values.misfit import shown
 from stepwell.errors import InvalidArgs, WorkspaceNotFound
 from stepwell.execution.clock import microseconds, to_moment
 from stepwell.store.workspaces import DERIVED_KEY, EVENT_KEY
@@ -43,7 +44,7 @@ def workspace_id(given: object, user_id: str) -> str:
     """Return the id of a workspace of this user. Raises WorkspaceNotFound for an invalid id."""
     found = id_of(given)
     if found is None:
-        raise WorkspaceNotFound(f"No workspace {given!r} of user {user_id!r}.")
+        raise WorkspaceNotFound(f"No workspace {shown(given)} of user {user_id!r}.")
     return found
 
 
@@ -53,7 +54,7 @@ def workspace_id(given: object, user_id: str) -> str:
 def check_user(user_id: Any) -> None:
     """Raise InvalidArgs for an invalid user id."""
     if not is_text(user_id, MAX_NAME):
-        raise InvalidArgs(f"user_id={user_id!r}: give a text of 1 to {MAX_NAME} characters, without NUL.")
+        raise InvalidArgs(f"user_id={shown(user_id)}: give a text of 1 to {MAX_NAME} characters, without NUL.")
 
 
 def labels_json(labels: Any) -> str:
@@ -65,7 +66,10 @@ def labels_json(labels: Any) -> str:
         or isinstance(labels, str | Mapping)
         or not all(is_text(one, MAX_NAME) for one in labels)
     ):
-        raise InvalidArgs(f"labels={labels!r}: give a sequence of texts without NUL, as in labels=['vip'].")
+        raise InvalidArgs(
+            f"labels={shown(labels)}: give a sequence of texts of 1 to {MAX_NAME} characters, without NUL, as in "
+            "labels=['vip']."
+        )
     if len(labels) > MAX_LABELS:
         raise InvalidArgs(f"{len(labels)} labels: a run has at most {MAX_LABELS}.")
     return to_json(list(dict.fromkeys(labels))).decode()
@@ -76,7 +80,7 @@ def checked_priority(priority: Any) -> int | None:
     if priority is not None and (
         not isinstance(priority, int) or isinstance(priority, bool) or not -(2**31) <= priority < 2**31
     ):
-        raise InvalidArgs(f"priority={priority!r}: give a whole number; higher goes first.")
+        raise InvalidArgs(f"priority={shown(priority)}: give a whole number; higher goes first.")
     return priority
 
 
@@ -105,7 +109,7 @@ def checked_key(key: Any) -> str | None:
     """Return the idempotency key if it is valid. Raises InvalidArgs."""
     if key is None or is_text(key, MAX_KEY):
         return key
-    raise InvalidArgs(f"idempotency_key={key!r}: give a text of 1 to {MAX_KEY} characters, without NUL.")
+    raise InvalidArgs(f"idempotency_key={shown(key)}: give a text of 1 to {MAX_KEY} characters, without NUL.")
 
 
 def users_key(key: Any) -> str | None:
@@ -118,7 +122,7 @@ def refuse_reserved(what: str, key: Any) -> None:
     """Raise InvalidArgs for a key that only Stepwell makes: its meaning goes beyond a user's keys."""
     if isinstance(key, str) and key.startswith(RESERVED_KEYS):
         raise InvalidArgs(
-            f"{what}={key!r}: keys that begin with {' or '.join(map(repr, RESERVED_KEYS))} are made by Stepwell; "
+            f"{what}={shown(key)}: keys that begin with {' or '.join(map(repr, RESERVED_KEYS))} are made by Stepwell; "
             "begin yours with something else."
         )
 
@@ -126,4 +130,4 @@ def refuse_reserved(what: str, key: Any) -> None:
 def check_in_flight(given: Any) -> None:
     """Raise InvalidArgs for an invalid number of runs that may be under way at once."""
     if given is not None and (type(given) is not int or not 1 <= given < 2**31):
-        raise InvalidArgs(f"max_in_flight={given!r}: give a whole number, 1 or more; None: no limit.")
+        raise InvalidArgs(f"max_in_flight={shown(given)}: give a whole number, 1 or more; None: no limit.")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.codec import canonical
 from stepwell.definition.values.inputs import payload_json
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.choose import AskGuards, Execute, decide
 from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.control import cancel, retry
@@ -36,7 +37,9 @@ log = logging.getLogger("stepwell.events")
 def visible(run: RunRow | None, workflow_id: str, user_id: str | None) -> RunRow:
     """Return the run, if this user may see it. Raises WorkflowNotFound, also for another user's run."""
     if run is None or (user_id is not None and (run.user_id != user_id or run.internal)):
-        raise WorkflowNotFound(f"No run {workflow_id!r}" + (f" of user {user_id!r}." if user_id is not None else "."))
+        raise WorkflowNotFound(
+            f"No run {shown(workflow_id)}" + (f" of user {user_id!r}." if user_id is not None else ".")
+        )
     return run
 
 

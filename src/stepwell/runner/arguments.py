@@ -8,6 +8,7 @@ from uuid import UUID
 
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.run import Status
 from stepwell.errors import InvalidArgs, WorkflowNotFound
 from stepwell.execution.arguments import MAX_DELAY as MAX_DELAY
@@ -40,7 +41,7 @@ def run_id(given: object, user_id: str | None = None) -> str:
         cure = (
             "" if isinstance(given, str) else f" It is of type {type(given).__name__}: give the id, as run.workflow_id."
         )
-        raise WorkflowNotFound(f"No run {given!r}{whose}{cure}")
+        raise WorkflowNotFound(f"No run {shown(given)}{whose}{cure}")
     return found
 
 
@@ -51,11 +52,11 @@ def checked_reason(reason: Any) -> str | None:
     raise InvalidArgs(f"reason={repr(reason)[:80]}: give a text of at most {MAX_REASON} characters, without NUL.")
 
 
-def checked_seconds(timeout: Any) -> float | None:
-    """Return the seconds of a timeout. Raises InvalidArgs."""
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if seconds is not None and (not isinstance(seconds, int | float) or seconds < 0):
-        raise InvalidArgs(f"timeout={timeout!r}: give a timedelta, or seconds, zero or more.")
+def checked_seconds(given: Any, what: str = "timeout") -> float | None:
+    """Return the seconds of a duration, such as a timeout. Raises InvalidArgs."""
+    seconds = given.total_seconds() if isinstance(given, timedelta) else given
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0):
+        raise InvalidArgs(f"{what}={shown(given)}: give a timedelta, or seconds, zero or more.")
     return seconds
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepwell.definition.authoring.groups import GroupItem
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.groups import GroupRow, Progress
 from stepwell.engine.run import Status
 from stepwell.errors import BatchNotFound, InvalidArgs
@@ -81,7 +82,7 @@ class BatchHandle:
 
     async def follow(self, every: timedelta = timedelta(seconds=1)) -> AsyncIterator[GroupProgress]:
         """Yield its progress at once and then every so often; the last one, as soon as it comes, is that of the ended batch."""
-        seconds = checked_seconds(every)
+        seconds = checked_seconds(every, "every")
         if seconds is None:
             raise InvalidArgs("every=None: give a timedelta, as in timedelta(seconds=1).")
         while True:
@@ -91,7 +92,7 @@ class BatchHandle:
                 return
             until, is_open = _time() + max(seconds, _SOONEST), True
             while is_open and (left := until - _time()) > 0:
-                await asyncio.sleep(min(left, max(seconds / 10, _SOONEST)))
+                await asyncio.sleep(min(left, max(seconds / 10, _SOONEST), _LATEST))
                 is_open = await self._of_mine(lambda tx: batches.is_open(tx, self.batch_id))
 
     async def items(self, status: Status | None = None) -> AsyncIterator[GroupItem[Any]]:
@@ -184,7 +185,7 @@ class BatchHandle:
 
     def _absent(self) -> BatchNotFound:
         only = self._runner.only
-        return BatchNotFound(f"No batch {self.batch_id!r}" + ("." if only is None else f" of user {only!r}."))
+        return BatchNotFound(f"No batch {shown(self.batch_id)}" + ("." if only is None else f" of user {only!r}."))
 
 
 def _time() -> float:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
-from itertools import islice
 from math import floor, isfinite
-from typing import Any, Final, NamedTuple, cast, overload
+from typing import Any, Final, NamedTuple, overload
 
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import Request, begin
 from stepwell.engine.gates import Gate, group_gate
@@ -27,7 +27,7 @@ from stepwell.engine.run import Moment
 from stepwell.errors import IdempotencyConflict, InvalidArgs, StepwellError
 from stepwell.execution.shared import Shared, new_id
 from stepwell.runner.arguments import MAX_NAME, check_in_flight, users_key
-from stepwell.runner.start import Origin, Start, requested
+from stepwell.runner.start import Origin, Start, listed, requested
 from stepwell.store import batches, deciding, groups, runs
 from stepwell.store.tx import Tx
 from stepwell.store.writing.apply import Applier
@@ -103,14 +103,14 @@ class BatchOptions:
 def options_of(label: Any, max_in_flight: Any, stop_after_failures: Any, key: Any) -> BatchOptions:
     """Return the options of a batch. Raises InvalidArgs."""
     if label is not None and not is_text(label, MAX_NAME):
-        raise InvalidArgs(f"label={label!r}: give a text of 1 to {MAX_NAME} characters, without NUL.")
+        raise InvalidArgs(f"label={shown(label)}: give a text of 1 to {MAX_NAME} characters, without NUL.")
     check_in_flight(max_in_flight)
     given = stop_after_failures
     whole = type(given) is int and 0 <= given < 2**31
     share = type(given) is float and isfinite(given) and 0 <= given < 1
     if given is not None and not (whole or share):
         raise InvalidArgs(
-            f"stop_after_failures={given!r}: give the number of failed runs that are tolerated, 0 or more, or their share "
+            f"stop_after_failures={shown(given)}: give the number of failed runs that are tolerated, 0 or more, or their share "
             "of all, from 0.0 to below 1.0, as in 0.05."
         )
     return BatchOptions(label, max_in_flight, given, users_key(key))
@@ -118,17 +118,9 @@ def options_of(label: Any, max_in_flight: Any, stop_after_failures: Any, key: An
 
 def counted(starts: Any) -> Sequence[Start]:
     """Return the starts as they are now. Raises InvalidArgs for too many, or something else than starts."""
-    if isinstance(starts, NamedStarts):
-        found: Sequence[Start] = starts
-    elif isinstance(starts, Iterable) and not isinstance(starts, str | bytes | Mapping):
-        found = tuple(islice(starts, MOST_STARTS + 1))
-    else:
-        raise InvalidArgs(f"starts={starts!r}: give a list of Start(workflow, args).")
+    found = starts if isinstance(starts, NamedStarts) else listed(starts, MOST_STARTS + 1)
     if len(found) > MOST_STARTS:
         raise too_many(len(starts) if isinstance(starts, Sequence) else len(found))
-    for index, one in enumerate(() if isinstance(found, NamedStarts) else found):
-        if not isinstance(cast("object", one), Start):
-            raise InvalidArgs(f"starts[{index}] is {one!r}: give a Start(workflow, args).")
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.run import RunRow
 from stepwell.errors import StepwellError, StoreUnavailable, WorkflowNotFound
 from stepwell.execution.begun import current_attempt
@@ -120,7 +121,7 @@ class Ends:
         for run in found.values():
             self._answer_if_over(run, asked[run.id])
         for run_id in set(wanted) - known:
-            self._refuse(asked[run_id], WorkflowNotFound(f"No run {run_id!r}."))
+            self._refuse(asked[run_id], WorkflowNotFound(f"No run {shown(run_id)}."))
 
     def _answer_if_over(self, run: RunRow, waiting: Sequence[_Waiter]) -> None:
         for statuses, reply in waiting:

@@ -19,6 +19,7 @@ from stepwell.definition.schedules.schedule_times import (
     fires_at,
     interval_faults,
 )
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.run import Moment
 from stepwell.errors import DefinitionError, InvalidArgs
 from stepwell.execution.clock import microseconds, to_datetime, to_moment
@@ -57,7 +58,7 @@ def refuse(name: object, faults: Iterable[Fault]) -> None:
     if found:
         text = "; ".join(message.rstrip(".") for _, message in found)
         errors = [{"loc": (where,), "msg": message, "type": "schedule"} for where, message in found]
-        raise InvalidArgs(f"The schedule {name!r} can't be stored: {text}.", errors)
+        raise InvalidArgs(f"The schedule {shown(name)} can't be stored: {text}.", errors)
 
 
 def checked_name(name: object) -> list[Fault]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepwell.definition.registry import Registry
 from stepwell.definition.text import is_handler
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.pauses import PauseRow
 from stepwell.errors import NoAccess, UnknownApp, UnknownWorkflow
 from stepwell.execution.clock import to_datetime
@@ -149,10 +150,10 @@ class Pausing(Reader):
         if _fits(app_name, name, apps, lanes):
             return
         if app_name is not None and app_name not in apps:
-            raise UnknownApp(f"No app {app_name!r}: {suggestion(app_name, sorted(apps), '{!r}')}")
+            raise UnknownApp(f"No app {shown(app_name)}: {suggestion(app_name, sorted(apps), '{!r}')}")
         names = sorted({known for app, known in lanes if app_name in (None, app)})
-        who = "No app lists" if app_name is None else f"The app {app_name!r} doesn't list"
-        raise UnknownWorkflow(f"{who} the workflow {name!r}: {suggestion(str(name), names, '{!r}')}")
+        who = "No app lists" if app_name is None else f"The app {shown(app_name)} doesn't list"
+        raise UnknownWorkflow(f"{who} the workflow {shown(name)}: {suggestion(str(name), names, '{!r}')}")
 
 
 def _lifting(app_name: str, workflow_name: str, now: int) -> Callable[[Tx], PauseRow | None]:

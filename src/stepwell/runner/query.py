@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.pauses import covering
 from stepwell.engine.run import RunRow
 from stepwell.errors import GroupNotFound, InvalidArgs, WorkflowNotFound
@@ -303,7 +304,7 @@ class Reader:
         only, wanted, now = self._only(user_id), id_of(group_id) or "", self.core.shared.clock.now()
         found = await self.read(lambda given: groups.progress(given, wanted, now))
         if found is None or only not in (None, found.group.user_id):
-            raise GroupNotFound(f"No group {group_id!r}" + (f" of user {only!r}." if only is not None else "."))
+            raise GroupNotFound(f"No group {shown(group_id)}" + (f" of user {only!r}." if only is not None else "."))
         return progress_of(found)
 
     async def row(self, workflow_id: str, user_id: str | None = None) -> RunRow:

@@ -13,6 +13,7 @@ from stepwell.definition.schedules.policy import NO_JITTER, Overlap
 from stepwell.definition.schedules.schedule_times import Misfire
 from stepwell.definition.text import is_handler
 from stepwell.definition.values.inputs import args_json
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.run import Moment
 from stepwell.errors import (
     InvalidArgs,
@@ -236,7 +237,7 @@ class RunnerSchedules:
         whose = "" if user_id is None else f" of user {user_id!r}"
         declared = self._core.ticks.declares(app_name, name)
         cure = " One of that name is declared in the app's code: change it there." if declared else ""
-        return ScheduleNotFound(f"No schedule {name!r}{whose} was made in app {app_name!r}.{cure}")
+        return ScheduleNotFound(f"No schedule {shown(name)}{whose} was made in app {shown(app_name)}.{cure}")
 
     def _refuse_declared(self, app_name: str, name: str) -> None:
         if self._core.ticks.declares(app_name, name):

@@ -7,16 +7,18 @@ call is made again with the text that the key stands for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from itertools import islice
+from typing import Any, Final, TypeVar, cast
 
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.codec import Codec, codec_for
 from stepwell.definition.values.inputs import same_meaning
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.control import begin
-from stepwell.errors import IdempotencyConflict
+from stepwell.errors import IdempotencyConflict, InvalidArgs
 from stepwell.execution.operations import CheckedPayload
 from stepwell.execution.shared import Shared
 from stepwell.execution.starts import Origin as Origin
@@ -28,6 +30,17 @@ T = TypeVar("T")
 
 _TRIES: Final = 5
 """A key may be freed and used again meanwhile; not for ever."""
+
+
+def listed(starts: Any, most: int | None = None) -> tuple[Start, ...]:
+    """Return the starts as they are now, or the first `most`. Raises InvalidArgs for something else than starts."""
+    if not isinstance(starts, Iterable) or isinstance(starts, str | bytes | Mapping):
+        raise InvalidArgs(f"starts={shown(starts)}: give a list of Start(workflow, args).")
+    found = tuple(islice(starts, most))
+    for index, one in enumerate(found):
+        if not isinstance(cast("object", one), Start):
+            raise InvalidArgs(f"starts[{index}] is {shown(one)}: give a Start(workflow, args).")
+    return found
 
 
 def prepare(shared: Shared, start: Start, origin: Origin, owner: str | None = None) -> tuple[Definition, Commit]:

@@ -22,7 +22,7 @@ from stepwell.runner.core import Core, refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import RunResult
 from stepwell.runner.schedules import RunnerSchedules
-from stepwell.runner.start import Origin, Start, prepare, with_starts
+from stepwell.runner.start import Origin, Start, listed, prepare, with_starts
 from stepwell.runner.steering import Steering
 from stepwell.store.inbox import Claimed
 from stepwell.store.tx import Begin, OtherText, StartedRun, Tx
@@ -123,6 +123,7 @@ class Starting(Steering):
     ) -> RunHandles:
         """Queue runs, all in one transaction or none, and return their handles. Raises as `run`."""
         starter = self._starter(user_id)
+        starts = listed(starts)
         if not starts:
             return []
         if app_name is None:

@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import Final, get_args
 from urllib.parse import parse_qsl, urlsplit
 
+from stepwell.definition.values.misfit import shown
 from stepwell.triggers.forms import FORM_TYPE, content_type, parse_form
 from stepwell.triggers.signatures import (
     BadSignature,
@@ -274,4 +275,4 @@ def _header_faults(header: str, *optional: str | None) -> list[str]:
 
 
 def _choice_faults(parameter: str, value: str, choices: tuple[str, ...]) -> list[str]:
-    return [] if value in choices else [f"{parameter}={value!r} must be one of {', '.join(map(repr, choices))}."]
+    return [] if value in choices else [f"{parameter}={shown(value)} must be one of {', '.join(map(repr, choices))}."]

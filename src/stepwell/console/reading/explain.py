@@ -88,7 +88,7 @@ def _waits(row: RunRow, definition: Definition | None) -> list[str]:
     place = definition.places.get(row.place) if definition else None
     ends = [t.name for t in place.waiting if t.kind == "signal" and t.name in names_in(row.callbacks)] if place else []
     if ends:
-        reasons.append(f"It waits at {row.place!r} for a child run to end: {', '.join(ends)}.")
+        reasons.append(f"It waits at {row.place!r} for child runs to end: {', '.join(ends)}.")
     events = [t for t in place.waiting if t.event] if place else []
     reasons += [f"It waits at {row.place!r} for the event {t.event.name!r} ({t.name})." for t in events if t.event]
     if row.due_at is not None:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from stepwell.definition.text import is_text
+from stepwell.definition.values.misfit import shown
 from stepwell.errors import DefinitionError
 from stepwell.nearest import checks_its_keywords, nearest, suggestion
 
@@ -25,6 +26,8 @@ KeyOf = str | Callable[[Any], LimitKey]
 Holds = Literal["executing", "run"]
 OnConflict = Literal["queue", "skip", "replace"]
 
+LONGEST: Final = timedelta(days=366 * 1000)
+"""The longest duration: not far beyond it there is no date."""
 MOST: Final = 2**31 - 1
 """The highest limit."""
 MAX_NAME: Final = 256
@@ -123,12 +126,12 @@ def _refuse(subject: str, faults: list[str]) -> None:
 
 def _limit_faults(limit: Any) -> Iterator[str]:
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MOST:
-        yield f"limit={limit!r}: give a whole number, from 1 to {MOST:,}."
+        yield f"limit={shown(limit)}: give a whole number, from 1 to {MOST:,}."
 
 
 def _name_faults(name: Any) -> Iterator[str]:
     if name is not None and not is_text(name, MAX_NAME):
-        yield f"name={name!r}: give a text of 1 to {MAX_NAME} characters, without NUL."
+        yield f"name={shown(name)}: give a text of 1 to {MAX_NAME} characters, without NUL."
 
 
 def positive_faults(option: str, given: Any) -> Iterator[str]:
@@ -137,6 +140,8 @@ def positive_faults(option: str, given: Any) -> Iterator[str]:
         yield f"{option}={given!r} isn't a timedelta; write timedelta(seconds=...)."
     elif given <= timedelta(0):
         yield f"{option}=timedelta(seconds={given.total_seconds():g}): give more than zero."
+    elif given > LONGEST:
+        yield f"{option}=timedelta(days={given.days}): give at most {LONGEST.days} days."
 
 
 def key_faults(option: str, key: Any) -> Iterator[str]:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from stepwell.definition.values.misfit import shown
+
 
 class CronField(NamedTuple):
     """One field: its values, its names for them, and what else it takes."""
@@ -61,7 +63,7 @@ def unreadable(expression: str, fields: list[str], name: str) -> str:
     field, value = _BY_NAME[name], fields[[one.name for one in CRON_FIELDS].index(name)]
     cure = next((f" {cure}" for pattern, cure in _ELSEWHERE if re.search(pattern, value.upper())), "")
     return (
-        f"the {name} {value!r} of {expression!r} must be {field.supported}, *, a range a-b, a list a,b or a step */n."
+        f"the {name} {shown(value)} of {shown(expression)} must be {field.supported}, *, a range a-b, a list a,b or a step */n."
         f"{cure}"
     )
 
@@ -72,7 +74,7 @@ def idle_steps(expression: str, fields: list[str]) -> Iterator[str]:
         for term in value.split(","):
             base, slash, step = term.partition("/")
             if slash and (fault := _step_fault(field, base, int(step))):
-                yield f"the {field.name} {term!r} of {expression!r} {fault}"
+                yield f"the {field.name} {shown(term)} of {shown(expression)} {fault}"
 
 
 def _step_fault(field: CronField, base: str, step: int) -> str | None:

@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 
 from stepwell.definition.schedules.schedule_times import Misfire
 from stepwell.definition.text import is_text
+from stepwell.definition.values.misfit import shown
 from stepwell.nearest import nearest
 
 Overlap = Literal["skip", "queue", "allow"]
@@ -22,7 +23,7 @@ def name_faults(name: object) -> list[str]:
     """Return what is wrong with the name of a trigger."""
     if is_text(name, LONGEST_NAME) and name.strip():
         return []
-    return [f"name={name!r} must be text of 1 to {LONGEST_NAME} characters, as in name='nightly-cleanup'."]
+    return [f"name={shown(name)} must be text of 1 to {LONGEST_NAME} characters, as in name='nightly-cleanup'."]
 
 
 def late_faults(overlap: object, misfire: object, catch_up: object, jitter: object) -> list[str]:
@@ -40,10 +41,10 @@ def _choice_faults(parameter: str, value: object, choices: tuple[str, ...]) -> l
         return []
     near = nearest(value, choices) if isinstance(value, str) else None
     cure = f" Did you mean {near!r}?" if near else ""
-    return [f"{parameter}={value!r} must be one of {', '.join(map(repr, choices))}.{cure}"]
+    return [f"{parameter}={shown(value)} must be one of {', '.join(map(repr, choices))}.{cure}"]
 
 
 def _span_faults(parameter: str, value: object) -> list[str]:
     if isinstance(value, timedelta) and value >= timedelta(0):
         return []
-    return [f"{parameter}={value!r} must be a timedelta of zero or more."]
+    return [f"{parameter}={shown(value)} must be a timedelta of zero or more."]

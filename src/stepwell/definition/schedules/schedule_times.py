@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from stepwell.definition.schedules.cron_fields import CRON_FIELDS, idle_steps, unreadable
+from stepwell.definition.values.misfit import shown
 from stepwell.errors import DefinitionError
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,32 +164,32 @@ def interval_faults(every: object, anchor: object = EPOCH) -> list[str]:
 
 def _expression_faults(expression: object) -> list[str]:
     if not isinstance(expression, str):
-        return [f"{expression!r} must be a string, as in '0 9 * * *'."]
+        return [f"{shown(expression)} must be a string, as in '0 9 * * *'."]
     if expression.strip().startswith("@") and expression.strip().lower() not in ALIASES:
-        return [f"{expression!r} is unknown: use one of {', '.join(ALIASES)}, or five fields as in '0 9 * * *'."]
+        return [f"{shown(expression)} is unknown: use one of {', '.join(ALIASES)}, or five fields as in '0 9 * * *'."]
     fields = _five_fields(expression).split()
     if len(fields) != len(CRON_FIELDS):
         names = " ".join(one.name for one in CRON_FIELDS)
-        return [f"{expression!r} has {len(fields)} fields: use the five of {names}, as in '0 9 * * *'."]
+        return [f"{shown(expression)} has {len(fields)} fields: use the five of {names}, as in '0 9 * * *'."]
     try:
         cron = CronSim(" ".join(fields), datetime(2000, 1, 1))
     except (CronSimError, ValueError) as error:
         name = str(error).removeprefix("Bad ")
         if all(one.name != name for one in CRON_FIELDS):
-            return [f"{expression!r} can't be read ({error}): use five fields, as in '0 9 * * *'."]
+            return [f"{shown(expression)} can't be read ({error}): use five fields, as in '0 9 * * *'."]
         return [unreadable(expression, fields, name)]
     return [*idle_steps(expression, fields)] or ([] if next(cron, None) else [_never(expression)])
 
 
 def _timezone_fault(timezone: object) -> str | None:
     if not isinstance(timezone, str):
-        return f"the timezone {timezone!r} must be the name of one, as in 'Europe/Berlin' or 'UTC'."
+        return f"the timezone {shown(timezone)} must be the name of one, as in 'Europe/Berlin' or 'UTC'."
     try:
         ZoneInfo(timezone)
     except (LookupError, ValueError, OSError):
         near = get_close_matches(timezone, available_timezones(), n=3)
         cure = f"did you mean {' or '.join(near)}?" if near else "use an IANA name, as in 'Europe/Berlin' or 'UTC'."
-        return f"the timezone {timezone!r} is unknown: {cure}"
+        return f"the timezone {shown(timezone)} is unknown: {cure}"
     return None
 
 
