@@ -17,6 +17,7 @@ from typing import Any, Literal
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "studio")]
 
+import crowd  # noqa: E402
 from chromium import chromium  # noqa: E402
 from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 from sites import Site, open_site  # noqa: E402
@@ -24,6 +25,7 @@ from windows import dress  # noqa: E402
 
 FOLDER = ROOT / "docs" / "pictures"
 WIDE: Mapping[str, Any] = {"viewport": {"width": 1280, "height": 800}, "device_scale_factor": 1}
+LOW: Mapping[str, Any] = {"viewport": {"width": 1280, "height": 640}, "device_scale_factor": 1}
 PHONE: Mapping[str, Any] = {
     "viewport": {"width": 375, "height": 740},
     "device_scale_factor": 2,
@@ -35,12 +37,18 @@ Scheme = Literal["light", "dark"]
 
 @dataclass(frozen=True)
 class Picture:
-    """A page by its path, which may name runs of the shop; `wait` is what it has to show before."""
+    """A page by its path, which may name runs of its site; `wait` is what it has to show before."""
 
     path: str
     wait: str = "h1"
     press: str | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: WIDE)
+    crowded: bool = False
+    """Taken of a site on which many runs are under way, and for the docs: in light colours only."""
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        return ("light",) if self.crowded else ("light", "dark")
 
 
 PICTURES = {
@@ -67,6 +75,8 @@ PICTURES = {
     "workspaces": Picture("/workspaces", "tbody tr"),
     "tokens": Picture("/tokens", "tbody tr"),
     "search": Picture("/", press="Control+k"),
+    "batch": Picture("/batches/{batch}", "tbody tr", options=LOW, crowded=True),
+    "limits": Picture("/limits", "tbody tr", options=LOW, crowded=True),
     "phone-home": Picture("/", options=PHONE),
     "phone-run": Picture("/runs/{chat}", "pre", options=PHONE),
 }
@@ -79,17 +89,26 @@ async def main(names: list[str]) -> None:
     wanted = {name: PICTURES[name] for name in names or PICTURES}
     FOLDER.mkdir(parents=True, exist_ok=True)
     found = chromium()
-    with tempfile.TemporaryDirectory() as folder, open_site(Path(folder) / "shop.db") as site:
-        runs = await asyncio.to_thread(dress, site)
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=found.path, args=[*found.arguments], env={**found.environment}
-            )
-            for name, picture in wanted.items():
-                for scheme in ("light", "dark"):
-                    await take(browser, site, runs, picture, scheme, FOLDER / f"{name}-{scheme}.png")
-                sys.stderr.write(f"{name}\n")
-            await browser.close()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=found.path, args=[*found.arguments], env={**found.environment}
+        )
+        for crowded in (False, True):
+            chosen = {name: picture for name, picture in wanted.items() if picture.crowded == crowded}
+            if chosen:
+                await take_all(browser, chosen, crowded)
+        await browser.close()
+
+
+async def take_all(browser: Browser, pictures: Mapping[str, Picture], crowded: bool) -> None:
+    """The pictures of one site, which is opened for them."""
+    apps = crowd.apps() if crowded else None
+    with tempfile.TemporaryDirectory() as folder, open_site(Path(folder) / "shop.db", apps=apps) as site:
+        runs = await asyncio.to_thread(crowd.gather if crowded else dress, site)
+        for name, picture in pictures.items():
+            for scheme in picture.schemes:
+                await take(browser, site, runs, picture, scheme, FOLDER / f"{name}-{scheme}.png")
+            sys.stderr.write(f"{name}\n")
 
 
 async def take(
