@@ -20,8 +20,9 @@ from pydantic import BaseModel
 from acceptance import evidence
 from acceptance.small import serve
 from stepwell import END, App, Concurrency, RateLimit, Settings, Stepwell, Workflow, transition
+from stepwell.execution.clock import SystemClock
 
-EXECUTING, WHOLE, RATE = 2, 2, 40
+EXECUTING, WHOLE, RATE, BOTH = 2, 2, 40, 5
 PER = timedelta(seconds=2)
 MINE: dict[str, Any] = {"app_name": "limited", "user_id": "u1"}
 
@@ -55,13 +56,25 @@ class WholeRun(Workflow[Work], concurrency=Concurrency(WHOLE, key="args.key", ho
         await _written("whole", "second", self.args, self.info.workflow_id)
 
 
-class Slowly(Workflow[Work], rate_limit=RateLimit(RATE, PER), fair_by="args.key"):
+class Slowly(Workflow[Work], rate_limit=RateLimit(RATE, PER, key="args.key"), fair_by="args.key"):
     @transition(target=END)
     async def first(self) -> None:
         await _written("rated", "first", self.args, self.info.workflow_id)
 
 
-ALL = [Executing, WholeRun, Slowly]
+class Several(
+    Workflow[Work],
+    concurrency=[Concurrency(EXECUTING, key="args.key"), Concurrency(BOTH, name="several", holds="run")],
+    fair_by="args.key",
+):
+    """Two limits and turns at once."""
+
+    @transition(target=END)
+    async def first(self) -> None:
+        await _written("several", "first", self.args, self.info.workflow_id)
+
+
+ALL = [Executing, WholeRun, Slowly, Several]
 
 
 async def _written(kind: str, step: str, args: Work, run_id: str) -> None:
@@ -73,10 +86,11 @@ async def _written(kind: str, step: str, args: Work, run_id: str) -> None:
         evidence.append("work", "ends", kind, args.key, name, os.getpid(), time.monotonic_ns())
 
 
-def limited(*, embedded_worker: bool = True, **settings: Any) -> Stepwell:
-    """A Stepwell with these workflows."""
+def limited(*, embedded_worker: bool = True, offset: float = 0.0, **settings: Any) -> Stepwell:
+    """A Stepwell with these workflows. `offset` is what its machine's clock is wrong by, in seconds."""
     given = Settings(_env_file=None, database_url=evidence.database_url(), **settings)
-    return Stepwell([App("limited", workflows=ALL)], settings=given, embedded_worker=embedded_worker)
+    clock = SystemClock(lambda: time.time_ns() + round(offset * 1e9))
+    return Stepwell([App("limited", workflows=ALL)], settings=given, embedded_worker=embedded_worker, clock=clock)
 
 
 def worker(folder: str, settings: dict[str, Any]) -> None:
@@ -139,6 +153,18 @@ def whole(intervals: Iterable[Interval]) -> list[Interval]:
         known = runs.get(run_id, one)
         runs[run_id] = known._replace(begins=min(known.begins, one.begins), ends=max(known.ends, one.ends))
     return [*runs.values()]
+
+
+def moments(intervals: Iterable[Interval]) -> dict[str, list[int]]:
+    """The moments of the first executions of each key, in their order."""
+    begun: dict[str, tuple[str, int]] = {}
+    for one in intervals:
+        known = begun.get(one.name, (one.key, one.begins))
+        begun[one.name] = (one.key, min(known[1], one.begins))
+    found: dict[str, list[int]] = defaultdict(list)
+    for key, at in begun.values():
+        found[key].append(at)
+    return {key: sorted(given) for key, given in found.items()}
 
 
 def most_at_once(intervals: Iterable[Interval]) -> dict[str, int]:
