@@ -22,7 +22,7 @@ from acceptance.small import serve
 from stepwell import END, App, Concurrency, RateLimit, Settings, Stepwell, Workflow, transition
 from stepwell.execution.clock import SystemClock
 
-EXECUTING, WHOLE, RATE, BOTH = 2, 2, 40, 5
+EXECUTING, WHOLE, RATE, BOTH = 2, 2, 40, 3
 PER = timedelta(seconds=2)
 MINE: dict[str, Any] = {"app_name": "limited", "user_id": "u1"}
 
