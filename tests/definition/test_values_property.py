@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError, create_model
@@ -109,3 +110,20 @@ def test_a_state_that_was_changed_is_stored_equal_or_refused(data: st.DataObject
         return
     assert difference(state, codec.load(text or before)) is None
     assert state.n is None or math.isfinite(state.n)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        (list[str | Decimal], [0]),  # loads as [Decimal("0")], whose own text loads as ["0"]
+        (dict[str, str | Decimal], {"a": 1.5}),
+        (str | Decimal, 7),
+    ],
+)
+def test_a_changed_state_is_refused_if_the_text_of_an_equal_value_loads_as_another(type_: Any, value: object) -> None:
+    codec = codec_for(create_model("State", it=(type_ | None, None)))
+    before = codec.checked({})
+    state = codec.load(before)
+    state.it = value
+    with pytest.raises(Misfit, match=r"^it.*comes back as"):
+        codec.changed(state, before)

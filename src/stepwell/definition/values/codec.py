@@ -107,8 +107,12 @@ class Codec(Generic[T]):
         if valid is not value:
             text, sure = self._dumped(valid)
         loaded = self._loaded(valid, text, sure=sure, new=valid is not value)
-        text = text if text == before else self.dump(loaded)
-        return None if text == before else text
+        if text == before:
+            return None
+        again = self.dump(loaded)
+        if again != text:  # equal values of two types: of the text of the other one a union may make a third
+            self._loaded(loaded, again, sure=False, new=True)
+        return None if again == before else again
 
     def _dumped(self, value: T) -> tuple[str, bool]:
         """Return the value as JSON text, and whether Pydantic found only the declared types in it. Raises Misfit."""
