@@ -100,6 +100,8 @@ WRONG_STARTS: list[tuple[dict[str, Any], int, str]] = [
     ({"at": "2030-01-01T00:00:00"}, 422, "at"),
     ({"at": 1700000000}, 422, "at"),
     ({"priority": 2**31}, 422, "priority"),
+    ({"priority": True}, 422, "priority"),
+    ({"delay_seconds": True}, 422, "delay_seconds"),
     ({"workspace_id": "nope"}, 404, "nope"),
     ({"user_id": "u2"}, 403, "u2"),
     ({"typo": 1}, 422, "typo"),

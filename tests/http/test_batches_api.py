@@ -230,6 +230,8 @@ class TestRefused:
             {"items": {"a": 1}},
             {"label": ""},
             {"max_in_flight": 0},
+            {"max_in_flight": True},
+            {"stop_after_failures": True},
             {"stop_after_failures": 1.5},
             {"stop_after_failures": -1},
             {"colour": "red"},

@@ -31,8 +31,19 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 Labels = Annotated[list[NameParam], Field(max_length=50)]
 
 
-InFlight = Annotated[int, Field(ge=1, lt=2**31)]
-FailuresToStop = Annotated[int, Field(ge=0, lt=2**31)] | Annotated[float, Field(ge=0, lt=1)]
+def _no_bool(given: object) -> object:
+    # Pydantic would read true as 1.
+    if isinstance(given, bool):
+        raise ValueError("give a number, not true or false")
+    return given
+
+
+IsNumber: Final = BeforeValidator(_no_bool)
+InFlight = Annotated[int, Field(ge=1, lt=2**31), IsNumber]
+FailuresToStop = Annotated[
+    Annotated[int, Field(ge=0, lt=2**31)] | Annotated[float, Field(ge=0, lt=1)],
+    IsNumber,
+]
 
 
 class _Given(BaseModel):
@@ -104,10 +115,10 @@ class StartRequest(_Given):
     workflow: NameParam
     args: Any = None
     labels: Labels = []
-    delay_seconds: Annotated[float, Field(ge=0, le=31_622_400_000)] | None = None
+    delay_seconds: Annotated[float, Field(ge=0, le=31_622_400_000), IsNumber] | None = None
     """Can't be combined with `at`."""
     at: Instant | None = None
-    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
+    priority: Annotated[int, Field(ge=-(2**31), lt=2**31), IsNumber] | None = None
     workspace_id: Id | None = None
     user_id: NameParam | None = None
     """Another user, for callers with access to all users' runs. Default: the caller."""
