@@ -110,7 +110,7 @@ def until_served(shown: Iterable[str]) -> Iterator[str]:
     """The lines up to that which names Studio."""
     for line in shown:
         yield line
-        if "Studio: http" in line:
+        if "/sign-in?user=" in line:
             return
 
 
