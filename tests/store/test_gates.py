@@ -271,6 +271,29 @@ async def test_a_lost_promotion_heals(store: Store) -> None:
     assert await life.claim() == [other]
 
 
+_AS_OLDER_CODE = {
+    "canceled": "status='canceled', version=version+1, finished_at=1, updated_at=1",
+    "claimed": "status='running', owner='old', claim=claim+1, ready_at=NULL, updated_at=1",
+    "completed": "status='completed', version=version+1, claim=claim+2, ready_at=NULL, finished_at=1, updated_at=1",
+    "failed": "status='failed', version=version+1, claim=claim+2, ready_at=NULL, updated_at=1",
+}
+
+
+@pytest.mark.parametrize("change", _AS_OLDER_CODE)
+async def test_what_older_code_did_with_a_held_run_stands(store: Store, change: str) -> None:
+    """It knows nothing of `held_by`, and leaves it as it is."""
+    life = Life(store, SLOTS._replace(limit=1))
+    first, held, last = [await life.start() for _ in range(3)]
+    assert await life.claim(10) == [first]
+    await life.write(lambda tx: tx.run(f"UPDATE stepwell_runs SET {_AS_OLDER_CODE[change]} WHERE id=?", held))
+    before = (await life.rows())[held]
+    await life.end(first)
+    await life.tend()
+    assert await life.claim(10) == [last]
+    after = (await life.rows())[held]
+    assert after == before._replace(held_by=None, held_rank=None)
+
+
 async def test_promises_that_no_worker_takes_keep_others_back_for_a_while_only(store: Store) -> None:
     life = Life(store, SLOTS._replace(limit=1))
     one, other = [await life.start() for _ in range(2)]

@@ -11,6 +11,7 @@ from stepwell.engine.groups import GroupEnds, GroupRow, Member, NewGroup, Slot
 from stepwell.engine.run import ENDED, Moment, RunRow
 from stepwell.errors import IdempotencyConflict, WorkspaceNotFound
 from stepwell.store import groups, runs, tables, workspaces
+from stepwell.store.paused_gates import LET
 from stepwell.store.tx import Tx, WakeUp
 
 _OF_GROUP: Final = "FROM stepwell_runs INDEXED BY stepwell_runs_counted WHERE group_id=?"
@@ -203,22 +204,20 @@ def let_through(tx: Tx, group: GroupRow, now: Moment) -> int:
     at_once = [run_id for run_id in ids if run_id not in later]
     since = "deadline=deadline+(CAST(? AS BIGINT)-updated_at)"
     found = tx.rows(
-        f"UPDATE stepwell_runs SET held_by=NULL, held_rank=NULL, ready_at=?, {since} WHERE id IN list(?)"
-        f" RETURNING {_WAKE_UP}, ready_at, {tables.GATED}",
+        f"{LET}, {since} WHERE id IN list(?) RETURNING {_WAKE_UP}, ready_at, {tables.GATED}",
         now,
         now,
         tx.listed(at_once),
     )
-    tx.hints.woken(found)
+    tx.hints.woken(row for row in found if row[4] is not None)
     for run_id, due_at in later.items():
         found = tx.rows(
-            f"UPDATE stepwell_runs SET held_by=NULL, held_rank=NULL, due_at=?, {since} WHERE id=?"
-            f" RETURNING {_WAKE_UP}, due_at",
+            f"{LET.replace('ready_at', 'due_at')}, {since} WHERE id=? RETURNING {_WAKE_UP}, due_at",
             due_at,
             due_at,
             run_id,
         )
-        tx.hints.due += [WakeUp._make(row) for row in found]
+        tx.hints.due += [WakeUp._make(row) for row in found if row[4] is not None]
     turns = [(gate, run_id, "group", 1, 0, now) for run_id in ids]
     tx.insert(tables.slots, turns, unless=("gate", "run_id"))
     return len(ids)

@@ -299,7 +299,7 @@ class Gates:
                 left.add(one.held_by)
         tx.each(_PROMISE, slots)
         same = "WHERE id=? AND claim=? AND held_by=?"
-        tx.each(f"UPDATE stepwell_runs SET ready_at=?, held_by=NULL, held_rank=NULL {same}", ready)
+        tx.each(f"{paused_gates.LET} {same}", ready)
         tx.each(f"UPDATE stepwell_runs SET held_by=?, held_rank=? {same}", moved)
         self._held_back(tx, {rooms[row[0]].gate for row in moved}, rooms, now)
         return left

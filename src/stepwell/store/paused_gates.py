@@ -6,7 +6,7 @@ A limit of one workflow alone is left as it is while that is paused: nothing is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from stepwell.engine.gates import Applicant, Gate, Room, lane_of
 from stepwell.engine.pauses import PauseRow, covering
@@ -35,6 +35,13 @@ class HeldThere(Protocol):
 
 H = TypeVar("H", bound=HeldThere)
 
+STILL_HELD: Final = "owner IS NULL AND status NOT IN ('completed', 'failed', 'canceled')"
+"""The condition of a run that is held. Older code ends, and claims, such runs without knowing that they are."""
+LET: Final = (
+    f"UPDATE stepwell_runs SET ready_at=CASE WHEN {STILL_HELD} THEN CAST(? AS BIGINT) END, held_by=NULL, held_rank=NULL"
+)
+"""SQL that lets a run through that is held behind a gate."""
+
 
 def at(tx: Tx, gate_ids: Iterable[str]) -> Sequence[PauseRow]:
     """Return all pauses, if one of the gates is shared by workflows."""
@@ -61,7 +68,7 @@ def let_by(tx: Tx, found: Sequence[H], paused: Sequence[PauseRow]) -> tuple[list
     aside = {one.run_id for one in found if covering(paused, one.app_name, one.workflow_name)}
     gone = [one for one in found if one.run_id in aside]
     tx.each(
-        "UPDATE stepwell_runs SET ready_at=?, held_by=NULL, held_rank=NULL WHERE id=? AND claim=? AND held_by=?",
+        f"{LET} WHERE id=? AND claim=? AND held_by=?",
         [(one.applicant().ready_at, one.run_id, one.claim, one.held_by) for one in gone],
     )
     return [one for one in found if one.run_id not in aside], {one.held_by for one in gone}
