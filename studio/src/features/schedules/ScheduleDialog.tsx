@@ -6,7 +6,7 @@ import { workflowsQuery } from "@/api/queries";
 import type { Me, ScheduleDetail } from "@/api/types";
 import { Button } from "@/ui/Button";
 import { Dialog } from "@/ui/Dialog";
-import { Field, Input, Select, TextArea } from "@/ui/fields";
+import { Checkbox, Field, Input, Select, TextArea } from "@/ui/fields";
 import { ErrorState } from "@/ui/States";
 import { toast } from "@/ui/Toast";
 import type { Draft, Span, Unit } from "./draft";
@@ -60,6 +60,7 @@ export function ScheduleDialog({ me, schedule, onClose }: { me: Me; schedule?: S
           {(props) => <TextArea {...props} rows={4} className="font-mono" value={draft.args} onChange={(event) => { set({ args: event.target.value }); }} />}
         </Field>
         <Ticks draft={draft} onChange={set} />
+        {!schedule && <Checkbox label="Paused: nothing fires until it is resumed" checked={draft.paused} onChange={(event) => { set({ paused: event.target.checked }); }} />}
       </form>
     </Dialog>
   );

@@ -5,7 +5,7 @@ import { changeOf, draftOf, faultOf, requestOf } from "./draft";
 const ME = { user_id: "ada" };
 const MADE = {
   app_name: "shop/north", name: "weekly", workflow: "report", user_id: "ada", declared: false, args: { day: "monday" },
-  cron: null, every: 5400, at: null, timezone: null, overlap: "queue", misfire: "all", catch_up: 86_400, jitter: 0.5,
+  cron: null, every: 5400, at: null, timezone: null, overlap: "queue", misfire: "all", catch_up: 86_400, jitter: 0.5, paused: false,
 } as ScheduleDetail;
 
 describe("the form of a schedule", () => {
@@ -15,9 +15,9 @@ describe("the form of a schedule", () => {
   });
 
   it("sends all that a new schedule is made of", () => {
-    expect(requestOf({ ...draftOf(ME, MADE), user: "otto" }, ME)).toEqual({
+    expect(requestOf({ ...draftOf(ME, MADE), user: "otto", paused: true }, ME)).toEqual({
       name: "weekly", app_name: "shop/north", workflow: "report", user_id: "otto", args: { day: "monday" },
-      every: 5400, overlap: "queue", misfire: "all", catch_up: 86_400, jitter: 0.5,
+      every: 5400, paused: true, overlap: "queue", misfire: "all", catch_up: 86_400, jitter: 0.5,
     });
   });
 

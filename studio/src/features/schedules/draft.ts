@@ -16,6 +16,8 @@ export interface Draft {
   misfire: "latest" | "all" | "skip";
   catchUp: Span;
   jitter: Span;
+  /** Of a new one: it fires nothing until it is resumed. */
+  paused: boolean;
 }
 
 /** A time as it is typed: a number of units. */
@@ -42,6 +44,7 @@ export function draftOf(me: Pick<Me, "user_id">, schedule?: ScheduleDetail): Dra
     misfire: (schedule?.misfire ?? "latest") as Draft["misfire"],
     catchUp: spanOf(schedule?.catch_up ?? SECONDS.days),
     jitter: spanOf(schedule?.jitter ?? 0),
+    paused: schedule?.paused ?? false,
   };
 }
 
@@ -94,6 +97,7 @@ export function requestOf(draft: Draft, me: Pick<Me, "user_id">): NewSchedule {
     app_name: app,
     workflow,
     args: argsOf(draft),
+    paused: draft.paused,
     ...ticksOf(draft),
     ...ruleOf(draft),
     ...(draft.user === me.user_id ? {} : { user_id: draft.user }),
