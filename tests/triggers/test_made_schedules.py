@@ -379,6 +379,17 @@ async def test_fired_by_hand(harness: Harness) -> None:
         assert (await harness.runner.schedules.get("s", **U1)).last is not None
 
 
+async def test_each_call_fires_a_tick_of_its_own(harness: Harness) -> None:
+    async with harness:
+        await made(harness.runner, overlap="allow")
+        await harness.advance(HOUR)
+        fire = harness.runner.schedules.fire
+        ticks = [await fire("s", **U1), await fire("s", **U1, idempotency_key="k"), await fire("s", **U1)]
+        assert len({tick.scheduled_at for tick in ticks} - {START + HOUR}) == 3
+        assert len({tick.workflow_id for tick in ticks}) == 3
+        assert len(await started(harness.runner)) == 4
+
+
 async def test_deleted_it_fires_nothing_and_its_runs_stay(harness: Harness) -> None:
     async with harness:
         schedules = harness.runner.schedules

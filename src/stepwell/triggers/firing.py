@@ -146,8 +146,10 @@ class Firing:
         if key is not None and (fired := self._fired_by(tx, key)) is not None:
             return fired
         tick = self._tick(to_datetime(now), now)
-        while key is not None and schedules.tick(tx, tick) is not None:
-            tick = tick._replace(scheduled_at=tick.scheduled_at + 1)  # a key's tick belongs to no other call
+        while schedules.tick(tx, tick) is not None:
+            tick = tick._replace(
+                scheduled_at=tick.scheduled_at + 1
+            )  # a call's tick is neither the rule's nor another call's
         self._fire(tx, tick, now, key)
         return schedules.tick(tx, tick) or tick
 
