@@ -421,3 +421,44 @@ async def _bring_to_an_end(life: Life) -> None:
         await life.tend()
         await life.claim(5)
     raise AssertionError(f"these never came to their end: {[(run.id, run.status, run.held_by) for run in left]}")
+
+
+async def test_the_end_of_a_run_that_took_its_turn_costs_no_further_statement(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its turn was over with its claim, which let the next one through."""
+    statements: list[str] = []
+    for name in ("rows", "run", "each"):
+        _counted(monkeypatch, name, statements)
+    life = Life(store)
+    counts = []
+    for gates in ((), TURNS[:1]):
+        one, _other = [await life.start(*gates) for _ in range(2)]
+        assert await life.claim() == [one]
+        statements.clear()
+        await life.end(one)
+        counts.append(len(statements))
+        assert await life.claim() == [_other]
+    assert counts[0] == counts[1] > 0
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, name: str, statements: list[str]) -> None:
+    original = getattr(Tx, name)
+
+    def counting(tx: Tx, sql: str, *given: object) -> object:
+        if name != "each" or given[0]:  # nothing is executed for no rows
+            statements.append(sql)
+        return original(tx, sql, *given)
+
+    monkeypatch.setattr(Tx, name, counting)
+
+
+async def test_a_cancelled_run_gives_its_turn_to_the_next(store: Store) -> None:
+    """It was never claimed: no claim has let the next one through."""
+    life = Life(store)
+    first, second, third = [await life.start(TURNS[0]) for _ in range(3)]
+    assert await life.held() == [second, third]
+    await life.cancel(first)
+    assert await life.held() == [third]
+    assert await life.claim() == [second]
+    assert await life.held() == []

@@ -158,7 +158,8 @@ class Gates:
         decided = [run for run in gated if all(gate.id in locked for gate in wanted[run.id] if gate.kind != "fair")]
         rooms = self._rooms(tx, counted, now)
         before = {run.id: _before(run) for run in gated}
-        own = self._own(tx, list(before.values()), wanted, now)
+        slots = {run_id: [gate for gate in gates if gate.kind != "fair"] for run_id, gates in wanted.items()}
+        own = self._own(tx, list(before.values()), slots, now)
         held: dict[str, str] = {}
         for run in sorted(decided, key=lambda run: (not _is_promised(run, wanted, own), _order(before[run.id]))):
             if (full := take(before[run.id], wanted[run.id], rooms, own)) is not None:
@@ -200,7 +201,8 @@ class Gates:
             (gate.id, run.id)
             for run in released
             for gate in gates_of(run.gates)
-            if gate.kind == "executing" or run.id in ended
+            # A turn has ended with the first claim, if there was one before this number.
+            if gate.kind == "executing" or (run.id in ended and not (gate.kind == "fair" and run.claim > 1))
         ]
         tx.each("DELETE FROM stepwell_slots WHERE gate=? AND run_id=? AND NOT (kind='rate' AND taken=1)", freed)
         tx.hints.freed.update(gate_id for gate_id, _ in freed)
@@ -223,11 +225,11 @@ class Gates:
         """
         last = dict(after)
         now, left = self.now(), {gate_id for gate_id in gate_ids if not gate_id.startswith("group:")}
-        paused = pauses.all_of(tx) if left else []
         for _ in range(_ROUNDS):
             if not left:
                 return
-            gates, left = self._first_held(tx, left, paused), set()
+            gates, paused = self._first_held(tx, left)
+            left = set()
             if not gates:
                 return
             rooms = self._rooms(tx, gates, now)
@@ -247,28 +249,31 @@ class Gates:
     def with_room(self, tx: Tx, gate_ids: Sequence[str]) -> list[str]:
         """Return those of these gates behind which runs are held although there are slots, or no window is to open."""
         given = [gate_id for gate_id in gate_ids if not gate_id.startswith("group:")]
-        gates = self._first_held(tx, given, pauses.all_of(tx)) if given else {}
+        gates = self._first_held(tx, given)[0] if given else {}
         found = {gate_id for gate_id, room in self._rooms(tx, gates, self.now()).items() if room.free}
         if rates := {gate_id for gate_id, gate in gates.items() if gate.kind == "rate"}:
             found |= rates - openings.noted(tx, rates)
         return sorted(found)
 
-    def _first_held(self, tx: Tx, gate_ids: Iterable[str], paused: Sequence[PauseRow]) -> dict[str, Gate]:
-        """Return those of these gates behind which runs are held, as the first of each has it; none of what is paused."""
+    def _first_held(self, tx: Tx, gate_ids: Iterable[str]) -> tuple[dict[str, Gate], Sequence[PauseRow]]:
+        """Return those of these gates behind which runs are held, as the first of each has it, but of what is paused; and
+        the pauses."""
         first = "FROM stepwell_runs r WHERE r.held_by=l.app ORDER BY r.held_rank, r.id LIMIT 1"
         found = tx.rows(
-            f"SELECT l.app, (SELECT r.id {first}), (SELECT r.gates {first}) FROM pairs(?) l",
+            f"SELECT l.app, (SELECT r.id {first}), (SELECT r.gates {first}), EXISTS (SELECT 1 FROM stepwell_pauses)"
+            " FROM pairs(?) l",
             paired((gate_id, "") for gate_id in sorted(gate_ids)),
         )
+        paused = pauses.all_of(tx) if found and found[0][3] else ()
         gates: dict[str, Gate] = {}
-        for gate_id, run_id, text in found:
+        for gate_id, run_id, text, _ in found:
             lane = lane_of(gate_id) if paused else None
             if run_id is None or (lane is not None and covering(paused, *lane)):
                 continue
             gate = next((gate for gate in self._of(text) if gate.id == gate_id), None)
             # A row in which a person has written doesn't keep others back.
             gates[gate_id] = Gate("run", gate_id, 2**31) if gate is None else gate
-        return gates
+        return gates, paused
 
     def _let_through(
         self, tx: Tx, found: Sequence[HeldRun], rooms: dict[str, Room], now: Moment, last: dict[str, Moment]
@@ -278,7 +283,9 @@ class Gates:
         others = {g.id: g for gates in wanted.values() for g in gates if g.id not in rooms}
         rooms |= self._rooms(tx, others, now)
         applicants = {one.run_id: one.applicant() for one in found}
-        own = self._own(tx, list(applicants.values()), wanted, now)
+        # Of the gate that it is held behind, a run that hasn't begun has nothing.
+        known = {one.run_id: [g for g in wanted[one.run_id] if one.claim or g.id != one.held_by] for one in found}
+        own = self._own(tx, list(applicants.values()), known, now)
         ready: list[tuple[Any, ...]] = []
         moved: list[tuple[Any, ...]] = []
         slots: list[tuple[Any, ...]] = []
@@ -316,7 +323,7 @@ class Gates:
         found = tx.rows(_ROOMS, now - PROMISED, given)
         return {row[0]: Room(gates[row[0]], row[1], row[2], row[3] is not None) for row in found}
 
-    def _own(self, tx: Tx, applicants: Sequence[Applicant], wanted: Mapping[str, tuple[Gate, ...]], now: Moment) -> Own:
+    def _own(self, tx: Tx, applicants: Sequence[Applicant], wanted: Mapping[str, Sequence[Gate]], now: Moment) -> Own:
         """Return the slots that these runs have already."""
         own, claims = Own(), {one.run_id: one.claim for one in applicants}
         pairs = [(gate.id, run_id) for run_id in claims for gate in wanted[run_id]]
@@ -381,7 +388,7 @@ def _before(run: RunRow) -> Applicant:
     return applicant(run)._replace(claim=run.claim - 1, ready_at=since, headstart=headstart)
 
 
-def _is_promised(run: RunRow, wanted: Mapping[str, tuple[Gate, ...]], own: Own) -> bool:
+def _is_promised(run: RunRow, wanted: Mapping[str, Sequence[Gate]], own: Own) -> bool:
     return any((gate.id, run.id) in own.promised for gate in wanted[run.id])
 
 
