@@ -88,6 +88,15 @@ async def test_the_rate_is_that_of_the_last_minute_and_says_when_it_ends(store: 
         assert found.ended_at is None
 
 
+async def test_ends_in_the_moment_in_which_it_began_count_for_the_rate(store: Store) -> None:
+    began = group(6)._replace(created_at=MINUTE)
+    statuses = ["completed", "failed", "canceled", "pending", "pending", "pending"]
+    await store.writer.call(lambda tx: insert(tx, began, statuses, ended_at=MINUTE))
+    found = await store.read(lambda tx: groups.progress(tx, "g", MINUTE))
+    assert found is not None
+    assert (found.rate, found.eta) == (3.0, MINUTE + 1_000_000)
+
+
 async def test_the_last_end_is_known_once_all_have_ended(store: Store) -> None:
     await store.writer.call(lambda tx: insert(tx, group(3), ["completed", "failed", "canceled"], ended_at=7))
     found = await store.read(lambda tx: groups.progress(tx, "g", MINUTE))

@@ -116,7 +116,8 @@ def _last_end(tx: Tx, group: GroupRow) -> Moment | None:
 
 def _rate(tx: Tx, group: GroupRow, now: Moment) -> float:
     """Return the ends per second over the last minute, or since the group began."""
-    since = max(now - _MINUTE, group.created_at)
+    # Ends in the very moment in which the group began count too.
+    since = max(now - _MINUTE, group.created_at - 1)
     rate = 0.0
     for status in _ENDS:
         sql = (
