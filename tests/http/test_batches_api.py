@@ -232,6 +232,7 @@ class TestRefused:
             {"max_in_flight": 0},
             {"max_in_flight": True},
             {"stop_after_failures": True},
+            {"stop_after_failures": 1.0},
             {"stop_after_failures": 1.5},
             {"stop_after_failures": -1},
             {"colour": "red"},

@@ -40,9 +40,20 @@ def _no_bool(given: object) -> object:
 
 IsNumber: Final = BeforeValidator(_no_bool)
 InFlight = Annotated[int, Field(ge=1, lt=2**31), IsNumber]
+
+
+def _no_whole_share(given: object) -> object:
+    # Pydantic would read 1.0 and 2.0 as numbers of runs, and they are written as shares.
+    if (isinstance(given, float) and given >= 1) or (isinstance(given, str) and _WHOLE_SHARE.fullmatch(given.strip())):
+        raise ValueError("give a number of runs without a point, or a share below 1, as in 0.05")
+    return given
+
+
+_WHOLE_SHARE: Final = re.compile(r"[+]?0*[1-9][0-9]*\.[0-9]*")
 FailuresToStop = Annotated[
     Annotated[int, Field(ge=0, lt=2**31)] | Annotated[float, Field(ge=0, lt=1)],
     IsNumber,
+    BeforeValidator(_no_whole_share),
 ]
 
 
