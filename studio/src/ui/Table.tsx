@@ -47,7 +47,7 @@ const VIRTUAL_FROM = 200;
 export function DataTable<Row extends object>(props: TableProps<Row>) {
   const { label, columns, rows, rowId, hidden = [], comfortable = false } = props;
   const defs = useMemo(
-    () => columns.map((column): ColumnDef<Features, Row> => ({ id: column.id, header: column.header, cell: (context) => column.cell(context.row.original) })),
+    () => columns.map((column): ColumnDef<Features, Row> => ({ id: column.id, header: column.header })),
     [columns],
   );
   const table = useTable({
@@ -60,7 +60,7 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
       rowSelection: Object.fromEntries([...(props.selected ?? [])].map((id) => [id, true])),
     },
   });
-  const classes = useMemo(() => new Map(columns.map((column) => [column.id, column.className])), [columns]);
+  const byId = useMemo(() => new Map(columns.map((column) => [column.id, column])), [columns]);
   const shown = table.getRowModel().rows;
   const roomy = density.use() === "comfortable";
   const height = roomy ? 44 : comfortable ? 36 : 32;
@@ -84,7 +84,7 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
               </th>
             )}
             {table.getHeaderGroups().flatMap((group) => group.headers).map((header) => (
-              <th key={header.id} scope="col" className={cn("border-b px-2 py-1.5 text-xs font-medium whitespace-nowrap text-muted", classes.get(header.column.id))}>
+              <th key={header.id} scope="col" className={cn("border-b px-2 py-1.5 text-xs font-medium whitespace-nowrap text-muted", byId.get(header.column.id)?.className)}>
                 <table.FlexRender header={header} />
               </th>
             ))}
@@ -112,8 +112,9 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
                 </td>
               )}
               {row.getVisibleCells().map((cell) => (
-                <td key={cell.id} className={cn("px-2 align-middle", roomy ? "py-2" : "py-0.5", classes.get(cell.column.id))}>
-                  <table.FlexRender cell={cell} />
+                <td key={cell.id} className={cn("px-2 align-middle", roomy ? "py-2" : "py-0.5", byId.get(cell.column.id)?.className)}>
+                  {/* Called, not rendered as a component: new columns would be new components, and an open menu in a cell would close. */}
+                  {byId.get(cell.column.id)?.cell(row.original)}
                 </td>
               ))}
             </tr>
