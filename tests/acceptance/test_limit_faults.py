@@ -210,6 +210,6 @@ async def test_no_limit_is_exceeded_by_thousands_of_runs(
 async def test_no_limit_is_exceeded_by_thousands_of_runs_with_clocks_apart(
     nursery: Nursery, postgres_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = int(os.environ.get("STEPWELL_TEST_RUNS", "10000"))
+    runs = int(os.environ.get("STEPWELL_TEST_RUNS", "3000"))
     with capsys.disabled():
         await _check(nursery, postgres_folder, runs, min(max(runs // 50, 6), 120), say, (0.0, 400.0, -400.0))

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backends import Database
-from conformance.support import ME, StepwellOn, until
+from conformance.support import ME, StepwellOn, reaches, until
 from stepwell import END, App, Concurrency, RateLimit, RunHandle, Start, Stepwell, Workflow, transition
 from stepwell.engine.run import RunRow
 from stepwell.runner import core
@@ -60,6 +60,28 @@ class Rated(Base, rate_limit=RateLimit(2, HOUR, key="args.key")): ...
 
 
 class Fair(Base, fair_by="args.key"): ...
+
+
+class Open(Workflow[Item]):
+    @transition(target="open")
+    async def begin(self) -> None:
+        log.append(f"{type(self).__name__} {self.args.n}")
+
+    @transition("open", END, wait=True)
+    async def close(self) -> None: ...
+
+
+SHARED = Concurrency(1, name="shared", holds="run")
+ONE = Concurrency(1, key="args.key", name="one", holds="run", on_conflict="replace")
+
+
+class Replaced(Open, concurrency=[ONE, SHARED]): ...
+
+
+class Instead(Open, concurrency=ONE): ...
+
+
+class Shares(Open, concurrency=SHARED): ...
 
 
 ALL = [Busy, Whole, Rated, Fair]
@@ -171,15 +193,7 @@ async def test_what_a_callers_transaction_held_back_goes_on_once_it_is_committed
 ) -> None:
     """The slots were in use when it wrote, and are free when it commits, long after: no later end lets its runs through."""
     monkeypatch.setattr(core, "_WAKES", (0.0,))
-    monkeypatch.setattr(gatekeeper, "_EVERY", 3600.0)
-    looked = asyncio.Event()
-    look = Gatekeeper.look
-
-    async def looking(self: Gatekeeper) -> None:
-        await look(self)
-        looked.set()
-
-    monkeypatch.setattr(Gatekeeper, "look", looking)
+    looked = _only_hinted(monkeypatch)
     async with stepwell_on([App("shop", workflows=ALL)], embedded_worker=False) as stepwell:
         assert stepwell.process is not None
         alone = stepwell.process.store.dialect.alone
@@ -198,6 +212,20 @@ async def test_what_a_callers_transaction_held_back_goes_on_once_it_is_committed
             for run in new:
                 await run.result(60)
         assert sum(put_back) <= 2
+
+
+def _only_hinted(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Gates are looked at after hints only; the event is set after each look."""
+    monkeypatch.setattr(gatekeeper, "_EVERY", 3600.0)
+    looked = asyncio.Event()
+    look = Gatekeeper.look
+
+    async def looking(self: Gatekeeper) -> None:
+        await look(self)
+        looked.set()
+
+    monkeypatch.setattr(Gatekeeper, "look", looking)
+    return looked
 
 
 async def _cancel(runs: list[RunHandle[Any]]) -> None:
@@ -246,3 +274,22 @@ async def test_a_window_opens_for_runs_that_only_a_callers_transaction_has_held_
 
         await until(noted, "the moment at which the window opens")
         assert await held(stepwell) == 1
+
+
+async def test_what_a_batch_frees_by_replacing_runs_lets_others_through(
+    stepwell_on: StepwellOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = _only_hinted(monkeypatch)
+    async with stepwell_on([App("shop", workflows=[Replaced, Instead, Shares])]) as stepwell:
+        runner = stepwell.runner
+        first = await runner.run(Replaced, Item(n=1), **ME)
+        await reaches(runner, first.workflow_id, "waiting")
+        second = await runner.run(Shares, Item(n=2), **ME)
+        assert await held(stepwell) == 1
+        if stepwell.process is not None and not stepwell.process.store.dialect.alone:
+            async with asyncio.timeout(60):
+                await looked.wait()  # after the hint that the second is held
+        await runner.run_batch([Start(Instead, Item(n=3))], **ME)
+        assert (await first.get()).status == "canceled"
+        await reaches(runner, second.workflow_id, "waiting")
+        assert sorted(log) == ["Instead 3", "Replaced 1", "Shares 2"]

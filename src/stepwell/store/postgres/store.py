@@ -257,7 +257,9 @@ class PostgresStore(Store):
 
     def _part_written(self, connection: Connection, part: Callable[[Tx], bool]) -> tuple[bool, Hints]:
         tx = Tx(connection, InCallers(self.dialect))
-        return part(tx), tx.hints
+        more = part(tx)
+        self.applier.settle(tx)
+        return more, tx.hints
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Any]:
