@@ -25,7 +25,7 @@ PROMISED: Final = 10_000_000
 """Microseconds for which a promise counts: runs that no worker claims don't keep others back."""
 _LET: Final = 200
 """Runs of one gate that are let through at once."""
-_ROUNDS: Final = 4
+_ROUNDS: Final = 8
 _SECOND: Final = 1_000_000
 _RUN: Final = "EXISTS (SELECT 1 FROM stepwell_runs r WHERE r.id=s.run_id AND"
 _UNENDED: Final = f"{_RUN} r.status NOT IN ('completed', 'failed', 'canceled'))"
@@ -225,23 +225,24 @@ class Gates:
         """
         last = dict(after)
         now, left = self.now(), {gate_id for gate_id in gate_ids if not gate_id.startswith("group:")}
+        moved: set[str] = set()
         for _ in range(_ROUNDS):
-            if not left:
-                return
-            gates, paused = self._first_held(tx, left)
+            gates, paused = self._first_held(tx, left) if left else ({}, ())
             left = set()
             if not gates:
                 return
             rooms = self._rooms(tx, gates, now)
             for room in rooms.values():
                 room.promised -= max(turns - 1, 0)
-            wanted = [(room.gate.id, min(room.free, _LET)) for room in rooms.values() if room.free]
+            # Behind runs for which another gate has no room there may be some for which all have.
+            wanted = [(g, _LET if g in moved else min(room.free, _LET)) for g, room in rooms.items() if room.free]
             held = [rooms[gate_id] for gate_id in gates]
             if wanted:
                 found = [HeldRun._make(row) for row in tx.dialect.held(tx.driver, wanted)]
                 found, left = paused_gates.let_by(tx, found, paused) if paused else (found, left)
-                left |= self._let_through(tx, found, rooms, now, last) if found else set()
-                left |= {gate_id for gate_id, count in wanted if count == _LET and found}
+                passed = self._let_through(tx, found, rooms, now, last) if found else set()
+                moved |= {gate_id for gate_id in passed if rooms[gate_id].gate.kind != "fair"}
+                left |= passed | {gate_id for gate_id, count in wanted if count == _LET and found}
             turns = 0
             self._note_openings(tx, held, now)
         tx.hints.gates |= left
