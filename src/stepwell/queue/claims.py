@@ -17,7 +17,7 @@ from stepwell.engine.choose import misfit
 from stepwell.engine.run import Moment, RunRow
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.errors import StepwellError
-from stepwell.store import history, inbox, runs
+from stepwell.store import history, inbox, runs, unused_turns
 from stepwell.store.base import Store
 from stepwell.store.inbox import Claimed
 from stepwell.store.pauses import unpaused
@@ -64,6 +64,8 @@ class Claims:
         self._left: dict[str, int] = {}
         self._told: set[tuple[str, str, str]] = set()
         self._walks: dict[Lane, Walk] = {}
+        self._limited: list[Ready] = []
+        """Unfit runs that haven't begun and have limits, of the present look."""
         self._suspected = False
         self._met = False
         self._turn = False
@@ -285,13 +287,19 @@ class Claims:
 
     async def _walked(self, limit: int) -> list[Claimed]:
         """Claim runs that fit from lanes that hold unfit ones."""
-        ids = [run.id for run in await self._store.read(lambda tx: self._look(tx, limit))]
+        found, kept = await self._store.read(lambda tx: self._look(tx, limit))
+        ids = [run.id for run in found]
+        if kept:
+            gates, now = self._store.applier.gates, self._now()
+            await self._store.writer.call(lambda tx: unused_turns.give_up(tx, gates, kept, now))
         self.more = self.more or self._turn
         self._met = self._met or self._suspected
         return await self._take(ids)
 
-    def _look(self, tx: Tx, limit: int) -> list[Ready]:
+    def _look(self, tx: Tx, limit: int) -> tuple[list[Ready], Sequence[unused_turns.Turn]]:
+        """Return runs that fit, and turns that unfit ones keep from others."""
         found: list[Ready] = []
+        self._limited = []
         for lane in unpaused(tx, list(self._walks)):
             walk = self._walks[lane]
             if len(found) == limit:
@@ -303,10 +311,12 @@ class Claims:
             del self._walks[lane]
             if not walk.clean:
                 self._walks[lane] = walk
-        return found
+        return found, unused_turns.kept(tx, self._limited, self._now())
 
     def _fits(self, run: Ready) -> bool:
         fits = not self.is_unfit(run)
+        if not fits and run.gates is not None and run.claim == 0:
+            self._limited.append(run)
         if run.suspicion is not None:
             self._suspected = self._suspected or fits
             return False

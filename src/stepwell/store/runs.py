@@ -44,6 +44,8 @@ class Ready(NamedTuple):
     bound: str | None
     moves_to: str | None
     suspicion: str | None
+    gates: str | None
+    claim: int
 
     @property
     def rank(self) -> Moment:
