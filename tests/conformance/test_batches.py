@@ -25,6 +25,7 @@ from stepwell.errors import (
     UnknownWorkflow,
     WorkspaceNotFound,
 )
+from stepwell.execution import members
 from stepwell.runner import batch_starts
 
 gate = Gate()
@@ -528,3 +529,55 @@ async def test_a_cancel_goes_on_after_a_crash(stepwell_on: StepwellOn, monkeypat
     async with stepwell_on([Deliver]) as two:
         done = await two.runner.batch(handle.batch_id).result(timeout=60)
         assert done.canceled == 5
+
+
+class TestRetriedInSteps:
+    @pytest.mark.parametrize(("mended", "status"), [(True, "ended"), (False, "stopped")])
+    async def test_a_batch_whose_retry_breaks_off_runs_again_and_may_be_stopped_again(
+        self, stepwell_on: StepwellOn, database: Database, monkeypatch: pytest.MonkeyPatch, mended: bool, status: str
+    ) -> None:
+        """What failed before the retry, and wasn't retried, doesn't stop it."""
+        bad.update(range(12))
+        monkeypatch.setattr(members, "_STEP", 4)
+        retry, taken = members.MemberOperations.retry, count()
+
+        def breaks(self: Any, *given: Any) -> int:
+            if next(taken):
+                raise RuntimeError("died")
+            return retry(self, *given)
+
+        async with stepwell_on([Deliver]) as stepwell:
+            handle = await stepwell.runner.run_batch(parcels(12), **ME)
+            await handle.result(timeout=60)
+            last = "SELECT max(ended_at) FROM stepwell_runs"
+            stopped = f"stop_after=2, status='stopped', outcome='stopped', decided_at=({last}), finished_at=({last})"
+            database.execute(f"UPDATE stepwell_groups SET {stopped}")
+            assert (await handle.get()).status == "stopped"
+            if mended:
+                bad.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(members.MemberOperations, "retry", breaks)
+                with pytest.raises(RuntimeError, match="died"):
+                    await handle.retry_failed()
+            done = await handle.result(timeout=60)
+            assert done.failed == (8 if mended else 12)
+
+            async def settled() -> bool:
+                return database.read("SELECT 1 FROM stepwell_groups WHERE finished_at IS NOT NULL") != []
+
+            await until(settled, "the end of the batch")
+            assert (await handle.get()).status == status
+
+    async def test_an_unknown_workflow_is_told_before_any_is_retried(
+        self, stepwell_on: StepwellOn, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bad.update(range(4))
+        monkeypatch.setattr(members, "_STEP", 1)
+        async with stepwell_on([Deliver]) as stepwell:
+            handle = await stepwell.runner.run_batch(parcels(4), **ME)
+            await handle.result(timeout=60)
+            last = "SELECT id FROM stepwell_runs ORDER BY ended_at DESC LIMIT 1"
+            database.execute(f"UPDATE stepwell_runs SET workflow_name='gone' WHERE id=({last})")
+            with pytest.raises(UnknownWorkflow, match="gone"):
+                await handle.retry_failed()
+            assert (await handle.progress()).failed == 4

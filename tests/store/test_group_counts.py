@@ -27,8 +27,8 @@ RUN = (
 
 def group(total: int, most: int | None = None, decided_at: int | None = None) -> GroupRow:
     return GroupRow(
-        "g", "group", "a", "u", None, None, None, "each", total, most, None, None, None, None, None, 0, "running", None,
-        None, decided_at, None,
+        "g", "group", "a", "u", None, None, None, "each", total, most, None, None, None, None, None, 0, "running",
+        None if decided_at is None else "completed", None, decided_at, None,
     )  # fmt: skip
 
 

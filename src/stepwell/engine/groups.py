@@ -42,6 +42,7 @@ class GroupRow(NamedTuple):
     outcome: str | None
     decided_by: str | None
     decided_at: Moment | None
+    """Of a batch without an outcome: the moment at which it was retried. Failures before it don't stop it again."""
     finished_at: Moment | None
     """The moment at which nothing was left to do for it; None while its runs are looked at."""
 
@@ -151,7 +152,7 @@ def verdict(group: GroupRow, ends: GroupEnds) -> Verdict | None:
 
     A group that isn't told of as a whole (`each`) is never decided; a batch only if too many of its runs have failed.
     """
-    if group.decided_at is not None:
+    if group.outcome is not None:
         return None
     if group.kind == "batch":
         return "stopped" if ends.too_many else None

@@ -7,6 +7,7 @@ from typing import Final
 
 from stepwell.engine.groups import GroupRow
 from stepwell.engine.run import ENDED, Moment
+from stepwell.errors import UnknownWorkflow
 from stepwell.execution.operations import Operations
 from stepwell.store import batches, endings, runs
 from stepwell.store.tx import Tx
@@ -23,14 +24,27 @@ class MemberOperations:
     def retry(self, tx: Tx, batch: GroupRow, before: Moment) -> int:
         """Retry some of the runs that failed before a moment, and return their number; 0: none is left.
 
-        What was decided about the batch holds until `reopen`: else the failures that are left would stop it again. Raises
-        UnknownWorkflow where the code lacks one.
+        The batch is running again with the first of them, whatever becomes of the steps that follow. If it is stopped again
+        meanwhile, the others stay failed.
         """
+        if batch.outcome is not None and (batch.decided_at or 0) > before:
+            return 0
         found = runs.hold_all(tx, batches.failed(tx, batch.id, before, _STEP)).values()
         commits = [self.operations.retrying(tx, run) for run in found if run.status == "failed"]
         if commits:
+            if batch.outcome is not None:
+                batches.reopen(tx, batch.id, before)
             self.operations.applier.advance(tx, commits)
         return len(commits)
+
+    def check(self, tx: Tx, batch: GroupRow, before: Moment) -> None:
+        """Raise UnknownWorkflow if the code lacks the workflow of a run that failed before a moment."""
+        for app_name, name in batches.failed_kinds(tx, batch.id, before):
+            if self.operations.shared.registry.find(app_name, name) is None:
+                raise UnknownWorkflow(
+                    f"Batch {batch.id} has failed runs of {app_name}/{name}, which isn't registered in this process: none of "
+                    "its runs was retried."
+                )
 
     def begin_cancel(self, tx: Tx, batch: GroupRow, reason: str | None) -> int:
         """Mark all runs that haven't ended: whatever happens next, they will be cancelled, and none of them begins.
@@ -39,7 +53,7 @@ class MemberOperations:
         """
         now = self.operations.shared.clock.now()
         if batches.unended(tx, batch.id, 1):
-            if batch.decided_at is None:
+            if batch.outcome is None:
                 batches.decide(tx, batch.id, "canceled", now)
             endings.mark_group(tx, batch.id, reason or "", now)
             # The steps that follow are much quicker than the sweep, which cancels one after the other: it may come later.

@@ -26,7 +26,7 @@ from stepwell.errors import (
     WorkflowNotFound,
 )
 from stepwell.execution.shared import Shared, new_id
-from stepwell.store import runs, signals
+from stepwell.store import groups, runs, signals
 from stepwell.store.endings import unmark
 from stepwell.store.tx import OtherText, Tx
 from stepwell.store.writing.apply import Applier
@@ -166,6 +166,7 @@ class Operations:
         """Return the run, due now with a full budget."""
 
         def operation(tx: Tx) -> RunRow:
+            groups.hold_of(tx, workflow_id)
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
             [answer] = self.applier.advance(tx, [self.retrying(tx, run)])
             assert isinstance(answer, RunRow)  # as above

@@ -117,13 +117,11 @@ class BatchHandle:
     async def retry_failed(self) -> int:
         """Retry its failed runs, each ready now with a full retry budget, and return their number.
 
-        The batch is running again. Raises UnknownWorkflow where this process lacks the code of one.
+        The batch is running again. Raises UnknownWorkflow, before any is retried, where this process lacks the code of one.
         """
         members, now = self._members, self._core.shared.clock.now()
-        retried = await self._in_steps(lambda tx: members.retry(tx, self._held(tx), now))
-        if retried:
-            await self._core.write(lambda tx: batches.reopen(tx, self._held(tx).id), None)
-        return retried
+        await self._of_mine(lambda tx: members.check(tx, self._check(groups.load(tx, self.batch_id)), now))
+        return await self._in_steps(lambda tx: members.retry(tx, self._held(tx), now))
 
     async def cancel(self, reason: str | None = None) -> int:
         """Cancel those of its runs that haven't ended, and return their number.

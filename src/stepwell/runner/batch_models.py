@@ -49,6 +49,7 @@ def batch_of(found: Progress) -> Batch:
 def status_of(found: Progress) -> BatchStatus:
     """Return where a batch stands: worked out from its runs, so that it can't contradict them."""
     row, counts = found.group, found.counts
-    if row.stop_after is not None and counts.failed > row.stop_after:
+    runs_again = row.outcome is None and row.decided_at is not None  # what failed before its retry counts no more
+    if row.stop_after is not None and counts.failed > row.stop_after and not runs_again:
         return "stopped"
     return "ended" if counts.ended >= row.total else "running"

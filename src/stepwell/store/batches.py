@@ -66,6 +66,15 @@ def failed(tx: Tx, batch_id: str, before: Moment, limit: int) -> list[str]:
     return [row[0] for row in tx.rows(sql, batch_id, before, limit)]
 
 
+def failed_kinds(tx: Tx, batch_id: str, before: Moment) -> list[tuple[str, str]]:
+    """Return app and name of the workflows of which runs of the batch have failed before a moment."""
+    sql = (
+        "SELECT DISTINCT app_name, workflow_name FROM stepwell_runs INDEXED BY stepwell_runs_counted"
+        " WHERE group_id=? AND status='failed' AND updated_at<=?"
+    )
+    return [(app_name, name) for app_name, name in tx.rows(sql, batch_id, before)]
+
+
 def unended(tx: Tx, batch_id: str, limit: int) -> list[str]:
     """Return runs of the batch that haven't ended, in no order."""
     found: list[str] = []
@@ -93,11 +102,12 @@ def decide(tx: Tx, batch_id: str, outcome: str, now: Moment) -> None:
     tx.run("UPDATE stepwell_groups SET outcome=?, decided_at=? WHERE id=?", outcome, now, batch_id)
 
 
-def reopen(tx: Tx, batch_id: str) -> None:
-    """Let the batch run again: what was decided counts no longer."""
+def reopen(tx: Tx, batch_id: str, now: Moment) -> None:
+    """Let the batch run again: what was decided counts no longer, nor do failures before this moment."""
     tx.run(
-        "UPDATE stepwell_groups SET status='running', outcome=NULL, decided_by=NULL, decided_at=NULL, finished_at=NULL"
+        "UPDATE stepwell_groups SET status='running', outcome=NULL, decided_by=NULL, decided_at=?, finished_at=NULL"
         " WHERE id=?",
+        now,
         batch_id,
     )
     tx.hints.groups.add(batch_id)

@@ -96,9 +96,8 @@ def _begun_again(tx: Tx, again: Sequence[RunRow]) -> dict[str, RunRow]:
     ids = {run.group_id or "" for run in again}
     if not tx.dialect.notes_ends:
         tx.run("UPDATE stepwell_runs SET ended_at=NULL WHERE id IN list(?)", tx.listed(run.id for run in again))
-    tx.run(
-        "UPDATE stepwell_groups SET finished_at=NULL WHERE finished_at IS NOT NULL AND id IN list(?)", tx.listed(ids)
-    )
+    # Also of a group that isn't finished yet, as far as this transaction sees: another one may be finishing it just now.
+    tx.run("UPDATE stepwell_groups SET finished_at=NULL WHERE id IN list(?)", tx.listed(ids))
     tx.hints.groups |= ids
     sql = "SELECT id FROM stepwell_groups WHERE max_in_flight IS NOT NULL AND id IN list(?)"
     limited = {row[0] for row in tx.rows(sql, tx.listed(ids))}
@@ -123,8 +122,9 @@ def ends(tx: Tx, group: GroupRow) -> GroupEnds:
     In one statement: between two of them a run could end, and neither would see it.
     """
     [(completed, failed, canceled, *unended, too_many)] = tx.rows(
-        f"SELECT {_ENDS_THERE}, ({_ONE} AND status='failed' ORDER BY ended_at LIMIT 1 OFFSET ?)",
+        f"SELECT {_ENDS_THERE}, ({_ONE} AND status='failed' AND ended_at>=? ORDER BY ended_at LIMIT 1 OFFSET ?)",
         *[group.id] * 8,
+        group.decided_at or 0,
         0 if group.stop_after is None else group.stop_after,
     )
     return GroupEnds(

@@ -56,6 +56,14 @@ def hold(tx: Tx, group_id: str) -> GroupRow | None:
     return tx.one(GroupRow._make, f"SELECT {_ALL} FROM stepwell_groups WHERE id=? FOR NO KEY UPDATE", group_id)
 
 
+def hold_of(tx: Tx, run_id: str) -> None:
+    """Lock the group of a run, if it has one: before the run itself, in the order in which all others lock them."""
+    tx.rows(
+        "SELECT 1 FROM stepwell_groups WHERE id=(SELECT group_id FROM stepwell_runs WHERE id=?) FOR NO KEY UPDATE",
+        run_id,
+    )
+
+
 def insert(tx: Tx, row: GroupRow) -> None:
     """Insert the group; one that is there already stays as it is."""
     tx.insert(groups, [row], unless=("id",))
@@ -85,7 +93,7 @@ def count(tx: Tx, group: GroupRow) -> GroupCounts:
     """
     gate, gated = _gate(group), group.max_in_flight is not None
     # Those that haven't begun are held, or have their turn, as few have; once it is decided none of them is held.
-    held = gated and group.decided_at is None
+    held = gated and group.outcome is None
     again, turns = (_HELD_AGAIN, _TURNS) if gated else ("0", "0")
     half = -1 if group.finished_at is not None else group.total // 2
     [(running, waiting, retrying, failed, canceled, retried, pending, completed, many)] = tx.rows(

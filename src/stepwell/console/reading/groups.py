@@ -68,6 +68,6 @@ def _shown(found: Progress) -> ChildGroup:
         max_in_flight=row.max_in_flight,
         outcome="completed" if row.outcome == "completed" else None if row.outcome is None else "failed",
         decided_by=row.decided_by,
-        decided_at=None if row.decided_at is None else to_datetime(row.decided_at),
+        decided_at=None if row.outcome is None or row.decided_at is None else to_datetime(row.decided_at),
         progress=progress_of(found),
     )
