@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backends import PostgresDatabase
 from conformance.support import ME, Gate, StepwellOn, reaches, until
-from stepwell import END, Workflow, transition
+from stepwell import END, Concurrency, Debounce, NonRetryable, Start, Workflow, transition
 from stepwell.errors import AlreadyAnswered, RunFinished, StoreUnavailable
+from stepwell.worker.groups import GroupDuty
 
 gate = Gate()
 calls: list[str] = []
+flaws: list[str] = []
 
 HELD = "SELECT 1 FROM stepwell_runs WHERE id=? FOR UPDATE"
 STALL = 2.0
@@ -45,10 +48,28 @@ class Slow(Workflow):
         await gate.pass_through()
 
 
+class Flawed(Workflow):
+    @transition(target=END)
+    async def go(self) -> None:
+        if flaws:
+            raise NonRetryable(flaws[0])
+
+
+class Latest(Workflow[int], debounce=Debounce(timedelta(hours=1), key=lambda number: number)):
+    @transition(target=END)
+    async def go(self) -> None: ...
+
+
+class Only(Workflow[int], concurrency=Concurrency(1, key=lambda number: number, holds="run", on_conflict="replace")):
+    @transition(target=END)
+    async def go(self) -> None: ...
+
+
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
     gate.clear()
     calls.clear()
+    flaws.clear()
 
 
 @pytest.fixture
@@ -189,3 +210,68 @@ async def test_two_writers_on_the_same_runs_break_no_deadlock(stepwell_on: Stepw
         assert all(not isinstance(answer, BaseException) or isinstance(answer, RunFinished) for answer in answers)
         runs = [await handle.get() for handle in handles]
         assert {run.status for run in runs} <= {"completed", "canceled"}
+
+
+async def test_a_member_retried_while_its_batch_is_being_finished_gets_its_turn(
+    stepwell_on: StepwellOn, database: PostgresDatabase, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has written that the batch is finished, and not committed it yet."""
+    flaws.append("broken")
+    async with stepwell_on([Flawed]) as stepwell:
+        batch = await stepwell.runner.run_batch([Start(Flawed)], **ME, max_in_flight=1)
+        assert (await batch.result(60)).failed == 1
+        [run_id] = [item.workflow_id async for item in batch.items()]
+        flaws.clear()
+
+        async def busy_elsewhere(*_: Any) -> int:
+            return 0
+
+        with monkeypatch.context() as patch:
+            patch.setattr(GroupDuty, "_take", busy_elsewhere)
+            database.execute("UPDATE stepwell_groups SET finished_at=NULL")
+            async with engine.begin() as connection:
+                await connection.exec_driver_sql("UPDATE stepwell_groups SET finished_at=1")
+                retried = asyncio.ensure_future(stepwell.runner.retry(run_id))
+                await until(database.blocked, "the retry")
+        assert (await retried).status == "retrying"
+        assert (await batch.result(60)).completed == 1
+
+
+@pytest.mark.parametrize("keyed", [Latest, Only])
+async def test_a_batch_of_many_keys_leaves_room_for_the_locks_of_others(
+    stepwell_on: StepwellOn, engine: AsyncEngine, keyed: type[Workflow[int]]
+) -> None:
+    """The server keeps all locks in one table of a fixed size."""
+    async with stepwell_on([Latest, Only], embedded_worker=False) as stepwell, engine.begin() as connection:
+        await stepwell.runner.run_batch([Start(keyed, n) for n in range(3_000)], **ME, connection=connection)
+        locks = "SELECT count(*) FROM pg_locks WHERE locktype='advisory' AND pid=pg_backend_pid()"
+        taken = (await connection.exec_driver_sql(locks)).scalar_one()
+        assert 0 < taken <= 1_024
+
+
+async def test_a_batch_has_all_its_keys_before_it_writes_a_run(
+    stepwell_on: StepwellOn, database: PostgresDatabase, engine: AsyncEngine
+) -> None:
+    """So two with the same keys, in whatever order, never wait for each other."""
+    waiting = "SELECT pid FROM pg_locks WHERE NOT granted"
+    written = f"l.relation=c.oid AND l.mode='RowExclusiveLock' AND l.pid IN ({waiting}) AND c.relname='stepwell_runs'"
+    async with stepwell_on([Latest, Only], embedded_worker=False) as stepwell:
+        async with engine.begin() as connection:
+            last = await stepwell.runner.run(Only, 1_499, **ME, connection=connection)
+            starts = [Start(Only, n) for n in range(1_500)]
+            batch = asyncio.ensure_future(stepwell.runner.run_batch(starts, **ME))
+            await until(database.blocked, "the batch")
+            assert database.read(f"SELECT count(*) FROM pg_locks l, pg_class c WHERE {written}") == [(0,)]
+        assert (await (await batch).progress()).pending == 1_500
+        assert (await last.get()).status == "canceled"
+
+
+async def test_batches_with_the_same_keys_in_opposite_order_are_both_made(stepwell_on: StepwellOn) -> None:
+    starts = [Start(Only, n) for n in range(1_500)]
+    async with (
+        stepwell_on([Latest, Only], embedded_worker=False) as one,
+        stepwell_on([Latest, Only], embedded_worker=False) as other,
+    ):
+        made = await asyncio.gather(one.runner.run_batch(starts, **ME), other.runner.run_batch(starts[::-1], **ME))
+        ends = sorted([(found.pending, found.canceled) for found in [await handle.progress() for handle in made]])
+        assert ends == [(0, 1_500), (1_500, 0)]

@@ -28,7 +28,7 @@ from stepwell.errors import IdempotencyConflict, InvalidArgs, StepwellError
 from stepwell.execution.shared import Shared, new_id
 from stepwell.runner.arguments import MAX_NAME, check_in_flight, users_key
 from stepwell.runner.start import Origin, Start, listed, requested
-from stepwell.store import batches, deciding, groups, runs
+from stepwell.store import batches, conflicts, deciding, groups, runs
 from stepwell.store.tx import Tx
 from stepwell.store.writing.apply import Applier
 
@@ -228,6 +228,7 @@ class Storing:
             if found is not None and found.id != row.id:
                 self.earlier = found
                 return False
+        conflicts.lock_all(tx, (one for request in self._prepared.requests for one in request.conflicts))
         groups.insert(tx, row)
         return True
 

@@ -39,7 +39,12 @@ _MOST: Final = 10_000
 
 def lock(tx: Tx, commits: Iterable[Commit]) -> None:
     """Lock the keys of these starts until the transaction ends: what other transactions did with them is seen then."""
-    if keys := {one.id for commit in commits for one in commit.conflicts if one.on_conflict != "queue"}:
+    lock_all(tx, (one for commit in commits for one in commit.conflicts))
+
+
+def lock_all(tx: Tx, found: Iterable[Conflict]) -> None:
+    """Lock these keys, all that a transaction will ever need: one that took some first could wait for who waits for it."""
+    if keys := {one.id for one in found if one.on_conflict != "queue"}:
         tx.dialect.lock_keys(tx.driver, sorted(keys))
 
 

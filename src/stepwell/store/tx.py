@@ -257,7 +257,7 @@ class Dialect(Protocol):
         ...
 
     def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
-        """Lock these sorted keys until the transaction ends: others that lock one of them wait for it."""
+        """Lock these keys until the transaction ends: others that lock one of them wait for it, now and then others too."""
         ...
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:

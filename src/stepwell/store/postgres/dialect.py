@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
-from hashlib import sha256
 from itertools import count
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -121,7 +120,7 @@ class Postgres:
     def lock_gates(self, driver: Driver, gate_ids: Iterable[str]) -> Set[str]:
         buckets: dict[int, list[str]] = {}
         for gate_id in gate_ids:
-            buckets.setdefault(crc32(gate_id.encode("utf-8", "replace")) % _BUCKETS, []).append(gate_id)
+            buckets.setdefault(_bucket(gate_id), []).append(gate_id)
         wanted = sorted(buckets)[:_LOCKS]
         if not wanted:
             return set()
@@ -137,9 +136,8 @@ class Postgres:
         return driver.rows(self.words(HELD), (given,))
 
     def lock_keys(self, driver: Driver, keys: Sequence[str]) -> None:
-        numbers = sorted({int.from_bytes(sha256(key.encode()).digest()[:8], signed=True) for key in keys})
-        for number in numbers:  # one statement for all of them could take them in any order
-            driver.rows(self.words("SELECT pg_advisory_xact_lock(?)"), (number,))
+        wanted = sorted({_bucket(key) for key in keys})
+        driver.rows(LOCK_BUCKETS, (",".join(map(str, wanted)),))
 
     def keyed(self, driver: Driver, keys: Sequence[tuple[str, str, str]]) -> Sequence[Any]:
         return driver.rows(
@@ -216,7 +214,18 @@ _GATES: Final = 0x57A7E5
 _BUCKETS: Final = 1024
 """Gates share so many locks; two processes seldom want the same one."""
 _LOCKS: Final = 128
-"""Locks of one transaction, at most: the server keeps all of them in memory."""
+"""Gates whose locks one transaction takes, at most: the server keeps all locks in memory."""
+_KEYS: Final = 0x57A7E6
+"""The class of the advisory locks of keys, which share as many locks: two starts that meet at one wait, and no more."""
+LOCK_BUCKETS: Final = (
+    # Of one list, in its order: two transactions that want the same ones never wait for each other.
+    f"SELECT pg_advisory_xact_lock({_KEYS}, b)"
+    " FROM unnest(CAST(string_to_array(CAST($1 AS text), ',') AS integer[])) AS u(b)"
+)
+
+
+def _bucket(key: str) -> int:
+    return crc32(key.encode("utf-8", "replace")) % _BUCKETS
 
 
 # -- rows as parameters ------------------------------------------------------------------------------------------------
