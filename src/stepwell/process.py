@@ -153,6 +153,7 @@ class Process:
         yield self.groups.watch_all
         yield self.pauses.watch
         yield self.gatekeeper.watch_held
+        yield self.gatekeeper.watch_all
         yield from self.queue.duties(worker=worker)
         if self.timekeeper is not None:
             yield self.timekeeper.run

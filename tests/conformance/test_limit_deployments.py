@@ -39,6 +39,16 @@ class New(Base, name="job", concurrency=Concurrency(1)): ...
 class Old(Base, name="job"): ...
 
 
+class Few(Workflow[int], name="keyed", concurrency=Concurrency(1, key="args")):
+    @transition(target=END)
+    async def work(self) -> None: ...
+
+
+class More(Workflow[int], name="keyed", concurrency=Concurrency(2, key="args")):
+    @transition(target=END)
+    async def work(self) -> None: ...
+
+
 class Open(Workflow[int]):
     @transition(target="open")
     async def begin(self) -> None:
@@ -120,3 +130,13 @@ async def test_a_held_run_that_older_code_has_cancelled_never_begins(
 
         await until(none_held, "that nothing is held")
     assert executed == [0, 2]
+
+
+async def test_one_look_finds_all_keys_of_a_limit_that_a_deployment_has_raised(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Few], embedded_worker=False) as before:
+        await before.runner.run_many([Start(Few, n) for n in range(450) for _ in range(2)], **ME)
+        assert await _held(before) == 450
+    async with stepwell_on([More], embedded_worker=False) as after:
+        assert after.process is not None
+        await after.process.gatekeeper.look_at_all()
+        assert await _held(after) == 0

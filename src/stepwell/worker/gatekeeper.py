@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from stepwell.errors import StoreUnavailable
@@ -19,6 +19,10 @@ _GATHERED: Final = 0.25
 """Seconds for which hints are gathered: transactions that were under way with them have ended by then."""
 _EVERY: Final = 5.0
 """Seconds between looks at gates of which there was no hint."""
+_SHARE: Final = 4
+"""Times longer than such a look is the pause after it: reading all gates mustn't be all that a process does."""
+_YIELD: Final = 0.01
+"""Seconds between the pages of such a look."""
 _PAGE: Final = 200
 _REMEMBERED: Final = 1_000
 """Gates of callers' transactions that are remembered; others are found by the look at all."""
@@ -40,7 +44,6 @@ class Gatekeeper:
         self._uncommitted: dict[str, None] = {}
         """Gates of callers' transactions, those of the latest last."""
         self._changed = asyncio.Event()
-        self._seen = ""
 
     def changed(self, gate_ids: Iterable[str]) -> None:
         """Take a hint: something may be to do at these gates."""
@@ -80,24 +83,32 @@ class Gatekeeper:
     # -- what was lost --------------------------------------------------------------------------------------------
 
     async def watch_held(self) -> None:
-        """Look at gates of which there was a hint, and now and then at all others, until cancelled."""
+        """Look at gates of which there was a hint, until cancelled."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(_GATHERED)
+            await self._quietly(self.look())
+
+    async def watch_all(self) -> None:
+        """Look now and then at all gates behind which runs are held, until cancelled."""
         loop = asyncio.get_running_loop()
         pruned = loop.time()
+        pause = _EVERY
         while True:
-            try:
-                async with asyncio.timeout(_EVERY):
-                    await self._changed.wait()
-                await asyncio.sleep(_GATHERED)
-            except TimeoutError:
-                pass
-            try:
-                await self.look()
-                if loop.time() - pruned >= _PRUNE_EVERY:
-                    pruned = loop.time()
-                    await self.prune()
-            except StoreUnavailable as error:
-                log.warning("%s", error)
-                await asyncio.sleep(1.0)
+            await asyncio.sleep(pause)
+            began = loop.time()
+            await self._quietly(self.look_at_all())
+            pause = max(_EVERY, _SHARE * (loop.time() - began))
+            if loop.time() - pruned >= _PRUNE_EVERY:
+                pruned = loop.time()
+                await self._quietly(self.prune())
+
+    async def _quietly(self, act: Awaitable[None]) -> None:
+        try:
+            await act
+        except StoreUnavailable as error:
+            log.warning("%s", error)
+            await asyncio.sleep(1.0)
 
     @property
     def hinted(self) -> bool:
@@ -105,18 +116,30 @@ class Gatekeeper:
         return bool(self._hinted)
 
     async def look(self) -> None:
-        """Let runs through at gates of which there was a hint, and at the next page of all behind which runs are held."""
+        """Let runs through at gates of which there was a hint."""
         self._changed.clear()
         hinted, self._hinted = self._hinted, set()
+        wanted = sorted(hinted)
         try:
-            page = await self._store.read(lambda tx: openings.held(tx, self._seen, _PAGE))
-            self._seen = page[-1] if len(page) == _PAGE else ""
-            wanted = sorted(hinted.union(page))
             for start in range(0, len(wanted), _PAGE):
                 await self._open(wanted[start : start + _PAGE])
         except BaseException:
             self._hinted |= hinted
+            self._changed.set()
             raise
+
+    async def look_at_all(self) -> None:
+        """Let runs through at all gates behind which some are held although there are slots."""
+        seen = ""
+        while page := await self._held(seen):
+            await self._open(page)
+            if len(page) < _PAGE:
+                return
+            seen = page[-1]
+            await asyncio.sleep(_YIELD)
+
+    async def _held(self, seen: str) -> list[str]:
+        return await self._store.read(lambda tx: openings.held(tx, seen, _PAGE))
 
     async def _open(self, wanted: list[str]) -> None:
         # Reading first: nearly always there is nothing to do, and then nothing is written.
