@@ -19,7 +19,7 @@ from sqlalchemy.util import await_only
 
 from backends import Database
 from stepwell import END, App, Markdown, Settings, Stepwell, Workflow, transition
-from stepwell.store import deliveries, history, runs, turns
+from stepwell.store import deliveries, history, reader_queue, runs
 from stepwell.store.base import Store
 from stepwell.store.reading import feed, overview, queries
 from stepwell.store.tx import Tx
@@ -312,7 +312,7 @@ async def held(store: Store, user: str, count: int) -> Callable[[], Any]:
 
     tasks = [asyncio.create_task(store.read_for(user, hold)) for _ in range(count)]
     async with asyncio.timeout(60):
-        while entered < store.turns._share:
+        while entered < store.reader_queue._share:
             await asyncio.sleep(0.01)
 
     async def end() -> None:
@@ -341,7 +341,8 @@ async def test_one_user_reads_while_another_holds_all_readers_of_their_own(
                 assert answer.status_code == 200, answer.text
             waits = asyncio.create_task(client.get("/api/v1/queue", headers=ROOT))
             async with asyncio.timeout(60):
-                while len(store.turns._waiting["root"]) < 31 - store.turns._share:  # their own wait for them
+                queue = store.reader_queue
+                while len(queue._waiting["root"]) < 31 - queue._share:  # their own wait for them
                     await asyncio.sleep(0.01)
             assert not waits.done()
         finally:
@@ -352,12 +353,12 @@ async def test_one_user_reads_while_another_holds_all_readers_of_their_own(
 async def test_too_many_reads_of_a_user_are_refused_with_the_time_to_wait(
     stepwell_of: StepwellOf, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "MOST_WAITING", 5)
+    monkeypatch.setattr(reader_queue, "MOST_WAITING", 5)
     stepwell = stepwell_of(App("shop", workflows=[Ship]), embedded_worker=False)
     async with client_of(stepwell, served(stepwell)) as client:
         assert stepwell.process is not None
         store = stepwell.process.store
-        end = await held(store, "u1", 5 + store.turns._share)
+        end = await held(store, "u1", 5 + store.reader_queue._share)
         try:
             answer = await client.get("/api/v1/runs", headers=U1)
             assert (answer.status_code, answer.json()["title"]) == (429, "Too many reads")

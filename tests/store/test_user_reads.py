@@ -85,7 +85,7 @@ async def held(store: Store, *, own: bool) -> AsyncIterator[None]:
     gate: Any = store
     own_readers = [getattr(one, "free", one) for one in (gate._own, gate._of_application)]
     try:
-        await until(lambda: not store.turns._free and (not own or all(one.locked() for one in own_readers)))
+        await until(lambda: not store.reader_queue._free and (not own or all(one.locked() for one in own_readers)))
         await until(lambda: entered >= 2)
         yield
     finally:

@@ -21,7 +21,7 @@ from stepwell.engine.run import Moment, RunRow
 from stepwell.errors import ReadTooLong, StoreUnavailable
 from stepwell.settings import Settings
 from stepwell.store.callers import CallersTransaction
-from stepwell.store.turns import Turns
+from stepwell.store.reader_queue import ReaderQueue
 from stepwell.store.tx import Answer, Dialect, Item, Tx
 from stepwell.store.workspaces import WorkspaceRow
 from stepwell.store.writing.apply import Applier
@@ -81,7 +81,7 @@ class Store(ABC):
         self.settings = settings
         self.applier = applier
         self.process_id = process_id
-        self.turns = Turns(users_readers)
+        self.reader_queue = ReaderQueue(users_readers)
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -108,7 +108,7 @@ class Store(ABC):
         """
         if user is None:
             return await self._read_for_application(self.settings.read_seconds, query)
-        async with self.turns.turn(user):
+        async with self.reader_queue.turn(user):
             return await self._read_for_users(self.settings.read_seconds, query)
 
     @abstractmethod

@@ -8,15 +8,15 @@ from contextlib import suppress
 import pytest
 
 from stepwell.errors import TooManyReads
-from stepwell.store import turns
-from stepwell.store.turns import Turns
+from stepwell.store import reader_queue
+from stepwell.store.reader_queue import ReaderQueue
 
 
 class Reads:
     """Reads that hold their reader until the test lets them go."""
 
     def __init__(self, readers: int) -> None:
-        self.turns = Turns(readers)
+        self.reader_queue = ReaderQueue(readers)
         self.held: list[str] = []
         self.served: list[str] = []
         self._go: dict[str, asyncio.Queue[None]] = {}
@@ -25,7 +25,7 @@ class Reads:
         return [asyncio.create_task(self._read(user)) for _ in range(count)]
 
     async def _read(self, user: str) -> None:
-        async with self.turns.turn(user):
+        async with self.reader_queue.turn(user):
             self.held.append(user)
             self.served.append(user)
             try:
@@ -79,7 +79,7 @@ async def test_the_share_of_a_user_is_half_of_the_readers_rounded_up(readers: in
 async def test_too_many_waiting_reads_of_a_user_are_refused_and_those_of_others_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(turns, "MOST_WAITING", 3)
+    monkeypatch.setattr(reader_queue, "MOST_WAITING", 3)
     reads = Reads(2)
     tasks = reads.start("greedy", 10)
     await settled()

@@ -1,4 +1,4 @@
-"""The turns in which users read: each may hold a share of the readers, and those that wait are served in rotation.
+"""The queue for readers of the database: each user may hold a share of them, and those that wait are served in rotation.
 
 A user whose reads take long delays their own further reads. However many of them wait, the next read of another user
 waits for one reader at most.
@@ -19,7 +19,7 @@ MOST_WAITING: Final = 500
 _RETRY_AFTER: Final = 2
 
 
-class Turns:
+class ReaderQueue:
     """So many reads at once, and of one user at most a share of them. Used on one event loop."""
 
     def __init__(self, readers: int) -> None:
