@@ -116,7 +116,7 @@ class Life:
 
         def act(tx: Tx) -> None:
             due = openings.due(tx, self.now, 100)
-            openings.looked_at(tx, due, self.now)
+            openings.forget_due(tx, due, self.now)
             self.applier.gates.open(tx, [*due, *openings.held(tx, "", 100)])
 
         await self.write(act)

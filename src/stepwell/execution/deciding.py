@@ -60,7 +60,7 @@ class Deciding:
 
     def _finish(self, tx: Tx, group: GroupRow, ends: GroupEnds, now: Moment) -> bool:
         if not ends.unended:
-            deciding.finished(tx, group, now)
+            deciding.mark_finished(tx, group, now)
         return False
 
     def _decide(self, tx: Tx, group: GroupRow, decided: Verdict, now: Moment, *, stops: bool) -> None:
@@ -71,7 +71,7 @@ class Deciding:
             self._tell(tx, group, decided, decider, now)
         if stops:
             endings.mark_group(tx, group.id, why_stopped(group, decider), now)
-        deciding.decided(tx, group, decided, None if decider is None else decider.id, now)
+        deciding.store_decision(tx, group, decided, None if decider is None else decider.id, now)
 
     def _tell(self, tx: Tx, group: GroupRow, decided: Verdict, decider: Member | None, now: Moment) -> None:
         parent = runs.hold(tx, group.parent_id or "")

@@ -205,12 +205,12 @@ class Claims:
     ) -> list[RunRow]:
         """Return those of the claimed runs that may begin or go on, and others in the places of those that may not."""
         admitted = self._within_limits(tx, found, limit, again)
-        expiry.begun(tx, admitted)
+        expiry.clear(tx, admitted)
         return admitted
 
-    def _in_time(self, tx: Tx, found: list[RunRow]) -> list[RunRow]:
-        """Return those of the claimed runs that may still begin; the others are cancelled."""
-        left = expiry.in_time(self._store.applier, tx, found, self._now())
+    def _cancel_late(self, tx: Tx, found: list[RunRow]) -> list[RunRow]:
+        """Cancel those of the claimed runs that may not begin any more; return the others."""
+        left = expiry.cancel_late(self._store.applier, tx, found, self._now())
         self.more = self.more or len(left) < len(found)
         return left
 
@@ -220,7 +220,7 @@ class Claims:
         """Return those of the claimed runs that get their slots, and others in the places of those that don't."""
         admitted: list[RunRow] = []
         for tries in range(_TRIES, 0, -1):
-            found = self._in_time(tx, found)
+            found = self._cancel_late(tx, found)
             if all(run.gates is None for run in found):
                 return admitted + found
             answer = self._store.applier.gates.admit(tx, found)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypedDict
 
-from stepwell.definition.schedules.policy import CATCH_UP, NO_JITTER, Overlap, late_faults, name_faults
+from stepwell.definition.schedules import policy
+from stepwell.definition.schedules.policy import CATCH_UP, NO_JITTER, Overlap, late_faults
 from stepwell.definition.schedules.schedule_times import (
     NEVER,
     CronRule,
@@ -61,9 +62,9 @@ def refuse(name: object, faults: Iterable[Fault]) -> None:
         raise InvalidArgs(f"The schedule {shown(name)} can't be stored: {text}.", errors)
 
 
-def checked_name(name: object) -> list[Fault]:
+def name_faults(name: object) -> list[Fault]:
     """Return what is wrong with the name of a schedule."""
-    return [("name", fault) for fault in name_faults(name)]
+    return [("name", fault) for fault in policy.name_faults(name)]
 
 
 def rule_faults(given: Mapping[str, Any], now: Moment) -> list[Fault]:

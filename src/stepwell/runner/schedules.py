@@ -97,7 +97,7 @@ class RunnerSchedules:
         workflow_name, stored = self._start(app_name, workflow, args)
         made_rules.refuse(
             name,
-            [*made_rules.checked_name(name), *made_rules.rule_faults(given, now), *made_rules.option_faults(given)],
+            [*made_rules.name_faults(name), *made_rules.rule_faults(given, now), *made_rules.option_faults(given)],
         )
         self._refuse_declared(app_name, name)
         columns = made_rules.rule_columns(given, now) | made_rules.option_columns(given)

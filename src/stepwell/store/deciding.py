@@ -79,8 +79,8 @@ def take_turns(tx: Tx, slots: Sequence[Slot]) -> None:
 # -- ends of their runs -------------------------------------------------------------------------------------------------
 
 
-def note(tx: Tx, stored: Iterable[RunRow]) -> dict[str, RunRow]:
-    """Note runs of groups that have ended, or begun again; return those that wait for their turn now, as they are."""
+def store_ends(tx: Tx, stored: Iterable[RunRow]) -> dict[str, RunRow]:
+    """Store that runs of groups have ended, or begun again; return those that wait for their turn now, as they are."""
     mine = [run for run in stored if run.group_id is not None]
     if not mine:
         return {}
@@ -233,7 +233,7 @@ def _delays(tx: Tx, gate: str, ids: Sequence[str], now: Moment) -> dict[str, Mom
 # -- what a decision stops ----------------------------------------------------------------------------------------------
 
 
-def decided(tx: Tx, group: GroupRow, status: str, decided_by: str | None, now: Moment) -> None:
+def store_decision(tx: Tx, group: GroupRow, status: str, decided_by: str | None, now: Moment) -> None:
     """Store the decision about a group."""
     tx.run(
         "UPDATE stepwell_groups SET status=?, outcome=?, decided_by=?, decided_at=? WHERE id=?",
@@ -245,7 +245,7 @@ def decided(tx: Tx, group: GroupRow, status: str, decided_by: str | None, now: M
     )
 
 
-def finished(tx: Tx, group: GroupRow, now: Moment) -> None:
+def mark_finished(tx: Tx, group: GroupRow, now: Moment) -> None:
     """Note that nothing is left to do for a group: all of its runs have ended, and its parent knows."""
     tx.run("UPDATE stepwell_groups SET finished_at=? WHERE id=?", now, group.id)
     if group.max_in_flight is not None:

@@ -46,7 +46,7 @@ def look_again(tx: Tx, now: Moment, limit: int) -> None:
     )
 
 
-def looked_at(tx: Tx, gate_ids: Iterable[str], now: Moment) -> None:
+def forget_due(tx: Tx, gate_ids: Iterable[str], now: Moment) -> None:
     """Forget the moments of these gates that have passed."""
     tx.run("DELETE FROM stepwell_gates WHERE due_at<=? AND gate IN list(?)", now, tx.listed(sorted(gate_ids)))
 

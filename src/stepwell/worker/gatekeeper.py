@@ -73,7 +73,7 @@ class Gatekeeper:
         due = await self._store.read(lambda tx: openings.due(tx, now, _PAGE))
 
         def operation(tx: Tx) -> None:
-            openings.looked_at(tx, due, now)
+            openings.forget_due(tx, due, now)
             self._store.applier.gates.open(tx, due)
 
         if due:

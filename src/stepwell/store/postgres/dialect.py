@@ -374,7 +374,7 @@ def advance_sql(shape: Shape) -> str:
     new["due_at"] = f"CASE WHEN {unread} THEN NULL ELSE {new['due_at']} END"
     moving = [name for name in (*sent, *alike) if name not in _FENCE and name not in _TOLD]
     told = [name for name in (*sent, *alike) if name in _TOLD]
-    # `store.deciding.note` does it elsewhere: a second statement would write every index of the row again.
+    # `store.deciding.store_ends` does it elsewhere: a second statement would write every index of the row again.
     ended = "r.group_id IS NOT NULL AND v.status IN ('completed', 'failed', 'canceled')"
     noted = f"ended_at=CASE WHEN {ended} THEN coalesce(r.ended_at, v.updated_at) END"
     changes = ", ".join([*(f"{name}={new[name]}" for name in moving), noted])

@@ -151,7 +151,7 @@ class Applier:
         further = self._effects(tx, list(held.values()), signalled)
         if released := [c.run for c in held.values() if c.parks and (c.run.gates or c.run.held_by) is not None]:
             self._released(tx, released)
-        held_back = deciding.note(tx, [commit.run for commit in held.values()])
+        held_back = deciding.store_ends(tx, [commit.run for commit in held.values()])
         for index, commit in held.items():
             run = commit.run
             if run.id in further:  # signals that weren't used have rows of their own

@@ -34,22 +34,22 @@ def expire(applier: Applier, tx: Tx, ids: Sequence[str], now: Moment) -> int:
         now,
     )
     _cancel(applier, tx, [run for run in found if not has_begun(run) and run.status == "pending"], now)
-    begun(tx, found)
+    clear(tx, found)
     return len(found)
 
 
-def in_time(applier: Applier, tx: Tx, claimed: list[RunRow], now: Moment) -> list[RunRow]:
-    """Return those of the runs, claimed in this transaction, that may begin; cancel the others."""
+def cancel_late(applier: Applier, tx: Tx, claimed: list[RunRow], now: Moment) -> list[RunRow]:
+    """Cancel those of the runs, claimed in this transaction, that may not begin any more; return the others."""
     late = {run.id for run in claimed if (ends := tables.moment(run.expires_at)) is not None and ends <= now}
     if not late:
         return claimed
     _cancel(applier, tx, [run for run in claimed if run.id in late], now)
-    begun(tx, [run for run in claimed if run.id in late])
+    clear(tx, [run for run in claimed if run.id in late])
     return [run for run in claimed if run.id not in late]
 
 
-def begun(tx: Tx, found: Sequence[RunRow]) -> None:
-    """Note that these runs have begun, or never will: they don't expire any more."""
+def clear(tx: Tx, found: Sequence[RunRow]) -> None:
+    """Forget when these runs expire: they have begun, or never will."""
     if ids := [run.id for run in found if run.expires_at is not None]:
         tx.run("UPDATE stepwell_runs SET expires_at=NULL WHERE id IN list(?)", tx.listed(ids))
 
