@@ -117,7 +117,7 @@ class Gates:
 
     # -- becoming ready -------------------------------------------------------------------------------------------
 
-    def place(self, tx: Tx, applicants: Sequence[Applicant], *, new: bool = False) -> dict[str, str]:
+    def promise_or_hold(self, tx: Tx, applicants: Sequence[Applicant], *, new: bool = False) -> dict[str, str]:
         """Promise slots to runs that become ready; return the gate of each for which there is none, to be held behind."""
         now = self.now()
         wanted = {one.run_id: self._of(one.gates) for one in applicants}
@@ -137,10 +137,10 @@ class Gates:
         self._held_back(tx, {rooms[gate_id].gate for gate_id in held.values()}, rooms, now)
         return held
 
-    def place_ready(self, tx: Tx, applicants: Iterable[Applicant]) -> None:
+    def hold_ready(self, tx: Tx, applicants: Iterable[Applicant]) -> None:
         """Hold those of these runs behind a gate that are ready, and for which there is no slot."""
         latest = {one.run_id: one for one in applicants}
-        held = self.place(tx, list(latest.values()))
+        held = self.promise_or_hold(tx, list(latest.values()))
         tx.each(
             _HOLD, [(gate, latest[run_id].rank, run_id, latest[run_id].claim) for run_id, gate in sorted(held.items())]
         )
@@ -211,7 +211,7 @@ class Gates:
         """Decide about the runs that became ready in this transaction, and let through those that are held at what it freed."""
         applied, tx.hints.applied = tx.hints.applied, []
         if applied:
-            self.place_ready(tx, applied)
+            self.hold_ready(tx, applied)
         freed, tx.hints.freed = tx.hints.freed, set()
         if freed:
             self.open(tx, freed)

@@ -118,7 +118,7 @@ class Applier:
         ready = [commit.run for commit in commits if commit.run.gates is not None and commit.run.ready_at is not None]
         if not ready:
             return commits
-        held = self.gates.place(tx, [applicant(run) for run in ready], new=True)
+        held = self.gates.promise_or_hold(tx, [applicant(run) for run in ready], new=True)
         return [
             commit if (gate_id := held.get(commit.run.id)) is None else commit._replace(run=hold(commit.run, gate_id))
             for commit in commits
