@@ -74,7 +74,7 @@ class Progress(NamedTuple):
     ended_at: Moment | None
     """The moment at which the last one ended; None while some haven't."""
     rate: float
-    """GroupEnds per second over the last minute."""
+    """Runs that ended per second, over the last minute."""
 
     @property
     def eta(self) -> Moment | None:
