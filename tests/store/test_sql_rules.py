@@ -81,15 +81,13 @@ async def test_a_claim_of_runs_by_their_ids(store: Store) -> None:
 
 async def test_what_a_pause_covers(store: Store) -> None:
     lanes = [*product(("shop", "store"), ("job", "tick:job", "other"))]
-    covers = pauses.paused_sql("l.app", "l.workflow")
+    covers = pauses.paused_sql("l.a", "l.b")
     for app, workflow in product(("", "shop", "none"), ("", "job", "tick:job")):
         pause = PauseRow(app, workflow, None, None, NOW)
 
         def write(tx: Tx, pause: PauseRow = pause) -> set[Lane]:
             pauses.put(tx, pause)
-            found = {
-                tuple(row) for row in tx.rows(f"SELECT app, workflow FROM pairs(?) l WHERE {covers}", paired(lanes))
-            }
+            found = {tuple(row) for row in tx.rows(f"SELECT a, b FROM pairs(?) l WHERE {covers}", paired(lanes))}
             assert pauses.unpaused(tx, lanes) == [lane for lane in lanes if lane not in found]
             pauses.lift(tx, pause.app_name, pause.workflow_name)
             return found

@@ -30,7 +30,7 @@ _SECOND: Final = 1_000_000
 _RUN: Final = "EXISTS (SELECT 1 FROM stepwell_runs r WHERE r.id=s.run_id AND"
 _UNENDED: Final = f"{_RUN} r.status NOT IN ('completed', 'failed', 'canceled'))"
 TAKEN: Final = (
-    "CASE s.kind WHEN 'rate' THEN s.at>CAST(l.workflow AS BIGINT)"
+    "CASE s.kind WHEN 'rate' THEN s.at>CAST(l.b AS BIGINT)"
     f" WHEN 'executing' THEN {_RUN} r.claim=s.claim AND r.owner IS NOT NULL)"
     f" WHEN 'run' THEN {_UNENDED} WHEN 'group' THEN {_UNENDED} ELSE 1=0 END"
 )
@@ -41,9 +41,9 @@ _PROMISED: Final = (
     f" ELSE s.at>CAST(? AS BIGINT) AND {_RUN} r.claim=s.claim AND r.ready_at IS NOT NULL) END"
 )
 _ROOMS: Final = (
-    f"SELECT l.app, (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.app AND s.taken=1 AND {TAKEN}),"
-    f" (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.app AND s.taken=0 AND {_PROMISED}),"
-    " (SELECT 1 WHERE EXISTS (SELECT 1 FROM stepwell_runs h WHERE h.held_by=l.app)) FROM pairs(?) l"
+    f"SELECT l.a, (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.a AND s.taken=1 AND {TAKEN}),"
+    f" (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.a AND s.taken=0 AND {_PROMISED}),"
+    " (SELECT 1 WHERE EXISTS (SELECT 1 FROM stepwell_runs h WHERE h.held_by=l.a)) FROM pairs(?) l"
 )
 _SLOT: Final = "INSERT INTO stepwell_slots (gate, run_id, kind, taken, claim, at) VALUES (?, ?, ?, ?, ?, ?)"
 _TAKE: Final = (
@@ -259,9 +259,9 @@ class Gates:
     def _first_held(self, tx: Tx, gate_ids: Iterable[str]) -> tuple[dict[str, Gate], Sequence[PauseRow]]:
         """Return those of these gates behind which runs are held, as the first of each has it, but of what is paused; and
         the pauses."""
-        first = "FROM stepwell_runs r WHERE r.held_by=l.app ORDER BY r.held_rank, r.id LIMIT 1"
+        first = "FROM stepwell_runs r WHERE r.held_by=l.a ORDER BY r.held_rank, r.id LIMIT 1"
         found = tx.rows(
-            f"SELECT l.app, (SELECT r.id {first}), (SELECT r.gates {first}), EXISTS (SELECT 1 FROM stepwell_pauses)"
+            f"SELECT l.a, (SELECT r.id {first}), (SELECT r.gates {first}), EXISTS (SELECT 1 FROM stepwell_pauses)"
             " FROM pairs(?) l",
             paired((gate_id, "") for gate_id in sorted(gate_ids)),
         )
@@ -331,10 +331,9 @@ class Gates:
         if not pairs:
             return own
         kinds = {gate.id: gate for run_id in claims for gate in wanted[run_id]}
-        mine = "FROM stepwell_slots s WHERE s.gate=l.app AND s.run_id=l.workflow"
+        mine = "FROM stepwell_slots s WHERE s.gate=l.a AND s.run_id=l.b"
         found = tx.rows(
-            f"SELECT l.app, l.workflow, (SELECT s.taken {mine}), (SELECT s.claim {mine}), (SELECT s.at {mine})"
-            " FROM pairs(?) l",
+            f"SELECT l.a, l.b, (SELECT s.taken {mine}), (SELECT s.claim {mine}), (SELECT s.at {mine}) FROM pairs(?) l",
             paired(pairs),
         )
         for gate_id, run_id, taken, claim, moment in found:

@@ -13,7 +13,7 @@ from stepwell.store.tx import Lane, Tx, paired
 
 _ALL: Final = tables.columns(made_schedules)
 _BRIEF: Final = _ALL.removesuffix(", args") + ", '' AS args"
-_KNOWN: Final = "EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=m.app_name AND l.workflow=m.workflow_name)"
+_KNOWN: Final = "EXISTS (SELECT 1 FROM pairs(?) l WHERE l.a=m.app_name AND l.b=m.workflow_name)"
 _LOCK: Final = " FOR NO KEY UPDATE"
 NEXT_TICK: Final = (
     f"(SELECT next_at FROM stepwell_made_schedules m WHERE next_at IS NOT NULL AND paused=0 AND {_KNOWN}"

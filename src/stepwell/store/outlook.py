@@ -46,8 +46,8 @@ def look(tx: Tx, lanes: Sequence[Lane], scheduled: Sequence[Lane]) -> Outlook:
         f"SELECT {_NEXT_DUE},"
         " (SELECT min(due_at) FROM stepwell_gates),"
         " (SELECT 1 FROM pairs(?) l WHERE EXISTS (SELECT 1 FROM stepwell_runs INDEXED BY stepwell_runs_ready"
-        " WHERE app_name=l.app AND workflow_name=l.workflow AND ready_at IS NOT NULL)"
-        f" AND NOT {paused_sql('l.app', 'l.workflow')} LIMIT 1), {NEXT_TICK}",
+        " WHERE app_name=l.a AND workflow_name=l.b AND ready_at IS NOT NULL)"
+        f" AND NOT {paused_sql('l.a', 'l.b')} LIMIT 1), {NEXT_TICK}",
         paired(lanes),
         paired(scheduled),
     )

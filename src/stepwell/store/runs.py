@@ -100,7 +100,7 @@ def claim_ids(tx: Tx, lanes: Sequence[Lane], ids: Iterable[str], worker: str, li
     """Claim those of these runs that are ready, or due and without an owner, for `worker`; the best first."""
     picked = (
         "SELECT id FROM stepwell_runs WHERE id IN list(?) AND owner IS NULL AND (ready_at IS NOT NULL OR due_at<=?)"
-        " AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=app_name AND l.workflow=workflow_name)"
+        " AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.a=app_name AND l.b=workflow_name)"
         f" AND NOT {_PAUSED} AND {OPEN} ORDER BY COALESCE(ready_at, due_at)-headstart, id LIMIT ? FOR NO KEY UPDATE SKIP LOCKED"
     )
     found = tx.fetch(
@@ -203,7 +203,7 @@ def suspects(tx: Tx, lanes: Sequence[Lane], limit: int) -> list[Ready]:
     sql = (
         f"SELECT {_SEEN_READY} FROM stepwell_runs INDEXED BY stepwell_runs_suspected"
         " WHERE suspicion IS NOT NULL AND ready_at IS NOT NULL"
-        f" AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.app=app_name AND l.workflow=workflow_name)"
+        f" AND EXISTS (SELECT 1 FROM pairs(?) l WHERE l.a=app_name AND l.b=workflow_name)"
         " ORDER BY suspicion, id LIMIT ?"
     )
     return tx.fetch(Ready._make, sql, paired(unpaused(tx, lanes)), limit)

@@ -135,9 +135,9 @@ def newest_ticks(tx: Tx, named: Iterable[tuple[str, str]]) -> dict[tuple[str, st
     """Return the newest tick of each of these (app, schedule) that has one."""
     found = tx.fetch(
         TickRow._make,
-        f"SELECT {tables.columns(ticks, 't.')} FROM pairs(?) l JOIN stepwell_ticks t ON t.app_name=l.app"
-        " AND t.schedule=l.workflow WHERE t.scheduled_at=(SELECT max(n.scheduled_at) FROM stepwell_ticks n"
-        " WHERE n.app_name=l.app AND n.schedule=l.workflow)",
+        f"SELECT {tables.columns(ticks, 't.')} FROM pairs(?) l JOIN stepwell_ticks t ON t.app_name=l.a"
+        " AND t.schedule=l.b WHERE t.scheduled_at=(SELECT max(n.scheduled_at) FROM stepwell_ticks n"
+        " WHERE n.app_name=l.a AND n.schedule=l.b)",
         paired(named),
     )
     return {(one.app_name, one.schedule): one for one in found}

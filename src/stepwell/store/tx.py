@@ -5,7 +5,7 @@ Statements are written once, in the words that SQLite and PostgreSQL share, and 
     ?                                   a parameter
     stepwell_...                        a table
     column IN list(?)                   one of the texts in a parameter made by `Tx.listed`
-    FROM pairs(?) l                     rows l(app, workflow) of a parameter made by `paired`
+    FROM pairs(?) l                     rows l(a, b), of texts, of a parameter made by `paired`
     FOR NO KEY UPDATE [SKIP LOCKED]     rows stay locked until the transaction ends; SQLite has locked everything
     INDEXED BY ...                      SQLite walks along this index; PostgreSQL's planner finds it
     octet_length(column)                the bytes of a text; SQLite before 3.43 reads the text for them
@@ -338,9 +338,9 @@ class Tx:
             self.dialect.insert(self.driver, table, rows, unless)
 
 
-def paired(lanes: Iterable[Lane]) -> str:
-    """Return lanes as one parameter, for `pairs(?)`."""
-    return to_json([list(lane) for lane in lanes]).decode()
+def paired(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return pairs of texts as one parameter, for `pairs(?)`."""
+    return to_json([list(pair) for pair in pairs]).decode()
 
 
 # -- what the writer writes -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ Turn = tuple[str, str]
 """A gate, and the run that has its turn there."""
 
 _KEPT: Final = (
-    "SELECT gate, run_id FROM stepwell_slots WHERE (gate, run_id) IN (SELECT l.app, l.workflow FROM pairs(?) l)"
+    "SELECT gate, run_id FROM stepwell_slots WHERE (gate, run_id) IN (SELECT l.a, l.b FROM pairs(?) l)"
     " AND kind='fair' AND taken=0 AND at<=? ORDER BY gate, run_id LIMIT ?"
 )
 _AT_ONCE: Final = 200

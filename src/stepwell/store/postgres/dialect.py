@@ -45,9 +45,7 @@ from stepwell.store.tx import Driver, Formatted, HeldClaims, Lane, Through, pair
 _MARK: Final = re.compile(r"\?")
 _TABLE: Final = re.compile(r"\bstepwell_\w+")
 _INDEX: Final = re.compile(r" INDEXED BY \w+")
-_PAIRS: Final = (
-    "(SELECT j->>0 AS app, j->>1 AS workflow FROM json_array_elements(CAST(CAST(? AS text) AS json)) AS e(j))"
-)
+_PAIRS: Final = "(SELECT j->>0 AS a, j->>1 AS b FROM json_array_elements(CAST(CAST(? AS text) AS json)) AS e(j))"
 
 
 class Postgres:
@@ -185,15 +183,15 @@ _TEXTS: Final = rf'^\[("{_PART}"(, ?"{_PART}")*)?\]$'
 
 # First how many of the best each lane has, by reading; then exactly so many are locked, past those that others hold.
 _WALK: Final = (
-    "FROM stepwell_runs WHERE app_name={0}.app AND workflow_name={0}.workflow AND ready_at IS NOT NULL"
+    "FROM stepwell_runs WHERE app_name={0} AND workflow_name={1} AND ready_at IS NOT NULL"
     " ORDER BY (ready_at - headstart)"
 )
 CLAIM: Final = (
-    f"WITH best AS (SELECT l.app, l.workflow FROM pairs(?) l,"
-    f" LATERAL (SELECT ready_at - headstart AS rank {_WALK.format('l')} LIMIT ?) c"
-    f" WHERE NOT {paused_sql('l.app', 'l.workflow')} AND {OPEN} ORDER BY c.rank LIMIT ?),"
+    f"WITH best AS (SELECT l.a AS app, l.b AS workflow FROM pairs(?) l,"
+    f" LATERAL (SELECT ready_at - headstart AS rank {_WALK.format('l.a', 'l.b')} LIMIT ?) c"
+    f" WHERE NOT {paused_sql('l.a', 'l.b')} AND {OPEN} ORDER BY c.rank LIMIT ?),"
     " wanted AS (SELECT app, workflow, count(*) AS n FROM best GROUP BY app, workflow),"
-    f" picked AS MATERIALIZED (SELECT c.id FROM wanted w, LATERAL (SELECT id {_WALK.format('w')}"
+    f" picked AS MATERIALIZED (SELECT c.id FROM wanted w, LATERAL (SELECT id {_WALK.format('w.app', 'w.workflow')}"
     " LIMIT w.n FOR NO KEY UPDATE SKIP LOCKED) c)"
     f" UPDATE stepwell_runs r SET {tables.CLAIMED} FROM picked WHERE r.id=picked.id RETURNING {tables.columns(runs, 'r.')}"
 )
@@ -201,13 +199,13 @@ LEFT: Final = (
     # OFFSET 0 keeps the planner from turning it round: without statistics it walks over the table, and parses the pairs
     # again for each of its rows.
     "SELECT found.id FROM pairs(?) l CROSS JOIN LATERAL (SELECT id FROM stepwell_signals"
-    " WHERE run_id=l.app AND visit=CAST(l.workflow AS INTEGER) AND state='open' OFFSET 0) found"
+    " WHERE run_id=l.a AND visit=CAST(l.b AS INTEGER) AND state='open' OFFSET 0) found"
 )
 
 
 HELD: Final = (
-    f"SELECT h.* FROM pairs(?) l CROSS JOIN LATERAL (SELECT {tables.HELD} FROM stepwell_runs WHERE held_by=l.app"
-    " ORDER BY held_rank, id LIMIT CAST(l.workflow AS INTEGER) FOR NO KEY UPDATE SKIP LOCKED) h"
+    f"SELECT h.* FROM pairs(?) l CROSS JOIN LATERAL (SELECT {tables.HELD} FROM stepwell_runs WHERE held_by=l.a"
+    " ORDER BY held_rank, id LIMIT CAST(l.b AS INTEGER) FOR NO KEY UPDATE SKIP LOCKED) h"
 )
 _GATES: Final = 0x57A7E5
 """The class of the advisory locks of gates, among those of other programs."""

@@ -22,11 +22,11 @@ _LOOKED_AT: Final = 100
 """Runs of a gate by which it is decided whose it is."""
 _FIRST: Final = "["
 """Before the id of every gate."""
-_HOLDS: Final = f"FROM pairs(?) l CROSS JOIN stepwell_slots s WHERE s.gate=l.app AND s.taken=1 AND {TAKEN}"
+_HOLDS: Final = f"FROM pairs(?) l CROSS JOIN stepwell_slots s WHERE s.gate=l.a AND s.taken=1 AND {TAKEN}"
 _SEEN: Final = "id, app_name, workflow_name, user_id, status"
 _SINCE: Final = "CASE WHEN h.held_by LIKE 'group:%' THEN h.updated_at ELSE h.held_rank+h.headstart END"
 """Since when a run is held: the rank of a group's run is its index, and nothing changes it while it is held."""
-_BEHIND: Final = "FROM stepwell_runs h WHERE h.held_by=l.app"
+_BEHIND: Final = "FROM stepwell_runs h WHERE h.held_by=l.a"
 
 LimitOf = Callable[[Gate], Gate]
 """A function that returns the gate with the limit of the code, where that has the rule."""
@@ -116,11 +116,11 @@ def _seen(tx: Tx, gate_ids: Sequence[str], apps: Sequence[str]) -> list[str]:
     """Return those of the gates at which runs of these apps wait, or which they hold."""
     waits = f"SELECT h.app_name {_BEHIND} ORDER BY h.held_rank, h.id LIMIT {_LOOKED_AT}"
     holds = (
-        "SELECT r.app_name FROM stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id WHERE s.gate=l.app"
+        "SELECT r.app_name FROM stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id WHERE s.gate=l.a"
         f" ORDER BY s.run_id DESC LIMIT {_LOOKED_AT}"
     )
     found = tx.rows(
-        f"SELECT l.app FROM pairs(?) l WHERE EXISTS (SELECT 1 FROM ({waits}) w WHERE w.app_name IN list(?))"
+        f"SELECT l.a FROM pairs(?) l WHERE EXISTS (SELECT 1 FROM ({waits}) w WHERE w.app_name IN list(?))"
         f" OR EXISTS (SELECT 1 FROM ({holds}) o WHERE o.app_name IN list(?))",
         paired((gate_id, "") for gate_id in gate_ids),
         tx.listed(apps),
@@ -137,9 +137,9 @@ def uses(tx: Tx, gate_ids: Sequence[str], limit_of: LimitOf, now: Moment) -> lis
     gates = _gates(tx, gate_ids, limit_of)
     given = paired((gate.id, str(now - (gate.per or 0))) for gate in gates)
     first = f"{_BEHIND} ORDER BY h.held_rank, h.id LIMIT 1"
-    own = f"FROM stepwell_slots s WHERE s.gate=l.app AND s.taken=1 AND {TAKEN}"
+    own = f"FROM stepwell_slots s WHERE s.gate=l.a AND s.taken=1 AND {TAKEN}"
     found = tx.rows(
-        f"SELECT l.app, (SELECT count(*) FROM (SELECT 1 {own} LIMIT {COUNTED}) c),"
+        f"SELECT l.a, (SELECT count(*) FROM (SELECT 1 {own} LIMIT {COUNTED}) c),"
         f" (SELECT count(*) FROM (SELECT 1 {_BEHIND} LIMIT {COUNTED}) c),"
         f" (SELECT {_SINCE} {first}), (SELECT min(s.at) {own} AND s.kind='rate') FROM pairs(?) l",
         given,
@@ -157,10 +157,10 @@ def _use(gate: Gate, holding: int, held: int, since: Moment | None, first: Momen
 def _gates(tx: Tx, gate_ids: Sequence[str], limit_of: LimitOf) -> list[Gate]:
     """Return the gates as one of their runs, or their group, has kept them, with the limits of the code."""
     waits = f"SELECT h.gates {_BEHIND} ORDER BY h.held_rank, h.id LIMIT 1"
-    holds = "SELECT r.gates FROM stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id WHERE s.gate=l.app LIMIT 1"
-    kind = "SELECT s.kind FROM stepwell_slots s WHERE s.gate=l.app LIMIT 1"
+    holds = "SELECT r.gates FROM stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id WHERE s.gate=l.a LIMIT 1"
+    kind = "SELECT s.kind FROM stepwell_slots s WHERE s.gate=l.a LIMIT 1"
     found = tx.rows(
-        f"SELECT l.app, COALESCE(({waits}), ({holds})), ({kind}) FROM pairs(?) l",
+        f"SELECT l.a, COALESCE(({waits}), ({holds})), ({kind}) FROM pairs(?) l",
         paired((gate_id, "") for gate_id in gate_ids),
     )
     texts = {row[0]: row[1:] for row in found}

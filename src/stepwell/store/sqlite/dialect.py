@@ -30,7 +30,7 @@ _UNION: Final = 400
 """Walks joined by one UNION: SQLite's limit is 500."""
 
 
-_PAIRS: Final = "(SELECT json_extract(value, '$[0]') AS app, json_extract(value, '$[1]') AS workflow FROM json_each(?))"
+_PAIRS: Final = "(SELECT json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b FROM json_each(?))"
 _LOCKING: Final = re.compile(" FOR (?:NO KEY UPDATE(?: SKIP LOCKED)?|KEY SHARE)")
 _SIZE: Final = re.compile(r"octet_length\(([\w.]+)\)")
 _HAS_SIZE: Final = sqlite3.sqlite_version_info >= (3, 43)
@@ -48,7 +48,7 @@ def _words(sql: str) -> str:
 LEFT: Final = _words(
     # SQLite never turns a CROSS JOIN round.
     "SELECT id FROM pairs(?) l CROSS JOIN stepwell_signals"
-    " WHERE run_id=l.app AND visit=CAST(l.workflow AS INTEGER) AND state='open'"
+    " WHERE run_id=l.a AND visit=CAST(l.b AS INTEGER) AND state='open'"
 )
 
 
