@@ -27,9 +27,28 @@ RUN = (
 
 def group(total: int, most: int | None = None, decided_at: int | None = None) -> GroupRow:
     return GroupRow(
-        "g", "group", "a", "u", None, None, None, "each", total, most, None, None, None, None, None, 0, "running",
-        None if decided_at is None else "completed", None, decided_at, None,
-    )  # fmt: skip
+        id="g",
+        kind="group",
+        app_name="a",
+        user_id="u",
+        parent_id=None,
+        callback=None,
+        callback_meta=None,
+        until="each",
+        total=total,
+        max_in_flight=most,
+        stop_after=None,
+        label=None,
+        workflow_name=None,
+        idempotency_key=None,
+        fingerprint=None,
+        created_at=0,
+        status="running",
+        outcome=None if decided_at is None else "completed",
+        decided_by=None,
+        decided_at=decided_at,
+        finished_at=None,
+    )
 
 
 def insert(tx: Tx, given: GroupRow, statuses: list[str], ended_at: int = 1) -> None:

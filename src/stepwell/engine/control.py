@@ -20,6 +20,7 @@ from stepwell.definition.text import storable
 from stepwell.engine.choose import Fail
 from stepwell.engine.commit import Commit
 from stepwell.engine.conflicts import Conflict
+from stepwell.engine.groups import Slot, slots_of
 from stepwell.engine.matching import listeners_of
 from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, freed, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
@@ -85,6 +86,22 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
     )  # fmt: skip
     creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
     return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run), conflicts=request.conflicts)
+
+
+def begin_member(
+    definition: Definition, request: Request, now: Moment, gate: str | None, *, turn: bool, by_clock: bool
+) -> tuple[Commit, list[Slot]]:
+    """Return the commit that creates a run of a group, held behind the group's gate unless it has its turn; and its slots.
+
+    Without `max_in_flight` there is no gate. The delay of one that is held counts from its turn on.
+    """
+    if gate is None:
+        return begin(definition, request, now), []
+    slots = slots_of(gate, request.id, now, request.due_at, turn=turn, by_clock=by_clock)
+    if turn:
+        return begin(definition, request, now), slots
+    commit = begin(definition, request._replace(due_at=None), now)
+    return commit._replace(run=commit.run._replace(held_by=gate, held_rank=request.group_index, ready_at=None)), slots
 
 
 def deadline(definition: Definition, now: Moment) -> Moment | None:

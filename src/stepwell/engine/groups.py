@@ -16,6 +16,11 @@ from typing import Final, Literal, NamedTuple
 
 from stepwell.engine.run import ENDED, Moment, SignalRow, Status
 
+MOST_MEMBERS: Final = 100_000
+"""Runs of one group or batch."""
+BEHIND: Final = 10_000
+"""Microseconds by which each run of a group steps back behind the one before it, so that other runs get between."""
+
 
 class GroupRow(NamedTuple):
     """A group of children, or a batch."""

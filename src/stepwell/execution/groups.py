@@ -17,9 +17,9 @@ from stepwell.definition.values.codec import codec_for
 from stepwell.definition.values.inputs import same_meaning, summary
 from stepwell.definition.values.misfit import shown
 from stepwell.engine.commit import Commit
-from stepwell.engine.control import Request, begin
+from stepwell.engine.control import Request, begin_member
 from stepwell.engine.gates import group_gate
-from stepwell.engine.groups import GroupRow, Member, NewGroup, Slot, slots_of
+from stepwell.engine.groups import BEHIND, MOST_MEMBERS, GroupRow, Member, NewGroup, Slot
 from stepwell.engine.run import RunRow
 from stepwell.errors import GroupNotFound, IdempotencyConflict, InvalidArgs, InvalidPayload, StepwellError
 from stepwell.execution.arguments import check_in_flight, id_of, users_key
@@ -28,12 +28,10 @@ from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.starts import Origin, requested
 from stepwell.execution.storage import Storage
 from stepwell.store.deciding import key_taken
+from stepwell.store.writing.starts import StartKey, key_of
 
-MOST_CHILDREN: Final = 100_000
 _ANY: Final = codec_for(Any)
 _VERB: Final = "self.start_many"
-_BEHIND: Final = 10_000
-"""Microseconds by which each child steps back behind the one before it, so that other runs get between."""
 _TURN: Final = 50
 """Starts that are validated in one turn of the loop."""
 _PAGE: Final = 500
@@ -68,9 +66,9 @@ def checked_starts(starts: Any) -> tuple[Start, ...]:
         raise InvalidArgs(
             f"{_VERB}({shown(starts)}): give a list of Start(workflow, args), as in [Start(Child, args)]."
         )
-    if len(starts) > MOST_CHILDREN:
+    if len(starts) > MOST_MEMBERS:
         raise InvalidArgs(
-            f"{_VERB}: {len(starts):,} starts; a group has at most {MOST_CHILDREN:,}. Start several groups instead."
+            f"{_VERB}: {len(starts):,} starts; a group has at most {MOST_MEMBERS:,}. Start several groups instead."
         )
     for index, one in enumerate(starts):
         if not isinstance(one, Start):
@@ -151,10 +149,7 @@ async def many_of(
     return Many(NewGroup(maker.row(label), tuple(maker.slots)), tuple(maker.children), maker.ids, links)
 
 
-_Key = tuple[str, str, str]
-
-
-async def _known(storage: Storage, run: RunRow, starts: Sequence[Start]) -> dict[_Key, RunRow]:
+async def _known(storage: Storage, run: RunRow, starts: Sequence[Start]) -> dict[StartKey, RunRow]:
     """Return the runs to which the keys of these starts belong already."""
     keys = [
         (start.app_name or run.app_name, run.user_id, users_key(start.idempotency_key) or "")
@@ -174,10 +169,10 @@ class _ChildMaker:
         self._meta = meta
         self._now = shared.clock.now()
         self._id = new_id()
-        self._gate = group_gate(self._id, asked.max_in_flight or 0).id
+        self._gate = None if asked.max_in_flight is None else group_gate(self._id, asked.max_in_flight).id
         self._each = asked.until == "each"
         self._names: set[str] = set()
-        self.known: dict[_Key, RunRow] = {}
+        self.known: dict[StartKey, RunRow] = {}
         self.children: list[Commit] = []
         self.ids: list[str] = []
         self.slots: list[Slot] = []
@@ -198,44 +193,34 @@ class _ChildMaker:
             callback=asked.callback if self._each else None,
             callback_meta=self._meta if self._each else None,
             on_parent_end=asked.on_parent_end or ("cancel" if asked.callback else "abandon"),
-            behind=request.behind + index * _BEHIND,
+            behind=request.behind + index * BEHIND,
             group_id=self._id,
             group_index=index,
         )
-        child = self._child(definition, request, start, index)
+        turn, by_clock = len(self.children) < (asked.max_in_flight or 0), start.at is not None
+        child, slots = begin_member(definition, request, self._now, self._gate, turn=turn, by_clock=by_clock)
         self.children.append(child)
+        self.slots += slots
         self.ids.append(child.run.id)
-        if request.idempotency_key is not None:
-            self.known[request.app_name, request.user_id, request.idempotency_key] = child.run
+        if (key := key_of(request)) is not None:
+            self.known[key] = child.run
         return definition.title
-
-    def _child(self, definition: Definition, request: Request, start: Start, index: int) -> Commit:
-        most = self._asked.max_in_flight
-        if most is None:
-            return begin(definition, request, self._now)
-        turn = len(self.children) < most
-        by_clock = start.at is not None
-        self.slots += slots_of(self._gate, request.id, self._now, request.due_at, turn=turn, by_clock=by_clock)
-        if turn:
-            return begin(definition, request, self._now)
-        child = begin(definition, request._replace(due_at=None), self._now)
-        return child._replace(run=child.run._replace(held_by=self._gate, held_rank=index, ready_at=None))
 
     def _earlier(self, definition: Definition, start: Start, request: Request) -> str | None:
         """Return the id of the child of this run to which the start's key belongs already. Raises IdempotencyConflict."""
-        key = request.idempotency_key
-        found = None if key is None else self.known.get((request.app_name, request.user_id, key))
+        key = key_of(request)
+        found = None if key is None else self.known.get(key)
         if found is None or key is None:
             return None
         if found.parent_id != self._run.id:
-            raise key_taken(found, key)
+            raise key_taken(found, key[2])
         given = {} if start.args is None else start.args
         if found.workflow_name != definition.name or not (
             found.args == request.args
             or (definition.args is not None and same_meaning(definition.args, found.args, given))
         ):
             raise IdempotencyConflict(
-                f"The idempotency key {key!r} belongs to child {found.id} of this run, of {found.workflow_name!r} with other "
+                f"The idempotency key {key[2]!r} belongs to child {found.id} of this run, of {found.workflow_name!r} with other "
                 "args: use another key, or the same workflow and args."
             )
         return found.id
@@ -244,11 +229,28 @@ class _ChildMaker:
         """Return the group's own row."""
         asked = self._asked
         return GroupRow(
-            self._id, "group", self._run.app_name, self._run.user_id, self._run.id,
-            None if self._each else asked.callback, None if self._each else self._meta, asked.until, len(self.children),
-            asked.max_in_flight, None, label, next(iter(self._names)) if len(self._names) == 1 else None, None, None,
-            self._now, "running", None, None, None, None,
-        )  # fmt: skip
+            id=self._id,
+            kind="group",
+            app_name=self._run.app_name,
+            user_id=self._run.user_id,
+            parent_id=self._run.id,
+            callback=None if self._each else asked.callback,
+            callback_meta=None if self._each else self._meta,
+            until=asked.until,
+            total=len(self.children),
+            max_in_flight=asked.max_in_flight,
+            stop_after=None,
+            label=label,
+            workflow_name=next(iter(self._names)) if len(self._names) == 1 else None,
+            idempotency_key=None,
+            fingerprint=None,
+            created_at=self._now,
+            status="running",
+            outcome=None,
+            decided_by=None,
+            decided_at=None,
+            finished_at=None,
+        )
 
 
 # -- read again --------------------------------------------------------------------------------------------------------

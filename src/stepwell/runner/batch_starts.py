@@ -20,9 +20,9 @@ from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
 from stepwell.definition.values.misfit import shown
 from stepwell.engine.commit import Commit
-from stepwell.engine.control import Request, begin
-from stepwell.engine.gates import Gate, group_gate
-from stepwell.engine.groups import GroupRow, Slot, slots_of
+from stepwell.engine.control import Request, begin, begin_member
+from stepwell.engine.gates import group_gate
+from stepwell.engine.groups import BEHIND, MOST_MEMBERS, GroupRow, Slot
 from stepwell.engine.run import Moment
 from stepwell.errors import IdempotencyConflict, InvalidArgs, StepwellError
 from stepwell.execution.shared import Shared, new_id
@@ -31,10 +31,8 @@ from stepwell.runner.start import Origin, Start, listed, requested
 from stepwell.store import batches, conflicts, deciding, groups, runs
 from stepwell.store.tx import Tx
 from stepwell.store.writing.apply import Applier
+from stepwell.store.writing.starts import StartKey, key_of
 
-MOST_STARTS: Final = 100_000
-_BEHIND: Final = 10_000
-"""Microseconds by which each member of a batch steps back behind the one before it, so that other runs get between."""
 _TURN: Final = 100
 """Starts that are validated in one turn of the loop."""
 _CHUNK: Final = 1_000
@@ -118,8 +116,8 @@ def options_of(label: Any, max_in_flight: Any, stop_after_failures: Any, key: An
 
 def counted(starts: Any) -> Sequence[Start]:
     """Return the starts as they are now. Raises InvalidArgs for too many, or something else than starts."""
-    found = starts if isinstance(starts, NamedStarts) else listed(starts, MOST_STARTS + 1)
-    if len(found) > MOST_STARTS:
+    found = starts if isinstance(starts, NamedStarts) else listed(starts, MOST_MEMBERS + 1)
+    if len(found) > MOST_MEMBERS:
         raise too_many(len(starts) if isinstance(starts, Sequence) else len(found))
     return found
 
@@ -127,7 +125,7 @@ def counted(starts: Any) -> Sequence[Start]:
 def too_many(number: int) -> InvalidArgs:
     """Return the refusal of so many starts."""
     return InvalidArgs(
-        f"{number:,} starts: a batch has at most {MOST_STARTS:,}. Give several batches the same label instead."
+        f"{number:,} starts: a batch has at most {MOST_MEMBERS:,}. Give several batches the same label instead."
     )
 
 
@@ -157,7 +155,7 @@ async def prepared(shared: Shared, starts: Sequence[Start], origin: Origin, batc
     """Return the starts, validated; the loop has its turns between. Raises what `run` raises, and names the start."""
     found = Prepared(starts, [], [], "", shared.clock.now())
     marks = sha256()
-    keys: dict[tuple[str, str], int] = {}
+    keys: dict[StartKey, int] = {}
     for index, start in enumerate(starts):
         try:
             users_key(start.idempotency_key)
@@ -167,7 +165,7 @@ async def prepared(shared: Shared, starts: Sequence[Start], origin: Origin, batc
         _refuse_twice(starts, index, request, keys)
         found.definitions.append(definition)
         found.requests.append(
-            request._replace(group_id=batch_id, group_index=index, behind=request.behind + index * _BEHIND)
+            request._replace(group_id=batch_id, group_index=index, behind=request.behind + index * BEHIND)
         )
         marks.update(f"{request.app_name}\0{definition.name}\0{request.args}\n".encode("utf-8", "surrogatepass"))
         if index % _TURN == _TURN - 1:
@@ -185,10 +183,11 @@ def at(starts: Sequence[Start], index: int, error: StepwellError) -> StepwellErr
     return error
 
 
-def _refuse_twice(starts: Sequence[Start], index: int, request: Request, keys: dict[tuple[str, str], int]) -> None:
-    if request.idempotency_key is None:
+def _refuse_twice(starts: Sequence[Start], index: int, request: Request, keys: dict[StartKey, int]) -> None:
+    key = key_of(request)
+    if key is None:
         return
-    earlier = keys.setdefault((request.app_name, request.idempotency_key), index)
+    earlier = keys.setdefault(key, index)
     if earlier != index:
         raise IdempotencyConflict(
             f"{where(starts, index)}: its idempotency key {request.idempotency_key!r} is that of {where(starts, earlier)} "
@@ -218,7 +217,9 @@ class Storing:
 
     def whole(self, tx: Tx) -> None:
         """Write all parts, in a transaction of the caller's."""
-        all(part(tx) for part in self.parts())
+        for part in self.parts():
+            if not part(tx):
+                return
 
     def _first(self, tx: Tx) -> bool:
         row = self.row
@@ -233,46 +234,34 @@ class Storing:
         return True
 
     def _some(self, start: int, tx: Tx) -> bool:
-        commits = tuple(self._commits(range(start, min(start + _CHUNK, self.row.total))))
-        keyed = [
-            (run.app_name, run.user_id, run.idempotency_key)
-            for run, *_ in (commit[2:] for commit in commits)
-            if run.idempotency_key is not None
-        ]
-        taken = runs.by_keys(tx, keyed) if keyed else {}
-        for index, commit in enumerate(commits, start):
-            run = commit.run
-            earlier = taken.get((run.app_name, run.user_id, run.idempotency_key or ""))
-            if earlier is not None and earlier.id != run.id:
-                raise self._not_mine(index, earlier.id)
+        members = [self._member(index) for index in range(start, min(start + _CHUNK, self.row.total))]
+        commits = tuple(commit for commit, _ in members)
+        self._refuse_taken(tx, start, commits)
         [answer] = self._applier.begin(tx, [commits])
         if isinstance(answer, Exception):
             raise answer
         for index, started in enumerate(answer, start):
             if not started.created:
                 raise self._not_mine(index, started.run.id)
-        if self.row.max_in_flight is not None:
-            deciding.take_turns(
-                tx, [slot for index in range(start, start + len(commits)) for slot in self._slots(index)]
-            )
+        deciding.take_turns(tx, [slot for _, slots in members for slot in slots])
         return True
 
-    def _slots(self, index: int) -> list[Slot]:
-        found, most = self._prepared, self.row.max_in_flight or 0
-        request = found.requests[index]
-        by_clock = request.due_at is not None and found.starts[index].at is not None
-        gate = group_gate(self.row.id, most).id
-        return slots_of(gate, request.id, found.now, request.due_at, turn=index < most, by_clock=by_clock)
-
-    def _commits(self, indexes: range) -> Iterator[Commit]:
+    def _member(self, index: int) -> tuple[Commit, list[Slot]]:
         found, most = self._prepared, self.row.max_in_flight
-        for index in indexes:
-            definition, request = found.definitions[index], found.requests[index]
-            if most is None or index < most:
-                yield begin(definition, request, found.now)
-            else:  # its delay counts from its turn on
-                commit = begin(definition, request._replace(due_at=None), found.now)
-                yield _held_back(commit, group_gate(self.row.id, most), index)
+        definition, request = found.definitions[index], found.requests[index]
+        gate = None if most is None else group_gate(self.row.id, most).id
+        by_clock = gate is not None and request.due_at is not None and found.starts[index].at is not None
+        return begin_member(definition, request, found.now, gate, turn=index < (most or 0), by_clock=by_clock)
+
+    def _refuse_taken(self, tx: Tx, start: int, commits: Sequence[Commit]) -> None:
+        """Raise IdempotencyConflict for the first start whose key belongs to another run."""
+        keys = [key_of(commit.run) for commit in commits]
+        keyed = [key for key in keys if key is not None]
+        taken = runs.by_keys(tx, keyed) if keyed else {}
+        for index, (key, commit) in enumerate(zip(keys, commits, strict=True), start):
+            earlier = None if key is None else taken.get(key)
+            if earlier is not None and earlier.id != commit.run.id:
+                raise self._not_mine(index, earlier.id)
 
     def _not_mine(self, index: int, run_id: str) -> IdempotencyConflict:
         return IdempotencyConflict(
@@ -281,21 +270,32 @@ class Storing:
         )
 
 
-def _held_back(commit: Commit, gate: Gate, rank: int) -> Commit:
-    """Return the commit of a run that waits for its turn."""
-    run = commit.run._replace(held_by=gate.id, held_rank=rank, ready_at=None, due_at=None)
-    return commit._replace(run=run)
-
-
 def row_of(prepared: Prepared, origin: Origin, options: BatchOptions, batch_id: str) -> GroupRow:
     """Return the batch's own row. One without starts has ended."""
     total, now = len(prepared.requests), prepared.now
     return GroupRow(
-        batch_id, "batch", origin.app_name, origin.user_id, None, None, None, "all_ended", total, options.max_in_flight,
-        options.stop_after(total), options.label, prepared.workflow_name, options.key,
-        prepared.fingerprint if options.key is not None else None, now, "running" if total else "ended",
-        None, None, None if total else now, None if total else now,
-    )  # fmt: skip
+        id=batch_id,
+        kind="batch",
+        app_name=origin.app_name,
+        user_id=origin.user_id,
+        parent_id=None,
+        callback=None,
+        callback_meta=None,
+        until="all_ended",
+        total=total,
+        max_in_flight=options.max_in_flight,
+        stop_after=options.stop_after(total),
+        label=options.label,
+        workflow_name=prepared.workflow_name,
+        idempotency_key=options.key,
+        fingerprint=prepared.fingerprint if options.key is not None else None,
+        created_at=now,
+        status="running" if total else "ended",
+        outcome=None,
+        decided_by=None,
+        decided_at=None if total else now,
+        finished_at=None if total else now,
+    )
 
 
 def new_batch_id() -> str:

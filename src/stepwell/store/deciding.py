@@ -13,6 +13,7 @@ from stepwell.errors import IdempotencyConflict, WorkspaceNotFound
 from stepwell.store import groups, runs, tables, workspaces
 from stepwell.store.paused_gates import LET
 from stepwell.store.tx import Tx, WakeUp
+from stepwell.store.writing.starts import key_of
 
 _OF_GROUP: Final = "FROM stepwell_runs INDEXED BY stepwell_runs_counted WHERE group_id=?"
 _ONE: Final = f"SELECT 1 {_OF_GROUP}"
@@ -34,11 +35,7 @@ def check_children(tx: Tx, children: Sequence[Commit]) -> None:
 
     Their keys were free when the method asked; others may have used them since.
     """
-    keyed = {
-        (run.app_name, run.user_id, run.idempotency_key): run.id
-        for run in (commit.run for commit in children)
-        if run.idempotency_key is not None
-    }
+    keyed = {key: commit.run.id for commit in children if (key := key_of(commit.run)) is not None}
     if keyed:
         for key, earlier in runs.by_keys(tx, list(keyed)).items():
             if earlier.id != keyed[key]:

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
 from typing import Any, Final, overload
 
 from stepwell.console.http.bodies import is_over
+from stepwell.engine.groups import MOST_MEMBERS
 from stepwell.errors import InvalidArgs, PayloadTooLarge
-from stepwell.runner.batch_starts import MOST_STARTS, NamedStarts, too_many
+from stepwell.runner.batch_starts import NamedStarts, too_many
 from stepwell.runner.start import Start
 
 MEDIA_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -39,8 +40,8 @@ class JsonLines(NamedStarts):
             raise PayloadTooLarge(f"line {number} is larger than {self._most_bytes:,} bytes.")
         if len(line) >= self._most_values and is_over(line, self._most_values):
             raise PayloadTooLarge(f"line {number} has more than {self._most_values:,} JSON values.")
-        if len(self._lines) == MOST_STARTS:
-            raise too_many(MOST_STARTS + 1)
+        if len(self._lines) == MOST_MEMBERS:
+            raise too_many(MOST_MEMBERS + 1)
         self._lines.append(line)
         self._numbers.append(number)
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from stepwell.definition.values.codec import canonical
 from stepwell.engine.commit import Commit
 from stepwell.engine.conflicts import digest_of
-from stepwell.engine.control import cancel
+from stepwell.engine.control import Request, cancel
 from stepwell.engine.gates import started_with
 from stepwell.engine.run import RunRow
 from stepwell.errors import IdempotencyConflict, WorkspaceNotFound
@@ -39,9 +39,9 @@ class Writes(Protocol):
 StartKey = tuple[str, str, str]
 
 
-def key_of(run: RunRow) -> StartKey | None:
+def key_of(start: RunRow | Request) -> StartKey | None:
     """Return the (app, user, idempotency key) of a start; None without a key."""
-    return None if run.idempotency_key is None else (run.app_name, run.user_id, run.idempotency_key)
+    return None if start.idempotency_key is None else (start.app_name, start.user_id, start.idempotency_key)
 
 
 def started_of(
