@@ -1,4 +1,8 @@
-"""The runner: the verbs, for asynchronous and for synchronous code."""
+"""The runner: the verbs, for asynchronous and for synchronous code.
+
+Each class has the verbs of one kind, and is the base of the next: `Reader` (query.py: looking at runs), `Pausing`,
+`Steering` (signal, emit, cancel, retry), `Starting`, `Batching`, and here `WorkflowRunner`, which has them all.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from stepwell.engine.commit import Commit
 from stepwell.errors import InvalidArgs, NotBuilt, UnknownWorkflow
 from stepwell.execution.passes import Passes
 from stepwell.runner import inline
-from stepwell.runner.arguments import check_user, checked_seconds, id_of, users_key
+from stepwell.runner.arguments import checked_seconds, id_of, users_key
 from stepwell.runner.core import Core, refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import RunResult
@@ -44,11 +44,6 @@ Starteds = list[StartedRun]
 
 class Starting(Steering):
     """The verbs that start runs, besides those that steer and read them."""
-
-    def as_user(self, user_id: str) -> Starting:
-        """Return the same verbs, restricted to this user's runs: for everything that comes from a request."""
-        check_user(user_id)
-        return Starting(self._opening, self._only(user_id))
 
     async def run(
         self,

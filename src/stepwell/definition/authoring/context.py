@@ -9,14 +9,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from stepwell.definition.authoring.document import Document
 from stepwell.definition.authoring.groups import GroupItem
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
-from typing import TYPE_CHECKING, Generic
 
 D = TypeVar("D", bound=Document)
 
