@@ -152,7 +152,7 @@ class _Transaction:
             raise self._unwritten(error) from error
         finally:
             await self.roll_back()
-        # Only now that the lane is given back: a COMMIT that failed may have been made all the same.
+        # Only now that the write lock is given back: a COMMIT that failed may have been made all the same.
         if failure is not None and not await self._store.stored(commit, answer):
             raise _unwritten(failure) from failure
         self._store.writer.on_commit(1, hints)
@@ -193,7 +193,7 @@ class _Transaction:
         return _unwritten(error) if self._store.unavailable(error) else error
 
     async def roll_back(self) -> None:
-        # Closing the connection rolls back what wasn't committed, and gives the lane back.
+        # Closing the connection rolls back what wasn't committed, and gives the write lock back.
         context, self._context = self._context, None  # type: ignore[assignment]
         if context is not None:
             await context.__aexit__(None, None, None)

@@ -21,7 +21,7 @@ from stepwell.store.documents import DocumentRow
 from stepwell.store.inbox import Seen
 from stepwell.store.sqlite.store import SqliteStore
 from stepwell.store.tx import Advance, Answer, Begin, Call, Hints, Item, Record
-from stepwell.store.writing.thread import ThreadWriter, WriteQueue
+from stepwell.store.writing.thread import LentLock, ThreadWriter
 from stepwell.store.writing.writer import Entry, Then
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class CrashingWriter(ThreadWriter):
     def write_from_thread(self, item: Item) -> Future[Any]:
         return self._real.write_from_thread(item)
 
-    def lend(self, seconds: float) -> WriteQueue:
+    def lend(self, seconds: float) -> LentLock:
         return self._real.lend(seconds)
 
 

@@ -179,9 +179,9 @@ class SqliteStore(Store):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction with the write lock."""
-        lane = self.writer.lend(self.settings.transaction_seconds)
+        lent = self.writer.lend(self.settings.transaction_seconds)
         try:
-            await asyncio.wrap_future(lane.granted)
+            await asyncio.wrap_future(lent.granted)
             self.file.check()
             async with self._transactions.connect() as connection:
                 try:
@@ -190,7 +190,7 @@ class SqliteStore(Store):
                 finally:
                     await self._given_back(connection)
         finally:
-            lane.returned.set()
+            lent.returned.set()
 
     async def write_parts(self, parts: Parts, beside: Sequence[WorkspaceRow]) -> None:
         # The file is locked for all that is written: nothing but writing happens meanwhile.

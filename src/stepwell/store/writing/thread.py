@@ -28,8 +28,8 @@ Enter = Callable[[], AbstractContextManager[Callable[[Callable[[], Any]], Any]]]
 """The context of the thread while it works: it gives a way to call the flusher."""
 
 
-class WriteQueue:
-    """The write lane, lent to a transaction of user code."""
+class LentLock:
+    """The write lock, lent to a transaction of user code."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -48,7 +48,7 @@ class ThreadWriter(Writer):
         """Seconds for which `stop` waits for the thread; None: as long as it takes."""
         self._flusher = flusher
         self._enter = enter
-        self._queue: SimpleQueue[list[Entry] | WriteQueue | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Entry] | LentLock | None] = SimpleQueue()
         self._gathered: deque[Entry] = deque()
         """The entries of this pass of the loop: they go to the thread in one piece."""
         self._handing = threading.Lock()
@@ -71,13 +71,13 @@ class ThreadWriter(Writer):
         while self._thread.is_alive() and (deadline is None or time.monotonic() < deadline):
             await asyncio.sleep(0.005)
 
-    def lend(self, seconds: float) -> WriteQueue:
-        """Return the write lane, once `granted` is done; nothing else of this process writes until `returned` is set."""
+    def lend(self, seconds: float) -> LentLock:
+        """Return the write lock, once `granted` is done; nothing else of this process writes until `returned` is set."""
         self._check_running()
-        lane = WriteQueue(seconds)
+        lent = LentLock(seconds)
         self._hand_over()
-        self._queue.put(lane)
-        return lane
+        self._queue.put(lent)
+        return lent
 
     def _put(self, entry: Entry) -> None:
         if type(entry[0]) is Future:
@@ -105,14 +105,14 @@ class ThreadWriter(Writer):
         with self._enter() as call:
             open_ = True
             while open_:
-                batch, lane, open_ = self._gather()
+                batch, lent, open_ = self._gather()
                 if batch:
                     self._answer(batch, *call(partial(self._flusher.flush, [item for _, item, _ in batch])))
-                if lane is not None:
-                    self._lend(lane)
+                if lent is not None:
+                    self._lend(lent)
             call(self._flusher.disconnect)
 
-    def _gather(self) -> tuple[list[Entry], WriteQueue | None, bool]:
+    def _gather(self) -> tuple[list[Entry], LentLock | None, bool]:
         batch, self._left = self._left, []
         while len(batch) < BATCH:
             try:
@@ -121,20 +121,20 @@ class ThreadWriter(Writer):
                 break
             if found is None:
                 return batch, None, False
-            if isinstance(found, WriteQueue):
+            if isinstance(found, LentLock):
                 return batch, found, True
             batch += found
         self._left = batch[BATCH:]
         return batch[:BATCH], None, True
 
     @staticmethod
-    def _lend(lane: WriteQueue) -> None:
-        if not lane.granted.set_running_or_notify_cancel():
+    def _lend(lent: LentLock) -> None:
+        if not lent.granted.set_running_or_notify_cancel():
             return  # who asked for it doesn't wait any more
-        lane.granted.set_result(None)
+        lent.granted.set_result(None)
         # The borrower ends after `seconds` by itself; the margin is for a loop that is late to say so.
-        if not lane.returned.wait(lane.seconds + 30):
-            log.error("a transaction held the write queue for %.0f s; continuing without it", lane.seconds + 30)
+        if not lent.returned.wait(lent.seconds + 30):
+            log.error("a transaction held the write lock for %.0f s; continuing without it", lent.seconds + 30)
 
     def _answer(self, batch: list[Entry], answers: list[Answer], hints: Hints) -> None:
         # Nothing is tried again later here: who writes from this thread comes back by itself.
