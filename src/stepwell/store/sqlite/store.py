@@ -194,7 +194,12 @@ class SqliteStore(Store):
 
     async def write_parts(self, parts: Parts, beside: Sequence[WorkspaceRow]) -> None:
         # The file is locked for all that is written: nothing but writing happens meanwhile.
-        await self.writer.call(lambda tx: all(part(tx) for part in parts()))
+        def write(tx: Tx) -> None:
+            for part in parts():
+                if not part(tx):
+                    return
+
+        await self.writer.call(write)
 
     def check_same(self, given: CallersTransaction) -> None:
         if given.name != "sqlite":
