@@ -1,4 +1,4 @@
-"""The words of the package and its pages, held to docs/glossary.md; and class names, each of which stands for one thing."""
+"""The words of the package, its examples and pages, held to docs/glossary.md; and class names: each stands for one thing."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ HEADING = "## Words that aren't used"
 
 PUBLIC = {"everybody"}
 """Banned words that users write as names of settings and fields."""
+ACCOUNTS = {"nobody"}
+"""Banned words that are names of accounts of a machine: only as a whole string."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 PAGES = sorted(DOCS.rglob("*.md"))
 QUESTION = re.compile(r"(What|Who|Whether|How|Why|Where|When)\b")
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -53,7 +56,7 @@ def texts_of(path: Path) -> Iterator[tuple[int, str]]:
             yield token.start[0], "" if token.string in PUBLIC else HUMP.sub(" ", token.string)
         elif token.type == tokenize.COMMENT or tokenize.tok_name[token.type] in ("STRING", "FSTRING_MIDDLE"):
             text = CODE.sub(lambda found: without_public(found.group()), token.string)
-            yield token.start[0], "" if token.string.strip("rbf'\"-") in PUBLIC else text
+            yield token.start[0], "" if token.string.strip("rbf'\"-") in PUBLIC | ACCOUNTS else text
 
 
 def banned_in(path: Path) -> list[str]:
@@ -78,7 +81,7 @@ def questions_in(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("path", [*MODULES, *EXAMPLES], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_words_of_a_module_are_those_of_the_glossary(path: Path) -> None:
     assert banned_in(path) == []
 

@@ -47,7 +47,7 @@ class Gateway:
     async def charge(self, card: str, cents: int, idempotency_key: str) -> str:
         """The id of the charge. The same key is charged once, however often it is sent, as with Stripe or Adyen.
 
-        Raises Declined, and ConnectionError where nobody knows what has happened.
+        Raises Declined, and ConnectionError where it isn't known what has happened.
         """
         async with self._logged(idempotency_key):
             await asyncio.sleep(settings.slow_card.total_seconds() if card == "slow" else 0.05)

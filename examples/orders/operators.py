@@ -42,7 +42,7 @@ async def decide(workflow_id: str, answer: Answer, operator: Operator, runner: R
 
 @router.post("/orders/import", status_code=201)
 async def import_orders(new: list[NewOrder], operator: Operator) -> int:
-    """Orders of another shop are written as `pending`: nobody works on them yet."""
+    """Orders of another shop are written as `pending`: no run works on them yet."""
     async with engine.begin() as connection:
         for one in new:
             await add_order(connection, one, operator, "pending")

@@ -56,7 +56,7 @@ class Server:
     def start(self, seconds: float = 60.0) -> None:
         """It answers, and its workers take runs. Raises RuntimeError with the end of its log if they don't."""
         if self._answering is None:
-            # Idle connections are kept for longer than anybody here is idle: else some request meets their end.
+            # Idle connections are kept for longer than any client here is idle: else some request meets their end.
             options = ["--log-level", "warning", "--timeout-keep-alive", "120"]
             options += ["--host", "127.0.0.1", "--port", str(self.port)]
             self._answering = self._run("uvicorn", "examples.orders.app:app", *options)
@@ -130,7 +130,7 @@ def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that no program listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -17,8 +17,8 @@ from typing import Any
 from examples.orders.server import free_port
 
 SECONDS = 60.0
-NOBODY = "nobody"
-"""Who executes PostgreSQL where root would, as it refuses root."""
+UNPRIVILEGED = "nobody"
+"""The account that executes PostgreSQL where root would, as it refuses root."""
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def postgres() -> Iterator[str]:
         data.mkdir(mode=0o700)
         options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "start_new_session": True, "cwd": "/"}
         if _is_root():
-            options["user"] = NOBODY
+            options["user"] = UNPRIVILEGED
             folder.chmod(0o711)
             os.chown(data, _uid(), -1)
         programs = _programs(folder)
@@ -90,7 +90,7 @@ def _place() -> str | None:
 
 
 def _open(folder: Path) -> bool:
-    """Whether everybody may enter it, and all folders on the way."""
+    """True if all accounts may enter it, and all folders on the way."""
     return folder.is_dir() and all(one.stat().st_mode & 0o001 for one in (folder.resolve(), *folder.resolve().parents))
 
 
@@ -101,4 +101,4 @@ def _is_root() -> bool:
 def _uid() -> int:
     from pwd import getpwnam
 
-    return getpwnam(NOBODY).pw_uid
+    return getpwnam(UNPRIVILEGED).pw_uid

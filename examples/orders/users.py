@@ -16,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 def current_user(x_user: Annotated[str | None, Header()] = None, user: Annotated[str | None, Cookie()] = None) -> str:
     found = x_user or user
     if found is None:
-        raise HTTPException(401, "Nobody is signed in: send the header X-User, or open /sign-in?user=ada.")
+        raise HTTPException(401, "You aren't signed in: send the header X-User, or open /sign-in?user=ada.")
     return found
 
 
@@ -33,7 +33,7 @@ Operator = Annotated[str, Depends(operator)]
 
 
 def principal(user: CurrentUser) -> Principal:
-    """For Stepwell's API and Studio: customers see their own runs, the operator everybody's."""
+    """For Stepwell's API and Studio: customers see their own runs, the operator those of all users."""
     return Principal(user, "operator", everybody=user == settings.operator)
 
 

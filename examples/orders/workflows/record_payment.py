@@ -16,7 +16,7 @@ class Payment(BaseModel):
 
 
 class RecordPayment(Workflow[Payment, None, str], title="Record a payment"):
-    """Book the payment, and tell whoever waits for it: both or neither."""
+    """Book the payment, and tell the run that waits for it: both or neither."""
 
     @transition(target=END)
     async def book(self) -> str:
