@@ -43,11 +43,14 @@ class Life:
         self.store = store
         self.gates = gates
         self.made = 0
+        self.tx: Tx | None = None
+        """The last transaction."""
         gates = Gates(RuleLimits(lambda: ()), lambda: self.now)
         self.applier = Applier(100, lambda *_: None, gates, lambda run: None)
 
     async def write(self, act: Callable[[Tx], T]) -> T:
         def operation(tx: Tx) -> T:
+            self.tx = tx
             answer = act(tx)
             self.applier.settle(tx)
             return answer
@@ -427,7 +430,7 @@ async def test_the_end_of_a_run_that_took_its_turn_costs_no_further_statement(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its turn was over with its claim, which let the next one through."""
-    statements: list[str] = []
+    statements: list[Tx] = []
     for name in ("rows", "run", "each"):
         _counted(monkeypatch, name, statements)
     life = Life(store)
@@ -437,17 +440,18 @@ async def test_the_end_of_a_run_that_took_its_turn_costs_no_further_statement(
         assert await life.claim() == [one]
         statements.clear()
         await life.end(one)
-        counts.append(len(statements))
+        # Others are the process's own, which looks for what is due.
+        counts.append(sum(tx is life.tx for tx in statements))
         assert await life.claim() == [_other]
     assert counts[0] == counts[1] > 0
 
 
-def _counted(monkeypatch: pytest.MonkeyPatch, name: str, statements: list[str]) -> None:
+def _counted(monkeypatch: pytest.MonkeyPatch, name: str, statements: list[Tx]) -> None:
     original = getattr(Tx, name)
 
     def counting(tx: Tx, sql: str, *given: object) -> object:
         if name != "each" or given[0]:  # nothing is executed for no rows
-            statements.append(sql)
+            statements.append(tx)
         return original(tx, sql, *given)
 
     monkeypatch.setattr(Tx, name, counting)
