@@ -86,7 +86,7 @@ def test_the_words_of_a_module_are_those_of_the_glossary(path: Path) -> None:
     assert banned_in(path) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("path", [*MODULES, *EXAMPLES], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_docstring_begins_like_a_question(path: Path) -> None:
     assert questions_in(path) == []
 

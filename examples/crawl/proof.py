@@ -1,4 +1,4 @@
-"""What the web's log says about a crawl: pure functions of the visits."""
+"""The findings of the web's log about a crawl: pure functions of the visits."""
 
 from __future__ import annotations
 

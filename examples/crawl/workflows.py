@@ -19,7 +19,7 @@ PER_SECOND_AND_HOST = 5
 
 class Page(BaseModel):
     server: str
-    """Where the hosts of this example are served: http://127.0.0.1:8000."""
+    """The address at which the hosts of this example are served: http://127.0.0.1:8000."""
     host: str
     path: str = "/"
 
@@ -65,7 +65,7 @@ class Seeds(BaseModel):
 
 
 class Frontier(BaseModel):
-    """What a crawl remembers between its rounds."""
+    """The memory of a crawl between its rounds."""
 
     rounds: list[str] = []
     """The first run of each round, by which its group is found."""

@@ -1,4 +1,4 @@
-"""What the shops have in common: the work that follows an order, and the database that they share with Stepwell."""
+"""The parts that the shops have in common: the work that follows an order, and the database that they share with Stepwell."""
 
 import os
 

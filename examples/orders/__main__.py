@@ -65,7 +65,7 @@ def main(
 
 @contextmanager
 def places(folder: Path, database: Path | None, servers: bool) -> Iterator[dict[str, str]]:
-    """Where database and queue are, and how many workers there are, as variables of the application's environment."""
+    """Variables of the application's environment that say where database and queue are, and how many workers there are."""
     given = Settings()
     url, workers = given.database_url, settings.workers
     with ExitStack() as running:
@@ -93,7 +93,7 @@ def started(console: Console, server: Server) -> Iterator[Server]:
 
 
 async def show(server: Server, console: Console, *, furnished: bool) -> list[str]:
-    """What went otherwise than expected."""
+    """The list of what went otherwise than expected."""
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         stage = Stage(client, console, settings.operator)
         await play(stage, server)

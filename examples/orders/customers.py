@@ -1,4 +1,4 @@
-"""What customers do. `runner.as_user(user)` reaches nothing that isn't theirs."""
+"""The actions of customers. `runner.as_user(user)` reaches nothing that isn't theirs."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ async def deliver(stage: Stage, body: str, secret: str) -> None:
 
 
 def paid(order_id: str, cents: int) -> str:
-    """What Stripe sends when a payment has succeeded, as far as it matters here."""
+    """The body that Stripe sends when a payment has succeeded, as far as it matters here."""
     intent = {
         "id": f"pi_{order_id}",
         "amount_received": cents,
@@ -157,7 +157,7 @@ async def rush(stage: Stage, since: datetime) -> None:
 
 
 async def say_why(stage: Stage, since: datetime) -> None:
-    """Why an order isn't begun, while there is one."""
+    """The stage says why an order isn't begun, while there is one."""
     for run in await stage.runs(since):
         if "imported" in run["labels"] and run["status"] == "pending":
             for reason in await stage.look(f"/runs/{run['workflow_id']}/why"):

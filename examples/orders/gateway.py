@@ -26,11 +26,11 @@ calls = Table(
     Column("key", String(200), nullable=False, index=True),
     Column("what", String(10), nullable=False),
 )
-"""What the provider remembers: each call `begins`, and most of them `end`. A real one would keep it to itself."""
+"""The memory of the provider: each call `begins`, and most of them `end`. A real one would keep it to itself."""
 
 
 class Seen(BaseModel):
-    """How busy the bank was."""
+    """The calls that the bank has had, and the most at once."""
 
     calls: int
     most_at_once: int
@@ -77,7 +77,7 @@ class Gateway:
 
 
 async def seen() -> Seen:
-    """What the bank has seen so far. A call whose process died is over when its key is sent again."""
+    """The calls that the bank has seen so far. A call whose process died is over when its key is sent again."""
     async with engine.connect() as connection:
         log = (await connection.execute(select(calls.c.key, calls.c.what).order_by(calls.c.id))).all()
     under_way: set[str] = set()

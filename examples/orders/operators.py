@@ -1,4 +1,4 @@
-"""What the operator does: answer for large orders, work through imported ones, look at everything."""
+"""The work of the operator: answer for large orders, work through imported ones, look at everything."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def process_pending(_operator: Operator, runner: Runner) -> int:
 
 @router.post("/daily-report/send", status_code=202)
 async def send_reports_now(_operator: Operator, runner: Runner) -> int:
-    """What the clock does at nine. Who had the report of this day doesn't get it again."""
+    """The same that the clock does at nine. A user who had the report of this day doesn't get it again."""
     return await send_reports(runner, datetime.now(UTC).date())
 
 
@@ -84,13 +84,13 @@ async def list_runs(_operator: Operator, runner: Runner) -> Sequence[Run]:
 
 @router.get("/runs/{workflow_id}/why")
 async def why(workflow_id: str, _operator: Operator, runner: Runner) -> Sequence[str]:
-    """Why a run is where it is: what it waits for, or which process executes it."""
+    """The reasons why a run is where it is: what it waits for, or which process executes it."""
     return (await runner.explain(workflow_id)).reasons
 
 
 @router.get("/bank")
 async def bank(_operator: Operator) -> Seen:
-    """How many calls the bank has seen at once."""
+    """The number of calls that the bank has seen at once."""
     return await seen()
 
 

@@ -1,4 +1,4 @@
-"""What can be set by `ORDERS_...` variables. Stepwell's own settings are `STEPWELL_...`, among them the database."""
+"""The settings by `ORDERS_...` variables. Stepwell's own settings are `STEPWELL_...`, among them the database."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class ShopSettings(BaseSettings):
     operator: str = "olivia"
     """The user who answers for large orders and sees all runs."""
     review_after: timedelta = timedelta(days=3)
-    """How long after an order its customer is asked how it was."""
+    """The time after an order at which its customer is asked how it was."""
     sales_every: timedelta = timedelta(minutes=10)
-    """How often the sales overview is written."""
+    """The time between two sales overviews."""
     slow_card: timedelta = timedelta(seconds=2)
-    """How long the payment gateway takes with a `slow` card."""
+    """The time that the payment gateway takes with a `slow` card."""
     carrier: timedelta = timedelta(seconds=1)
-    """How long a parcel is on its way."""
+    """The time for which a parcel is on its way."""
     workers: int = Field(default=0, ge=0)
     """Processes that execute runs, beside the one that answers requests; 0: that one does both."""
 

@@ -20,7 +20,7 @@ _COLOURS = {"completed": "green", "waiting": "yellow", "retrying": "yellow", "fa
 
 
 class Stage:
-    """What was called, what came of it, and in `problems` all that was expected otherwise."""
+    """The play as it is shown: what was called, what came of it, and in `problems` all that was expected otherwise."""
 
     def __init__(self, client: httpx.AsyncClient, console: Console, operator: str) -> None:
         self.client = client
@@ -42,7 +42,7 @@ class Stage:
         self.console.print(f"  [dim]{escape(text)}")
 
     def command(self, *words: str) -> None:
-        """What is typed in a shell. It shows itself what comes of it."""
+        """A command as it is typed in a shell, which shows itself what comes of it."""
         self.console.print(f"  [cyan]$ {escape(' '.join(words))}")
         self.console.file.flush()
 

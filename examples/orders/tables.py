@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from stepwell import Depends, Settings
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-"""What a URL means that names only the database, as Stepwell reads it too."""
+"""The meaning of a URL that names only the database, as Stepwell reads it too."""
 
 url = make_url(Settings().database_url)
 engine = create_async_engine(url.set(drivername=DRIVERS.get(url.drivername, url.drivername)))
@@ -82,7 +82,7 @@ Reading = Annotated[AsyncConnection, Depends(reading)]
 
 
 class NewOrder(BaseModel):
-    """What a customer says. `card` decides what the payment gateway of this example does."""
+    """The order as a customer gives it. `card` decides what the payment gateway of this example does."""
 
     item: str
     total_cents: int = Field(gt=0)

@@ -1,4 +1,4 @@
-"""Who is calling. The header, or in a browser the cookie, stands for whatever authentication your backend has."""
+"""The user who is calling. The header, or in a browser the cookie, stands for whatever authentication your backend has."""
 
 from __future__ import annotations
 

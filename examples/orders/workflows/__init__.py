@@ -1,4 +1,4 @@
-"""What the shop does, one workflow per file."""
+"""The work of the shop, one workflow per file."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class OrderResult(BaseModel):
 
 
 class Decision(BaseModel):
-    """What the operator answers."""
+    """The answer of the operator."""
 
     by: str
     note: Annotated[str, TextArea(rows=3, placeholder="Why")] = ""

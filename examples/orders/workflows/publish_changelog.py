@@ -1,4 +1,4 @@
-"""What a push to the repository becomes: started by GitHub's webhook."""
+"""The changelog that a push to the repository becomes: started by GitHub's webhook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the clock starts: a customer's daily report, and the shop's sales overview."""
+"""The workflows that the clock starts: a customer's daily report, and the shop's sales overview."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ReportArgs(BaseModel):
 
 
 class DailyReport(Workflow[ReportArgs, None, str], title="Daily report"):
-    """How a customer's orders stand."""
+    """The state of a customer's orders."""
 
     @transition(target=END)
     async def write(self, connection: Reading) -> str:
@@ -27,7 +27,7 @@ class DailyReport(Workflow[ReportArgs, None, str], title="Daily report"):
 
 
 class SalesOverview(Workflow[None, None, str], title="Sales overview"):
-    """How all orders stand."""
+    """The state of all orders."""
 
     @transition(target=END)
     async def write(self, connection: Reading) -> str:
