@@ -54,7 +54,7 @@ def put_off(run: RunRow, start: RunRow, max_wait: Moment | None, now: Moment) ->
     """Return the run, which hasn't begun, in the place of the start: with its args, keys and moments."""
     wanted = now if start.due_at is None else start.due_at
     due_at = wanted if max_wait is None else min(wanted, run.created_at + max_wait)
-    earlier = wanted - due_at
+    earlier = wanted - max(due_at, now)
     # A repeated call with the run's own idempotency key gives the args that it was started with.
     digest = None if run.idempotency_key is None else started_with(run.gates) or digest_of(run.args)
     return run._replace(
@@ -78,6 +78,12 @@ def waits_for_turn(run: RunRow) -> bool:
 
 def still_waiting(member: RunRow, put_off: RunRow, now: Moment) -> tuple[RunRow, Moment]:
     """Return a member that was put off as it waits for its turn on, and the delay that begins with that."""
-    delay = max((put_off.due_at or now) - now, 0)
-    deadline = None if put_off.deadline is None else put_off.deadline - delay
-    return put_off._replace(held_by=member.held_by, held_rank=member.held_rank, due_at=None, deadline=deadline), delay
+    since = max(put_off.due_at or now, now)
+    after = put_off._replace(
+        held_by=member.held_by,
+        held_rank=member.held_rank,
+        due_at=None,
+        deadline=None if put_off.deadline is None else put_off.deadline - (since - now),
+        expires_at=None if put_off.expires_at is None else since - put_off.expires_at,
+    )
+    return after, since - now

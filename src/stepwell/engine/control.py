@@ -20,7 +20,7 @@ from stepwell.definition.text import storable
 from stepwell.engine.choose import Fail
 from stepwell.engine.commit import Commit
 from stepwell.engine.conflicts import Conflict
-from stepwell.engine.groups import Slot, slots_of
+from stepwell.engine.groups import Slot, held_back, slots_of
 from stepwell.engine.matching import listeners_of
 from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, freed, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
@@ -101,7 +101,7 @@ def begin_member(
     if turn:
         return begin(definition, request, now), slots
     commit = begin(definition, request._replace(due_at=None), now)
-    return commit._replace(run=commit.run._replace(held_by=gate, held_rank=request.group_index, ready_at=None)), slots
+    return commit._replace(run=held_back(commit.run, gate, request.due_at)), slots
 
 
 def deadline(definition: Definition, now: Moment) -> Moment | None:

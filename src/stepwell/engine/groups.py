@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from stepwell.engine.run import ENDED, Moment, SignalRow, Status
+from stepwell.engine.run import ENDED, Moment, RunRow, SignalRow, Status
 
 MOST_MEMBERS: Final = 100_000
 """Runs of one group or batch."""
@@ -129,6 +129,16 @@ def slots_of(gate: str, run_id: str, now: Moment, due_at: Moment | None, *, turn
     if due_at is None:
         return []
     return [Slot(gate, run_id, "at", 0, 0, due_at) if by_clock else Slot(gate, run_id, "delay", 0, 0, due_at - now)]
+
+
+def held_back(run: RunRow, gate: str, due_at: Moment | None) -> RunRow:
+    """Return a new run as it waits for its turn, with which its delay begins, and then the time that `expires` gives it.
+
+    Until then `expires_at` is that time, negative: it doesn't expire.
+    """
+    since = max(run.created_at if due_at is None else due_at, run.created_at)
+    expires_at = None if run.expires_at is None else since - run.expires_at
+    return run._replace(held_by=gate, held_rank=run.group_index, ready_at=None, due_at=None, expires_at=expires_at)
 
 
 class NewGroup(NamedTuple):

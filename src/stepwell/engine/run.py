@@ -70,7 +70,7 @@ class RunRow(NamedTuple):
     held_rank: Moment | None
     """Its order there; of a claimed run with gates, the moment since when it had been ready."""
     expires_at: Moment | None
-    """The moment at which it is cancelled unless it has begun; None also once it has begun."""
+    """The moment at which it is cancelled unless it has begun; None also once it has begun. Negative: see `held_back`."""
     ended_at: Moment | None
     """Of the members of a group: the moment at which it completed, failed for good or was cancelled."""
 

@@ -182,10 +182,17 @@ def _in_flight(tx: Tx, group: GroupRow) -> int:
     return int(tx.scalar(sql, _gate(group)))
 
 
+_SINCE: Final = (
+    "deadline=deadline+(CAST(? AS BIGINT)-updated_at),"
+    " expires_at=CASE WHEN expires_at<0 THEN CAST(? AS BIGINT)-expires_at ELSE expires_at END"
+)
+"""What is counted from the moment at which a run is due, as `engine.groups.held_back` has left it."""
+
+
 def let_through(tx: Tx, group: GroupRow, now: Moment) -> int:
     """Let held runs through, as many as there is room for, in the order of their starts; return their number.
 
-    The group must be held. What their starts have asked for, a delay and the time limit of the run, counts from now.
+    The group must be held. What their starts have asked for, a delay and then the time limits of the run, counts from now.
     """
     gate = _gate(group)
     tx.run(f"DELETE FROM stepwell_slots WHERE gate=? AND taken=1 AND NOT EXISTS ({_UNENDED_RUN})", gate)
@@ -199,19 +206,16 @@ def let_through(tx: Tx, group: GroupRow, now: Moment) -> int:
         return 0
     later = _delays(tx, gate, ids, now)
     at_once = [run_id for run_id in ids if run_id not in later]
-    since = "deadline=deadline+(CAST(? AS BIGINT)-updated_at)"
     found = tx.rows(
-        f"{LET}, {since} WHERE id IN list(?) RETURNING {_WAKE_UP}, ready_at, {tables.GATED}",
-        now,
-        now,
+        f"{LET}, {_SINCE} WHERE id IN list(?) RETURNING {_WAKE_UP}, ready_at, {tables.GATED}",
+        *[now] * 3,
         tx.listed(at_once),
     )
     tx.hints.woken(row for row in found if row[4] is not None)
     for run_id, due_at in later.items():
         found = tx.rows(
-            f"{LET.replace('ready_at', 'due_at')}, {since} WHERE id=? RETURNING {_WAKE_UP}, due_at",
-            due_at,
-            due_at,
+            f"{LET.replace('ready_at', 'due_at')}, {_SINCE} WHERE id=? RETURNING {_WAKE_UP}, due_at",
+            *[due_at] * 3,
             run_id,
         )
         tx.hints.due += [WakeUp._make(row) for row in found if row[4] is not None]

@@ -13,7 +13,7 @@ from stepwell.store.tx import Lane, Tx, paired
 
 _NEXT_DUE: Final = (
     "(SELECT min(due_at) FROM stepwell_runs WHERE due_at IS NOT NULL AND owner IS NULL),"
-    " (SELECT min(expires_at) FROM stepwell_runs WHERE expires_at IS NOT NULL)"
+    " (SELECT min(expires_at) FROM stepwell_runs WHERE expires_at>=0)"
 )
 
 

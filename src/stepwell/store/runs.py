@@ -165,8 +165,9 @@ def bring_back(tx: Tx, now: Moment, tolerance: Moment) -> int:
     too late.
     """
     back = "(updated_at-CAST(? AS BIGINT))"
+    expires = f"expires_at=CASE WHEN expires_at<0 THEN expires_at ELSE expires_at-{back} END"
     waiting = tx.run(
-        f"UPDATE stepwell_runs SET expires_at=expires_at-{back}, ready_at=ready_at-{back},"
+        f"UPDATE stepwell_runs SET {expires}, ready_at=ready_at-{back},"
         f" held_rank=CASE WHEN held_by LIKE 'group:%' THEN held_rank ELSE held_rank-{back} END,"
         f" deadline=CASE WHEN deadline>? THEN deadline-{back} ELSE deadline END, updated_at=?"
         " WHERE expires_at IS NOT NULL AND due_at IS NULL AND owner IS NULL AND updated_at>?",
@@ -176,7 +177,7 @@ def bring_back(tx: Tx, now: Moment, tolerance: Moment) -> int:
     return waiting + tx.run(
         f"UPDATE stepwell_runs SET due_at=due_at-{back},"
         f" entered_at=CASE WHEN entered_at>? THEN entered_at-{back} ELSE entered_at END,"
-        f" deadline=CASE WHEN deadline>? THEN deadline-{back} ELSE deadline END, expires_at=expires_at-{back}, updated_at=?"
+        f" deadline=CASE WHEN deadline>? THEN deadline-{back} ELSE deadline END, {expires}, updated_at=?"
         " WHERE due_at IS NOT NULL AND owner IS NULL AND due_at>=updated_at AND updated_at>?",
         *[now] * 7,
         now + tolerance,

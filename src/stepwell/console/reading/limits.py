@@ -6,7 +6,7 @@ import json
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -229,6 +229,9 @@ def expiry(row: RunRow) -> list[str]:
     """Return the sentence that says when a run is cancelled that hasn't begun."""
     if row.expires_at is None or row.finished:
         return []
+    if row.expires_at < 0:
+        after = timedelta(microseconds=-row.expires_at)
+        return [f"It expires: unless it has begun within {after} after its turn and its delay, it is cancelled then."]
     return [f"It expires: unless it has begun by {_shown(row.expires_at)}, it is cancelled then."]
 
 

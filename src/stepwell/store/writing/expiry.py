@@ -18,7 +18,7 @@ _ALL: Final = tables.columns(runs)
 
 def overdue(tx: Tx, now: Moment, limit: int) -> list[str]:
     """Return runs whose time to begin is over, those that are overdue longest first."""
-    sql = "SELECT id FROM stepwell_runs WHERE expires_at IS NOT NULL AND expires_at<=? ORDER BY expires_at LIMIT ?"
+    sql = "SELECT id FROM stepwell_runs WHERE expires_at>=0 AND expires_at<=? ORDER BY expires_at LIMIT ?"
     return [row[0] for row in tx.rows(sql, now, limit)]
 
 
@@ -29,7 +29,8 @@ def expire(applier: Applier, tx: Tx, ids: Sequence[str], now: Moment) -> int:
     """
     found = tx.fetch(
         RunRow._make,
-        f"SELECT {_ALL} FROM stepwell_runs WHERE id IN list(?) AND expires_at<=? ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+        f"SELECT {_ALL} FROM stepwell_runs WHERE id IN list(?) AND expires_at BETWEEN 0 AND ?"
+        " ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
         tx.listed(ids),
         now,
     )
