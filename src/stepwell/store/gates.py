@@ -18,33 +18,13 @@ from stepwell.engine.choose import PARKED
 from stepwell.engine.gates import Applicant, Gate, Own, Room, RuleLimits, gates_of, lane_of, promise, take
 from stepwell.engine.pauses import PauseRow, covering
 from stepwell.engine.run import BEGUN, Moment, RunRow
-from stepwell.store import openings, paused_gates, pauses, tables
+from stepwell.store import gate_rooms, openings, paused_gates, pauses, tables
 from stepwell.store.tx import Tx, WakeUp, paired
 
-PROMISED: Final = 10_000_000
-"""Microseconds for which a promise counts: runs that no worker claims don't keep others back."""
 _LET: Final = 200
 """Runs of one gate that are let through at once."""
 _ROUNDS: Final = 8
 _SECOND: Final = 1_000_000
-_RUN: Final = "EXISTS (SELECT 1 FROM stepwell_runs r WHERE r.id=s.run_id AND"
-_UNENDED: Final = f"{_RUN} r.status NOT IN ('completed', 'failed', 'canceled'))"
-TAKEN: Final = (
-    "CASE s.kind WHEN 'rate' THEN s.at>CAST(l.b AS BIGINT)"
-    f" WHEN 'executing' THEN {_RUN} r.claim=s.claim AND r.owner IS NOT NULL)"
-    f" WHEN 'run' THEN {_UNENDED} WHEN 'group' THEN {_UNENDED} ELSE 1=0 END"
-)
-# Who has its turn keeps it while another gate holds it back.
-_PROMISED: Final = (
-    f"CASE s.kind WHEN 'fair' THEN {_RUN} r.claim=s.claim AND r.owner IS NULL"
-    " AND (r.ready_at IS NOT NULL OR (r.held_by IS NOT NULL AND r.held_by<>s.gate)))"
-    f" ELSE s.at>CAST(? AS BIGINT) AND {_RUN} r.claim=s.claim AND r.ready_at IS NOT NULL) END"
-)
-_ROOMS: Final = (
-    f"SELECT l.a, (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.a AND s.taken=1 AND {TAKEN}),"
-    f" (SELECT count(*) FROM stepwell_slots s WHERE s.gate=l.a AND s.taken=0 AND {_PROMISED}),"
-    " (SELECT 1 WHERE EXISTS (SELECT 1 FROM stepwell_runs h WHERE h.held_by=l.a)) FROM pairs(?) l"
-)
 _SLOT: Final = "INSERT INTO stepwell_slots (gate, run_id, kind, taken, claim, at) VALUES (?, ?, ?, ?, ?, ?)"
 _TAKE: Final = (
     f"{_SLOT} ON CONFLICT (gate, run_id) DO UPDATE SET kind=excluded.kind, taken=excluded.taken, claim=excluded.claim,"
@@ -122,7 +102,7 @@ class Gates:
         now = self.now()
         wanted = {one.run_id: self._of(one.gates) for one in applicants}
         known = {gate.id: gate for gates in wanted.values() for gate in gates}
-        rooms, paused = self._rooms(tx, known, now), paused_gates.at(tx, known)
+        rooms, paused = gate_rooms.count(tx, known, now), paused_gates.at(tx, known)
         own = Own() if new else self._own(tx, [one for one in applicants if one.claim], wanted, now)
         held: dict[str, str] = {}
         slots: list[tuple[Any, ...]] = []
@@ -156,7 +136,7 @@ class Gates:
         locked = tx.dialect.lock_gates(tx.driver, counted)
         gated = [run for run in found if wanted[run.id]]
         decided = [run for run in gated if all(gate.id in locked for gate in wanted[run.id] if gate.kind != "fair")]
-        rooms = self._rooms(tx, counted, now)
+        rooms = gate_rooms.count(tx, counted, now)
         before = {run.id: _before(run) for run in gated}
         slots = {run_id: [gate for gate in gates if gate.kind != "fair"] for run_id, gates in wanted.items()}
         own = self._own(tx, list(before.values()), slots, now)
@@ -231,7 +211,7 @@ class Gates:
             left = set()
             if not gates:
                 return
-            rooms = self._rooms(tx, gates, now)
+            rooms = gate_rooms.count(tx, gates, now)
             for room in rooms.values():
                 room.promised -= max(turns - 1, 0)
             # Behind runs for which another gate has no room there may be some for which all have.
@@ -251,7 +231,7 @@ class Gates:
         """Return those of these gates behind which runs are held although there are slots, or no window is to open."""
         given = [gate_id for gate_id in gate_ids if not gate_id.startswith("group:")]
         gates = self._first_held(tx, given)[0] if given else {}
-        found = {gate_id for gate_id, room in self._rooms(tx, gates, self.now()).items() if room.free}
+        found = {gate_id for gate_id, room in gate_rooms.count(tx, gates, self.now()).items() if room.free}
         if rates := {gate_id for gate_id, gate in gates.items() if gate.kind == "rate"}:
             found |= rates - openings.noted(tx, rates)
         return sorted(found)
@@ -282,7 +262,7 @@ class Gates:
         """Make these runs ready, or hold them behind another of their gates; return the gates that have room left."""
         wanted = {one.run_id: self._of(one.gates) for one in found}
         others = {g.id: g for gates in wanted.values() for g in gates if g.id not in rooms}
-        rooms |= self._rooms(tx, others, now)
+        rooms |= gate_rooms.count(tx, others, now)
         applicants = {one.run_id: one.applicant() for one in found}
         # Of the gate that it is held behind, a run that hasn't begun has nothing.
         known = {one.run_id: [g for g in wanted[one.run_id] if one.claim or g.id != one.held_by] for one in found}
@@ -317,13 +297,6 @@ class Gates:
     def _of(self, text: str | None) -> tuple[Gate, ...]:
         return tuple({gate.id: self.limits.of(gate) for gate in gates_of(text)}.values()) if text else ()
 
-    def _rooms(self, tx: Tx, gates: Mapping[str, Gate], now: Moment) -> dict[str, Room]:
-        if not gates:
-            return {}
-        given = paired((gate.id, str(now - (gate.per or 0))) for gate in gates.values())
-        found = tx.rows(_ROOMS, now - PROMISED, given)
-        return {row[0]: Room(gates[row[0]], row[1], row[2], row[3] is not None) for row in found}
-
     def _own(self, tx: Tx, applicants: Sequence[Applicant], wanted: Mapping[str, Sequence[Gate]], now: Moment) -> Own:
         """Return the slots that these runs have already."""
         own, claims = Own(), {one.run_id: one.claim for one in applicants}
@@ -338,7 +311,7 @@ class Gates:
         )
         for gate_id, run_id, taken, claim, moment in found:
             gate, at = kinds[gate_id], tables.moment(moment) or 0
-            if taken == 0 and claim == claims[run_id] and (gate.kind == "fair" or at > now - PROMISED):
+            if taken == 0 and claim == claims[run_id] and (gate.kind == "fair" or at > now - gate_rooms.PROMISED):
                 own.promised.add((gate_id, run_id))
             elif taken == 1 and (gate.kind in ("run", "group") or (gate.kind == "rate" and at > now - (gate.per or 0))):
                 own.taken.add((gate_id, run_id))
@@ -362,14 +335,14 @@ class Gates:
         for room in full:
             per = room.gate.per or 0
             at = tx.scalar(
-                "SELECT at FROM stepwell_slots WHERE gate=? AND kind='rate' AND taken=1 AND at>?"
-                " ORDER BY at LIMIT 1 OFFSET ?",
+                "SELECT at FROM stepwell_slots INDEXED BY stepwell_slots_rate WHERE gate=? AND kind='rate' AND taken=1"
+                " AND at>? ORDER BY at DESC LIMIT 1 OFFSET ?",
                 room.gate.id,
                 now - per,
-                max(room.taken - room.gate.limit, 0),
+                max(room.gate.limit - 1, 0),
             )
             # Promised slots are taken soon, or count no longer.
-            opens = now + PROMISED if at is None or room.taken < room.gate.limit else at + per
+            opens = now + gate_rooms.PROMISED if at is None or room.taken < room.gate.limit else at + per
             openings.append((room.gate.id, opens))
         tx.each(
             "INSERT INTO stepwell_gates (gate, due_at) VALUES (?, ?) ON CONFLICT (gate) DO UPDATE SET due_at=excluded.due_at",

@@ -47,6 +47,9 @@ slots = Table(
     PrimaryKeyConstraint("gate", "run_id"),
     sqlite_with_rowid=False,
 )
+_partial("stepwell_slots_rate", slots.c.gate, slots.c.at, where="kind='rate' AND taken=1")
+_partial("stepwell_slots_window", slots.c.claim, slots.c.at, where="kind='rate' AND taken=1")
+_partial("stepwell_slots_promised", slots.c.gate, where="kind='rate' AND taken=0")
 
 # Gates at which something may be to do at a moment: a window of a rate limit that opens, runs that may be let through.
 gates = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from stepwell.engine.gates import gates_of
 from stepwell.engine.run import Moment
@@ -52,15 +53,35 @@ def forget_due(tx: Tx, gate_ids: Iterable[str], now: Moment) -> None:
 
 
 def prune(tx: Tx, now: Moment, limit: int) -> int:
-    """Delete rows of rates that are older than their windows, and return their number."""
-    old = "SELECT gate, run_id FROM stepwell_slots WHERE kind='rate' AND taken=1 AND at<CAST(? AS BIGINT)-claim*1000000 LIMIT ?"
-    return tx.run(f"DELETE FROM stepwell_slots WHERE (gate, run_id) IN ({old})", now, limit)
+    """Delete rows of rates that are older than their windows, at most so many, and return their number."""
+    old = f"SELECT gate, run_id {_OF_WINDOW} AND at<? ORDER BY at LIMIT ?"
+    pruned = 0
+    for seconds in _windows(tx):
+        before = now - (tables.moment(seconds) or 0) * 1_000_000
+        sql = f"DELETE FROM stepwell_slots WHERE (gate, run_id) IN ({old})"
+        pruned += tx.run(sql, seconds, before, limit - pruned)
+    return pruned
 
 
 def bring_back(tx: Tx, now: Moment, tolerance: Moment) -> int:
     """Count first executions from now that a clock which was ahead has stored as later; return their number."""
-    sql = "UPDATE stepwell_slots SET at=? WHERE kind='rate' AND taken=1 AND at>?"
-    return tx.run(sql, now, now + tolerance)
+    ahead = f"SELECT gate, run_id {_OF_WINDOW} AND at>?"
+    sql = f"UPDATE stepwell_slots SET at=? WHERE (gate, run_id) IN ({ahead})"
+    return sum(tx.run(sql, now, seconds, now + tolerance) for seconds in _windows(tx))
+
+
+_OF_WINDOW: Final = "FROM stepwell_slots INDEXED BY stepwell_slots_window WHERE kind='rate' AND taken=1 AND claim=?"
+
+
+def _windows(tx: Tx) -> list[int]:
+    """Return the lengths in seconds of the windows of rates that have rows: few, found in as many steps."""
+    least = "SELECT min(claim) FROM stepwell_slots INDEXED BY stepwell_slots_window WHERE kind='rate' AND taken=1"
+    sql = (
+        f"WITH RECURSIVE w(seconds) AS ({least}"
+        f" UNION ALL SELECT ({least} AND claim>w.seconds) FROM w WHERE w.seconds IS NOT NULL)"
+        " SELECT seconds FROM w WHERE seconds IS NOT NULL"
+    )
+    return [row[0] for row in tx.rows(sql)]
 
 
 def forget(tx: Tx, ids: Iterable[str]) -> None:

@@ -8,7 +8,8 @@ from typing import Final
 
 from stepwell.engine.gates import gates_of
 from stepwell.engine.run import Moment
-from stepwell.store.gates import PROMISED, Gates
+from stepwell.store.gate_rooms import PROMISED
+from stepwell.store.gates import Gates
 from stepwell.store.runs import Ready
 from stepwell.store.tx import Tx, paired
 

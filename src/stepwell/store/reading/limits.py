@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from stepwell.engine.gates import Gate, gates_of, group_gate, group_of
 from stepwell.engine.run import Moment, RunRow, Status
 from stepwell.store import tables
-from stepwell.store.gates import TAKEN
+from stepwell.store.gate_rooms import TAKEN
 from stepwell.store.tx import Tx, paired
 
 COUNTED: Final = 1_000

@@ -73,6 +73,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("gate", "run_id"),
         sqlite_with_rowid=False,
     )
+    # A rate may have many rows in its window: they are found by their moments. Other limits have no row in these.
+    _partial("stepwell_slots_rate", "stepwell_slots", ["gate", "at"], "kind='rate' AND taken=1")
+    _partial("stepwell_slots_window", "stepwell_slots", ["claim", "at"], "kind='rate' AND taken=1")
+    _partial("stepwell_slots_promised", "stepwell_slots", ["gate"], "kind='rate' AND taken=0")
     op.create_table(
         "stepwell_gates", *_texts("gate"), _moment("due_at"), sa.PrimaryKeyConstraint("gate"), sqlite_with_rowid=False
     )
