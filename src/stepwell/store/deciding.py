@@ -186,7 +186,7 @@ _SINCE: Final = (
     "deadline=deadline+(CAST(? AS BIGINT)-updated_at),"
     " expires_at=CASE WHEN expires_at<0 THEN CAST(? AS BIGINT)-expires_at ELSE expires_at END"
 )
-"""What is counted from the moment at which a run is due, as `engine.groups.held_back` has left it."""
+"""SQL for the limits that count from the moment at which a run is due, as `engine.groups.held_back` has left them."""
 
 
 def let_through(tx: Tx, group: GroupRow, now: Moment) -> int:
