@@ -81,6 +81,16 @@ class Write(Workflow[None, None, str]):
         return "written"
 
 
+class Note(Workflow[None, None, None]):
+    """Of the other app."""
+
+    @transition(target="noted")
+    async def note(self) -> None: ...
+
+    @transition("noted", END, wait=True)
+    async def done(self) -> None: ...
+
+
 def shop(broken: list[bool]) -> App:
     app = App("shop", workflows=[Review, Break, Write])
     app.schedule("breaking", workflow=Break, user_id="ann", every=timedelta(days=365))
@@ -203,7 +213,7 @@ async def opened(folder: Path) -> AsyncIterator[World]:
     """A world on SQLite: one kind is enough, the stores are compared elsewhere."""
     broken: list[bool] = []
     given = Settings(_env_file=None, database_url=f"sqlite:///{folder}/roles.db", drain_seconds=0, auth=AuthSettings())
-    stepwell = Stepwell([shop(broken), App("office")], settings=given)
+    stepwell = Stepwell([shop(broken), App("office", workflows=[Note])], settings=given)
     app = FastAPI(lifespan=stepwell.lifespan)
     stepwell.mount(app, user=Depends(current_user), include_in_schema=True)
     async with stepwell.lifespan(app):
@@ -263,6 +273,17 @@ def of_batch(method: str, tail: str = "", body: Any = None) -> Request:
     async def request(world: World) -> tuple[str, str, Any]:
         starts = [Start("review")]
         handle = await world.stepwell.runner.run_batch(starts, app_name="shop", user_id="ann")
+        return method, f"/batches/{handle.batch_id}{tail}", body
+
+    return request
+
+
+def of_mixed_batch(method: str, tail: str = "", body: Any = None) -> Request:
+    """A request about a batch of ann's in another app, of which one run is the shop's."""
+
+    async def request(world: World) -> tuple[str, str, Any]:
+        starts = [Start("note"), Start("review", app_name="shop")]
+        handle = await world.stepwell.runner.run_batch(starts, app_name="office", user_id="ann")
         return method, f"/batches/{handle.batch_id}{tail}", body
 
     return request
@@ -514,6 +535,17 @@ async def test_what_changes_many_runs_leaves_those_of_others_alone(world: World)
             status, body = await world.ask(caller, "POST", "/runs/bulk", {"action": "cancel", **choice})
             assert status == 404 or json.loads(body)["done"] == 0, (caller, choice, body)
     assert (await world.stepwell.runner.get(run)).status == "waiting"
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+async def test_a_batch_is_changed_only_by_whom_all_of_its_apps_are_visible_to(world: World, verb: str) -> None:
+    for caller, expected in row(401, 403, 200, 404, 403, 200, 200, 403, 403).items():
+        method, path, body = await of_mixed_batch("POST", f"/{verb}")(world)
+        status, text = await world.ask(caller, method, path, body)
+        assert (caller, status) == (caller, expected), text
+        if expected == 403:
+            found = [item.status async for item in world.stepwell.runner.batch(path.split("/")[2]).items()]
+            assert "canceled" not in found, caller
 
 
 async def test_a_stream_tells_nobody_of_somebody_elses_runs(world: World) -> None:

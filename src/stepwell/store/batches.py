@@ -86,6 +86,12 @@ def unended(tx: Tx, batch_id: str, limit: int) -> list[str]:
     return found
 
 
+def apps(tx: Tx, batch_id: str) -> set[str]:
+    """Return the apps of its runs."""
+    sql = "SELECT DISTINCT app_name FROM stepwell_runs INDEXED BY stepwell_runs_member WHERE group_id=?"
+    return {row[0] for row in tx.rows(sql, batch_id)}
+
+
 def is_open(tx: Tx, batch_id: str) -> bool:
     """Return whether a run of the batch hasn't ended."""
     return bool(unended(tx, batch_id, 1))

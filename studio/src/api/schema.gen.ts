@@ -82,7 +82,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel Batch
-         * @description Cancel those of its runs that haven't ended.
+         * @description Cancel those of its runs that haven't ended; 403 where some are of apps that the caller has no access to.
          */
         post: operations["cancel_batch"];
         delete?: never;
@@ -123,6 +123,8 @@ export interface paths {
         /**
          * Retry Batch
          * @description Retry its failed runs: they are due now, with a full retry budget, and the batch is running again.
+         *
+         *     403 where some of its runs are of apps that the caller has no access to.
          */
         post: operations["retry_batch"];
         delete?: never;

@@ -15,7 +15,7 @@ from stepwell.execution.clock import to_datetime
 from stepwell.runner.arguments import id_of
 from stepwell.runner.groups import GroupProgress, item_page, members_query, progress_of
 from stepwell.runner.models import Page
-from stepwell.store import groups
+from stepwell.store import batches, groups
 from stepwell.store.tx import Tx
 
 _MOST: Final = 100
@@ -35,6 +35,11 @@ class Groups(Reading):
         found = await self._progress(group_id)
         after = -1 if cursor is None else int(cursor)
         return item_page(*await self.reader.read(members_query(found.group.id, after, limit, status)), self.apps)
+
+    async def covers(self, batch_id: str) -> bool:
+        """Return whether the apps of all runs of a batch are visible: a start may have named another one than the batch's."""
+        apps = self.apps
+        return apps is None or await self.reader.read(lambda tx: batches.apps(tx, batch_id)) <= apps
 
     async def of_run(self, workflow_id: str) -> list[ChildGroup]:
         """Return the groups that a run started, the newest first. Raises WorkflowNotFound."""

@@ -17,6 +17,7 @@ from fastapi import Depends, Query
 
 from stepwell.console.http.access.access import Access, Identity, Served
 from stepwell.console.http.access.principal import Principal, permit
+from stepwell.console.reading.groups import Groups
 from stepwell.console.reading.overview import Machines
 from stepwell.console.reading.views import Reading
 from stepwell.definition.authoring.groups import GroupItem
@@ -26,11 +27,13 @@ from stepwell.engine.run import Status
 from stepwell.errors import (
     BatchNotFound,
     CursorNotFound,
+    NoAccess,
     UnknownApp,
     UnknownWorkflow,
     WorkflowNotFound,
     WorkspaceNotFound,
 )
+from stepwell.runner.batch_handle import BatchHandle
 from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Page, Run
 from stepwell.runner.query import Filter
@@ -87,6 +90,16 @@ class Caller:
         if not self.principal.sees(batch.app_name):
             raise BatchNotFound(f"No batch {batch_id!r}.")
         return batch
+
+    async def whole_batch(self, batch_id: str) -> BatchHandle:
+        """Return the handle of a batch that they may change as a whole. Raises BatchNotFound, NoAccess."""
+        self.may_act()
+        found = (await self.batch(batch_id)).batch_id
+        if not await self.reading(Groups).covers(found):
+            raise NoAccess(
+                f"Batch {batch_id!r} has runs of apps that you have no access to: retry or cancel its runs one by one."
+            )
+        return self.runner.batch(found)
 
     async def batches(self, app_name: str | None, user_id: str | None, limit: int, cursor: str | None) -> Page[Batch]:
         """Return a page of the batches that are visible to them."""

@@ -29,7 +29,6 @@ from stepwell.console.http.schemas import (
 )
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
-from stepwell.runner.batch_handle import BatchHandle
 from stepwell.runner.batch_models import Batch
 from stepwell.runner.batch_starts import ItemStarts, NamedStarts
 from stepwell.runner.models import Page
@@ -145,21 +144,19 @@ def add_batches(router: APIRouter, stepwell: Served, caller: CallerOf) -> None:
 
     @router.post("/batches/{batch_id}/retry", responses=acting)
     async def retry_batch(batch_id: BatchId, caller: ByCaller) -> RetriedBatch:
-        """Retry its failed runs: they are due now, with a full retry budget, and the batch is running again."""
-        handle = await _acting(caller, batch_id)
+        """Retry its failed runs: they are due now, with a full retry budget, and the batch is running again.
+
+        403 where some of its runs are of apps that the caller has no access to.
+        """
+        handle = await caller.whole_batch(batch_id)
         return RetriedBatch(batch_id=handle.batch_id, retried=await handle.retry_failed())
 
     @router.post("/batches/{batch_id}/cancel", responses=acting)
     async def cancel_batch(batch_id: BatchId, caller: ByCaller, request: CancelRequest | None = None) -> CanceledBatch:
-        """Cancel those of its runs that haven't ended."""
-        handle = await _acting(caller, batch_id)
+        """Cancel those of its runs that haven't ended; 403 where some are of apps that the caller has no access to."""
+        handle = await caller.whole_batch(batch_id)
         canceled = await handle.cancel(None if request is None else request.reason)
         return CanceledBatch(batch_id=handle.batch_id, canceled=canceled)
-
-
-async def _acting(caller: Caller, batch_id: str) -> BatchHandle:
-    caller.may_act()
-    return caller.runner.batch((await caller.batch(batch_id)).batch_id)
 
 
 def _in_query(
