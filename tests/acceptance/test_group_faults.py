@@ -15,6 +15,7 @@ from acceptance.grouped import MINE, MOST, Ask, Part, grouped
 from acceptance.limited import Stop, attempts, most_at_once
 from acceptance.nursery import Child, Nursery
 from acceptance.seed import seed
+from acceptance.support import opened
 from stepwell import Start
 
 pytestmark = pytest.mark.thorough
@@ -73,6 +74,7 @@ async def test_each_group_is_decided_and_told_once_whatever_dies(nursery: Nurser
     killing = Killing(nursery, folder, chance)
     _stir(killing, chance)
     for worker in killing.workers:
+        await opened(worker)  # earlier, the signal would just end it
         worker.terminate()
     for worker in killing.workers:
         assert worker.wait() == 0, worker.tail()

@@ -34,6 +34,7 @@ from acceptance.limited import (
 )
 from acceptance.nursery import Child, Nursery
 from acceptance.seed import say, seed
+from acceptance.support import opened
 from stepwell import Start
 
 pytestmark = pytest.mark.thorough
@@ -113,6 +114,7 @@ async def _check(
         trouble = Trouble(nursery, folder, chance, offsets)
         _stir(trouble, strikes, chance)
     for worker in trouble.workers:
+        await opened(worker)  # earlier, the signal would just end it
         worker.terminate()
     for worker in trouble.workers:
         assert worker.wait() == 0, worker.tail()
