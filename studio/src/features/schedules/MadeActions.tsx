@@ -18,14 +18,16 @@ export function MadeActions({ schedule, me }: { schedule: ScheduleDetail; me: Me
   const close = () => { setOpen(null); };
   const remove = useMutation({
     mutationFn: () => deleteSchedule(schedule),
-    onSuccess: () => {
+    onSuccess: async () => {
       toast({ title: `${schedule.name} has been deleted`, tone: "done" });
-      void navigate({ to: "/schedules" });
+      await navigate({ to: "/schedules" });
+      // The list only: the page that was left would ask for what is gone.
+      await client.invalidateQueries({ queryKey: [...keys.schedules, "list"] });
     },
     onError: (error) => {
       toastError(`${schedule.name} couldn't be deleted`, error);
+      void client.invalidateQueries({ queryKey: keys.schedules });
     },
-    onSettled: () => client.invalidateQueries({ queryKey: keys.schedules }),
   });
   const off = actOff(me);
   return (
