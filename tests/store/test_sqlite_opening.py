@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 from conformance.test_opening import on, refused
 from servers.keeper import place_for_all
 from stepwell.errors import ConfigurationError, StoreUnavailable
-from stepwell.store.sqlite.store import SqliteStore
 
 NOBODY = 65534
 
@@ -76,21 +74,3 @@ async def test_a_file_that_cant_be_written_is_refused(readable_by_all: Path) -> 
     else:
         os.chmod(readable_by_all, 0o555)
         await refused(on(f"sqlite:///{path}"), (StoreUnavailable, ConfigurationError), r"x\.db")
-
-
-async def test_a_closed_file_leaves_no_thread_behind_though_a_read_was_given_up(tmp_path: Path) -> None:
-    """Otherwise it answers a loop that is closed by then, with a traceback that no call can be blamed for."""
-    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<8000000) SELECT count(*) FROM n"
-    async with on(f"sqlite:///{tmp_path}/x.db") as here:
-        assert here.process is not None
-        store = here.process.store
-        assert isinstance(store, SqliteStore)
-        raw = await store._reader.raw_connection()
-        driver = raw.driver_connection
-        assert driver is not None
-        raw.detach()
-        reading = asyncio.create_task(driver.execute(slow))
-        await asyncio.sleep(0)  # it is with the thread now
-        driver.stop()  # as SQLAlchemy does with a connection that was cancelled while it was closed
-        reading.cancel()
-    assert not driver._thread.is_alive()

@@ -6,14 +6,12 @@ all of that is lost. Device and inode of the file, its `-wal` and its `-shm` are
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -223,35 +221,6 @@ def directly() -> Iterator[Callable[[Callable[[], Any]], Any]]:
 
 _Id = tuple[int, int] | None
 """Device and inode; None where there is no file."""
-
-
-_ENDING_PAUSE: Final = 0.005
-_ENDING_WITHIN: Final = 5.0
-
-
-class DriverThreads:
-    """The threads of aiosqlite's connections. Each ends some time after its connection has been closed.
-
-    SQLAlchemy doesn't wait for one whose read was cancelled. What that thread says to a loop which is closed by then, it
-    says to nothing, with a traceback.
-    """
-
-    def __init__(self) -> None:
-        self._known: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-
-    def watch(self, engine: Engine) -> None:
-        """Note the threads of this engine's connections."""
-
-        @event.listens_for(engine, "connect")
-        def opened(connection: Any, _record: Any) -> None:
-            driver = connection.driver_connection
-            self._known.add(driver if isinstance(driver, threading.Thread) else driver._thread)
-
-    async def ended(self) -> None:
-        """Wait for those whose connections are closed, on a loop that goes on meanwhile; five seconds at most."""
-        patience = time.monotonic() + _ENDING_WITHIN
-        while any(thread.is_alive() for thread in self._known) and time.monotonic() < patience:
-            await asyncio.sleep(_ENDING_PAUSE)
 
 
 _REST_WITHIN: Final = 5.0

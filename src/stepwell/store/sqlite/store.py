@@ -64,9 +64,6 @@ class SqliteStore(Store):
         self._reader = sqlite.reader_engine(self.file, settings.busy_seconds, _READERS + 1)
         self._transactions = sqlite.transaction_engine(self.file, settings.busy_seconds)
         self._writing = sqlite.writer_engine(self.file, settings.busy_seconds)
-        self._threads = sqlite.DriverThreads()
-        for engine in (self._reader, self._transactions):
-            self._threads.watch(engine.sync_engine)
         self._dropping: asyncio.Task[None] | None = None
         self._watch: AsyncConnection | None = None
         self._own = asyncio.Semaphore(_OWN)
@@ -90,7 +87,6 @@ class SqliteStore(Store):
             self._closed = True
             await self._end_probe()
             await self._disconnect()
-            await self._threads.ended()
 
     def faults(self) -> list[str]:
         fault = self.file.fault()
