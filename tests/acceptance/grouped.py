@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import time
 from typing import Any
 
 from pydantic import BaseModel
 
 from acceptance import evidence
+from acceptance.holds import write_down
 from acceptance.small import serve
 from stepwell import END, App, Group, Settings, Signal, Start, Stepwell, Workflow, transition
 
@@ -26,12 +24,7 @@ class Part(BaseModel):
 class Piece(Workflow[Part, None, int]):
     @transition(target=END)
     async def work(self) -> int:
-        name = f"{self.info.workflow_id}/work"
-        evidence.append("work", "begins", "piece", self.args.key, name, os.getpid(), time.monotonic_ns())
-        try:
-            await asyncio.sleep(0.01)
-        finally:
-            evidence.append("work", "ends", "piece", self.args.key, name, os.getpid(), time.monotonic_ns())
+        await write_down("piece", self.args.key, self.info.workflow_id, "work", 0.01)
         if self.args.fails:
             raise ValueError("it fails")
         return 1

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance import evidence
+from acceptance import evidence, holds
 from acceptance.grouped import MINE, MOST, Ask, Part, grouped
-from acceptance.limited import Stop, attempts, most_at_once
 from acceptance.nursery import Child, Nursery
 from acceptance.seed import seed
 from acceptance.support import opened
@@ -47,7 +46,6 @@ class Killing:
 
     def __init__(self, nursery: Nursery, folder: Path, chance: random.Random) -> None:
         self._nursery, self._folder, self._chance = nursery, folder, chance
-        self.stops: list[Stop] = []
         self.workers = [self._worker(n) for n in range(WORKERS)]
 
     def _worker(self, number: int) -> Child:
@@ -61,7 +59,6 @@ class Killing:
         victim = self.workers[number]
         assert not victim.ended(), victim.tail()
         victim.kill()
-        self.stops.append(Stop(victim.pid, time.monotonic_ns(), None))
         self.workers[number] = self._worker(number)
 
 
@@ -71,6 +68,7 @@ async def test_each_group_is_decided_and_told_once_whatever_dies(nursery: Nurser
     chance = random.Random(chosen)
     async with grouped(embedded_worker=False) as here:
         await here.runner.run_many([Start("whole", asked(n)) for n in range(GROUPS)], **MINE)
+        holds.watch()
     killing = Killing(nursery, folder, chance)
     _stir(killing, chance)
     for worker in killing.workers:
@@ -79,10 +77,17 @@ async def test_each_group_is_decided_and_told_once_whatever_dies(nursery: Nurser
     for worker in killing.workers:
         assert worker.wait() == 0, worker.tail()
     _judge_ends()
-    lines = evidence.lines("work")
-    for key, most in most_at_once(attempts("piece", killing.stops, lines)).items():
-        limit = asked(int(key[1:])).most
-        assert limit is None or most <= limit, key
+    holds.judge(holds.attempts("piece"))
+    most = holds.most_held("group")
+    for number, gate in enumerate(f"group:{group}" for group in _groups()):
+        limit = asked(number).most
+        assert most.get(gate) == limit
+
+
+def _groups() -> list[str]:
+    """The ids of the groups, in the order in which they were asked for."""
+    sql = "SELECT g.id FROM stepwell_groups g JOIN stepwell_runs r ON r.id=g.parent_id ORDER BY r.id"
+    return [group for (group,) in evidence.read(sql)]
 
 
 def _stir(killing: Killing, chance: random.Random) -> None:

@@ -1,10 +1,11 @@
 """Limits under `kill -9` and SIGSTOP: never over the limit, and nothing that waits for ever (rule 54).
 
-What the methods wrote down is judged as `limited.py` says.
+What the slots were is judged by `holds.py`, from what the database noted.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -14,24 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance import evidence
-from acceptance.limited import (
-    ALL,
-    BOTH,
-    EXECUTING,
-    MINE,
-    PER,
-    RATE,
-    WHOLE,
-    Interval,
-    Stop,
-    Work,
-    attempts,
-    limited,
-    moments,
-    most_at_once,
-    whole,
-)
+from acceptance import evidence, holds
+from acceptance.limited import ALL, BOTH, EXECUTING, MINE, PER, RATE, WHOLE, Work, limited
 from acceptance.nursery import Child, Nursery
 from acceptance.seed import say, seed
 from acceptance.support import opened
@@ -53,8 +38,8 @@ class Trouble:
         self._folder = folder
         self._chance = chance
         self._offsets = offsets
-        self._frozen: dict[int, tuple[Child, int, float]] = {}
-        self.stops: list[Stop] = []
+        self._frozen: dict[int, tuple[Child, float]] = {}
+        self.killed = self.stopped = 0
         self.workers = [self._worker(n) for n in range(WORKERS)]
 
     def _worker(self, number: int) -> Child:
@@ -74,22 +59,21 @@ class Trouble:
         if victim.pid in self._frozen:
             return
         assert not victim.ended(), victim.tail()
-        at = time.monotonic_ns()
         if self._chance.random() < 0.5:
             victim.kill()
-            self.stops.append(Stop(victim.pid, time.monotonic_ns(), None))
+            self.killed += 1
             self.workers[number] = self._worker(number)
         else:
             victim.freeze()
             until = time.monotonic() + LEASE * self._chance.choice([0.3, 3.0, 3.0])
-            self._frozen[victim.pid] = (victim, at, until)
+            self._frozen[victim.pid] = (victim, until)
+            self.stopped += 1
 
     def relent(self, *, all_: bool = False) -> None:
         """Those that have stood still for long enough go on."""
-        for pid, (victim, at, until) in list(self._frozen.items()):
+        for pid, (victim, until) in list(self._frozen.items()):
             if all_ or time.monotonic() >= until:
                 del self._frozen[pid]
-                self.stops.append(Stop(pid, at, time.monotonic_ns()))
                 victim.thaw()
 
 
@@ -109,6 +93,7 @@ async def _check(
     async with limited(embedded_worker=False) as here:
         starts = [Start(workflow, Work(key=chance.choice(keys))) for workflow in ALL for _ in range(runs)]
         chance.shuffle(starts)
+        holds.watch()
         for start in range(0, len(starts), 500):
             await here.runner.run_many(starts[start : start + 500], **MINE)
         trouble = Trouble(nursery, folder, chance, offsets)
@@ -118,7 +103,7 @@ async def _check(
         worker.terminate()
     for worker in trouble.workers:
         assert worker.wait() == 0, worker.tail()
-    _judge(trouble.stops, runs, tell)
+    _judge(trouble, runs, tell)
 
 
 def _stir(trouble: Trouble, strikes: int, chance: random.Random) -> None:
@@ -142,50 +127,41 @@ def _stuck() -> list[object]:
     return [*evidence.read(f"SELECT {columns} FROM stepwell_runs WHERE status<>'completed' LIMIT 10")]
 
 
-def _judge(stops: list[Stop], runs: int, tell: Callable[[str], object]) -> None:
-    lines = evidence.lines("work")
-    executing = attempts("executing", stops, lines)
-    runs_whole = whole(attempts("whole", stops, lines))
-    rated = attempts("rated", stops, lines)
-    several = attempts("several", stops, lines)
-    together = whole([one._replace(key="all") for one in several])
+def _judge(trouble: Trouble, runs: int, tell: Callable[[str], object]) -> None:
+    executing, whole = holds.most_held("executing"), holds.most_held("run")
     found = {
-        "executing": (most_at_once(executing), EXECUTING),
-        "whole": (most_at_once(runs_whole), WHOLE),
-        "several": (most_at_once(several), EXECUTING),
-        "several by name": (most_at_once(together), BOTH),
+        "executing": ({gate: most for gate, most in executing.items() if _of(gate, "executing")}, EXECUTING),
+        "whole": ({gate: most for gate, most in whole.items() if _of(gate, "whole_run")}, WHOLE),
+        "several": ({gate: most for gate, most in executing.items() if _of(gate, "several")}, EXECUTING),
+        "several by name": ({gate: most for gate, most in whole.items() if _of(gate, "several")}, BOTH),
     }
     figures = {
         "runs of a kind": runs,
-        "killed": sum(stop.until is None for stop in stops),
-        "stopped": sum(stop.until is not None for stop in stops),
-        "attempts": len(lines),
+        "killed": trouble.killed,
+        "stopped": trouble.stopped,
+        "attempts": len(evidence.lines("work")),
         **{name: max(most.values()) for name, (most, _) in found.items()},
     }
     tell(f"{figures}\n")
+    assert sum(len(most) for most, _ in found.values()) == len(executing) + len(whole)
     for name, (most, limit) in found.items():
-        assert max(most.values()) <= limit, (name, most)
-    _judge_rate(rated)
+        assert max(most.values()) == limit, (name, most)
+    for kind, slot in [("executing", "executing"), ("whole", "run"), ("rated", "rate"), ("several", "executing")]:
+        holds.judge(holds.attempts(kind), slot)
+    _judge_rate()
     assert evidence.number("SELECT count(*) FROM stepwell_runs WHERE held_by IS NOT NULL") == 0
     assert evidence.number("SELECT count(*) FROM stepwell_slots WHERE kind<>'rate'") == 0
-    for name in ("executing", "whole"):
-        most, limit = found[name]
-        assert max(most.values()) == limit, f"the limit {name} was never reached: nothing was tested"
 
 
-def _judge_rate(rated: list[Interval]) -> None:
-    """By the rows, exactly; by what the runs wrote, between a claim and the line there is some time."""
+def _of(gate: str, name: str) -> bool:
+    return name in json.loads(gate)[1]
+
+
+def _judge_rate() -> None:
     per = PER.total_seconds() * 1_000_000
-    rows = evidence.read("SELECT gate, at FROM stepwell_slots WHERE kind='rate' ORDER BY gate, at")
-    by_gate: dict[str, list[int]] = {}
-    for gate, at in rows:
-        by_gate.setdefault(str(gate), []).append(int(at))
-    for gate, given in by_gate.items():
+    for gate, given in holds.rated().items():
         for first, beyond in zip(given, given[RATE:], strict=False):
             assert beyond - first >= per, f"more than {RATE} began within {PER} at {gate}"
-    for key, begun in moments(rated).items():
-        windows = (begun[-1] - begun[0]) / 1_000 / per + 2
-        assert len(begun) <= RATE * windows, f"{len(begun)} runs of {key} began within {windows:.1f} windows"
 
 
 async def test_no_limit_is_exceeded_whatever_dies(nursery: Nursery, folder: Path) -> None:
