@@ -204,8 +204,7 @@ def test_a_question_that_is_answered_elsewhere_is_abandoned_while_it_is_open(afa
     typist.presses(b"1, no ")
     run_id = typist.shown.split()[1]
     assert afar("signal", run_id, "decline").returncode == 0
-    typist.sees("Answered elsewhere meanwhile")
-    typist.sees("Your answer is no longer needed.")
+    typist.sees_that_it_is_settled("Answered elsewhere meanwhile")
     typist.sees("decline")
     assert typist.ends() == 0
     assert typist.data == "declined\n"
@@ -222,7 +221,7 @@ def test_an_editor_isnt_closed_when_its_question_is_answered_elsewhere(afar: She
     assert afar("runs", run_id, "--follow").returncode == 0
     (afar.folder / "go").touch()
     typist.sees("the editor is closed")
-    typist.sees("Answered elsewhere meanwhile")
+    typist.sees_that_it_is_settled("Answered elsewhere meanwhile")
     assert typist.ends() == 0
 
 
@@ -251,7 +250,7 @@ def test_following_goes_on_when_the_server_comes_back(stepwell: Shell) -> None:
     again = stepwell.start("dev", "desk:stepwell", "--no-reload", "--port", port)
     stepwell.until(lambda: "Application startup complete" in stepwell.log(again))
     assert stepwell("signal", run_id, "decline", STEPWELL_URL=url).returncode == 0
-    typist.sees("Answered elsewhere meanwhile")
+    typist.sees_that_it_is_settled("Answered elsewhere meanwhile")
     typist.sees("decline")
     assert typist.ends() == 0
     assert typist.shown.count("[1] ask: start -> desk") == 1

@@ -44,6 +44,11 @@ class Typist:
         before, self._read = self.shown[self._read : at], at + len(text)
         return before
 
+    def sees_that_it_is_settled(self, reason: str) -> None:
+        """Its answer isn't needed, for this reason; or, where the transition that says so isn't over yet, for none."""
+        before = self.sees("Your answer is no longer needed.")
+        assert reason in before or "The run goes on. " in before, before
+
     def types(self, text: str) -> None:
         """The text is typed, with Enter."""
         os.write(self._terminal, text.encode() + b"\n")

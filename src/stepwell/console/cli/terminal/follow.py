@@ -73,6 +73,11 @@ class _Ahead:
         limit = min((one for one in (left, seconds) if one is not None), default=None)
         await asyncio.wait({self.coming, *more}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
 
+    @property
+    def over(self) -> bool:
+        """True if there is nothing to wait for any more: a change has come, or the deadline is over."""
+        return self.coming.done() or (self._deadline is not None and time.monotonic() >= self._deadline)
+
     async def aclose(self) -> None:
         """Stop waiting."""
         self.coming.cancel()
@@ -124,11 +129,15 @@ class _Following:
         return found
 
     async def _explain_wait(self) -> None:
-        """Print why the run doesn't continue, if it doesn't: perhaps no worker executes it."""
-        await self._ahead.wait(seconds=_SLOW)
-        if not self._ahead.coming.done() and _is_queued(await self._backend.get(self._run_id)):
-            for reason in (await self._backend.explain(self._run_id)).reasons:
-                say(reason)
+        """Print why the run doesn't continue, if it doesn't: perhaps no worker executes it, since one died just now."""
+        reasons: Sequence[str] = ()
+        while not reasons:
+            await self._ahead.wait(seconds=_SLOW)
+            if self._ahead.over or not _is_queued(await self._backend.get(self._run_id)):
+                return
+            reasons = (await self._backend.explain(self._run_id)).reasons
+        for reason in reasons:
+            say(reason)
 
     # -- progress ---------------------------------------------------------------------------------------------------
 
@@ -243,6 +252,8 @@ def _is_queued(run: Run) -> bool:
 
 def _reason(change: RunChange | None) -> str:
     row = change.rows[0] if change is not None and change.rows else None
-    if row is None or row.signal_id is not None:
-        return _AWAY + (f" by {row.answered_by}" if row is not None and row.answered_by else "")
+    if row is None:
+        return "The run goes on"  # what made it do so is known once its transition is over
+    if row.signal_id is not None:
+        return _AWAY + (f" by {row.answered_by}" if row.answered_by else "")
     return "The run was cancelled meanwhile" if row.status == "canceled" else "The run went on by itself meanwhile"
