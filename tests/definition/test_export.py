@@ -102,6 +102,7 @@ def test_an_automatic_transition() -> None:
         "kind": "automatic",
         "keep": False,
         "after": None,
+        "after_method": None,
         "event": None,
         "guard": "is_large",
         "priority": 1,

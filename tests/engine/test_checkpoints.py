@@ -306,6 +306,7 @@ def test_a_step_writes_its_row_field_by_field() -> None:
     new = {
         "version": 8, "visit": 8, "entered_at": 9, "updated_at": 9, "attempt": 0, "failing": None, "failures": 0,
         "bound": None, "bound_signal": None, "moves_to": None, "takeovers": 0, "suspicion": None, "due_at": None,
+        "timers": None,
     }  # fmt: skip
     started = enter(life.definition, full, "start", (), 9, **given)
     assert started == full._replace(status="running", place="start", **new, **given)

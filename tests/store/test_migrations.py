@@ -23,7 +23,7 @@ from stepwell import END, App, Document, Stepwell, Workflow, transition
 from stepwell.console.http.access.principal import OWN_USERS
 from stepwell.console.reading.tokens import StoredTokens
 from stepwell.engine.commit import Listener
-from stepwell.engine.run import HistoryRow, RunRow, SignalRow, StepRow, names_in
+from stepwell.engine.run import HistoryRow, JournalRow, RunRow, SignalRow, names_in
 from stepwell.settings import Settings
 from stepwell.store import history, tables
 from stepwell.store.documents import DocumentRow
@@ -276,7 +276,7 @@ async def test_who_migrates_waits_for_another_however_long_that_takes(empty_post
         (tables.runs, RunRow),
         (tables.history, HistoryRow),
         (tables.signals, SignalRow),
-        (tables.steps, StepRow),
+        (tables.steps, JournalRow),
         (tables.documents, DocumentRow),
         (tables.workspaces, WorkspaceRow),
         (tables.workers, WorkerRow),

@@ -13,7 +13,7 @@ from commits import Commits
 from cutter import Side
 from stepwell import END, Stepwell, Workflow, transition
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import HistoryRow, RunRow, StepRow
+from stepwell.engine.run import HistoryRow, JournalRow, RunRow
 from stepwell.errors import LeaseLost, StoreUnavailable
 from stepwell.store import history, runs
 from stepwell.store.base import Store
@@ -161,6 +161,6 @@ async def test_a_journal_row_whose_commit_was_made_is_answered(
 ) -> None:
     run = await owned(opened, store)
     await break_next(store, commits, "after")
-    step = StepRow(run.id, 0, "first", "s", "1", 0)
+    step = JournalRow(run.id, 0, "first", "s", "1", 0)
     assert await store.writer.write(Record(step, run.version, run.claim)) is None
     assert await store.read(lambda tx: history.steps_of(tx, run.id)) == [step]

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from backends import Database
 from conformance.support import ME
 from stepwell import Stepwell
-from stepwell.engine.run import HistoryRow, StepRow
+from stepwell.engine.run import HistoryRow, JournalRow
 from stepwell.errors import LeaseLost, RunFinished, StoreUnavailable
 from stepwell.store import history, runs, tables
 from stepwell.store.base import Store
@@ -78,9 +78,9 @@ async def test_a_journal_row_of_a_lost_claim_is_dropped(opened: Stepwell, store:
     assert row is not None
     for version, claim in ((row.version, row.claim + 1), (row.version + 1, row.claim)):
         with pytest.raises(LeaseLost):
-            await store.writer.write(Record(StepRow(row.id, 0, "go", "s", "1", 0), version, claim))
+            await store.writer.write(Record(JournalRow(row.id, 0, "go", "s", "1", 0), version, claim))
     assert not await store.read(lambda tx: tx.execute(tables.steps.select()).fetchall())
-    await store.writer.write(Record(StepRow(row.id, 0, "go", "s", "1", 0), row.version, row.claim))
+    await store.writer.write(Record(JournalRow(row.id, 0, "go", "s", "1", 0), row.version, row.claim))
     assert len(await store.read(lambda tx: tx.execute(tables.steps.select()).fetchall())) == 1
 
 

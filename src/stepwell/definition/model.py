@@ -44,6 +44,9 @@ class Transition:
     """Position in the class's declarations, unique in the definition."""
     keep: bool = False
     after: timedelta | None = None
+    due: Callable[[Any], Any] | None = None
+    """The method that works out its duration or moment when the place is entered, instead of `after`."""
+    due_name: str | None = None
     event: Event | None = None
     guard: Callable[[Any], Any] | None = None
     guard_name: str | None = None
@@ -73,6 +76,8 @@ class Place:
     waiting: tuple[Transition, ...] = ()
     """Signal, timer and event transitions, in order of declaration."""
     by_name: Mapping[str, Transition] = field(default_factory=dict)
+    timed: tuple[Transition, ...] = ()
+    """Those of `waiting` whose moments are worked out when the place is entered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,10 @@ class Definition:
     debounce: Debounced | None = None
     expires: timedelta | None = None
     """A run that hasn't begun by then is cancelled."""
+    timed: frozenset[str] = frozenset()
+    """The places with timers whose moments are worked out when they are entered."""
+    on_cancel: str | None = None
+    """The place to which cancelling a run leads, from which it goes on to END; None: it is cancelled at once."""
 
     def new_state(self) -> str:
         """Return `State()` as JSON for a new run: `initial_state`, or made afresh if a default is made by a function."""

@@ -9,6 +9,7 @@
   come (rule 1).
 - Of the waiting ones the earliest moment wins, then the one declared first (rule 12). A signal fires only in the stay that
   it belongs to, or in any visit if it was kept (rules 11, 44). Only the end of a child fires a callback (rule 50).
+- The moments of timers that a method works out are asked for (`AskTimers`) before anything is chosen among waiting ones.
 - Nothing can fire: the run parks if something waits here, otherwise it fails (rule 2).
 - Automatic transitions and timers count one each, and a run that makes too many in a row fails. The limit is checked last,
   since one that isn't chosen doesn't count (rule 3).
@@ -23,7 +24,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from stepwell.definition.model import Definition, Place, Transition
-from stepwell.engine.run import Inbox, Moment, RunRow, SignalRow, microseconds, names_in
+from stepwell.engine.run import Inbox, Moment, RunRow, SignalRow, names_in
+from stepwell.engine.timers import moment_of, untimed, wakes_at
 from stepwell.engine.visits import reserved
 
 
@@ -47,6 +49,13 @@ class AskGuards:
     """The verdict of this transition's guard is needed first."""
 
     transition: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class AskTimers:
+    """The moments of this place's timers are to be worked out first."""
+
+    place: Place
 
 
 class Execute(NamedTuple):
@@ -85,7 +94,7 @@ class Unfit:
     reason: str
 
 
-Decision = AskGuards | Execute | Move | Park | Fail | Unfit
+Decision = AskGuards | AskTimers | Execute | Move | Park | Fail | Unfit
 
 
 Verdicts = Mapping[int, bool]
@@ -116,6 +125,8 @@ def decide(
         return _bound(place, run, inbox)
     chosen = _automatic(place, verdicts) if place.automatic else None
     if chosen is None and place.waiting:
+        if place.timed and untimed(place, run):
+            return AskTimers(place)
         chosen = fires(place, run, inbox, now)
     if chosen is None:
         return Park(wakes_at(place, run)) if place.waiting else _stuck(definition, place)
@@ -188,8 +199,8 @@ def fires(place: Place, run: RunRow, inbox: Inbox, now: Moment) -> Execute | Non
 
 def _offer(transition: Transition, run: RunRow, inbox: Inbox, now: Moment) -> tuple[Moment, Execute] | None:
     if transition.kind == "timer":
-        due = _timer(transition, run)
-        return (due, Execute(transition)) if due <= now else None
+        due = moment_of(transition, run)
+        return (due, Execute(transition)) if due is not None and due <= now else None
     for signal in inbox:
         if signal.visit in (None, run.arrived) and _fits(transition, signal, run) and signal.id not in reserved(run):
             # Where transitions lead back to the place, signals accepted meanwhile are taken in the order in which they came.
@@ -204,17 +215,6 @@ def _fits(transition: Transition, signal: SignalRow, run: RunRow) -> bool:
         return False
     # A callback is fired by ends of children only, whatever signals were kept before there was a child (rule 50).
     return signal.kind != "signal" or run.callbacks is None or signal.name not in names_in(run.callbacks)
-
-
-def _timer(transition: Transition, run: RunRow) -> Moment:
-    assert transition.after is not None  # a timer is what has an `after`
-    return run.entered_at + microseconds(transition.after)
-
-
-def wakes_at(place: Place, run: RunRow) -> Moment | None:
-    """Return the first timer of the place or the run's deadline, whichever comes first."""
-    moments = [_timer(t, run) for t in place.waiting if t.kind == "timer"]
-    return min(moments if run.deadline is None else [*moments, run.deadline], default=None)
 
 
 def counted(run: RunRow, transition: Transition) -> int:

@@ -17,6 +17,7 @@ from typing import NamedTuple, final
 from stepwell.engine.conflicts import Conflict
 from stepwell.engine.groups import NewGroup
 from stepwell.engine.run import HistoryRow, Moment, RunRow, SignalRow
+from stepwell.engine.timers import WorkedOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class Returned(NamedTuple):
     """None: untouched."""
     result: str | None = None
     effects: Effects = NOTHING
+    timers: WorkedOut | None = None
+    """Those of the target, worked out with the state that the method has left; None: it has none, or they are asked for."""
 
 
 @final

@@ -73,6 +73,8 @@ class RunRow(NamedTuple):
     """The moment at which it is cancelled unless it has begun; None also once it has begun. Negative: see `held_back`."""
     ended_at: Moment | None
     """Of the members of a group: the moment at which it completed, failed for good or was cancelled."""
+    on_cancel: str | None
+    """The place to which cancelling it leads, as its code said when it started; `engine.cancel` asks the code first."""
 
     inbox: int
     """Signals accepted so far. A checkpoint that parks compares it (rule 3a) and never writes it."""
@@ -121,6 +123,10 @@ class RunRow(NamedTuple):
     """The callbacks of the children that it has ever started, as JSON: only ends of children fire them (rule 50)."""
     stay: int | None = None
     """The visit in which it came to its place, where transitions have led back there since; None: the one that it is in."""
+    timers: str | None = None
+    """The moments of timers that a method has worked out for its visit, as JSON: `engine.timers` reads it."""
+    canceling: str | None = None
+    """It is cancelled, with this text as its error, once it reaches END from where cancelling has led it."""
 
     @property
     def arrived(self) -> int:
@@ -285,12 +291,27 @@ def without(inbox: Inbox, taken: SignalRow | None) -> Inbox:
     return inbox if taken is None else tuple(signal for signal in inbox if signal.id != taken.id)
 
 
-class StepRow(NamedTuple):
-    """One journaled step."""
+StepStatus = Literal["started", "completed", "failed", "unknown"]
+
+
+class JournalRow(NamedTuple):
+    """One step of a visit. Only one that has completed has a value, and isn't run again."""
 
     run_id: str
     visit: int
     transition: str
     name: str
     value: str
+    """As JSON; empty without one."""
     recorded_at: Moment
+    attempts: int | None = None
+    """Tries in the attempt that it belongs to; None: one."""
+    status: StepStatus | None = None
+    """None: completed. `started` and `unknown` bar a step with `once` from being run again."""
+    error: str | None = None
+    undo: str | None = None
+    """The method that undoes it."""
+    ordinal: int | None = None
+    """Its number among the run's steps with an undo, in the order of their commits: given when it is stored."""
+    started_at: Moment | None = None
+    undone_at: Moment | None = None

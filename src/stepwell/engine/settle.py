@@ -29,7 +29,7 @@ from typing import Any, Literal
 from stepwell.definition.authoring.marks import END
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.text import kind_of, storable, told
-from stepwell.engine.choose import PARKED, Execute, Fail, Park, counted, fires, wakes_at
+from stepwell.engine.choose import PARKED, Execute, Fail, Park, counted, fires
 from stepwell.engine.commit import Commit, DocumentWrite, Effects, Outcome, Raised
 from stepwell.engine.matching import listeners_of
 from stepwell.engine.run import (
@@ -46,6 +46,7 @@ from stepwell.engine.run import (
     with_callbacks,
     without,
 )
+from stepwell.engine.timers import WorkedOut, timers_json, untimed, wakes_at
 from stepwell.engine.visits import left, moved, resumed
 
 
@@ -84,6 +85,7 @@ def settle(
         error=None,
         automatic=counted(run, transition),
         children=run.children + len(effects.children) if effects.children else run.children,
+        timers=outcome.timers,
     )
     ended = after.status == "completed"
     taken = None if signal is None else signal.id
@@ -229,7 +231,7 @@ def route(run: RunRow, transition: Transition, outcome: Raised) -> Route:
 
 def enter(
     definition: Definition, run: RunRow, place: str, inbox: Inbox, now: Moment, *,
-    state: str, result: str | None, error: str | None, automatic: int, children: int,
+    state: str, result: str | None, error: str | None, automatic: int, children: int, timers: WorkedOut | None = None,
 ) -> RunRow:  # fmt: skip
     """Return the run at its next place, by the history row `version + 1`: it continues, parks, or is completed."""
     version, ends = run.version + 1, place == END
@@ -247,6 +249,7 @@ def enter(
             children, _told_at(run, now) if ends else run.told_at, now, now if ends else run.finished_at,
             None, run.callbacks,  # suspicion before them
             None if place != run.place else run.visit if run.stay is None else run.stay,
+            None if timers is None else timers_json(version, timers), run.canceling,
         ),
     )  # fmt: skip
     if ends:
@@ -256,6 +259,8 @@ def enter(
     here = definition.places[place]
     # Parked at once, if nothing can fire without a guard being asked first (rule 3a).
     if here.automatic or after.bound is not None or fires(here, after, inbox, now):
+        return after
+    if here.timed and untimed(here, after):
         return after
     return parked(after, Park(wakes_at(here, after)), now)
 

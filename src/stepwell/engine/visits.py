@@ -16,7 +16,18 @@ from typing import Any, Final
 
 from stepwell.engine.run import FINISHED, Moment, RunRow
 
-_VISIT: Final = ("place", "visit", "entered_at", "attempt", "failing", "failures", "bound", "bound_signal", "stay")
+_VISIT: Final = (
+    "place",
+    "visit",
+    "entered_at",
+    "attempt",
+    "failing",
+    "failures",
+    "bound",
+    "bound_signal",
+    "stay",
+    "timers",
+)
 """The fields of a visit. `Run.detours` holds these values of each interrupted one, outermost first."""
 _NUMBER: Final = _VISIT.index("visit")
 _STAY: Final = _VISIT.index("stay")
@@ -42,6 +53,7 @@ def moved(run: RunRow, place: str, now: Moment) -> RunRow:
         bound=None,
         bound_signal=None,
         stay=None,
+        timers=None,
         detours=json.dumps([*_interrupted(run), [getattr(run, field) for field in _VISIT]]),
     )
 
@@ -94,4 +106,4 @@ def all_bound(run: RunRow) -> list[str]:
 
 def _interrupted(run: RunRow) -> list[list[Any]]:
     visits: list[list[Any]] = json.loads(run.detours) if run.detours is not None else []
-    return [visit if len(visit) == len(_VISIT) else [*visit, None] for visit in visits]  # revision 0002 knew no `stay`
+    return [[*visit, *[None] * (len(_VISIT) - len(visit))] for visit in visits]  # earlier versions knew fewer fields

@@ -19,21 +19,22 @@ from typing import Any, Final, assert_never
 
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.text import is_a, kind_of, told
-from stepwell.engine.choose import AskGuards, Decision, Execute, Fail, Move, Park, Unfit, Verdicts, decide
+from stepwell.engine.choose import AskGuards, AskTimers, Decision, Execute, Fail, Move, Park, Unfit, Verdicts, decide
 from stepwell.engine.commit import Commit, Outcome, Raised, Returned
 from stepwell.engine.control import handed_back, set_aside, worn_out
-from stepwell.engine.run import Inbox, RunRow, SignalRow, without
+from stepwell.engine.run import Inbox, RunRow, SignalRow
 from stepwell.engine.settle import fail, move, park, settle
-from stepwell.engine.visits import reserved
 from stepwell.errors import LeaseLost, StatelessError, StoreUnavailable, TransitionTimeout
 from stepwell.execution.attempt import Attempt
 from stepwell.execution.begun import end, still_open
 from stepwell.execution.call import Interrupted, ask, call, why_unfit
 from stepwell.execution.clock import sleep_unless
+from stepwell.execution.inbox import with_whole_signal
 from stepwell.execution.info import log_failure
 from stepwell.execution.scope import Limit, LoopLimits, Reason, Scope
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, Storage, patiently
+from stepwell.execution.timers import with_timers, with_timers_here
 from stepwell.execution.user_errors import logged, trace_of
 
 log = logging.getLogger("stepwell.execution")
@@ -173,6 +174,8 @@ class Pass:
                 raise
             outcome = self.failure_of_blocking(self.blocked())
         attempt.over = True
+        if definition.timed and type(outcome) is Returned and decision.transition.target in definition.timed:
+            return with_timers(self.shared, definition, self.run, decision, outcome)
         return outcome
 
     async def _concluded(self, definition: Definition, decision: Execute, outcome: Outcome) -> RunRow | None:
@@ -235,7 +238,7 @@ class Pass:
         try:
             # The user's code has run: its checkpoint is worth waiting for as long as the run is ours.
             what = f"run {self.run.id}: its checkpoint"
-            run = await patiently(lambda: self.storage.commit(commit), what, self._is_stopped, unavailable)
+            run = await patiently(lambda: self.storage.commit(commit), what, self.is_stopped, unavailable)
         except (LeaseLost, StoreUnavailable) as error:
             log.info("%s", error)
             return None
@@ -253,7 +256,7 @@ class Pass:
                 # Back from a detour an earlier visit is resumed, and with it what it has journaled.
                 try:
                     what = f"run {run.id}: its journal"
-                    self.journal = await patiently(lambda: self.storage.journal(run.id), what, self._is_stopped)
+                    self.journal = await patiently(lambda: self.storage.journal(run.id), what, self.is_stopped)
                 except StoreUnavailable:  # what was committed is true: only its sequel isn't for here
                     return None
         return run
@@ -264,7 +267,7 @@ class Pass:
             return False
         self.run = run
         if run.status == "retrying" and run.due_at is not None:
-            await sleep_unless(lambda: self.paused or self._is_stopped(), self.shared.clock, run.due_at)
+            await sleep_unless(lambda: self.paused or self.is_stopped(), self.shared.clock, run.due_at)
         return True
 
     # -- what most transitions don't need -----------------------------------------------------------------------------
@@ -289,34 +292,18 @@ class Pass:
         raised: Raised | None = None
         if isinstance(decision, AskGuards):
             decision, raised = await self._guarded(definition, decision)
+        if isinstance(decision, AskTimers):
+            timed = with_timers_here(definition, self.run, decision.place)
+            if isinstance(timed, Fail):
+                return timed, None
+            self.run = timed
+            return None, None
         if isinstance(decision, Execute) and decision.signal is not None and (self.more or decision.signal.unread):
-            return await self._with_whole_signal(decision, decision.signal), None
+            try:
+                return await with_whole_signal(self, decision, decision.signal), None
+            except StoreUnavailable as error:
+                raise Interrupted(self.stopped or "") from error
         return decision, raised
-
-    async def _with_whole_signal(self, decision: Execute, signal: SignalRow) -> Decision | None:
-        """Return the decision with what is still to be read of the signal, and of those behind it.
-
-        Whether the run parks afterwards is decided by what is in the inbox: the next one must be in it before.
-        """
-        storage, run = self.storage, self.run
-        try:
-            if self.more and self._last(signal):
-                what = f"run {run.id}: its inbox"
-                self.inbox, self.more = await patiently(lambda: storage.inbox(run), what, self._is_stopped)
-            if not signal.unread:
-                return decision
-            whole = await patiently(lambda: storage.signal(signal.id), f"run {run.id}: its signal", self._is_stopped)
-        except StoreUnavailable as error:
-            raise Interrupted(self.stopped or "") from error
-        if whole is None:  # it was deleted by hand: decided again
-            self.inbox = without(self.inbox, signal)
-            return None
-        return Execute(decision.transition, whole)
-
-    def _last(self, signal: SignalRow) -> bool:
-        """Return whether it is the last of its kind, name and visit in the inbox that the run's visit could take."""
-        alike, others = (signal.visit, signal.kind, signal.name), reserved(self.run)
-        return sum((s.visit, s.kind, s.name) == alike and s.id not in others for s in self.inbox) < 2
 
     async def _guarded(self, definition: Definition, decision: Decision) -> tuple[Decision, Raised | None]:
         verdicts: dict[int, bool] = {}
@@ -375,7 +362,9 @@ class Pass:
         await asyncio.sleep(1.0)
         return self.run
 
-    def _unexecuted(self, definition: Definition, decision: AskGuards | Fail | Move | Park | Unfit) -> Commit:
+    def _unexecuted(
+        self, definition: Definition, decision: AskGuards | AskTimers | Fail | Move | Park | Unfit
+    ) -> Commit:
         run, now = self.run, self.shared.clock.now()
         match decision:
             case Park():
@@ -386,8 +375,8 @@ class Pass:
                 return move(run, place, now)
             case Unfit(reason):
                 return self._aside(reason)
-            case AskGuards():
-                raise AssertionError("guards are asked before")
+            case AskGuards() | AskTimers():
+                raise AssertionError("guards and timers are asked for before")
             case _ as never:
                 assert_never(never)
 
@@ -396,5 +385,6 @@ class Pass:
         self.on_unfit(self.run, reason)
         return set_aside(self.run, self.shared.clock.now())
 
-    def _is_stopped(self) -> bool:
+    def is_stopped(self) -> bool:
+        """Return whether it is to end here."""
         return self.stopped is not None

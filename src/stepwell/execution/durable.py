@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stepwell.definition.text import is_a
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import RunRow, SignalRow, StepRow
+from stepwell.engine.run import JournalRow, RunRow, SignalRow
 from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.execution.shared import Shared
 from stepwell.execution.steps import kept, return_codec
@@ -60,7 +60,7 @@ class Durable:
         if recorded is not None:
             return codec.load(recorded)
         text, value = await kept(self._shared, name, codec, fn, args, kwargs)
-        row = StepRow(run.id, run.visit, transition, name, text, self._shared.clock.now())
+        row = JournalRow(run.id, run.visit, transition, name, text, self._shared.clock.now())
         await self._record(Record(row, run.version, run.claim), journal)
         recorded = journal[transition, name]
         return value if recorded == text else codec.load(recorded)

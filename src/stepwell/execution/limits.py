@@ -18,6 +18,7 @@ from uuid import UUID
 from pydantic import BaseModel, RootModel
 
 from stepwell.definition.authoring.limits import KeyOf, key_name
+from stepwell.definition.authoring.marks import START
 from stepwell.definition.model import Debounced, Definition, Rule
 from stepwell.definition.text import told
 from stepwell.definition.values.misfit import shown
@@ -28,6 +29,7 @@ from stepwell.engine.gates import Gate, gate_of, gates_json, gates_of
 from stepwell.engine.run import Moment
 from stepwell.errors import InvalidArgs
 from stepwell.execution.clock import microseconds
+from stepwell.execution.timers import at_start
 
 _LONGEST: Final = 200
 """Characters of a key that is kept as it is."""
@@ -44,8 +46,10 @@ def begin_limited(definition: Definition, request: Request, now: Moment) -> Comm
 def under_limits(definition: Definition, request: Request, now: Moment) -> Request:
     """Return the start with its gates and moments; without an owner if it may have to wait, or has to begin in time.
 
-    Raises InvalidArgs for a key that is none.
+    Raises InvalidArgs for a key, or the moment of a timer, that is none.
     """
+    if START in definition.timed:
+        request = at_start(definition, request)
     if not definition.limits and definition.debounce is None and definition.expires is None:
         return request
     keys = _Keys(definition, request)

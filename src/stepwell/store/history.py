@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stepwell.engine.run import HistoryRow, StepRow
+from stepwell.engine.run import HistoryRow, JournalRow
 from stepwell.store import tables
 from stepwell.store.tables import history, steps
 from stepwell.store.tx import Tx
@@ -140,7 +140,7 @@ def _state_at(tx: Tx, run_id: str, version: int) -> str | None:
     return str(found) if found is not None else None
 
 
-def record_steps(tx: Tx, recorded: Sequence[StepRow]) -> None:
+def record_steps(tx: Tx, recorded: Sequence[JournalRow]) -> None:
     """Insert these rows into the journal, unless there is an earlier one of the same step."""
     tx.insert(steps, recorded, unless=("run_id", "visit", "transition", "name"))
 
@@ -160,11 +160,11 @@ def journals(tx: Tx, run_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], 
 
 def steps_of(
     tx: Tx, run_id: str, visit: int | None = None, limit: int = 100_000, most_bytes: int | None = None
-) -> list[StepRow]:
+) -> list[JournalRow]:
     """Return the last journaled steps of a run (or of one visit), oldest first: `limit`, within `most_bytes`."""
     only, parameters = ("", (run_id,)) if visit is None else (" AND visit=?", (run_id, visit))
     wanted = f"FROM stepwell_steps WHERE run_id=?{only} ORDER BY recorded_at DESC, name DESC LIMIT ?"
     if most_bytes is not None:
         sizes = tx.rows(f"SELECT octet_length(value) {wanted}", *parameters, limit)
         limit = tables.fitting((row[0] for row in sizes), most_bytes)
-    return tx.fetch(StepRow._make, f"SELECT {tables.columns(steps)} {wanted}", *parameters, limit)[::-1]
+    return tx.fetch(JournalRow._make, f"SELECT {tables.columns(steps)} {wanted}", *parameters, limit)[::-1]

@@ -61,6 +61,7 @@ runs = Table(
     Column("headstart", BigInteger, nullable=False, server_default="0"),
     *texts("gates", "held_by", null=True),
     *moments("held_rank", "expires_at", "ended_at", null=True),
+    *texts("on_cancel", null=True),
     *ints("inbox"),
     *texts("status", "place"),
     *ints("version", "claim"),
@@ -81,6 +82,7 @@ runs = Table(
     *moments("finished_at", null=True),
     *texts("suspicion", "callbacks", null=True),
     *ints("stay", null=True),
+    *texts("timers", "canceling", null=True),
     sqlite_with_rowid=False,
 )
 
@@ -170,9 +172,15 @@ steps = Table(
     *ints("visit"),
     *texts("transition", "name", "value"),
     *moments("recorded_at"),
+    *ints("attempts", null=True),
+    *texts("status", "error", "undo", null=True),
+    *ints("ordinal", null=True),
+    *moments("started_at", "undone_at", null=True),
     PrimaryKeyConstraint("run_id", "visit", "transition", "name"),
     sqlite_with_rowid=False,
 )
+# Of thousands of steps of a run, those that can be undone.
+_partial("stepwell_steps_undo", steps.c.run_id, steps.c.ordinal, where="undo IS NOT NULL")
 
 documents = Table(
     "stepwell_documents",

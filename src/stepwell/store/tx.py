@@ -28,7 +28,7 @@ from stepwell.definition.model import Transition
 from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.gates import Applicant
 from stepwell.engine.pauses import PauseRow
-from stepwell.engine.run import Moment, RunRow, StepRow
+from stepwell.engine.run import JournalRow, Moment, RunRow
 from stepwell.errors import IdempotencyConflict
 
 R = TypeVar("R")
@@ -383,7 +383,7 @@ class Advance:
 class Record:
     """A journal row under the run's fence; answered by None, or `LeaseLost`."""
 
-    step: StepRow
+    step: JournalRow
     version: int
     claim: int
 

@@ -77,6 +77,8 @@ export interface Transition {
   kind: "automatic" | "signal" | "timer" | "event";
   keep: boolean;
   after: number | null;
+  /** The method that works out its moment, instead of `after`; servers of an earlier version don't send it. */
+  after_method?: string | null;
   event: EventMatch | null;
   guard: string | null;
   priority: number | null;

@@ -51,6 +51,7 @@ function edgesOf(t: DefinedTransition, title: string): GraphEdge[] {
 }
 
 function wayLabel(t: DefinedTransition, title: string): string {
+  if (t.after_method) return `${title}, at the moment of ${t.after_method}`;
   if (t.after !== null) return `${title}, after ${duration(t.after * 1000)}`;
   if (t.event !== null) return `${title}, on ${t.event.name}`;
   if (t.guard === null) return title;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import EllipsisType
 from typing import Any, Final, Literal, TypeVar
 
@@ -178,7 +178,7 @@ def transition(
     *,
     wait: bool = False,
     keep: bool = False,
-    after: timedelta | None = None,
+    after: timedelta | Callable[[Any], timedelta | datetime] | None = None,
     on: Event | None = None,
     when: Callable[[Any], object] | None = None,
     priority: int | None = None,
@@ -191,7 +191,9 @@ def transition(
     """Mark a method as a way from `source` (one place or several) to `target`; decorators stack.
 
     Without `wait`, `after` and `on` it is automatic: it fires as soon as its place is entered and `when` is absent or
-    true. `wait=True` waits for a signal, `after=` for a time since the place was entered, `on=` for an event.
+    true. `wait=True` waits for a signal, `after=` for a time since the place was entered, `on=` for an event. `after=`
+    also takes a plain method of the class that returns such a time, or an aware datetime: it is called when the place is
+    entered.
     `timeout=None` is the setting `transition_timeout`, `timedelta(0)` is no limit.
     """
     if callable(source):

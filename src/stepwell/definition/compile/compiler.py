@@ -122,6 +122,7 @@ def _definition(
         limits=rules_of(keywords),
         debounce=debounced_by(keywords),
         expires=keywords.expires,
+        timed=frozenset(name for name, place in places.items() if place.timed),
     )
 
 
@@ -135,7 +136,8 @@ def _places(transitions: Sequence[Transition]) -> Mapping[str, Place]:
         leaving = [t for t in transitions if t.source == name]
         automatic = in_order([t for t in leaving if t.kind == "automatic"])
         waiting = tuple(t for t in leaving if t.kind != "automatic")
-        places[name] = Place(name, automatic, waiting, MappingProxyType({t.name: t for t in leaving}))
+        timed = tuple(t for t in waiting if t.due is not None)
+        places[name] = Place(name, automatic, waiting, MappingProxyType({t.name: t for t in leaving}), timed)
     return MappingProxyType({**places, END: Place(END)})
 
 

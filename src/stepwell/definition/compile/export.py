@@ -71,6 +71,7 @@ def _transition(t: Transition) -> dict[str, Any]:
         "kind": t.kind,
         "keep": t.keep,
         "after": _seconds(t.after),
+        "after_method": t.due_name,
         "event": t.event and _event(t.event),
         "guard": t.guard_name,
         "priority": t.priority,
@@ -226,6 +227,8 @@ def _label(t: Transition) -> str:
         return f"{t.name} (signal)"
     if t.after is not None:
         return f"{t.name} (after {_duration(t.after)})"
+    if t.due_name is not None:
+        return f"{t.name} (after {t.due_name})"
     if t.event is not None:
         return f"{t.name} (on {t.event.name})"
     return f"{t.name} [{t.guard_name}]" if t.guard_name else t.name

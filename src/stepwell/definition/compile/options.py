@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -77,8 +78,23 @@ def _kind_faults(mark: Mark) -> Iterator[str]:
 
 
 def _duration_faults(mark: Mark) -> Iterator[str]:
-    yield from _duration_fault("after", mark.after)
+    yield from _due_fault(mark.after) if callable(mark.after) else _duration_fault("after", mark.after)
     yield from _duration_fault("timeout", mark.timeout)
+
+
+def _due_fault(given: Callable[..., Any]) -> Iterator[str]:
+    name = guard_name(given)
+    if inspect.iscoroutinefunction(given) or inspect.isgeneratorfunction(given) or inspect.isasyncgenfunction(given):
+        yield f"its after={name} isn't a plain def; it only works out a moment: leave out async and yield."
+    elif not _takes_self_only(given):
+        yield f"its after={name} has other parameters than self; it is called with the workflow alone."
+
+
+def _takes_self_only(function: Callable[..., Any]) -> bool:
+    try:
+        return len(inspect.signature(function).parameters) == 1 and takes_one(function)
+    except ValueError:  # a builtin that doesn't say what it takes
+        return False
 
 
 def attempt_faults(timeout: Any, retry: Any) -> Iterator[str]:
@@ -91,7 +107,8 @@ def _duration_fault(option: str, given: Any) -> Iterator[str]:
     if given is None:
         return
     if not isinstance(given, timedelta):
-        yield f"its {option}={given!r} isn't a timedelta; write timedelta(seconds=...)."
+        or_method = ", or give a method of the class that returns one" if option == "after" else ""
+        yield f"its {option}={given!r} isn't a timedelta; write timedelta(seconds=...){or_method}."
     elif given < timedelta(0):
         yield f"its {option}=timedelta(seconds={given.total_seconds():g}) is negative; a duration is zero or more."
 

@@ -62,7 +62,8 @@ def _transition(
     cls: type, method: str, function: Any, mark: Mark, shape: MethodShape, source: str, order: int
 ) -> Transition:
     kind = kind_of(mark)
-    guard = _guard(cls, mark.when) if kind == "automatic" else None
+    guard = _method(cls, mark.when) if kind == "automatic" else None
+    due = _method(cls, mark.after) if kind == "timer" else None
     return Transition(
         name=mark.name if isinstance(mark.name, str) and mark.name else method,
         method=method,
@@ -71,7 +72,9 @@ def _transition(
         kind=kind,
         order=order,
         keep=bool(mark.keep),
-        after=mark.after,
+        after=None if due else mark.after,
+        due=due,
+        due_name=due and guard_name(due),
         event=mark.on if isinstance(mark.on, Event) else None,
         guard=guard,
         guard_name=guard and guard_name(guard),
@@ -92,16 +95,16 @@ def _route(given: Any) -> str | None:
     return place(given) if isinstance(given, str) and given else None
 
 
-def _guard(cls: type, when: Any) -> Callable[[Any], Any] | None:
-    """Return the guard, or the subclass's override of it: `when=is_large` names the method of the base."""
-    if not callable(when):
+def _method(cls: type, given: Any) -> Callable[[Any], Any] | None:
+    """Return what is called, or the subclass's override of it: `when=is_large` names the method of the base."""
+    if not callable(given):
         return None
-    name = getattr(when, "__name__", "")
-    if any(vars(owner).get(name) is when for owner in cls.__mro__):
+    name = getattr(given, "__name__", "")
+    if any(vars(owner).get(name) is given for owner in cls.__mro__):
         override: Callable[[Any], Any] = getattr(cls, name)
         return override
-    guard: Callable[[Any], Any] = when
-    return guard
+    own: Callable[[Any], Any] = given
+    return own
 
 
 def _function_faults(where: str, value: Any) -> Iterator[str]:

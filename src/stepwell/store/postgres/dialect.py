@@ -245,12 +245,14 @@ _GROUPS: Final[Mapping[str, Sequence[Names]]] = {
             "suspicion",
         ),
         ("attempt", "error", "failing", "failures", "bound", "bound_signal", "moves_to", "detours"),
+        ("timers", "canceling"),
         ("result", "told_at", "finished_at", "callbacks", "stay"),
         ("ready_at", "due_at"),
-        ("group_id", "gates", "held_by", "held_rank", "expires_at", "ended_at"),
+        ("group_id", "gates", "held_by", "held_rank", "expires_at", "ended_at", "on_cancel"),
         ("told_attempt", "told_status", "told_error", "told_trace", "told_signal_id"),
     ),
     "stepwell_history": (("attempt", "status", "error", "trace", "signal_id"),),
+    "stepwell_steps": (("attempts", "status", "error", "undo", "ordinal", "undone_at"),),
 }
 """Columns that mostly have one value each in all rows of a flush."""
 

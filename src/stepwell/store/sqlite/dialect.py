@@ -239,6 +239,7 @@ _COMMON: Final[Mapping[str, Mapping[str, Any]]] = {
         **dict.fromkeys(("parent_id", "callback", "callback_meta", "on_parent_end", "result", "told_at"), None),
         **dict.fromkeys(("finished_at", "callbacks", "stay"), None),
         **dict.fromkeys(("group_id", "group_index", "gates", "held_by", "held_rank", "expires_at", "ended_at"), None),
+        **dict.fromkeys(("on_cancel", "timers", "canceling"), None),
         **dict.fromkeys(("internal", "inbox", "version", "visit", "automatic", "children"), 0),
         "place": START,
     },
@@ -335,7 +336,7 @@ def _updated(moving: Iterable[str], conditions: Iterable[str] = ()) -> str:
 _MOVES: Final = ("place", "version", "state", "visit", "entered_at", "automatic", "updated_at")
 _ENDS: Final = ("status", "owner", "result", "told_at", "finished_at")
 _KEPT: Final = ("claim", "deadline", "children", "callbacks", "stay")
-_UNPLACED: Final = {**_QUIET, "ready_at": None, "due_at": None}
+_UNPLACED: Final = {**_QUIET, **dict.fromkeys(("ready_at", "due_at", "timers", "canceling"), None)}
 _UPDATES: Final = (
     _Update(
         _MOVES,

@@ -61,6 +61,7 @@ function whenOf(one: Transition): string {
   const guard = one.guard === null ? "" : `, if ${one.guard}`;
   if (one.kind === "signal") return `${one.name} is sent${guard}`;
   if (one.kind === "event") return `the event ${one.event?.name ?? ""} arrives${guard}`;
+  if (one.after_method) return `at the moment of ${one.after_method}${guard}`;
   if (one.kind === "timer") return `after ${duration((one.after ?? 0) * 1000)}${guard}`;
   return `by itself${guard}`;
 }
