@@ -63,6 +63,8 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.CursorNotFound("no page ended there"), 404, "no page ended there"),
     (errors.TokenNotFound("no token 't1'"), 404, "no token 't1'"),
     (errors.IssuerUnavailable("https://login.example can't be reached"), 503, "https://login.example can't be reached"),
+    (errors.StepTimeout("the step 'charge' took longer than 5 s"), 500, "the step 'charge' took longer than 5 s"),
+    (errors.StepUnknown("the step 'charge' was begun before"), 500, "the step 'charge' was begun before"),
     (errors.NonRetryable("the card was stolen"), 500, "the card was stolen"),
     (errors.RetryAfter(timedelta(seconds=1.5)), 500, "try again after 1.5 s"),
     (errors.RetryAfter(timedelta(minutes=1), "the bank is busy"), 500, "the bank is busy"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stepwell.definition.authoring.groups import Group, GroupItem
     from stepwell.definition.authoring.limits import Concurrency, Debounce, RateLimit
     from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
+    from stepwell.definition.authoring.steps import Step
     from stepwell.definition.authoring.workflow import Workflow
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
     from stepwell.runner.batch_handle import BatchHandle
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stepwell.runner.runner import WorkflowRunner
     from stepwell.runner.schedule_models import Schedule
     from stepwell.runner.start import Start
+    from stepwell.runner.step_models import StepRow
     from stepwell.settings import Settings
     from stepwell.store.migrations import alembic_include_object
     from stepwell.triggers.answers import WebhookResponse
@@ -67,6 +69,8 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "Settings",
     "Signal",
     "Start",
+    "Step",
+    "StepRow",
     "Stepwell",
     "StepwellError",
     "StoredDocument",
@@ -111,6 +115,8 @@ _HOME = {
     "Settings": "stepwell.settings",
     "Signal": "stepwell.definition.authoring.context",
     "Start": "stepwell.runner.start",
+    "Step": "stepwell.definition.authoring.steps",
+    "StepRow": "stepwell.runner.step_models",
     "Stepwell": "stepwell.composition",
     "StepwellError": "stepwell.errors",
     "StoredDocument": "stepwell.runner.models",

@@ -24,7 +24,8 @@
     ├── IdempotencyConflict       a key used again for something else
     ├── StatelessError            a stateless run parked, or asked for the database
     ├── TransitionFailed          an attempt of a transition failed
-    │   └── TransitionTimeout     ... because it exceeded its time
+    │   ├── TransitionTimeout     ... because it exceeded its time
+    │   └── StepTimeout           ... because a step of it exceeded its time
     ├── RunFailed                 result() of a run that failed or was cancelled
     ├── LeaseLost                 this process no longer owns the run it executes
     ├── StoreUnavailable          the database can't be reached or refuses to write
@@ -39,6 +40,7 @@
     ├── TokenNotFound             no such API token, or another user's
     ├── IssuerUnavailable         the keys of the OIDC issuer can't be fetched
     ├── NonRetryable              raised by authors: no retry can help
+    │   └── StepUnknown           a step that may run only once was begun, and its outcome isn't known
     └── RetryAfter                raised by authors: try again after this long
 
 Each class carries the HTTP status with which the API answers (`http_status`).
@@ -77,6 +79,8 @@ __all__ = [
     "ScheduleExists",
     "ScheduleNotFound",
     "StatelessError",
+    "StepTimeout",
+    "StepUnknown",
     "StepwellError",
     "StoreUnavailable",
     "TokenNotFound",
@@ -264,6 +268,10 @@ class TransitionTimeout(TransitionFailed):
     """The transition (or the run) used up its time and was stopped."""
 
 
+class StepTimeout(TransitionFailed):
+    """A try of a step used up its `timeout`. The step's `retry`, and then the transition's, may try again."""
+
+
 class RunFailed(StepwellError):
     """The run of a `result()` failed or was cancelled; `status` is either."""
 
@@ -366,6 +374,10 @@ class IssuerUnavailable(StepwellError):
 
 class NonRetryable(StepwellError):
     """Raise it in a transition to fail without further automatic retries."""
+
+
+class StepUnknown(NonRetryable):
+    """A step with `once=True` has begun in this visit before, and no value was stored: it isn't called again."""
 
 
 class RetryAfter(StepwellError):

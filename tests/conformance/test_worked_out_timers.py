@@ -1,4 +1,4 @@
-"""`after=` as a method: worked out once, when the place is entered, in its commit."""
+"""`after=` as a method: worked out once, when the place is entered, in its commit (rule 60)."""
 
 from __future__ import annotations
 

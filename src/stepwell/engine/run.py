@@ -291,7 +291,11 @@ def without(inbox: Inbox, taken: SignalRow | None) -> Inbox:
     return inbox if taken is None else tuple(signal for signal in inbox if signal.id != taken.id)
 
 
-StepStatus = Literal["started", "completed", "failed", "unknown"]
+StepStatus = Literal["started", "failed", "unknown"]
+
+
+BARRING: Final = frozenset({"started", "unknown"})
+"""The states of a step with `once` in which it isn't run again although it has no value."""
 
 
 class JournalRow(NamedTuple):

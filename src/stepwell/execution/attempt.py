@@ -6,7 +6,6 @@ or a task that is late can write nothing any more.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from sys import _getframe
 from threading import get_ident
@@ -18,9 +17,9 @@ from pydantic import ValidationError
 from stepwell.definition.authoring.context import Info, OnParentEnd, Show
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.authoring.marks import END
+from stepwell.definition.authoring.steps import Step
 from stepwell.definition.authoring.workflow import Start
 from stepwell.definition.model import Definition, Transition
-from stepwell.definition.text import is_text
 from stepwell.definition.values.codec import codec_for, plain
 from stepwell.definition.values.inputs import bounded, summary
 from stepwell.definition.values.misfit import Misfit
@@ -28,7 +27,7 @@ from stepwell.engine.commit import Commit, Effects, Emission, Returned
 from stepwell.engine.groups import NewGroup
 from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import StatelessError, StepwellError, TransitionFailed
-from stepwell.execution.begun import Called, Inside, in_a_thread
+from stepwell.execution.begun import Called, Inside, in_a_thread, still_open
 from stepwell.execution.children import child_of
 from stepwell.execution.documents import RunDocuments, guard_only_asks
 from stepwell.execution.emission import plan
@@ -36,16 +35,16 @@ from stepwell.execution.groups import Asked, checked_starts, items_of, many_of
 from stepwell.execution.info import RunLog, info_of, run_log
 from stepwell.execution.scope import Scope
 from stepwell.execution.shared import Shared
-from stepwell.execution.storage import Storage
+from stepwell.execution.stepping import Stepping
+from stepwell.execution.steps import Body
+from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.transaction import Held, Transaction
-from stepwell.execution.user_errors import Exited, is_closing
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
 
-_MAX_LABEL = 512
 _KEPT = 256
 """Calls of verbs after which those that are over are forgotten."""
 _UNSET: Any = object()
@@ -65,7 +64,7 @@ class Attempt:
     _children: tuple[Commit, ...] = ()
     _emissions: tuple[Emission, ...] = ()
     _groups: tuple[NewGroup, ...] = ()
-    _seen: frozenset[str] = frozenset()
+    _stepping: Stepping | None = None
     _asked = False
     _closed = False
     calls: list[Called] | None = None
@@ -93,7 +92,7 @@ class Attempt:
         run: RunRow,
         transition: Transition,
         signal: SignalRow | None,
-        journal: dict[tuple[str, str], str],
+        journal: Journal,
         scope: Scope,
         thread: int,
     ) -> None:
@@ -182,33 +181,33 @@ class Attempt:
     # -- what it may do -------------------------------------------------------------------------------------------
 
     def step(
-        self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, step: str | Step, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Coroutine[Any, Any, Any]:
-        return self._called("step", name, self._step(name, fn, args, kwargs))
+        name = step.name if isinstance(step, Step) else step
+        return self._called("step", name, self._steps().step(step, Body(fn, args, kwargs)))
 
-    async def _step(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._check_open("step")
+    def undo(self, workflow: object) -> Coroutine[Any, Any, None]:
+        return self._called("undo", None, self._steps().undo(workflow))
+
+    def _steps(self) -> Stepping:
+        if self._stepping is None:
+            self._stepping = Stepping(
+                self._shared, self._storage, self.definition, self.run, self.transition.name, self._journal, self.scope,
+                self._check_steps,
+            )  # fmt: skip
+        return self._stepping
+
+    def _check_steps(self, what: str) -> None:
+        verb = what.partition("(")[0]
+        (self._check_acts if verb == "undo" else self._check_open)(verb)
         if self.held is not None:
-            raise StepwellError(
-                f"self.step({name!r}): self.transaction() comes last in a transition; do the step before."
-            )
-        if not is_text(name, _MAX_LABEL):
-            raise StepwellError(f"self.step({name!r}): give a name of 1 to {_MAX_LABEL} characters, without NUL.")
-        if name in self._seen:
-            raise StepwellError(
-                f"self.step({name!r}): this visit has a step of that name already; give each step of a visit a name of its own."
-            )
-        self._seen |= {name}
-        if not self._storage.holds():
-            # The process was stopped for longer than its lease: another may have executed this step meanwhile.
-            self.scope.stop("lost")
-            await asyncio.sleep(0)
-        try:
-            return await self._storage.step(self.run, self.transition.name, name, self._journal, fn, args, kwargs)
-        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-            if asyncio.current_task() is self.scope.task or is_closing(error):
-                raise
-            raise Exited(error) from error
+            raise StepwellError(f"self.{what}: self.transaction() comes last in a transition; do that before.")
+
+    @property
+    def sleeps_until(self) -> int | None:
+        """The first moment at which one of its steps is tried again, while it does nothing else; else None."""
+        asleep = self._stepping.asleep if self._stepping is not None else None
+        return min(asleep.values()) if asleep and len(asleep) == len(still_open(self.calls or ())) else None
 
     def transaction(self) -> Transaction:
         return Transaction(self._open_transaction, self._break_transaction)

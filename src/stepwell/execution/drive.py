@@ -121,6 +121,13 @@ class Pass:
         return self.attempt is not None and not self.attempt.over
 
     @property
+    def sleeps_until(self) -> int | None:
+        """The moment until which it waits out the delay of a retry, of the transition's or a step's; None if it doesn't."""
+        if self.run.status == "retrying":
+            return self.run.due_at
+        return None if self.attempt is None or self.attempt.over else self.attempt.sleeps_until
+
+    @property
     def executing(self) -> Transition | None:
         """The transition whose method it executes now, or whose checkpoint is being stored."""
         return None if self.decision is None else self.decision.transition

@@ -11,10 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stepwell.definition.text import is_a
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import JournalRow, RunRow, SignalRow
+from stepwell.engine.run import BARRING, JournalRow, RunRow, SignalRow
 from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.execution.shared import Shared
-from stepwell.execution.steps import kept, return_codec
 from stepwell.execution.storage import Journal, OpenTransaction, patiently
 from stepwell.store import documents, groups, history, inbox, runs
 from stepwell.store.documents import DocumentRow
@@ -45,40 +44,27 @@ class Durable:
     async def documents(self, run_id: str) -> list[DocumentRow]:
         return await self._store.read(lambda tx: documents.of_run(tx, run_id))
 
-    async def step(
-        self,
-        run: RunRow,
-        transition: str,
-        name: str,
-        journal: Journal,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        codec = return_codec(fn)
-        recorded = journal.get((transition, name))
-        if recorded is not None:
-            return codec.load(recorded)
-        text, value = await kept(self._shared, name, codec, fn, args, kwargs)
-        row = JournalRow(run.id, run.visit, transition, name, text, self._shared.clock.now())
-        await self._record(Record(row, run.version, run.claim), journal)
-        recorded = journal[transition, name]
-        return value if recorded == text else codec.load(recorded)
-
-    async def _record(self, record: Record, journal: Journal) -> None:
-        step = record.step
+    async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:
+        key = (row.transition, row.name)
 
         def written(answer: Any) -> None:
             # Here and not after the write: an attempt that is cancelled meanwhile must not forget what is journaled.
             # The first value stays, as in the journal: an earlier attempt's may have been on its way.
-            if answer is None:
-                journal.setdefault((step.transition, step.name), step.value)
+            if answer is None and row.status is None and row.undone_at is None:
+                if journal.get(key) is None:
+                    journal[key] = row.value
+            elif answer is None and row.status in BARRING:
+                journal.setdefault(key, None)
 
         async def write() -> None:
-            await self._store.writer.write(record, written)
+            await self._store.writer.write(Record(row, run.version, run.claim), written)
 
         # The function has run: its value is worth waiting for, as long as the attempt may last and the run is ours.
-        await patiently(write, f"run {step.run_id}: the value of step {step.name!r}")
+        await patiently(write, f"run {run.id}: the journal of step {row.name!r}")
+
+    async def undoable(self, run_id: str) -> list[JournalRow]:
+        what = f"run {run_id}: the steps that it undoes"
+        return await patiently(lambda: self._store.read(lambda tx: history.undoable(tx, run_id)), what)
 
     async def journal(self, run_id: str) -> Journal:
         found = await self._store.read(lambda tx: history.journals(tx, [run_id]))

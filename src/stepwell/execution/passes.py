@@ -296,12 +296,12 @@ class Passes:
 
     @property
     def asleep(self) -> dict[str, int]:
-        """The runs in this process's hands that only wait out the delay of a retry, and the moment when it is over."""
+        """The runs in this process's hands that only wait out the delay of a retry (of a step too), and when it is over."""
         now = self.shared.clock.now()
         return {
-            run_id: one.run.due_at
+            run_id: until
             for run_id, (one, _) in self._running.items()
-            if one.run.status == "retrying" and one.run.due_at is not None and one.run.due_at > now
+            if (until := one.sleeps_until) is not None and until > now
         }
 
     @property

@@ -99,6 +99,12 @@ class Scope:
         while self.foreign:
             self.task.uncancel()
 
+    @property
+    def seconds_left(self) -> float | None:
+        """The seconds of its time limit that are left; None without one, or where it doesn't count now."""
+        due = None if self._limit is None else self._limit.watched.get(self)
+        return None if due is None or self._limit is None else max(due - self._limit.time(), 0.0)
+
     def pause(self) -> None:
         """Stop counting time until `resume`, where the limit is one for each of many scopes."""
         if self._limit is not None and self._limit.lasting:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import RunRow, SignalRow
+from stepwell.engine.run import JournalRow, RunRow, SignalRow
 from stepwell.errors import StatelessError
 from stepwell.execution.drive import Pass
 from stepwell.execution.shared import Shared
-from stepwell.execution.steps import kept, return_codec
 from stepwell.execution.storage import Journal, OpenTransaction
 from stepwell.store.documents import DocumentRow
 from stepwell.store.inbox import Seen
@@ -58,17 +56,11 @@ class Memory:
     async def documents(self, run_id: str) -> list[DocumentRow]:
         return list(self.saved)
 
-    async def step(
-        self,
-        run: RunRow,
-        transition: str,
-        name: str,
-        journal: Journal,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        return (await kept(self._shared, name, return_codec(fn), fn, args, kwargs))[1]
+    async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:
+        return  # a step runs each time
+
+    async def undoable(self, run_id: str) -> list[JournalRow]:
+        return []
 
     async def journal(self, run_id: str) -> Journal:
         return {}

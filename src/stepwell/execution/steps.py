@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, get_type_hints
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 
@@ -18,17 +19,30 @@ T = TypeVar("T")
 _RETURN_CODECS: dict[Any, Codec[Any]] = {}
 
 
+class Body(NamedTuple):
+    """The function of a step, with what it is called with."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def check_kept(name: str, codec: Codec[Any], fn: Callable[..., Any]) -> None:
+    """Raise DefinitionError where the type of a step can't keep what its function returns: before it is called."""
+    if lost := [*lossy_faults(getattr(fn, "__name__", repr(fn)), "return type", codec)]:
+        raise DefinitionError(f"The step {name!r}", lost)
+
+
 async def kept(
-    shared: Shared, name: str, codec: Codec[T], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    shared: Shared, name: str, codec: Codec[T], body: Body, begun: Callable[[], None] | None = None
 ) -> tuple[str, T]:
     """Return what the step's function returned as JSON, and what that loads as.
 
     Raises DefinitionError before it is called, where its type can't keep what it returns; else NonRetryable: it has run,
-    and another attempt would only do it again.
+    and another attempt would only do it again. `begun` is called when a thread takes it.
     """
-    if lost := [*lossy_faults(getattr(fn, "__name__", repr(fn)), "return type", codec)]:
-        raise DefinitionError(f"The step {name!r}", lost)
-    value = await call(shared, fn, args, kwargs)
+    check_kept(name, codec, body.fn)
+    value = await call(shared, body, begun)
     try:
         text, loaded = codec.kept(in_json(value) if codec.type is Any else value)
     except (ValidationError, Misfit) as error:
@@ -36,12 +50,18 @@ async def kept(
     return bounded(text, shared.limits.payload, f"What the step {name!r} returned"), loaded
 
 
-async def call(shared: Shared, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return what a step's function returned: awaited on the loop if it is async, else called in a thread of Stepwell's."""
-    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
+async def call(shared: Shared, body: Body, begun: Callable[[], None] | None = None) -> Any:
+    """Return what a function returned: awaited on the loop if it is async, else called in a thread of Stepwell's."""
+    fn, args, kwargs = body
+    if is_async(fn):
         return await fn(*args, **kwargs)
-    value = await shared.threads.run(fn, *args, **kwargs)
+    value = await shared.threads.call(partial(fn, *args, **kwargs), begun)
     return await value if inspect.isawaitable(value) else value
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Return whether it is called on the loop."""
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 
 def return_codec(fn: Callable[..., Any]) -> Codec[Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import RunRow, SignalRow
+from stepwell.engine.run import JournalRow, RunRow, SignalRow
 from stepwell.errors import StoreUnavailable
 from stepwell.store.documents import DocumentRow
 from stepwell.store.inbox import Seen
@@ -19,7 +19,8 @@ from stepwell.store.inbox import Seen
 log = logging.getLogger("stepwell.execution")
 
 T = TypeVar("T")
-Journal = dict[tuple[str, str], str]
+Journal = dict[tuple[str, str], str | None]
+"""The values of a visit's steps, by (transition, step); None: it may not run again, and has no value."""
 
 
 class OpenTransaction(Protocol):
@@ -61,17 +62,12 @@ class Storage(Protocol):
         """Return the current documents of the run."""
         ...
 
-    async def step(
-        self,
-        run: RunRow,
-        transition: str,
-        name: str,
-        journal: Journal,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Return what `fn` returned, round-tripped, now or in an earlier attempt of this visit."""
+    async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:
+        """Journal a step, or that it was undone, and note it in `journal`. Durable on return. Raises LeaseLost."""
+        ...
+
+    async def undoable(self, run_id: str) -> list[JournalRow]:
+        """Return steps of the run that have an undo and weren't undone, newest first; empty if there are no more."""
         ...
 
     async def journal(self, run_id: str) -> Journal:

@@ -126,6 +126,7 @@ class BlockingRunner(Portal[Batching]):
     get = _verb(Starting.get)
     list = _verb(Starting.list)
     history = _verb(Starting.history)
+    steps = _verb(Starting.steps)
     documents = _verb(Starting.documents)
     explain = _verb(Starting.explain)
     pause = _verb(Starting.pause)

@@ -40,6 +40,7 @@ from stepwell.runner.models import (
     document_of,
     run_of,
 )
+from stepwell.runner.step_models import StepRow, step_cursor, step_position, step_row_of
 from stepwell.runner.weight import within_values
 from stepwell.store import documents, groups, history, inbox, pauses, runs, signals, workers
 from stepwell.store.history import History
@@ -237,6 +238,21 @@ class Reader:
         return [
             checkpoint_of(entry, people.get(entry.row.signal_id or ""), traces=not self.restricted) for entry in found
         ]
+
+    async def steps(
+        self, workflow_id: str, *, user_id: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[StepRow]:
+        """Return a page of the run's steps, by visits and in the order in which they began. `limit` is 1 to 1,000.
+
+        A page of large values may hold fewer, and yet have a `next_cursor`. Raises WorkflowNotFound, InvalidArgs.
+        """
+        check_limit(limit)
+        after = step_position(cursor)
+        run = (await self.row(workflow_id, user_id)).id
+        found, more = await self.read(lambda given: history.steps_after(given, run, after, limit, _PAGE_BYTES))
+        kept = found if self._asked_by is None else within_values(found, lambda row: (row.value,))
+        more = more or len(kept) < len(found)
+        return Page(items=tuple(map(step_row_of, kept)), next_cursor=step_cursor(kept[-1]) if more and kept else None)
 
     async def documents(
         self,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from stepwell.engine.run import HistoryRow, JournalRow
+from stepwell.engine.run import BARRING, HistoryRow, JournalRow
 from stepwell.store import tables
 from stepwell.store.tables import history, steps
 from stepwell.store.tx import Tx
 
 _ALL = tables.columns(history)
+_STEP = tables.columns(steps)
 _EVERY = 2**31 - 1
 
 
@@ -141,21 +143,89 @@ def _state_at(tx: Tx, run_id: str, version: int) -> str | None:
 
 
 def record_steps(tx: Tx, recorded: Sequence[JournalRow]) -> None:
-    """Insert these rows into the journal, unless there is an earlier one of the same step."""
-    tx.insert(steps, recorded, unless=("run_id", "visit", "transition", "name"))
+    """Write these rows into the journal; a step that has a value keeps it. Their runs' rows are held."""
+    new: dict[tuple[str, int, str, str], JournalRow] = {}
+    for row in recorded:
+        if row.undone_at is None and new.setdefault(row[:4], row).status is not None:
+            new[row[:4]] = row  # of one step in one flush, as a statement takes it: the last, or the first with a value
+    tx.insert(steps, [*_numbered(tx, new.values())], unless=("run_id", "visit", "transition", "name"))
+    sql = "UPDATE stepwell_steps SET undone_at=? WHERE run_id=? AND visit=? AND transition=? AND name=? AND undone_at IS NULL"
+    tx.each(sql, [(row.undone_at, *row[:4]) for row in recorded if row.undone_at is not None])
 
 
-def journals(tx: Tx, run_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], str]]:
-    """Return for each run the journaled values of its current visit, by (transition, step)."""
+def _numbered(tx: Tx, rows: Iterable[JournalRow]) -> Iterator[JournalRow]:
+    """Yield the rows, those with an undo numbered in the order of their commits."""
+    last: dict[str, int] = {}
+    for row in rows:
+        if row.undo is None:
+            yield row
+            continue
+        if row.run_id not in last:
+            sql = "SELECT max(ordinal) FROM stepwell_steps WHERE run_id=? AND undo IS NOT NULL"
+            last[row.run_id] = tx.scalar(sql, row.run_id) or 0
+        last[row.run_id] += 1
+        yield row._replace(ordinal=last[row.run_id])
+
+
+def journaled(tx: Tx, row: JournalRow) -> bool:
+    """Return whether the journal has this row, whatever its number is."""
+    sql = f"SELECT {_STEP} FROM stepwell_steps WHERE run_id=? AND visit=? AND transition=? AND name=?"
+    found = tx.one(JournalRow._make, sql, *row[:4])
+    return found is not None and found._replace(ordinal=row.ordinal) == row
+
+
+def undoable(tx: Tx, run_id: str, limit: int = 100) -> list[JournalRow]:
+    """Return steps of the run that have an undo and weren't undone, newest first."""
+    return tx.fetch(
+        JournalRow._make,
+        f"SELECT {_STEP} FROM stepwell_steps WHERE run_id=? AND undo IS NOT NULL AND undone_at IS NULL"
+        " ORDER BY ordinal DESC LIMIT ?",
+        run_id,
+        limit,
+    )
+
+
+def journals(tx: Tx, run_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], str | None]]:
+    """Return for each run the journaled values of its current visit, by (transition, step); None bars one without a value."""
     found = tx.rows(
-        "SELECT s.run_id, s.transition, s.name, s.value FROM stepwell_runs r"
+        "SELECT s.run_id, s.transition, s.name, s.value, s.status FROM stepwell_runs r"
         " JOIN stepwell_steps s ON s.run_id=r.id AND s.visit=r.visit WHERE r.id IN list(?)",
         tx.listed(run_ids),
     )
-    result: dict[str, dict[tuple[str, str], str]] = {}
-    for run_id, transition, name, value in found:
-        result.setdefault(run_id, {})[transition, name] = value
+    result: dict[str, dict[tuple[str, str], str | None]] = {}
+    for run_id, transition, name, value, status in found:
+        if status is None or status in BARRING:
+            result.setdefault(run_id, {})[transition, name] = value if status is None else None
     return result
+
+
+class StepPosition(NamedTuple):
+    """The place of a step among those of its run, in the order of visits and then of their beginnings."""
+
+    visit: int
+    began_at: int
+    transition: str
+    name: str
+
+
+def position_of(row: JournalRow) -> StepPosition:
+    """Return the position of this row."""
+    began = row.recorded_at if row.started_at is None else row.started_at
+    return StepPosition(row.visit, began, row.transition, row.name)
+
+
+def steps_after(
+    tx: Tx, run_id: str, after: StepPosition | None, limit: int, most_bytes: int
+) -> tuple[list[JournalRow], bool]:
+    """Return the run's steps behind a position, at most `limit` within `most_bytes`, and whether there are more."""
+    order = "visit, COALESCE(started_at, recorded_at), transition, name"
+    behind = "" if after is None else f" AND ({order})>(?, ?, ?, ?)"
+    wanted = f"FROM stepwell_steps WHERE run_id=?{behind} ORDER BY {order} LIMIT ?"
+    given = (run_id, *(after or ()))
+    sizes = tx.rows(f"SELECT octet_length(value) {wanted}", *given, limit + 1)
+    count = tables.fitting((row[0] for row in sizes[:limit]), most_bytes)
+    rows = tx.fetch(JournalRow._make, f"SELECT {_STEP} {wanted}", *given, count)
+    return rows, len(sizes) > len(rows)
 
 
 def steps_of(
@@ -167,4 +237,4 @@ def steps_of(
     if most_bytes is not None:
         sizes = tx.rows(f"SELECT octet_length(value) {wanted}", *parameters, limit)
         limit = tables.fitting((row[0] for row in sizes), most_bytes)
-    return tx.fetch(JournalRow._make, f"SELECT {tables.columns(steps)} {wanted}", *parameters, limit)[::-1]
+    return tx.fetch(JournalRow._make, f"SELECT {_STEP} {wanted}", *parameters, limit)[::-1]

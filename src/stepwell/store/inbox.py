@@ -51,7 +51,7 @@ class Claimed:
 
     run: RunRow
     inbox: Inbox
-    steps: dict[tuple[str, str], str]
+    steps: dict[tuple[str, str], str | None]
     """Journaled values of the current visit, by (transition, step)."""
     more: bool = False
     """True if there are more signals alike in the inbox."""

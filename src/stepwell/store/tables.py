@@ -342,6 +342,15 @@ token_users = Table(
 )
 
 
+IF_TAKEN: Final = {
+    steps.name: "DO UPDATE SET "
+    + ", ".join(
+        f"{name}=excluded.{name}"
+        for name in ("value", "recorded_at", "attempts", "status", "error", "undo", "ordinal", "started_at")
+    )
+    + " WHERE stepwell_steps.status IS NOT NULL"
+}
+"""The action of an insert on a row that is there, by table, where it isn't left as it is: a step without a value gets one."""
 GATED: Final = "gates, claim, version, headstart"
 """The columns that decide, besides those of its wake-up, whether a run with gates may be ready (`tx.Hints.woken`)."""
 HELD: Final = "id, app_name, workflow_name, priority, gates, claim, version, held_rank, headstart, held_by"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import RunRow, SignalRow
+from stepwell.engine.run import JournalRow, RunRow, SignalRow
 from stepwell.execution import deciding, operations
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.process import Process
@@ -142,7 +142,9 @@ def name_of(item: Item) -> str | None:
         case Advance(commit):
             return _checkpoint(commit)
         case Record(step):
-            return f"the step {step.name!r} of {step.transition!r}"
+            what = "step" if step.undone_at is None else "undo of step"
+            status = "" if step.status is None else f": {step.status}"
+            return f"the {what} {step.name!r} of {step.transition!r}{status}"
         case Call(operation) if operation.__module__ == operations.__name__:
             return f"a {operation.__qualname__.split('.')[1].replace('end_children', 'cancel').replace('end_child', 'cancel')}"
         case Call(operation) if operation.__module__ == deciding.__name__:
@@ -178,17 +180,11 @@ class CrashingStorage:
     async def documents(self, run_id: str) -> list[DocumentRow]:
         return await self._real.documents(run_id)
 
-    async def step(
-        self,
-        run: RunRow,
-        transition: str,
-        name: str,
-        journal: Journal,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        return await self._real.step(run, transition, name, journal, fn, args, kwargs)
+    async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:
+        await self._real.record(run, row, journal)
+
+    async def undoable(self, run_id: str) -> list[JournalRow]:
+        return await self._real.undoable(run_id)
 
     async def journal(self, run_id: str) -> Journal:
         return await self._real.journal(run_id)

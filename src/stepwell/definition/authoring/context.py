@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from stepwell.definition.authoring.document import Document
 from stepwell.definition.authoring.groups import GroupItem
+from stepwell.definition.authoring.steps import Step
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -90,7 +91,10 @@ class Context(Protocol):
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]: ...
 
-    async def step(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    async def step(
+        self, step: str | Step, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any: ...
+    async def undo(self, workflow: object) -> None: ...
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
     async def start(
         self,

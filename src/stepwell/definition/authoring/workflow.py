@@ -17,6 +17,7 @@ from stepwell.definition.authoring.context import Context, Documents, Info, OnPa
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.authoring.limits import Concurrency, Debounce, KeyOf, RateLimit
 from stepwell.definition.authoring.marks import Event, Keywords
+from stepwell.definition.authoring.steps import Step
 from stepwell.definition.compile.compiler import compile_workflow
 from stepwell.definition.model import Definition
 from stepwell.errors import DefinitionError, StepwellError, UnknownTransition
@@ -159,17 +160,26 @@ class Workflow(Generic[Args, State, Result]):
 
     @overload
     def step(
-        self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+        self, step: str | Step, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, R]: ...
     @overload
-    def step(self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]: ...
-    def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    def step(
+        self, step: str | Step, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    def step(self, step: str | Step, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Run `fn` and journal its return value before going on; in the same visit it is never run again after that.
 
         Returns the round-tripped value, decoded by the return annotation of `fn`. Names are unique within one visit.
-        An exception is not journaled. Steps may run concurrently.
+        An exception is not journaled. Steps may run concurrently. `Step("name", ...)` stands for a name with options.
         """
-        return self._stepwell.step(name, fn, args, kwargs)
+        return self._stepwell.step(step, fn, args, kwargs)
+
+    def undo(self) -> Coroutine[Any, Any, None]:
+        """Call the `undo` of each step of the run that has committed and wasn't undone, newest first, over all visits.
+
+        Each that returns is journaled: a retry of this transition goes on with the next one.
+        """
+        return self._stepwell.undo(self)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Return a connection whose writes commit with this transition's checkpoint, or not at all.

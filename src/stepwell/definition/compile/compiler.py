@@ -28,10 +28,10 @@ from stepwell.definition.values.codec import lossy_faults
 from stepwell.errors import DefinitionError
 from stepwell.nearest import UnknownKeyword
 
-LATER: Final = frozenset({"undo", "progress", "stream", "now"})
+LATER: Final = frozenset({"progress", "stream", "now"})
 """Names that Workflow will offer to its methods: classes that use none of them fit a later version."""
 RESERVED: Final = LATER | frozenset(
-    "args state result documents info log step transaction start start_many children emit".split()  # noqa: SIM905
+    "args state result documents info log step undo transaction start start_many children emit".split()  # noqa: SIM905
 )
 """The names that Workflow offers to its methods, or will: a class may not use them for its own."""
 

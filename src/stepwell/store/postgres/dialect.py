@@ -332,7 +332,7 @@ def insert_sql(table: Table, shape: Shape, unless: Names) -> str:
         f"WITH v AS (SELECT * FROM unnest({lists}) AS u({', '.join(sent)}))"
         f" INSERT INTO {table.name} ({', '.join((*sent, *alike))}) SELECT v.*{values} FROM v"
     )
-    return f"{sql} ON CONFLICT ({', '.join(unless)}) DO NOTHING" if unless else sql
+    return f"{sql} ON CONFLICT ({', '.join(unless)}) {tables.IF_TAKEN.get(table.name, 'DO NOTHING')}" if unless else sql
 
 
 _FIRST_ROWS: Final = (

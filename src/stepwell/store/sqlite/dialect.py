@@ -298,7 +298,7 @@ def _insert_common(
 
 def _inserted(table: str, names: Sequence[str], values: Iterable[str], unless: tuple[str, ...]) -> str:
     sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(values)})"
-    return f"{sql} ON CONFLICT ({', '.join(unless)}) DO NOTHING" if unless else sql
+    return f"{sql} ON CONFLICT ({', '.join(unless)}) {tables.IF_TAKEN.get(table, 'DO NOTHING')}" if unless else sql
 
 
 # -- checkpoints ------------------------------------------------------------------------------------------------------

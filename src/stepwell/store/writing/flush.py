@@ -243,7 +243,7 @@ def _item_stored(tx: Tx, item: Item, answer: Any) -> bool | None:
         case Advance(commit) if isinstance(answer, RunRow):
             return commit_stored(tx, commit, answer)
         case Record(step) if answer is None:
-            return step in history.steps_of(tx, step.run_id)
+            return history.journaled(tx, step)
         case _:
             return None
 
