@@ -27,6 +27,7 @@ PUBLIC = [
     "Link",
     "Markdown",
     "Message",
+    "Migration",
     "NonRetryable",
     "Pause",
     "Plain",
@@ -52,6 +53,7 @@ PUBLIC = [
     "Workflow",
     "WorkflowRunner",
     "alembic_include_object",
+    "migrate",
     "transition",
 ]
 

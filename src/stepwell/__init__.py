@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stepwell.definition.authoring.groups import Group, GroupItem
     from stepwell.definition.authoring.limits import Concurrency, Debounce, RateLimit
     from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
+    from stepwell.definition.authoring.migration import Migration, migrate
     from stepwell.definition.authoring.steps import Step
     from stepwell.definition.authoring.workflow import Workflow
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
@@ -55,6 +56,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "Link",
     "Markdown",
     "Message",
+    "Migration",
     "NonRetryable",
     "Pause",
     "Plain",
@@ -80,6 +82,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "Workflow",
     "WorkflowRunner",
     "alembic_include_object",
+    "migrate",
     "transition",
 ]
 
@@ -101,6 +104,7 @@ _HOME = {
     "Link": "stepwell.definition.authoring.document",
     "Markdown": "stepwell.definition.authoring.document",
     "Message": "stepwell.definition.authoring.document",
+    "Migration": "stepwell.definition.authoring.migration",
     "NonRetryable": "stepwell.errors",
     "Pause": "stepwell.runner.pausing",
     "Plain": "stepwell.definition.authoring.document",
@@ -126,6 +130,7 @@ _HOME = {
     "Workflow": "stepwell.definition.authoring.workflow",
     "WorkflowRunner": "stepwell.runner.runner",
     "alembic_include_object": "stepwell.store.migrations",
+    "migrate": "stepwell.definition.authoring.migration",
     "transition": "stepwell.definition.authoring.marks",
 }
 

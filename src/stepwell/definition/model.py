@@ -6,12 +6,13 @@ shows it as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
 from stepwell.definition.authoring.marks import Event, Retry
+from stepwell.definition.authoring.migration import Migration
 from stepwell.definition.values.codec import Codec
 
 Kind = Literal["automatic", "signal", "timer", "event"]
@@ -64,6 +65,13 @@ class Transition:
     """`async def`; False: run in the private thread pool."""
     injected: bool = False
     """The method has parameters that FastDepends fills."""
+    was: tuple[str, ...] = ()
+    """The names that it had in earlier code, the oldest first."""
+
+    @property
+    def first_name(self) -> str:
+        """The oldest of its names: the journal and idempotency keys go by it, before and after it is renamed."""
+        return self.was[0] if self.was else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,10 @@ class Definition:
     """The places with timers whose moments are worked out when they are entered."""
     on_cancel: str | None = None
     """The place to which cancelling a run leads, from which it goes on to END; None: it is cancelled at once."""
+    migrations: Mapping[int, Callable[[Migration], object]] = field(default_factory=dict)
+    """By the version from which each brings a run to the next one."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Old names of transitions, with the names that they have now."""
 
     def new_state(self) -> str:
         """Return `State()` as JSON for a new run: `initial_state`, or made afresh if a default is made by a function."""
@@ -163,3 +175,21 @@ class Definition:
     def named(self, name: str) -> tuple[Transition, ...]:
         """Return all transitions of that name, one per source."""
         return tuple(t for t in self.transitions if t.name == name)
+
+    def current(self, name: str) -> str:
+        """Return the name that a transition has now, where `name` is an old one."""
+        return self.renamed.get(name, name)
+
+    def all_names(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return these names of transitions and all old ones of theirs, sorted."""
+        known = frozenset(names)
+        return tuple(sorted(known.union(old for old, name in self.renamed.items() if name in known)))
+
+    def missing_link(self, version: int) -> int | None:
+        """Return the first version, from this one on, from which no migration leads to the next; None if none is missing.
+
+        A class without migrations needs none: its runs go on as they are.
+        """
+        if not self.migrations:
+            return None
+        return next((one for one in range(version, self.version) if one not in self.migrations), None)

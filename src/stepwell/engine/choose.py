@@ -2,7 +2,8 @@
 
 - A decision never calls anything: a guard is asked for (`AskGuards`, rule 1), a method is named (`Execute`).
 - Code never continues a run whose version, place, bound transition or inbox it doesn't know. That is a decision
-  too, and no failure (`Unfit`, rules 34, 46).
+  too, and no failure (`Unfit`, rules 34, 46). A run of an earlier version stands where its migrations say (rule 56), and
+  what it holds of renamed transitions counts by their present names.
 - A run past its deadline fails, whatever else could happen.
 - A waiting transition that is being retried holds the place: nothing else fires (rules 12, 13).
 - Automatic transitions go before waiting ones, in their order. One guard is asked at a time, and only when its turn has
@@ -242,14 +243,27 @@ def misfit(definition: Definition | None, run: Standing) -> str | None:
     if run.workflow_version > definition.version:
         name = definition.workflow.__name__
         return f"it is of version {run.workflow_version}, and this code has version {definition.version} of {name}"
+    if definition.migrations and run.workflow_version < definition.version:
+        return no_link(definition, run)  # where it then is, its migrations say
     place = definition.places.get(run.place)
     if place is None:
         return _no_place(definition, run)
     if run.moves_to is not None:
         return None if run.moves_to in definition.places else _no_way(definition, run.moves_to)
-    if run.bound is not None and not any(t.name == run.bound for t in place.waiting):
+    if run.bound is not None and not any(t.name == definition.current(run.bound) for t in place.waiting):
         return _no_retry(run)
     return None
+
+
+def no_link(definition: Definition, run: Standing) -> str | None:
+    """Return why no migrations lead from the run's version to the code's; None if they do, or none are needed."""
+    version, missing = run.workflow_version, definition.missing_link(run.workflow_version)
+    if missing is None:
+        return None
+    return (
+        f"it is of version {version}, this code has version {definition.version} of {definition.workflow.__name__}, and no "
+        f"@migrate(from_version={missing}) leads from version {missing} to {missing + 1}"
+    )
 
 
 def _no_place(definition: Definition, run: Standing) -> str:

@@ -59,6 +59,8 @@ class Resume:
     transition: str
     matched: str
     data: str
+    counts_as: str
+    """The first name of the transition: it takes an event once, whatever it was called then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ class Commit(NamedTuple):
     """True if children that end with their parent are to be marked for cancellation."""
     conflicts: tuple[Conflict, ...] = ()
     """Of a start: the rules by which it looks for unfinished runs of its keys."""
+    migrated: bool = False
+    """True if the row's version and args are written too: migrations have changed them (rule 56)."""
 
     @property
     def looks(self) -> bool:

@@ -101,7 +101,7 @@ def settle(
         effects,
         taken,
         left=left(run, after),
-        closed=called,
+        closed=definition.all_names(called) if called else called,
         tell=tell(run, after) if ended else None,
         listeners=listeners_of(definition, after) if not ended and outcome.state is not None else None,
         ends_children=ended and after.children > 0,

@@ -47,7 +47,8 @@ def signal_name(definition: Definition, run: RunRow, given: object) -> str:
     UnknownTransition for a method that isn't of the run's workflow, or that no signal fires.
     """
     if not isinstance(given, FunctionType):
-        return cast("str", given)  # anything but a text isn't a name, and is refused as such
+        # Anything but a text isn't a name, and is refused as such.
+        return definition.current(given) if isinstance(given, str) else cast("str", given)
     cls = definition.workflow
     own = [t for t in definition.transitions if any(vars(one).get(t.method) is given for one in cls.__mro__)]
     names = dict.fromkeys(t.name for t in own if t.kind == "signal")
@@ -128,9 +129,10 @@ def rivals(definition: Definition, run: RunRow, arrival: Arrival) -> tuple[tuple
     called = names_in(run.callbacks)
     kinds = {"event": "event", "signal": "signal"}
     return tuple(
-        ("child" if t.name in called and t.kind == "signal" else kinds[t.kind], t.name)
+        ("child" if t.name in called and t.kind == "signal" else kinds[t.kind], name)
         for t in definition.places[run.place].waiting
         if t.kind in kinds and t.target != run.place
+        for name in (t.name, *t.was)
     )
 
 

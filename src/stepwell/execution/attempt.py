@@ -169,7 +169,7 @@ class Attempt:
     @property
     def info(self) -> Info:
         if self._info is None:
-            self._info = info_of(self.run, self.transition.name, durable=self._storage.durable)
+            self._info = info_of(self.run, self.transition, durable=self._storage.durable)
         return self._info
 
     @property
@@ -192,8 +192,8 @@ class Attempt:
     def _steps(self) -> Stepping:
         if self._stepping is None:
             self._stepping = Stepping(
-                self._shared, self._storage, self.definition, self.run, self.transition.name, self._journal, self.scope,
-                self._check_steps,
+                self._shared, self._storage, self.definition, self.run, self.transition.first_name, self._journal,
+                self.scope, self._check_steps,
             )  # fmt: skip
         return self._stepping
 
@@ -303,7 +303,7 @@ class Attempt:
         if not self._storage.durable:
             raise StatelessError(f"self.emit({name!r}): a stateless run emits nothing; run it without stateless=True.")
         # Derived, not drawn: a second attempt of the same visit that commits would be the same event.
-        identity = f"{self.run.id}:{self.transition.name}:{self.run.visit}:{len(self._emissions)}"
+        identity = f"{self.run.id}:{self.transition.first_name}:{self.run.visit}:{len(self._emissions)}"
         emission, _ = plan(self._shared, name, data, self.run.user_id, identity, only_user=None)
         self._emissions += (emission,)
 

@@ -14,13 +14,12 @@ from sys import getrefcount
 from typing import Any, TypeVar, cast
 
 from stepwell.definition.authoring.context import Signal
-from stepwell.definition.model import Definition, Transition
-from stepwell.definition.text import is_a, message_of, parts_of
+from stepwell.definition.model import Transition
+from stepwell.definition.text import is_a, parts_of
 from stepwell.definition.values.inputs import details, summary
-from stepwell.engine.choose import misfit
 from stepwell.engine.commit import Outcome, Raised, Returned
 from stepwell.engine.groups import is_group_end
-from stepwell.engine.run import RunRow, SignalRow
+from stepwell.engine.run import SignalRow
 from stepwell.errors import InvalidPayload, StepwellError, TransitionFailed, TransitionTimeout
 from stepwell.execution.attempt import Attempt
 from stepwell.execution.begun import ALONE, Inside, current_attempt, end, still_open
@@ -252,19 +251,3 @@ def time_limit(shared: Shared, transition: Transition) -> float:
     if transition.timeout is None:
         return shared.limits.transition_timeout
     return transition.timeout.total_seconds()
-
-
-def why_unfit(definition: Definition | None, run: RunRow, fresh: bool) -> str | None:
-    """Return why this code can't execute the run; None if it can. `fresh`: this process made the run a moment ago."""
-    if definition is None or fresh:
-        return None if fresh else "no such workflow is registered"
-    if run.workflow_version > definition.version:
-        return misfit(definition, run)
-    try:
-        if definition.args is not None:
-            definition.args.load(run.args)
-        if run.state != definition.initial_state:
-            definition.state.load(run.state)
-    except BaseException as error:  # noqa: BLE001 - a validator of the user's may raise anything
-        return f"its args or state no longer fit {definition.workflow.__name__}: {message_of(error)}"
-    return None

@@ -27,15 +27,17 @@ from stepwell.engine.settle import fail, move, park, settle
 from stepwell.errors import LeaseLost, StatelessError, StoreUnavailable, TransitionTimeout
 from stepwell.execution.attempt import Attempt
 from stepwell.execution.begun import end, still_open
-from stepwell.execution.call import Interrupted, ask, call, why_unfit
+from stepwell.execution.call import Interrupted, ask, call
 from stepwell.execution.clock import sleep_unless
 from stepwell.execution.inbox import with_whole_signal
 from stepwell.execution.info import log_failure
+from stepwell.execution.migrating import carry_on
 from stepwell.execution.scope import Limit, LoopLimits, Reason, Scope
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, Storage, patiently
 from stepwell.execution.timers import with_timers, with_timers_here
 from stepwell.execution.user_errors import logged, trace_of
+from stepwell.execution.versions import fitted
 
 log = logging.getLogger("stepwell.execution")
 
@@ -95,9 +97,12 @@ class Pass:
         self.task = task
         self.limits = self.shared.time_limits.here()
         definition = self.shared.registry.find(self.run.app_name, self.run.workflow_name)
-        unfit = why_unfit(definition, self.run, self.fresh)
-        if definition is None or unfit:
-            return self._stored(self._aside(unfit or "no such workflow is registered"))
+        found = self.run if self.fresh and definition else fitted(definition, self.run)
+        if definition is None or isinstance(found, Unfit):
+            assert isinstance(found, Unfit)  # nothing fits where there is no definition
+            return self._stored(self._aside(found.reason))
+        if not self.fresh and (definition.renamed or found is not self.run):
+            carry_on(self, definition, found)
         if self.run.takeovers >= self.shared.rules.max_takeovers:
             return self._stored(worn_out(definition, self.run, self.shared.clock.now()))
         return self._drive_on(definition)
@@ -359,9 +364,8 @@ class Pass:
         except Exception as second:
             log.error("%s: its failure can't be settled", self._what(), exc_info=logged(second))
             reason = Fail(f"{self.method}: its failure can't be settled: {kind_of(second)}")
-            return await self._stored(
-                fail(self.run, reason, started_at, self.shared.clock.now(), decision.transition.name)
-            )
+            failed = fail(self.run, reason, started_at, self.shared.clock.now(), decision.transition.name)
+            return await self._stored(failed)
 
     async def _after_broken_transaction(self, error: BaseException) -> RunRow:
         # Nothing of the transaction remains, as if the process had died here: the transition runs again, as after a crash.
@@ -388,8 +392,7 @@ class Pass:
                 assert_never(never)
 
     def _aside(self, reason: str) -> Commit:
-        # Before it is ready again: this process mustn't be the one to claim it.
-        self.on_unfit(self.run, reason)
+        self.on_unfit(self.run, reason)  # before it is ready again: this process mustn't be the one to claim it
         return set_aside(self.run, self.shared.clock.now())
 
     def is_stopped(self) -> bool:

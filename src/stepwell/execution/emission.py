@@ -74,7 +74,10 @@ def plan(
         except InvalidPayload as error:
             refused.append(_refusal(name, app, definition, transition.name, error))
             continue
-        resumes.append(Resume(name, app, definition.name, transition.name, matched, payload))
+        resumes += [
+            Resume(name, app, definition.name, called, matched, payload, transition.first_name)
+            for called in (transition.name, *transition.was)
+        ]
     return Emission(name, identity, only_user, tuple(starts), tuple(resumes)), refused
 
 

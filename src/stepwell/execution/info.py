@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from stepwell.definition.authoring.context import Info
+from stepwell.definition.model import Transition
 from stepwell.definition.text import is_a
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import RunRow
@@ -19,7 +20,7 @@ _log = logging.getLogger("stepwell.workflow")
 _executed = logging.getLogger("stepwell.execution")
 
 
-def info_of(run: RunRow, name: str, *, durable: bool) -> Info:
+def info_of(run: RunRow, transition: Transition, *, durable: bool) -> Info:
     """Return the info of the run's next attempt of this transition."""
     return Info(
         workflow_id=run.id if durable else "",
@@ -27,10 +28,10 @@ def info_of(run: RunRow, name: str, *, durable: bool) -> Info:
         app_name=run.app_name,
         user_id=run.user_id,
         place=run.place,
-        transition=name,
+        transition=transition.name,
         attempt=run.attempt + 1,
         labels=tuple(json.loads(run.labels)),
-        idempotency_key=f"{run.id}:{name}:{run.visit}",
+        idempotency_key=f"{run.id}:{transition.first_name}:{run.visit}",
     )
 
 

@@ -26,6 +26,7 @@ from stepwell.errors import (
     WorkflowNotFound,
 )
 from stepwell.execution.shared import Shared, new_id
+from stepwell.execution.versions import seen
 from stepwell.store import groups, runs, signals
 from stepwell.store.endings import unmark
 from stepwell.store.tx import OtherText, Tx
@@ -70,15 +71,17 @@ class Operations:
         """Return the run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before."""
 
         def operation(tx: Tx) -> RunRow:
-            run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
-            definition = self.definition(run)
+            row = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
+            definition = self.definition(row)
+            run = seen(definition, row)
             name = signal_name(definition, run, given)
             earlier = signals.by_key(tx, run.id, key) if key is not None else None
             if earlier is None:
                 refuse_callback(definition, run, name)
             text = self._payload(definition, run, name, data, checked)
             if earlier is not None:
-                return _same_signal(run, earlier, _taker(definition, run, name), text, key or "")
+                earlier = earlier._replace(name=definition.current(earlier.name))
+                return _same_signal(row, earlier, _taker(definition, run, name), text, key or "")
             now = self.shared.clock.now()
             arrival = Arrival(new_id(), name, text, "signal", answered_by or user_id, key)
             kept = signals.kept(tx, run, name, rivals(definition, run, arrival)) if run.inbox else NOTHING_KEPT
@@ -90,6 +93,7 @@ class Operations:
     def payload(self, run: RunRow, given: str | Callable[..., object], data: object, key: str | None) -> CheckedPayload:
         """Return the validated data of a signal, for where the run is now. User code runs here: not for the writer's thread."""
         definition = self.definition(run)
+        run = seen(definition, run)
         name = signal_name(definition, run, given)
         taker = _taker(definition, run, name)
         if key is None:  # with a key it may be one that was accepted before there was a child
@@ -184,16 +188,17 @@ class Operations:
         return found
 
 
-def executed(shared: Shared, run: RunRow, seen: str | None = None) -> str | None:
+def executed(shared: Shared, run: RunRow, known: str | None = None) -> str | None:
     """Return the transition that is executed: the one seen in this process, else the first that may fire.
 
     What was seen before the row was read may have ended meanwhile: it counts only where it leaves the run's place.
     """
     definition = shared.registry.find(run.app_name, run.workflow_name)
+    run = seen(definition, run)
     if run.owner is None or definition is None or run.place not in definition.places:
         return None
-    if seen is not None and any(t.source == run.place for t in definition.named(seen)):
-        return seen
+    if known is not None and any(t.source == run.place for t in definition.named(known)):
+        return known
     decision = decide(definition, run, (), {}, shared.clock.now(), shared.rules)
     return decision.transition.name if isinstance(decision, Execute | AskGuards) else None
 
@@ -216,9 +221,9 @@ def accept_event(shared: Shared) -> Callable[[RunRow, Resume, Kept, int], Signal
         definition = shared.registry.find(run.app_name, run.workflow_name)
         if definition is None:
             return None
-        arrival = Arrival("", resume.transition, resume.data, "event")
+        arrival = Arrival("", definition.current(resume.transition), resume.data, "event")
         try:
-            return accept(definition, run, arrival, kept, now, shared.rules)
+            return accept(definition, seen(definition, run), arrival, kept, now, shared.rules)
         except PayloadTooLarge as error:
             log.warning("event %r is lost for a run: %s", resume.event, error)
         except (RunFinished, UnknownTransition, InvalidPayload):

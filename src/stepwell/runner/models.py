@@ -13,6 +13,7 @@ from stepwell.definition.model import Definition
 from stepwell.engine.pauses import PauseRow
 from stepwell.engine.run import HistoryRow, Inbox, RunRow, Status, names_in
 from stepwell.execution.clock import to_datetime
+from stepwell.execution.versions import seen
 from stepwell.runner.readable import listed, parsed, readable_checkpoint, readable_document, readable_run
 from stepwell.store.documents import DocumentRow
 from stepwell.store.history import History
@@ -231,6 +232,7 @@ def waiting_signals(row: RunRow, definition: Definition | None) -> tuple[str, ..
     """Return the transitions of the run's place that may be signalled; none if it takes nothing now."""
     if definition is None or row.finished or row.status == "failed":
         return ()
+    row = seen(definition, row)
     place = definition.places.get(row.place)
     called = names_in(row.callbacks)
     return tuple(t.name for t in place.waiting if t.kind == "signal" and t.name not in called) if place else ()

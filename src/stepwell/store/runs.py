@@ -235,6 +235,14 @@ def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
         left -= Counter(left.keys())
 
 
+def migrate(tx: Tx, migrated: Sequence[RunRow]) -> None:
+    """Write the version and the args of runs whose checkpoint is the first one since migrations have changed them."""
+    tx.each(
+        "UPDATE stepwell_runs SET workflow_version=?, args=? WHERE id=?",
+        [(run.workflow_version, run.args, run.id) for run in migrated],
+    )
+
+
 def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
     """Return finished runs that ended before this moment, oldest first; those of a group only once all of it has."""
     kept = "SELECT 1 FROM stepwell_groups g WHERE g.id=group_id AND (g.finished_at IS NULL OR g.finished_at>=?)"

@@ -11,10 +11,11 @@ from stepwell.console.reading.limits import expiry, held_reasons
 from stepwell.console.reading.pausing import paused_reasons
 from stepwell.definition.model import Definition
 from stepwell.definition.text import told
-from stepwell.engine.choose import stranger_in
+from stepwell.engine.choose import Unfit, stranger_in
 from stepwell.engine.run import Inbox, RunRow, names_in
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.execution.clock import to_datetime
+from stepwell.execution.versions import current, known_inbox, seen
 from stepwell.runner.models import Explanation, Situation, waiting_signals
 from stepwell.store.reading.limits import COUNTED
 from stepwell.store.workers import WorkerRow
@@ -85,6 +86,7 @@ def _waits(row: RunRow, definition: Definition | None) -> list[str]:
     names = waiting_signals(row, definition)
     if names:
         reasons.append(f"It waits at {row.place!r} for a signal: {', '.join(names)}.")
+    row = seen(definition, row)
     place = definition.places.get(row.place) if definition else None
     ends = [t.name for t in place.waiting if t.kind == "signal" and t.name in names_in(row.callbacks)] if place else []
     if ends:
@@ -123,6 +125,10 @@ def _unfit(row: RunRow, definition: Definition | None, inbox: Inbox) -> list[str
     if row.finished or definition is None:
         return []
     name = definition.workflow.__name__
+    found = current(definition, row)
+    if isinstance(found, Unfit):
+        return [f"It stays as it is: {found.reason}."]
+    inbox, row = known_inbox(definition, inbox), found
     reasons = []
     if row.workflow_version > definition.version:
         reasons.append(

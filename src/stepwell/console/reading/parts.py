@@ -11,6 +11,7 @@ from stepwell.definition.authoring.context import Show
 from stepwell.definition.model import Definition, Transition
 from stepwell.engine.run import RunRow
 from stepwell.execution.clock import to_datetime
+from stepwell.execution.versions import seen
 from stepwell.runner.arguments import check_limit, cursor_of
 from stepwell.runner.models import Checkpoint, Page, checkpoint_of, waiting_signals
 from stepwell.runner.query import Reader
@@ -113,9 +114,8 @@ def _asks(row: RunRow, definition: Definition | None) -> tuple[Ask, ...]:
     names = waiting_signals(row, definition)
     if definition is None or not names:
         return ()
-    return tuple(
-        _ask(definition, t) for t in definition.places[row.place].waiting if t.kind == "signal" and t.name in names
-    )
+    place = definition.places[seen(definition, row).place]
+    return tuple(_ask(definition, t) for t in place.waiting if t.kind == "signal" and t.name in names)
 
 
 def _ask(definition: Definition, t: Transition) -> Ask:

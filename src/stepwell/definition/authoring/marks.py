@@ -169,6 +169,7 @@ class Mark:
     error_place: Any
     timeout: Any
     name: Any
+    was: Any = ()
 
 
 @checks_keywords("@transition")
@@ -187,6 +188,7 @@ def transition(
     error_place: str | None = None,
     timeout: timedelta | None = None,
     name: str | None = None,
+    was: str | Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Mark a method as a way from `source` (one place or several) to `target`; decorators stack.
 
@@ -194,11 +196,14 @@ def transition(
     true. `wait=True` waits for a signal, `after=` for a time since the place was entered, `on=` for an event. `after=`
     also takes a plain method of the class that returns such a time, or an aware datetime: it is called when the place is
     entered.
-    `timeout=None` is the setting `transition_timeout`, `timedelta(0)` is no limit.
+    `timeout=None` is the setting `transition_timeout`, `timedelta(0)` is no limit. `was` gives the names that it had in
+    earlier code, the oldest first: what is stored or sent under them reaches it.
     """
     if callable(source):
         raise DefinitionError("@transition", ['it needs a target: write @transition("source", "target") or target=...'])
-    mark = Mark(source, target, wait, keep, after, on, when, priority, retry, retry_target, error_place, timeout, name)
+    mark = Mark(
+        source, target, wait, keep, after, on, when, priority, retry, retry_target, error_place, timeout, name, was
+    )
 
     def marking(function: F) -> F:
         # Decorators apply from the bottom up, and the order of declaration is the order in which they are read.

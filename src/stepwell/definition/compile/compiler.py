@@ -20,6 +20,7 @@ from stepwell.definition.compile.options import keyword_faults
 from stepwell.definition.compile.results import result_faults
 from stepwell.definition.compile.transitions import collect, named, shape_of
 from stepwell.definition.compile.types import Namespace, Types, incomplete, match_faults, namespace_of, resolve_types
+from stepwell.definition.compile.versions import migration_faults, migrations_of, rename_faults, renamed_of
 from stepwell.definition.forms.fitting import schema_faults
 from stepwell.definition.forms.ui import widget_faults
 from stepwell.definition.model import Definition, Place, Transition
@@ -67,6 +68,7 @@ def compile_workflow(
     faults += graph_faults(cls.__name__, transitions, places)
     faults += [*_reserved(cls, root), *_constructor(cls), *keyword_faults(cls.__name__, keywords)]
     faults += limit_faults(cls.__name__, keywords)
+    faults += [*migration_faults(cls, keywords.version), *rename_faults(cls.__name__, transitions)]
     faults += widget_faults(cls.__name__, keywords.ui, places)
     faults += _payload_faults(cls.__name__, transitions)
     types = resolve_types(cls, root, namespace, faults)
@@ -123,6 +125,8 @@ def _definition(
         debounce=debounced_by(keywords),
         expires=keywords.expires,
         timed=frozenset(name for name, place in places.items() if place.timed),
+        migrations=migrations_of(cls),
+        renamed=renamed_of(transitions),
     )
 
 

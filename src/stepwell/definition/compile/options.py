@@ -18,6 +18,11 @@ def sources_of(mark: Mark) -> tuple[str, ...]:
     return tuple(place(one) for one in _several(mark.source) if _is_name(one))
 
 
+def old_names(mark: Mark) -> tuple[str, ...]:
+    """Return the names that the transition had in earlier code; what isn't a name is left out."""
+    return tuple(dict.fromkeys(str.__str__(one) for one in _several(mark.was) if _is_name(one)))
+
+
 def _several(source: Any) -> Sequence[Any]:
     return source if isinstance(source, (list, tuple)) else (source,)
 
@@ -136,6 +141,9 @@ def _type_faults(mark: Mark) -> Iterator[str]:
         yield f"its priority={mark.priority!r} isn't a number; give an int, higher is tried first."
     if mark.name is not None and not _is_name(mark.name):
         yield f"its name={mark.name!r} isn't a name; give a string, or leave it out for the method's name."
+    for old in _several(mark.was):
+        if not _is_name(old):
+            yield f"its was={mark.was!r} isn't an old name; give a string, or a list of strings, the oldest first."
 
 
 def _is_name(value: Any) -> bool:

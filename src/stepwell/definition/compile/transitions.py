@@ -17,7 +17,7 @@ from typing_extensions import Format, get_annotations, is_typeddict
 
 from stepwell.definition.authoring.context import Signal
 from stepwell.definition.authoring.marks import END, Event, Mark, Retry, marked_methods
-from stepwell.definition.compile.options import guard_name, kind_of, option_faults, place, sources_of
+from stepwell.definition.compile.options import guard_name, kind_of, old_names, option_faults, place, sources_of
 from stepwell.definition.compile.types import UNUSABLE, Namespace, first_line
 from stepwell.definition.model import Kind, Payload, Transition
 from stepwell.definition.text import type_name
@@ -88,6 +88,7 @@ def _transition(
         # A plain wrapper around an async method is async too: its result is awaited on the loop.
         asynchronous=any(map(inspect.iscoroutinefunction, (function, inspect.unwrap(function)))),
         injected=shape.injected,
+        was=old_names(mark),
     )
 
 

@@ -178,6 +178,8 @@ class Applier:
             history.forget(tx, rows, self.keep_states)
         # Most checkpoints are a row of the run and one of the history.
         rich = [c for c in commits if c[_EFFECTS:] != _NONE]
+        if migrated := [c.run for c in rich if c.migrated]:
+            runs.migrate(tx, migrated)
         if saved := [c for c in rich if c.effects.documents]:
             documents.save(tx, saved)
         if taken := [(c.taken, c.run.version) for c in rich if c.taken]:
@@ -248,7 +250,7 @@ class Applier:
             return []
         # Some may have gone on, and listen for something else, while their rows were waited for.
         listening = [run_id for run_id in signals.listening(tx, resume, only_user) if run_id in held]
-        key = f"{workspaces.EVENT_KEY}{event_id}:{resume.transition}"
+        key = f"{workspaces.EVENT_KEY}{event_id}:{resume.counts_as}"
         earlier = signals.by_key_of(tx, listening, key)
         for known in earlier.values():
             if not workspaces.derived(key) and _differ(known.data, resume.data):
