@@ -48,7 +48,8 @@ def migrate(*, from_version: int) -> Callable[[M], M]:
 
     def marking(function: M) -> M:
         try:
-            setattr(function, _MARK, (from_version, *getattr(function, _MARK, ())))
+            known = getattr(function, _MARK, ())
+            setattr(function, _MARK, known if from_version in known else (from_version, *known))
         except AttributeError:
             raise DefinitionError(
                 "@migrate",
