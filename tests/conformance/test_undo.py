@@ -201,7 +201,7 @@ async def test_where_it_may_not_be_called_it_says_so(stepwell_on: StepwellOn, wh
         assert why in ((await reaches(stepwell.runner, run.workflow_id, "failed")).error or "")
 
 
-class Misfit(Workflow):
+class ValueMisfit(Workflow):
     async def back(self, value: int) -> None:
         done.append(value)
 
@@ -215,10 +215,10 @@ class Misfit(Workflow):
 
 
 async def test_a_value_that_does_not_fit_the_undo_fails_the_transition(stepwell_on: StepwellOn) -> None:
-    async with stepwell_on([Misfit]) as stepwell:
-        run = await stepwell.runner.run(Misfit, **ME)
+    async with stepwell_on([ValueMisfit]) as stepwell:
+        run = await stepwell.runner.run(ValueMisfit, **ME)
         stored = await reaches(stepwell.runner, run.workflow_id, "failed")
-        assert "the value of the step 'word' doesn't fit Misfit.back" in (stored.error or "")
+        assert "the value of the step 'word' doesn't fit ValueMisfit.back" in (stored.error or "")
         assert done == []
 
 
@@ -256,15 +256,15 @@ async def test_pages_of_steps_have_each_row_once_in_order(stepwell_on: StepwellO
 
 @pytest.mark.parametrize("cursor", ["", "x", "bm8", 7, "WzEsMV0", "WzEsMSwiIiwiXHUwMDAwIl0"])
 async def test_a_cursor_that_is_none_is_refused(stepwell_on: StepwellOn, cursor: Any) -> None:
-    async with stepwell_on([Misfit]) as stepwell:
-        run = await stepwell.runner.run(Misfit, **ME)
+    async with stepwell_on([ValueMisfit]) as stepwell:
+        run = await stepwell.runner.run(ValueMisfit, **ME)
         with pytest.raises(InvalidArgs, match="give the next_cursor of the page before"):
             await stepwell.runner.steps(run.workflow_id, cursor=cursor)
 
 
 async def test_steps_of_another_user_do_not_exist(stepwell_on: StepwellOn) -> None:
-    async with stepwell_on([Misfit]) as stepwell:
-        run = await stepwell.runner.run(Misfit, **ME)
+    async with stepwell_on([ValueMisfit]) as stepwell:
+        run = await stepwell.runner.run(ValueMisfit, **ME)
         await reaches(stepwell.runner, run.workflow_id, "failed")
         with pytest.raises(WorkflowNotFound):
             await stepwell.runner.as_user("u2").steps(run.workflow_id)

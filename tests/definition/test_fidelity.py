@@ -40,7 +40,7 @@ from stepwell import END, Document, Message, Workflow, transition
 from stepwell.definition.values.codec import codec_for
 from stepwell.definition.values.fidelity import UNKNOWN
 from stepwell.definition.values.inputs import details, summary
-from stepwell.definition.values.misfit import Misfit, difference
+from stepwell.definition.values.misfit import ValueMisfit, difference
 from stepwell.errors import DefinitionError
 
 
@@ -316,7 +316,7 @@ REFUSED: list[tuple[Any, Any, str, str]] = [
 def test_what_would_come_back_different_is_refused_with_its_place_and_the_cure(
     type_: Any, value: Any, path: str, reason: str
 ) -> None:
-    with pytest.raises((Misfit, ValidationError)) as caught:
+    with pytest.raises((ValueMisfit, ValidationError)) as caught:
         codec_for(type_).checked(value)
     told = summary(caught.value)
     assert told.startswith(f"{path}: ")
@@ -377,7 +377,7 @@ class Mute(BaseModel):
     ],
 )
 def test_what_a_validator_raises_is_told_with_its_field(type_: Any, value: Any, text: str) -> None:
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(ValueMisfit) as caught:
         codec_for(type_).checked(value)
     assert summary(caught.value).startswith(text)
 

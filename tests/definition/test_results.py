@@ -30,7 +30,7 @@ from typing_extensions import TypedDict
 from stepwell import END, App, Document, Workflow, transition
 from stepwell.definition.compile.results import fits
 from stepwell.definition.values.codec import codec_for
-from stepwell.definition.values.misfit import Misfit
+from stepwell.definition.values.misfit import ValueMisfit
 from stepwell.errors import DefinitionError
 
 T = TypeVar("T")
@@ -272,7 +272,7 @@ def test_nothing_is_refused_that_a_run_could_store(returned: Any, result: Any) -
     if fits(returned, result) or (returned in (str, bytes) and result in (int, float, bool)):
         return  # of all texts a few are numbers, which nobody means who writes `-> str`
     for value in VALUES[returned]:
-        with pytest.raises((ValidationError, Misfit)):
+        with pytest.raises((ValidationError, ValueMisfit)):
             codec_for(result).checked(value)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError, create_model
 
 from stepwell.definition.values.codec import codec_for
-from stepwell.definition.values.misfit import Misfit, difference
+from stepwell.definition.values.misfit import ValueMisfit, difference
 
 
 class Base(BaseModel):
@@ -87,7 +87,7 @@ def test_every_value_is_kept_equal_or_refused(data: st.DataObject) -> None:
     try:
         valid = codec.validate(value)
         text = codec.checked(value)
-    except (Misfit, ValidationError):
+    except (ValueMisfit, ValidationError):
         return
     assert difference(valid, codec.load(text)) is None
     assert codec.kept(value)[0] == text
@@ -106,7 +106,7 @@ def test_a_state_that_was_changed_is_stored_equal_or_refused(data: st.DataObject
     state.n = data.draw(st.none() | st.floats())
     try:
         text = codec.changed(state, before)
-    except (Misfit, ValidationError):
+    except (ValueMisfit, ValidationError):
         return
     assert difference(state, codec.load(text or before)) is None
     assert state.n is None or math.isfinite(state.n)

@@ -22,7 +22,7 @@ from stepwell.definition.authoring.workflow import Start
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.codec import codec_for, plain
 from stepwell.definition.values.inputs import bounded, summary
-from stepwell.definition.values.misfit import Misfit
+from stepwell.definition.values.misfit import ValueMisfit
 from stepwell.engine.commit import Commit, Effects, Emission, Returned
 from stepwell.engine.groups import NewGroup
 from stepwell.engine.run import RunRow, SignalRow
@@ -350,7 +350,7 @@ class Attempt:
         """Return the state as JSON, validated again; None if it is as before."""
         try:
             text = self.definition.state.changed(self._state, self.run.state)
-        except (ValidationError, Misfit) as error:
+        except (ValidationError, ValueMisfit) as error:
             raise TransitionFailed(f"the state doesn't fit its type: {summary(error)}") from error
         if text is None:
             return None
@@ -368,7 +368,7 @@ class Attempt:
         value = self.result
         try:
             text = "null" if value is None else self._result_json(value, ends=ends)
-        except (ValidationError, Misfit) as error:
+        except (ValidationError, ValueMisfit) as error:
             raise TransitionFailed(f"the result doesn't fit its type: {summary(error)}") from error
         return bounded(text, self._shared.limits.state, f"The result of {self.definition.workflow.__name__}")
 

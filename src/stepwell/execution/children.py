@@ -12,7 +12,7 @@ from stepwell.definition.authoring.document import Link
 from stepwell.definition.text import is_text
 from stepwell.definition.values.codec import codec_for
 from stepwell.definition.values.inputs import args_json, bounded, details, summary
-from stepwell.definition.values.misfit import Misfit, shown
+from stepwell.definition.values.misfit import ValueMisfit, shown
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import Request
 from stepwell.engine.run import RunRow
@@ -88,5 +88,5 @@ def meta_json(verb: str, meta: dict[str, Any] | None, limit: int) -> str | None:
         return None
     try:
         return bounded(_ANY.checked(meta), limit, f"The meta of {verb}")
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         raise InvalidArgs(f"{verb}(meta={shown(meta)}) can't be stored: {summary(error)}", details(error)) from error

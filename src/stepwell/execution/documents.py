@@ -15,7 +15,7 @@ from stepwell.definition.compile.export import shown
 from stepwell.definition.text import is_text
 from stepwell.definition.values.codec import codec_for, plain
 from stepwell.definition.values.inputs import bounded, details, model_json, summary
-from stepwell.definition.values.misfit import Misfit, difference, unequal
+from stepwell.definition.values.misfit import ValueMisfit, difference, unequal
 from stepwell.engine.commit import DocumentWrite
 from stepwell.errors import InvalidPayload, StepwellError
 from stepwell.store.documents import DocumentRow
@@ -175,7 +175,7 @@ def _content(document: Document, validate: Validate) -> tuple[str, list[dict[str
     name = document.document_name
     try:
         return model_json(document), []
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         if validate == "strict":
             raise InvalidPayload(
                 f"The document {name!r} doesn't fit {type(document).__name__}: {summary(error)}", details(error)
@@ -183,12 +183,12 @@ def _content(document: Document, validate: Validate) -> tuple[str, list[dict[str
         wrong = error
     try:
         return _given(document), details(wrong) if validate == "safe" else []
-    except Misfit as error:
+    except ValueMisfit as error:
         raise InvalidPayload(f"The document {name!r} can't be stored: {summary(error)}", details(error)) from error
 
 
 def _given(document: Document) -> str:
-    """Return what was given as JSON, though it breaks its type. Raises Misfit where even that wouldn't come back equal."""
+    """Return what was given as JSON, though it breaks its type. Raises ValueMisfit where even that wouldn't come back equal."""
     type_ = type(document)
     text = codec_for(type_).dump(document)
     if (found := difference(document, as_it_is(type_, text))) is not None:
@@ -201,7 +201,7 @@ def _meta_json(meta: dict[str, Any] | None, name: str) -> str | None:
         return None
     try:
         return _ANY.checked(meta)
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         raise InvalidPayload(
             f"The meta of document {name!r} can't be stored: {summary(error)}", details(error)
         ) from error

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from stepwell.definition.model import Definition
 from stepwell.definition.text import SYSTEM_USER, is_text
 from stepwell.definition.values.inputs import args_json, bounded, details, payload_json, plain_json, summary
-from stepwell.definition.values.misfit import Misfit
+from stepwell.definition.values.misfit import ValueMisfit
 from stepwell.engine.commit import Commit, Emission, Resume
 from stepwell.engine.control import Request
 from stepwell.engine.matching import event_key
@@ -89,7 +89,7 @@ def _check_text(what: str, given: Any) -> None:
 def _data_json(name: str, data: object) -> str:
     try:
         return plain_json(data)
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         raise InvalidPayload(f"The data of event {name!r} can't be stored: {summary(error)}", details(error)) from error
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from stepwell.definition.values.codec import Codec, codec_for, in_json, lossy_faults
 from stepwell.definition.values.inputs import bounded, summary
-from stepwell.definition.values.misfit import Misfit
+from stepwell.definition.values.misfit import ValueMisfit
 from stepwell.errors import DefinitionError, NonRetryable, StepwellError
 from stepwell.execution.shared import Shared
 
@@ -45,7 +45,7 @@ async def kept(
     value = await call(shared, body, begun)
     try:
         text, loaded = codec.kept(in_json(value) if codec.type is Any else value)
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         raise NonRetryable(f"What the step {name!r} returned can't be kept: {summary(error)}") from error
     return bounded(text, shared.limits.payload, f"What the step {name!r} returned"), loaded
 

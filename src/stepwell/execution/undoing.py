@@ -14,7 +14,7 @@ from stepwell.definition.compile.types import namespace_of
 from stepwell.definition.model import Definition
 from stepwell.definition.values.codec import Codec, codec_for
 from stepwell.definition.values.inputs import summary
-from stepwell.definition.values.misfit import Misfit
+from stepwell.definition.values.misfit import ValueMisfit
 from stepwell.engine.run import JournalRow, RunRow
 from stepwell.errors import DefinitionError, TransitionFailed
 from stepwell.execution.shared import Shared
@@ -70,7 +70,7 @@ async def _undo(shared: Shared, definition: Definition, row: JournalRow, workflo
     codec = check_undo(definition, row.name, row.undo)
     try:
         value = codec.load(row.value)
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         raise TransitionFailed(
             f"the value of the step {row.name!r} doesn't fit {definition.workflow.__name__}.{row.undo}: {summary(error)}"
         ) from error

@@ -16,7 +16,7 @@ from stepwell.definition.model import Definition, Transition
 from stepwell.definition.text import type_name
 from stepwell.definition.values.codec import Codec, codec_for, lossy_faults
 from stepwell.definition.values.fidelity import varies
-from stepwell.definition.values.misfit import Misfit
+from stepwell.definition.values.misfit import ValueMisfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _blank_state(owner: str, state: Codec[Any], faults: list[str]) -> str:
         return ""
     try:
         return initial_state(state)
-    except (*UNUSABLE, ValidationError, Misfit, TypeError) as error:
+    except (*UNUSABLE, ValidationError, ValueMisfit, TypeError) as error:
         faults.append(
             f"{owner}: its state {shown} can't be made without arguments ({first_line(error)}); "
             "give every field a default that fits its type."
@@ -139,13 +139,13 @@ def required_fields(type_: Any) -> list[str]:
 def initial_state(codec: Codec[Any]) -> str:
     """Return `State()` as JSON: `{}` validated, else None, else the type called without arguments.
 
-    Raises ValidationError or Misfit where none of them is a state.
+    Raises ValidationError or ValueMisfit where none of them is a state.
     """
     blanks: tuple[object, ...] = ({}, None)
     for blank in blanks:
         try:
             return codec.checked(blank)
-        except (ValidationError, Misfit):
+        except (ValidationError, ValueMisfit):
             continue
     make = get_origin(codec.type) or codec.type
     return codec.checked(make() if isinstance(make, type) else {})

@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 
 from stepwell.definition.text import type_name
 from stepwell.definition.values.fidelity import UNKNOWN, Fidelity, fidelity_of
-from stepwell.definition.values.misfit import Misfit, difference, raised, undumpable, unequal, unloadable
+from stepwell.definition.values.misfit import ValueMisfit, difference, raised, undumpable, unequal, unloadable
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Codec(Generic[T]):
         return value
 
     def validate(self, value: object) -> T:
-        """Validate Python data. Raises Pydantic's ValidationError, or Misfit for any other error."""
+        """Validate Python data. Raises Pydantic's ValidationError, or ValueMisfit for any other error."""
         try:
             valid: T = self._adapter.validator.validate_python(value)
         except ValidationError:
@@ -72,7 +72,7 @@ class Codec(Generic[T]):
         return valid
 
     def dump(self, value: T) -> str:
-        """Return the value as JSON text, unchecked. Raises Misfit for a value that isn't JSON."""
+        """Return the value as JSON text, unchecked. Raises ValueMisfit for a value that isn't JSON."""
         try:
             return self._adapter.serializer.to_json(value, by_alias=True, round_trip=True, warnings="none").decode()
         except Exception as error:
@@ -81,7 +81,7 @@ class Codec(Generic[T]):
     def checked(self, value: object) -> str:
         """Validate `value` and return its JSON text, which loads as the validated value.
 
-        Raises Pydantic's ValidationError for what doesn't fit the type, Misfit for what wouldn't come back equal.
+        Raises Pydantic's ValidationError for what doesn't fit the type, ValueMisfit for what wouldn't come back equal.
         """
         valid = self.validate(value)
         text, sure = self._dumped(valid)
@@ -115,7 +115,7 @@ class Codec(Generic[T]):
         return None if again == before else again
 
     def _dumped(self, value: T) -> tuple[str, bool]:
-        """Return the value as JSON text, and whether Pydantic found only the declared types in it. Raises Misfit."""
+        """Return the value as JSON text, and whether Pydantic found only the declared types in it. Raises ValueMisfit."""
         try:
             return self._adapter.serializer.to_json(
                 value, by_alias=True, round_trip=True, warnings="error"
@@ -140,7 +140,7 @@ class Codec(Generic[T]):
     def _loaded(self, valid: T, text: str, *, sure: bool, new: bool) -> T:
         """Load the text and compare it with the dumped value. `new`: validation has just made the value.
 
-        Raises ValidationError for an instance that breaks its type, else Misfit.
+        Raises ValidationError for an instance that breaks its type, else ValueMisfit.
         """
         try:
             loaded = self.load(text)
@@ -202,7 +202,7 @@ def is_json(value: object) -> bool:
 
 def _refuse_constants(text: str) -> None:
     def refuse(constant: str) -> None:
-        raise Misfit(
+        raise ValueMisfit(
             (), f"{constant} isn't JSON; set ser_json_inf_nan='strings' in the model_config, not 'constants'", constant
         )
 

@@ -18,7 +18,7 @@ from stepwell.definition.model import Definition, Transition
 from stepwell.definition.text import message_of, type_name
 from stepwell.definition.values.codec import Codec, codec_for
 from stepwell.definition.values.fidelity import varies
-from stepwell.definition.values.misfit import Misfit, shown
+from stepwell.definition.values.misfit import ValueMisfit, shown
 from stepwell.errors import InvalidArgs, InvalidPayload, PayloadTooLarge
 
 _ANY = codec_for(Any)
@@ -34,7 +34,7 @@ def args_json(definition: Definition, args: object, limit: int) -> str:
         return "null"
     try:
         text = codec.checked({} if args is None else args)
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         raise InvalidArgs(
             f"The args of {name} don't fit {type_name(codec.type)}: {summary(error)}", details(error)
         ) from error
@@ -50,23 +50,23 @@ def payload_json(definition: Definition, transition: Transition, data: object, l
         else:
             bare = data is None and not transition.payload.optional
             text = transition.payload.codec.checked({} if bare else data)
-    except (ValidationError, Misfit) as error:
+    except (ValidationError, ValueMisfit) as error:
         raise InvalidPayload(f"The payload of {where} doesn't fit: {summary(error)}", details(error)) from error
     return bounded(text, limit, f"The payload of {where}")
 
 
 def plain_json(data: object) -> str:
-    """Return plain data as JSON that comes back equal; a model stands for its own JSON. Raises ValidationError, Misfit."""
+    """Return plain data as JSON that comes back equal; a model stands for its own JSON. Raises ValidationError, ValueMisfit."""
     if isinstance(data, BaseModel) or (is_dataclass(data) and not isinstance(data, type)):
         return model_json(data)
     return _ANY.checked(data)
 
 
 def model_json(model: object) -> str:
-    """Return an instance of a model or dataclass as JSON that its class loads back equal. Raises ValidationError, Misfit."""
+    """Return an instance of a model or dataclass as JSON that its class loads back equal. Raises ValidationError, ValueMisfit."""
     codec = codec_for(type(model))
     for path, why in codec.fidelity.faults:
-        raise Misfit(tuple(path.split(".")[1:]), f"it {why}", None, "lossy")
+        raise ValueMisfit(tuple(path.split(".")[1:]), f"it {why}", None, "lossy")
     return codec.checked(model)
 
 
@@ -82,7 +82,7 @@ def bounded(text: str, limit: int, what: str) -> str:
 
 def details(error: BaseException) -> list[dict[str, Any]]:
     """Return Pydantic's list of errors, without values that aren't JSON."""
-    if isinstance(error, Misfit):
+    if isinstance(error, ValueMisfit):
         return error.details()
     if isinstance(error, ValidationError):
         return [dict(item) for item in error.errors(include_url=False, include_context=False)]

@@ -17,7 +17,7 @@ _SHORT: Final = 120
 Path = tuple[str | int, ...]
 
 
-class Misfit(ValueError):
+class ValueMisfit(ValueError):
     """A value that can't be stored, or wouldn't come back equal."""
 
     def __init__(self, path: Path, reason: str, value: object = None, kind: str = "not_equal") -> None:
@@ -46,7 +46,7 @@ def spoken(path: Path) -> str:
     return ".".join(map(str, path)) or "the value"
 
 
-def unequal(found: Difference) -> Misfit:
+def unequal(found: Difference) -> ValueMisfit:
     """Return the misfit of a value that comes back as another one."""
     given, loaded = found.given, found.loaded
     if loaded is MISSING and found.path:
@@ -55,21 +55,21 @@ def unequal(found: Difference) -> Misfit:
         reason = f"it is missing, and comes back as {shown(loaded)}; {_CURE}"
     else:
         reason = f"{_called(given)} comes back as {_called(loaded)}; {cure(given, loaded)}"
-    return Misfit(found.path, reason, given)
+    return ValueMisfit(found.path, reason, given)
 
 
-def unloadable(valid: object, error: ValidationError) -> Misfit:
+def unloadable(valid: object, error: ValidationError) -> ValueMisfit:
     """Return the misfit of a value whose own JSON its type doesn't take; of kind `breaks_type` where JSON isn't the reason."""
     first = error.errors(include_url=False, include_context=False, include_input=True)[0]
     if (huge := next(_huge(valid, (), 0), None)) is not None:
-        return Misfit(huge, f"the number has too many digits; {_FEWER}", None, "not_loadable")
+        return ValueMisfit(huge, f"the number has too many digits; {_FEWER}", None, "not_loadable")
     path, value = _found(valid, first["loc"])
     if value is MISSING:
         reason = f"its own JSON doesn't load: {first['msg']} (of {shown(first['input'])}); {_CURE}"
-        return Misfit(path, reason, first["input"], "not_loadable")
+        return ValueMisfit(path, reason, first["input"], "not_loadable")
     reason = f"{_called(value)} doesn't load from its own JSON: {first['msg']}; {cure(value, first['input'])}"
     same = difference(value, first["input"]) is None
-    return Misfit(path, reason, value, "breaks_type" if same else "not_loadable")
+    return ValueMisfit(path, reason, value, "breaks_type" if same else "not_loadable")
 
 
 def _huge(value: Any, path: Path, depth: int) -> Iterator[Path]:
@@ -81,25 +81,25 @@ def _huge(value: Any, path: Path, depth: int) -> Iterator[Path]:
             yield from _huge(part, (*path, name), depth + 1)
 
 
-def undumpable(valid: object, error: Exception) -> Misfit:
+def undumpable(valid: object, error: Exception) -> ValueMisfit:
     """Return the misfit of a value that has no JSON."""
     if isinstance(error, RecursionError) or any(word in str(error) for word in ("depth", "Circular")):
-        return Misfit(
+        return ValueMisfit(
             (), "it is nested too deeply for JSON, or contains itself; store it flat", type(valid), "not_json"
         )
     path, culprit = next(_undumpable(valid, (), 0), ((), MISSING))
     if culprit is MISSING:
-        return Misfit((), f"it isn't JSON ({error}); {_CURE}", None, "not_json")
-    return Misfit(path, f"{_called(culprit)} isn't JSON; {cure(culprit, None)}", culprit, "not_json")
+        return ValueMisfit((), f"it isn't JSON ({error}); {_CURE}", None, "not_json")
+    return ValueMisfit(path, f"{_called(culprit)} isn't JSON; {cure(culprit, None)}", culprit, "not_json")
 
 
-def raised(path: Path, error: Exception, what: str = "its validation") -> Misfit:
+def raised(path: Path, error: Exception, what: str = "its validation") -> ValueMisfit:
     """Return the misfit of a value for which user code raises something else than ValueError."""
     try:
         told = f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - its __str__ raises
         told = type(error).__name__
-    return Misfit(path, f"{what} raised {told}; let it raise ValueError for what it refuses", None, "raised")
+    return ValueMisfit(path, f"{what} raised {told}; let it raise ValueError for what it refuses", None, "raised")
 
 
 _FEWER: Final = "give fewer than 4,300 digits, or text"
