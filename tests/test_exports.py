@@ -28,6 +28,7 @@ PUBLIC = [
     "Markdown",
     "Message",
     "Migration",
+    "Misfit",
     "NonRetryable",
     "Pause",
     "Plain",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
     from stepwell.runner.batch_handle import BatchHandle
     from stepwell.runner.batch_models import Batch
+    from stepwell.runner.checking import Misfit
     from stepwell.runner.groups import GroupProgress
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
@@ -57,6 +58,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "Markdown",
     "Message",
     "Migration",
+    "Misfit",
     "NonRetryable",
     "Pause",
     "Plain",
@@ -105,6 +107,7 @@ _HOME = {
     "Markdown": "stepwell.definition.authoring.document",
     "Message": "stepwell.definition.authoring.document",
     "Migration": "stepwell.definition.authoring.migration",
+    "Misfit": "stepwell.runner.checking",
     "NonRetryable": "stepwell.errors",
     "Pause": "stepwell.runner.pausing",
     "Plain": "stepwell.definition.authoring.document",

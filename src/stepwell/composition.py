@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from stepwell.process import Process
+    from stepwell.runner.checking import Misfit
     from stepwell.runner.models import Explanation, Situation
     from stepwell.runner.opening import LoopThread
     from stepwell.runner.runner import WorkflowRunner
@@ -99,6 +100,16 @@ class Stepwell:
             return Condition(False, ("closed",))
         elsewhere = self.opening.fault()
         return await self.process.condition(brief=brief) if elsewhere is None else Condition(False, (elsewhere,))
+
+    async def check(self) -> list[Misfit]:
+        """Return the runs in flight that this code can't carry on, failed ones included; empty if it fits all of them.
+
+        They are those of the registered apps, also of workflows that they no longer list. Nothing is written. Each run is
+        loaded and validated, some hundred at a time. Raises StepwellError while this Stepwell isn't open, StoreUnavailable.
+        """
+        from stepwell.runner.checking import misfits
+
+        return await misfits(self.opening.core)
 
     def _make_shared(self, clock: Clock) -> Shared:
         limits = self.settings

@@ -99,7 +99,7 @@ def _migrated(definition: Definition, run: RunRow) -> RunRow | Unfit:
     except BaseException as error:  # noqa: BLE001 - migrations and validators are user code: they may raise anything
         return Unfit(
             f"it is of version {version}, and can't be migrated to version {definition.version} of "
-            f"{definition.workflow.__name__}: {told(error)}"
+            f"{definition.workflow.__name__}: {error if isinstance(error, MigrationMisfit) else told(error)}"
         )
     return run._replace(**changes)
 

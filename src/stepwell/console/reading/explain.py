@@ -15,6 +15,7 @@ from stepwell.engine.choose import Unfit, stranger_in
 from stepwell.engine.run import Inbox, RunRow, names_in
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.execution.clock import to_datetime
+from stepwell.execution.fitness import why_left
 from stepwell.execution.versions import current, known_inbox, seen
 from stepwell.runner.models import Explanation, Situation, waiting_signals
 from stepwell.store.reading.limits import COUNTED
@@ -125,9 +126,10 @@ def _unfit(row: RunRow, definition: Definition | None, inbox: Inbox) -> list[str
     if row.finished or definition is None:
         return []
     name = definition.workflow.__name__
+    left = why_left(definition, row, inbox)
     found = current(definition, row)
     if isinstance(found, Unfit):
-        return [f"It stays as it is: {found.reason}."]
+        return [f"It stays as it is: {left}."]
     inbox, row = known_inbox(definition, inbox), found
     reasons = []
     if row.workflow_version > definition.version:
@@ -145,6 +147,8 @@ def _unfit(row: RunRow, definition: Definition | None, inbox: Inbox) -> list[str
         reasons.append(f"It stays as it is: {stranger}.")
     for what, codec, text in (("state", definition.state, row.state), ("args", definition.args, row.args)):
         reasons += _breaks(what, codec, text)
+    if left is not None:
+        reasons += [f"To mend it: {left.cure}."] if reasons else [f"{str(left)[:1].upper()}{str(left)[1:]}."]
     return reasons
 
 

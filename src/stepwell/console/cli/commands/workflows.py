@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,13 +21,16 @@ from stepwell.console.cli.backends.target import (
     execute,
     load,
 )
-from stepwell.console.cli.terminal.output import put, put_json, put_table, say
+from stepwell.console.cli.terminal.output import FAILED, put, put_json, put_table, say
 from stepwell.definition.authoring.workflow import Workflow, definition_of
 from stepwell.definition.compile.export import limit_lines, to_json, to_mermaid
 from stepwell.definition.forms.fitting import JsonSchema, choices, leaves, resolved
 from stepwell.definition.forms.widgets import in_json
 from stepwell.definition.model import Definition
 from stepwell.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from stepwell.runner.checking import Misfit
 
 
 def list_workflows(
@@ -120,8 +123,23 @@ def type_of(schema: JsonSchema) -> str:
     return str(schema.get("format") or schema.get("type") or "any")
 
 
-def check(target: Target, json: Json = False) -> None:
-    """Compile all definitions and draw them. Takes a Stepwell, an App or a workflow class; opens no database."""
+def check(
+    target: Target,
+    database: Annotated[
+        bool,
+        typer.Option(
+            "--database", help="Check the runs in flight instead: exit 1 if there are any that it can't carry on."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Compile all definitions and draw them. Takes a Stepwell, an App or a workflow class; opens no database.
+
+    With --database: list the runs in flight that this code can't carry on, and why. Changes nothing; needs a Stepwell.
+    """
+    if database:
+        _check_database(target, json=json)
+        return
     found = definitions_of(target, load(target))
     if json:
         put_json([{"app_name": app, **to_json(one), "mermaid": to_mermaid(one)} for app, one in found])
@@ -134,6 +152,35 @@ def check(target: Target, json: Json = False) -> None:
                 put(f"%% limits: {line}")
             put(to_mermaid(one))
     say(f"{len(found)} workflows, no faults.")
+
+
+def _check_database(target: str, *, json: bool) -> None:
+    from stepwell.console.cli.backends.local import opened
+
+    stepwell = load(target)
+    if not isinstance(stepwell, Stepwell):
+        raise ConfigurationError(
+            f"{target!r} is of type {type(stepwell).__name__}: --database needs a Stepwell, which knows its database."
+        )
+
+    async def act() -> Sequence[Misfit]:
+        async with opened(stepwell, nothing="no run is in flight"):
+            return await stepwell.check()
+
+    found = execute(act)
+    if json:
+        put_json([one.model_dump(mode="json") for one in found])
+    for one in () if json else found:
+        where = f"of version {one.workflow_version} at {one.place!r}, such as {one.example}"
+        put(f"{one.app_name}/{one.workflow}: {_many(one.runs)} {where}")
+        put(f"  {one.reason}")
+    say(f"This code can't carry on {_many(sum(one.runs for one in found))}." if found else "Every run fits.")
+    if found:
+        raise typer.Exit(FAILED)
+
+
+def _many(number: int) -> str:
+    return "1 run" if number == 1 else f"{number:,} runs"
 
 
 def definitions_of(target: str, found: Any) -> list[tuple[str | None, Definition]]:
