@@ -525,16 +525,15 @@ async def test_each_code_leaves_alone_what_only_the_other_knows(stepwell_on: Ste
     async with stepwell_on([NewOrder]) as new:
         await new.runner.signal(orders, "note", "by the new code")
         await reaches(new.runner, orders, "waiting", "desk")
-    async with stepwell_on([NewOrder, NewShop], embedded_worker=False) as web:
-        async with stepwell_on([OldOrder, OldShop]) as old:
-            await web.runner.signal(orders, "decide", "yes")
-            await web.runner.signal(shop.workflow_id, "place_order", "a lamp")
-            await until(lambda: _is_left(old, orders))
-            await until(lambda: _is_left(old, shop.workflow_id))
-            left = [await row_of(old, run_id) for run_id in (orders, shop.workflow_id)]
-            assert [(row.place, row.status, row.error) for row in left] == [
-                ("desk", "waiting", None), ("open", "waiting", None),
-            ]  # fmt: skip
-            async with stepwell_on([NewOrder, NewShop]) as new:
-                assert (await reaches(new.runner, orders, "completed")).result[0] == "yes"
-                await reaches(new.runner, shop.workflow_id, "waiting", "paying")
+    async with stepwell_on([NewOrder, NewShop], embedded_worker=False) as web, stepwell_on([OldOrder, OldShop]) as old:
+        await web.runner.signal(orders, "decide", "yes")
+        await web.runner.signal(shop.workflow_id, "place_order", "a lamp")
+        await until(lambda: _is_left(old, orders))
+        await until(lambda: _is_left(old, shop.workflow_id))
+        left = [await row_of(old, run_id) for run_id in (orders, shop.workflow_id)]
+        assert [(row.place, row.status, row.error) for row in left] == [
+            ("desk", "waiting", None), ("open", "waiting", None),
+        ]  # fmt: skip
+        async with stepwell_on([NewOrder, NewShop]) as new:
+            assert (await reaches(new.runner, orders, "completed")).result[0] == "yes"
+            await reaches(new.runner, shop.workflow_id, "waiting", "paying")
