@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from stepwell import END, App, Stepwell, Workflow, transition
+from stepwell import END, App, Step, Stepwell, Workflow, transition
 
 
 def there(name: str) -> bool:
@@ -45,6 +45,26 @@ class Pack(Workflow[Order, None, dict[str, Any]]):
     @transition("packed", END)
     async def ship(self) -> dict[str, Any]:
         return self.args.model_dump(mode="json")
+
+
+class Stay(Workflow, on_cancel="leaving"):
+    """Books a room, waits, and gives it back if it is cancelled."""
+
+    @transition(target="booked")
+    async def book(self) -> None:
+        await self.step(Step("room", undo="free"), self.room)
+
+    @transition("booked", END, wait=True)
+    async def check_out(self) -> None: ...
+
+    @transition("leaving", END)
+    async def leave(self) -> None:
+        await self.undo()
+
+    async def room(self) -> int:
+        return 101
+
+    async def free(self, number: int) -> None: ...
 
 
 class Decision(BaseModel):
@@ -89,6 +109,6 @@ class Tea(Workflow[None, None, str]):
         return "tea"
 
 
-shop = App("shop", workflows=[Pack, Review, Break, Nap, Tea])
+shop = App("shop", workflows=[Pack, Review, Break, Nap, Tea, Stay])
 annex = App("annex", workflows=[Tea])
 stepwell = Stepwell(apps=[shop, annex])

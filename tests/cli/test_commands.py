@@ -139,3 +139,29 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(stepwell: Shell, args: list[s
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
+
+
+def test_the_steps_of_a_run_are_listed(stepwell: Shell) -> None:
+    run = json.loads(stepwell("run", "stay", "--json").stdout)
+    told = stepwell("steps", run["workflow_id"])
+    assert told.returncode == 0, told.stderr
+    assert [line.split()[:2] for line in told.stdout.splitlines() if "room" in line] == [["room", "book"]]
+    [row] = stepwell.json("steps", run["workflow_id"])
+    assert (row["name"], row["status"], row["attempts"], row["value"], row["undo"]) == (
+        "room",
+        "completed",
+        1,
+        101,
+        "free",
+    )
+    empty = json.loads(stepwell("run", "pack", "--arg", "number=1", "--json").stdout)
+    assert stepwell("steps", empty["workflow_id"]).stderr == "The run has no steps in its journal.\n"
+    assert stepwell("steps", "01990000-0000-7000-8000-000000000000").returncode != 0
+
+
+def test_a_cancel_clears_up_first_unless_it_is_forced(stepwell: Shell) -> None:
+    first, second = (json.loads(stepwell("run", "stay", "--json").stdout)["workflow_id"] for _ in range(2))
+    canceled = stepwell.json("cancel", first)
+    assert (canceled["place"], canceled["canceling"]) == ("leaving", True)
+    forced = stepwell.json("cancel", second, "--force")
+    assert (forced["status"], forced["canceling"]) == ("canceled", False)

@@ -300,7 +300,7 @@ def test_a_late_failure_of_a_guard_is_no_different() -> None:
 def test_a_step_writes_its_row_field_by_field() -> None:
     life = Life(Listening, args=ARGS)
     full = RunRow(*(f"value of {name}" for name in RunRow._fields))._replace(  # type: ignore[arg-type]
-        place="unpaid", version=7, claim=3, detours=None, stay=None, callback="called", told_at=None
+        place="unpaid", version=7, claim=3, detours=None, stay=None, callback="called", told_at=None, canceling=None
     )
     given: dict[str, Any] = {"state": "state", "result": "result", "error": "error", "automatic": 5, "children": 6}
     new = {

@@ -5,6 +5,9 @@
   by the worker that starts it (rule 23). One that starts later has no owner, and its run_timeout counts from then.
 - A cancel is a commit of its own, at once. It names the transition that was being executed, whose outcome is refused by the
   fence. A completed run can't be cancelled, and a cancelled one stays as it is (rule 26).
+- With a place for it, a cancel leads there, and the run is cancelled when it comes to END. What waits is void, and children
+  are cancelled at once. A run that is executed stays with its worker, whose attempt is over before it gives the run back
+  (rule 62).
 - A retry makes a failed or retrying run ready now, with a full budget and a new deadline; attempts count on (rule 7).
 - A run that this code doesn't fit is released as it was (rule 34), and so is one that is paused.
 - A run whose workers have died too often while they executed nothing else fails, and says why (rules 32, 48).
@@ -12,7 +15,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stepwell.definition.authoring.marks import START
 from stepwell.definition.model import Definition
@@ -112,27 +115,43 @@ def deadline(definition: Definition, now: Moment) -> Moment | None:
     return None if definition.run_timeout is None else now + microseconds(definition.run_timeout)
 
 
-def cancel(run: RunRow, reason: str | None, executing: str | None, now: Moment) -> Commit | None:
-    """Return the commit that cancels a run at once; None if it is cancelled already. Raises RunFinished if it is completed.
+def cancel(
+    run: RunRow, reason: str | None, executing: str | None, now: Moment, clears_at: str | None = None
+) -> Commit | None:
+    """Return the commit that cancels a run at once, or leads it to the place where it clears up before; None if it is
+    cancelled already, or on its way there. Raises RunFinished if it is completed.
 
     `executing` names the transition that is being stopped, if one is. Its later outcome is refused by the fence.
     """
-    if run.status == "canceled":
+    if run.status == "canceled" or (run.canceling is not None and clears_at is not None):
         return None
     if run.status == "completed":
         raise RunFinished(f"Run {run.id} is completed: there is nothing left to cancel.")
     text = storable(f"canceled: {reason}" if reason else "canceled")
-    after = ended(
-        run, "canceled", now, version=run.version + 1, error=text, bound=None, bound_signal=None, moves_to=None,
-        detours=None, deadline=None, finished_at=now, suspicion=None,
-    )  # fmt: skip
+    changes: dict[str, Any] = {
+        "version": run.version + 1, "error": text, "bound": None, "bound_signal": None, "moves_to": None,
+        "detours": None, "deadline": None, "suspicion": None,
+    }  # fmt: skip
+    if clears_at is None:
+        after = ended(run, "canceled", now, finished_at=now, **changes)
+    else:
+        after = _clearing_up(run, clears_at, text, now, changes)
     attempt = run.attempt + (executing is not None)
     history = HistoryRow(
-        run.id, after.version, executing, run.place, None, attempt, "canceled", text, None, None, None, now, now
+        run.id, after.version, executing, run.place, clears_at, attempt, "canceled", text, None, None, None, now, now
     )
-    return Commit(
-        run.version, run.claim, after, history, left=visits(run), tell=tell(run, after), ends_children=run.children > 0
-    )
+    told = tell(run, after) if clears_at is None else None
+    return Commit(run.version, run.claim, after, history, left=visits(run), tell=told, ends_children=run.children > 0)
+
+
+def _clearing_up(run: RunRow, place: str, text: str, now: Moment, changes: dict[str, Any]) -> RunRow:
+    ready_at = now if run.owner is None else None  # else its worker gives it back once the attempt there is over
+    status: Status = "pending" if run.owner is None else "running"
+    after = released(run, status, now, ready_at=ready_at, canceling=text, **changes)
+    return after._replace(
+        owner=run.owner, place=place, visit=after.version, entered_at=now, attempt=0, failing=None, failures=0,
+        automatic=0, takeovers=0, stay=None, timers=None,
+    )  # fmt: skip
 
 
 def retry(definition: Definition, run: RunRow, now: Moment) -> Commit:
@@ -144,7 +163,7 @@ def retry(definition: Definition, run: RunRow, now: Moment) -> Commit:
         raise RunFinished(f"Run {run.id} is {run.status}: only a failed or retrying run can be retried.")
     after = released(
         run, "retrying", now, ready_at=now, failing=None, failures=0, automatic=0, takeovers=0,
-        suspicion=None, deadline=deadline(definition, now),
+        suspicion=None, deadline=None if run.canceling else deadline(definition, now),
     )  # fmt: skip
     return Commit(run.version, run.claim, after)
 

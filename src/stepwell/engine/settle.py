@@ -17,6 +17,7 @@
 - A signal stays bound while its transition may be tried again. It is used up when the run goes to the error_place, or when
   trying again with it can't help (rules 13, 18).
 - Giving up a run increments its claim: later commits of its worker are refused by the fence (rule 29).
+- A run that clears up because it was cancelled is cancelled where another would be completed (rule 62).
 - A parent is told of the first end of a child, and of no other (rule 17). A run that fails for good keeps its children.
 """
 
@@ -87,7 +88,7 @@ def settle(
         children=run.children + len(effects.children) if effects.children else run.children,
         timers=outcome.timers,
     )
-    ended = after.status == "completed"
+    ended = after.finished
     taken = None if signal is None else signal.id
     history = HistoryRow(
         run.id, after.version, transition.name, run.place, transition.target, run.attempt + 1, "committed", None, None,
@@ -240,9 +241,10 @@ def enter(
         RunRow,
         (
             *run[:CREATED_FIELDS],
-            "completed" if ends else "running", place, version, run.claim + 1 if ends else run.claim,
+            ("completed" if run.canceling is None else "canceled") if ends else "running", place,
+            version, run.claim + 1 if ends else run.claim,
             None if ends else run.owner,
-            state, result, error, version, now,  # visit, entered_at
+            state, result, (ends and run.canceling) or error, version, now,  # visit, entered_at
             0, None, 0, None, None, None,  # attempt, failing, failures, bound, bound_signal, moves_to
             None if ends else run.detours, automatic, 0,  # takeovers
             None if ends else run.ready_at, None, None if ends else run.deadline,  # due_at between them

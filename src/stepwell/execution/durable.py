@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,7 @@ from stepwell.engine.run import BARRING, JournalRow, RunRow, SignalRow
 from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, OpenTransaction, patiently
-from stepwell.store import documents, groups, history, inbox, runs
+from stepwell.store import documents, groups, history, inbox, runs, workers
 from stepwell.store.documents import DocumentRow
 from stepwell.store.inbox import Seen
 from stepwell.store.tx import Advance, Hints, Record, Tx
@@ -23,6 +24,8 @@ from stepwell.store.writing.flush import cause_of
 
 if TYPE_CHECKING:
     from stepwell.store.base import Store
+
+log = logging.getLogger("stepwell.execution")
 
 T = TypeVar("T")
 
@@ -40,6 +43,17 @@ class Durable:
 
     def commit(self, commit: Commit) -> Awaitable[RunRow]:
         return self._store.writer.reply_to(Advance(commit))
+
+    async def give_back(self, run: RunRow) -> None:
+        # The cancel has counted the claim on; a worker that took the run over since has counted further, or is another.
+        owner, held = run.owner, [(run.id, run.claim + 1)]
+        if owner is None:
+            return
+        now = self._shared.clock.now()
+        try:
+            await self._store.writer.call(lambda tx: workers.release(tx, owner, held, now, counts=False))
+        except StoreUnavailable as error:
+            log.info("run %s is given back with a later heartbeat: %s", run.id, error)
 
     async def documents(self, run_id: str) -> list[DocumentRow]:
         return await self._store.read(lambda tx: documents.of_run(tx, run_id))

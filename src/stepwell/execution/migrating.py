@@ -96,6 +96,9 @@ class Migrating:
         self.carried.stored(commit)
         return run
 
+    async def give_back(self, run: RunRow) -> None:
+        await self.storage.give_back(run)
+
     async def documents(self, run_id: str) -> list[DocumentRow]:
         return await self.storage.documents(run_id)
 

@@ -113,13 +113,19 @@ class Operations:
         return payload_json(definition, taker, data, self.shared.limits.payload)
 
     def cancel(
-        self, workflow_id: str, user_id: str | None, reason: str | None, executing: str | None = None
+        self,
+        workflow_id: str,
+        user_id: str | None,
+        reason: str | None,
+        executing: str | None = None,
+        *,
+        force: bool = False,
     ) -> Callable[[Tx], RunRow]:
-        """Return the run, cancelled."""
+        """Return the run, cancelled, or at the place where it clears up before; with `force` cancelled at once."""
 
         def operation(tx: Tx) -> RunRow:
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
-            commit = self.cancelling(tx, run, reason, executing)
+            commit = self.cancelling(tx, run, reason, executing, force=force)
             if commit is None:
                 return run
             [answer] = self.applier.advance(tx, [commit])
@@ -128,9 +134,17 @@ class Operations:
 
         return operation
 
-    def cancelling(self, tx: Tx, run: RunRow, reason: str | None, executing: str | None = None) -> Commit | None:
-        """Return the commit that cancels a run whose row is held; None if it is cancelled already. Raises RunFinished."""
-        commit = cancel(run, reason, executed(self.shared, run, executing), self.shared.clock.now())
+    def cancelling(
+        self, tx: Tx, run: RunRow, reason: str | None, executing: str | None = None, *, force: bool = False
+    ) -> Commit | None:
+        """Return the commit that cancels a run whose row is held, or leads it to its `on_cancel`; None if that was done.
+
+        Raises RunFinished.
+        """
+        # This process may lack the code of the run, and cancels it all the same: the row says where that leads.
+        definition = self.shared.registry.find(run.app_name, run.workflow_name)
+        place = None if force else run.on_cancel if definition is None else definition.on_cancel
+        commit = cancel(run, reason, executed(self.shared, run, executing), self.shared.clock.now(), place)
         if commit is not None:
             _lose(tx, run)
         return commit

@@ -68,6 +68,12 @@ class Passes:
         self.on_paused: Callable[[], None] = lambda: None
         """Called when a run came that was paused, as far as is known here."""
 
+    async def _given_back(self, one: Pass, run: RunRow | None) -> RunRow | None:
+        """Return the run where its pass came to; one that was lost is given back, if no other process has it."""
+        if run is None and not self.closing:
+            await self.storage.give_back(one.run)
+        return run
+
     @property
     def free(self) -> int:
         """Slots that nothing has taken or reserved; none while suspects are on trial, or too many threads hang."""
@@ -147,7 +153,7 @@ class Passes:
             driving = one.drive()
             while True:
                 try:
-                    return await driving
+                    return await self._given_back(one, await driving)
                 except (GeneratorExit, RuntimeError) as error:
                     # A GeneratorExit in a future that user code awaited is thrown in here, and closes all else. RuntimeError:
                     # what was closed has awaited something.

@@ -53,6 +53,9 @@ class Memory:
             else:
                 self.saved.append(row)
 
+    async def give_back(self, run: RunRow) -> None:
+        return
+
     async def documents(self, run_id: str) -> list[DocumentRow]:
         return list(self.saved)
 

@@ -58,6 +58,10 @@ class Storage(Protocol):
         """Commit, and return the run as stored. Raises LeaseLost, StoreUnavailable. Awaited at once, by one task."""
         ...
 
+    async def give_back(self, run: RunRow) -> None:
+        """Release the run if a cancel has left it with this process until its attempt is over, which it is now."""
+        ...
+
     async def documents(self, run_id: str) -> list[DocumentRow]:
         """Return the current documents of the run."""
         ...

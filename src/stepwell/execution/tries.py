@@ -19,7 +19,7 @@ from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.user_errors import is_closing
 
 LONGEST_DELAY: Final = 60.0
-"""Seconds; whoever waits longer gives the run back, and with it the slot and the memory that it takes."""
+"""Seconds; a step that waits longer gives the run back, and with it the slot and the memory that it takes."""
 
 
 class StepHolder(Protocol):

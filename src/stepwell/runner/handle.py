@@ -88,9 +88,9 @@ class RunHandle(Generic[R]):
         """Like `runner.signal`."""
         return await self._runner.signal(self.workflow_id, name, data, idempotency_key=idempotency_key)
 
-    async def cancel(self, *, reason: str | None = None) -> Run:
+    async def cancel(self, *, reason: str | None = None, force: bool = False) -> Run:
         """Like `runner.cancel`."""
-        return await self._runner.cancel(self.workflow_id, reason=reason)
+        return await self._runner.cancel(self.workflow_id, reason=reason, force=force)
 
     async def retry(self) -> Run:
         """Like `runner.retry`."""

@@ -58,6 +58,8 @@ class Run(_Frozen):
     """Names of the transitions that may be signalled now."""
     ready_at: datetime | None
     """The time since when it has been waiting for a worker with a free slot; None if it isn't."""
+    canceling: bool
+    """True from a cancel until it has cleared up from its `on_cancel` place, and is `canceled`."""
     due_at: datetime | None
     """The time at which the next timer, retry or delayed start is due; None without one."""
     created_at: datetime
@@ -221,6 +223,7 @@ def _run(row: RunRow, definition: Definition | None) -> Run:
         group_index=row.group_index,
         waiting_for=waiting_signals(row, definition),
         ready_at=_moment(row.ready_at),
+        canceling=row.canceling is not None and not row.finished,
         due_at=_moment(row.due_at),
         created_at=to_datetime(row.created_at),
         updated_at=to_datetime(row.updated_at),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Never, Protocol, TypeAlias, TypedDict, Ty
 
 from stepwell.engine.commit import Emission
 from stepwell.engine.run import RunRow
+from stepwell.errors import InvalidArgs
 from stepwell.execution.emission import plan
 from stepwell.execution.operations import CheckedPayload
 from stepwell.runner.arguments import checked_reason, refuse_reserved, run_id, users_key
@@ -153,16 +154,22 @@ class Steering(Pausing):
         *,
         user_id: str | None = None,
         reason: str | None = None,
+        force: bool = False,
         connection: AwaitedConnection | None = None,
     ) -> Run:
         """Return the run, cancelled; what it was executing is stopped, and its children follow.
 
-        A cancelled run is returned unchanged. Raises WorkflowNotFound, RunFinished (completed), StoreUnavailable.
+        With `on_cancel` it is at that place, clears up from there, and is cancelled when it comes to END; `force` cancels it
+        at once. A run that is cancelled, or on its way, is returned unchanged. Raises WorkflowNotFound, RunFinished
+        (completed), StoreUnavailable.
         """
         core = self.core
         workflow_id = run_id(workflow_id, self._only(user_id))
         executing = core.passes.executing.get(workflow_id)
-        operation = core.operations.cancel(workflow_id, self._only(user_id), checked_reason(reason), executing)
+        only, why = self._only(user_id), checked_reason(reason)
+        if not isinstance(force, bool):
+            raise InvalidArgs(f"force={force!r} is neither True nor False.")
+        operation = core.operations.cancel(workflow_id, only, why, executing, force=force)
         row = await core.write(operation, connection)
         return self._model(row)
 

@@ -12,13 +12,15 @@ from typing import Final
 from stepwell.engine.run import Moment, RunRow
 from stepwell.store.tx import Tx
 
-_UNENDED: Final = "status NOT IN ('completed', 'failed', 'canceled')"
+_UNENDED: Final = "status NOT IN ('completed', 'failed', 'canceled') AND canceling IS NULL"
+"""A run that clears up because it was cancelled goes on to its end."""
 
 
 def mark_children(tx: Tx, parent: RunRow) -> None:
     """Mark the children that end with this parent."""
     which = "parent_id=? AND on_parent_end='cancel'"
-    _mark(tx, which, parent.id, f"its parent {parent.id} is {parent.status}", parent.updated_at)
+    status = parent.status if parent.canceling is None else "canceled"
+    _mark(tx, which, parent.id, f"its parent {parent.id} is {status}", parent.updated_at)
 
 
 def mark_group(tx: Tx, group_id: str, reason: str, now: Moment) -> None:
@@ -37,7 +39,7 @@ def _mark(tx: Tx, which: str, value: str, reason: str, now: Moment) -> None:
     )
     tx.run(
         "UPDATE stepwell_runs SET ready_at=NULL, due_at=NULL, held_by=NULL, held_rank=NULL"
-        f" WHERE {which} AND status='pending' AND owner IS NULL",
+        f" WHERE {which} AND status='pending' AND owner IS NULL AND canceling IS NULL",
         value,
     )
     tx.hints.children = True

@@ -177,6 +177,9 @@ class CrashingStorage:
     async def commit(self, commit: Commit) -> RunRow:
         return await self._real.commit(commit)
 
+    async def give_back(self, run: RunRow) -> None:
+        await self._real.give_back(run)
+
     async def documents(self, run_id: str) -> list[DocumentRow]:
         return await self._real.documents(run_id)
 

@@ -280,7 +280,7 @@ class Sweep:
         now = dict(self._passes.held)
         for run_id, claim in before.items():
             # Only the same claim, held before and after the look: others have come or gone meanwhile.
-            if run_id not in owned and now.get(run_id) == claim:
+            if owned.get(run_id) != claim and now.get(run_id) == claim:
                 self._passes.stop(run_id, "lost")
         return owned
 

@@ -40,8 +40,9 @@ export const startRun = (start: StartRun, idempotencyKey?: string) =>
 /** `data` null for a transition that takes no payload. */
 export const signalRun = (id: string, name: string, data: Json, idempotencyKey?: string) =>
   answer<Run>(api().POST("/runs/{workflow_id}/signals", { body: { name, data }, params: { path: of(id), header: once(idempotencyKey) } }));
-export const cancelRun = (id: string, reason?: string) =>
-  answer<Run>(api().POST("/runs/{workflow_id}/cancel", { body: reason ? { reason } : {}, params: { path: of(id) } }));
+/** `force`: at once, also a run that is to clear up first. */
+export const cancelRun = (id: string, reason?: string, force = false) =>
+  answer<Run>(api().POST("/runs/{workflow_id}/cancel", { body: { ...(reason ? { reason } : {}), force }, params: { path: of(id) } }));
 export const retryRun = (id: string) => answer<Run>(api().POST("/runs/{workflow_id}/retry", { params: { path: of(id) } }));
 
 export const previewBulk = (request: BulkRequest) => answer<BulkPreview>(api().POST("/runs/bulk/preview", { body: request }));

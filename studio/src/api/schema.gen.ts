@@ -584,6 +584,8 @@ export interface paths {
         /**
          * Cancel Run
          * @description Cancel a run: what it is executing is stopped, and its children follow.
+         *
+         *     With `on_cancel` it clears up first, and is cancelled when it comes to its end; with `force` at once.
          */
         post: operations["cancel_run"];
         delete?: never;
@@ -2081,6 +2083,8 @@ export interface components {
             args: unknown;
             /** Attempt */
             attempt: number;
+            /** Canceling */
+            canceling: boolean;
             /**
              * Created At
              * Format: date-time
@@ -2136,6 +2140,19 @@ export interface components {
             workflow_version: number;
             /** Workspace Id */
             workspace_id: string;
+        };
+        /**
+         * RunCancelRequest
+         * @description The reason of a run's cancellation, and whether it leaves out clearing up.
+         */
+        RunCancelRequest: {
+            /**
+             * Force
+             * @default false
+             */
+            force: boolean;
+            /** Reason */
+            reason?: string | null;
         };
         /**
          * RunFilter
@@ -2389,10 +2406,16 @@ export interface components {
             workspace_id?: string | null;
         };
         /**
-         * Step
-         * @description A journaled step.
+         * StepView
+         * @description A step of a run, as the journal has it.
          */
-        Step: {
+        StepView: {
+            /** Attempts */
+            attempts: number;
+            /** Error */
+            error: string | null;
+            /** Finished At */
+            finished_at: string | null;
             /** Name */
             name: string;
             /**
@@ -2400,8 +2423,22 @@ export interface components {
              * Format: date-time
              */
             recorded_at: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "started" | "completed" | "failed" | "unknown";
             /** Transition */
             transition: string;
+            /** Undo */
+            undo: string | null;
+            /** Undone At */
+            undone_at: string | null;
             /** Value */
             value: unknown;
             /** Visit */
@@ -2626,6 +2663,8 @@ export interface components {
             on: {
                 [key: string]: unknown;
             }[];
+            /** On Cancel */
+            on_cancel?: string | null;
             /** Places */
             places: {
                 [key: string]: unknown;
@@ -5867,7 +5906,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["CancelRequest"] | null;
+                "application/json": components["schemas"]["RunCancelRequest"] | null;
             };
         };
         responses: {
@@ -6941,7 +6980,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Step"][];
+                    "application/json": components["schemas"]["StepView"][];
                 };
             };
             /** @description Invalid JSON */

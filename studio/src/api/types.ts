@@ -165,7 +165,7 @@ export type Run = With<Schemas["Run"], { args: Json; state: Json; result: Json }
 /** `transition` is null in row 0, the creation. */
 export type Checkpoint = With<Schemas["Checkpoint"], { state: Json }>;
 export type StoredDocument = With<Schemas["StoredDocument"], { content: JsonObject; errors: JsonObject[]; meta: JsonObject | null; ui: (Widget | FieldsShown)[] }>;
-export type Step = With<Schemas["Step"], { value: Json }>;
+export type Step = With<Schemas["StepView"], { value: Json }>;
 export type Child = With<Schemas["Child"], { run: Run }>;
 export type Explanation = With<Schemas["Explanation"], { status: RunStatus }>;
 /** What a person may answer now. `schema` null: it takes no payload. */

@@ -216,29 +216,36 @@ function stepsByVisit(steps: readonly Step[], visits: readonly Visit[]): Map<Vis
 }
 
 function stepRows(visit: Visit, steps: readonly Step[]): TimelineRow[] {
-  let before = visit.from;
   const inTime = [...steps].sort((a, b) => moment(a.recorded_at) - moment(b.recorded_at));
   return inTime.map((step) => {
     const to = moment(step.recorded_at);
     const row = visit.rows.find((one) => moment(one.finished_at) >= to) ?? null;
-    const from = Math.min(to, Math.max(before, row ? moment(row.started_at) : before));
-    before = to;
+    const from = Math.min(to, moment(step.started_at));
     return {
       key: `step-${step.visit}-${step.transition}-${step.name}`,
       kind: "step",
       depth: 1,
       label: step.name,
-      note: "step",
-      segments: [segment("work", from, to, row?.version)],
+      note: stepNote(step),
+      segments: [segment(step.status === "completed" ? "work" : "failed", from, to, row?.version)],
       from,
       to,
       open: false,
       version: row?.version ?? null,
-      attempts: 1,
+      attempts: step.attempts,
       child: null,
       counts: null,
     };
   });
+}
+
+/** How a step ended, as far as it isn't the usual: its value is what the row is for. */
+function stepNote(step: Step): string {
+  if (step.undone_at !== null) return `step, undone by ${step.undo ?? "its undo"}`;
+  if (step.status === "started") return "step that may run only once, begun";
+  if (step.status === "unknown") return "step with an unknown outcome";
+  if (step.status === "failed") return `step that failed: ${step.error ?? ""}`;
+  return "step";
 }
 
 /** Signals that were accepted during a visit, or before it, and that no transition took. */

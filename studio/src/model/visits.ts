@@ -35,7 +35,7 @@ export function visitsOf(run: Pick<Run, "place" | "created_at">, rows: readonly 
       open = add(visits, row.version - 1, place, moment(row.started_at));
     }
     open.rows.push(row);
-    if (row.status === "canceled") {
+    if (row.status === "canceled" && row.target === null) {
       open.left = row;
       open = null;
     } else if (row.target !== null) {

@@ -19,6 +19,7 @@ from stepwell.console.cli.commands import (
     runs,
     schedules,
     steering,
+    steps,
     tokens,
     worker,
     workflows,
@@ -47,6 +48,7 @@ program.command("list")(workflows.list_workflows)
 program.command("runs")(runs.runs)
 program.command("signal")(steering.signal)
 program.command("cancel")(steering.cancel)
+program.command("steps")(steps.steps)
 program.command("retry")(steering.retry)
 program.command("pause")(pausing.pause)
 program.command("resume")(pausing.resume)

@@ -199,6 +199,13 @@ class CancelRequest(_Given):
     reason: Annotated[str, Field(max_length=10_000, pattern=NO_NUL)] | None = None
 
 
+class RunCancelRequest(CancelRequest):
+    """The reason of a run's cancellation, and whether it leaves out clearing up."""
+
+    force: Annotated[bool, Field(strict=True)] = False
+    """Cancel at once, also a run that is to clear up first, or does."""
+
+
 class RunFilter(_Given):
     """The runs to select; a field that is left out selects any."""
 
@@ -296,6 +303,8 @@ class WorkflowDetail(_Told):
     description: str
     version: int
     run_timeout: float | None
+    on_cancel: str | None = None
+    """The place to which a cancel leads; None: it cancels at once."""
     """Seconds."""
     priority: int
     on: tuple[dict[str, Any], ...]

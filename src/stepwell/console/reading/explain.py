@@ -32,6 +32,7 @@ def explain(facts: Situation) -> Explanation:
         *(paused if row.ready_at is not None else ()),
         *_by_status(row, definition, facts, unfit=bool(unfit)),
         *(paused if row.ready_at is None else ()),
+        *_clears_up(row),
         *expiry(row),
         *_suspected(row),
         *_untaken(row, definition, facts.takers),
@@ -66,6 +67,15 @@ def _by_status(row: RunRow, definition: Definition | None, facts: Situation, *, 
             return [f"It starts at {_when(row.due_at)}."]
         case _:
             return _waits(row, definition)
+
+
+def _clears_up(row: RunRow) -> list[str]:
+    if row.canceling is None or row.finished:
+        return []
+    return [
+        f"It is being cancelled ({row.canceling}): it clears up from {row.place!r} on, and is cancelled when it comes to "
+        f"'end'. runner.cancel({row.id!r}, force=True) cancels it at once."
+    ]
 
 
 def _behind(ahead: int | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from stepwell.console.reading.views import Ask, Child, Reading, Step, Waiting
+from stepwell.console.reading.views import Ask, Child, Reading, StepView, Waiting
 from stepwell.definition.authoring.context import Show
 from stepwell.definition.model import Definition, Transition
 from stepwell.engine.run import RunRow
@@ -16,6 +16,7 @@ from stepwell.runner.arguments import check_limit, cursor_of
 from stepwell.runner.models import Checkpoint, Page, checkpoint_of, waiting_signals
 from stepwell.runner.query import Reader
 from stepwell.runner.readable import value_of
+from stepwell.runner.step_models import step_row_of
 from stepwell.runner.weight import within_values
 from stepwell.store import history, runs
 from stepwell.store.documents import DocumentRow
@@ -60,20 +61,14 @@ class Parts(Reading):
 
     async def steps(
         self, workflow_id: str, *, visit: int | None = None, limit: int = 1_000, most_bytes: int | None = None
-    ) -> list[Step]:
+    ) -> list[StepView]:
         """Return the steps that the run journaled last (in one visit), oldest first. Raises WorkflowNotFound."""
         workflow_id = (await self.reader.row(workflow_id)).id
         found = await self.reader.read(lambda tx: history.steps_of(tx, workflow_id, visit, limit, most_bytes))
         if most_bytes is not None:
             found = within_values(found, lambda row: (row.value,), last=True)
         return [
-            Step(
-                visit=row.visit,
-                transition=row.transition,
-                name=row.name,
-                value=value_of(row.value),
-                recorded_at=to_datetime(moment(row.recorded_at) or 0),
-            )
+            StepView(**step_row_of(row).model_dump(), recorded_at=to_datetime(moment(row.recorded_at) or 0))
             for row in found
         ]
 

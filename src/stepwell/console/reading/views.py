@@ -17,6 +17,7 @@ from stepwell.runner.core import Core
 from stepwell.runner.groups import GroupProgress
 from stepwell.runner.models import Run, run_of
 from stepwell.runner.query import Reader
+from stepwell.runner.step_models import StepRow
 
 
 class _View(BaseModel):
@@ -88,15 +89,11 @@ class ChildGroup(_View):
         return found.held > 0 and found.total - ended - found.held < (self.max_in_flight or 0)
 
 
-class Step(_View):
-    """A journaled step."""
+class StepView(StepRow):
+    """A step of a run, as the journal has it."""
 
-    visit: int
-    """The run's version when it entered the place."""
-    transition: str
-    name: str
-    value: Any
     recorded_at: datetime
+    """The moment at which its row was last written."""
 
 
 class Counts(_View):

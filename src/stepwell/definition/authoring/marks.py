@@ -257,3 +257,4 @@ class Keywords:
     debounce: Any = None
     fair_by: Any = None
     expires: Any = None
+    on_cancel: Any = None

@@ -80,6 +80,7 @@ class Workflow(Generic[Args, State, Result]):
         debounce: Debounce | None = None,
         fair_by: KeyOf | None = None,
         expires: timedelta | None = None,
+        on_cancel: str | None = None,
         priority: int | None = None,
         ui: Sequence[Any] | None = None,
         **kwargs: Any,
@@ -103,6 +104,7 @@ class Workflow(Generic[Args, State, Result]):
             debounce=inherited.debounce if debounce is None else debounce,
             fair_by=inherited.fair_by if fair_by is None else fair_by,
             expires=inherited.expires if expires is None else expires,
+            on_cancel=inherited.on_cancel if on_cancel is None else on_cancel,
         )
         definition = compile_workflow(cls, Workflow, cls.stepwell_keywords, _locals_around(sys._getframe(1)), unknown)
         if definition is not None:

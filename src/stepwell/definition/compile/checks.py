@@ -1,11 +1,11 @@
 """The rules of the graph: small pure functions over the collected transitions. Each names class, method, place, cure.
 
-`error_place` and `retry_target` count as ways into a place (rule 8).
+`error_place`, `retry_target` and `on_cancel` count as ways into a place (rule 8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import groupby
 
 from stepwell.definition.authoring.marks import END, START
@@ -14,13 +14,16 @@ from stepwell.definition.model import Place, Transition
 Places = Mapping[str, Place]
 
 
-def graph_faults(owner: str, transitions: Sequence[Transition], places: Places) -> Iterator[str]:
+def graph_faults(
+    owner: str, transitions: Sequence[Transition], places: Places, on_cancel: object = None
+) -> Iterator[str]:
     """Yield all faults in the graph of the class named `owner`."""
+    yield from cancel_route(owner, transitions, places, on_cancel)
     if START not in places:
         yield f"{owner}: no transition leaves 'start'; leave out the source of the first one, or give it as START."
     yield from dead_ends(owner, transitions, places)
     yield from unknown_routes(owner, transitions, places)
-    yield from unreachable(owner, transitions, places)
+    yield from unreachable(owner, transitions, places, on_cancel)
     for place in places.values():
         yield from same_names(owner, place)
         yield from two_unguarded(owner, place)
@@ -47,22 +50,38 @@ def unknown_routes(owner: str, transitions: Sequence[Transition], places: Places
     targets = {t.target for t in transitions}
     for t in transitions:
         for option, place in (("error_place", t.error_place), ("retry_target", t.retry_target)):
-            if place is None or (place in places and place != END):
-                continue
-            if place == END:
-                why = "is the end, which has no way out"
-            elif place in targets:
-                why = "has no way out"
-            else:
-                why = "isn't a place of the workflow"
-            yield f"{owner}.{t.method}: its {option} '{place}' {why}; name a place that a transition leaves."
+            if place is not None and (why := _no_way_on(place, places, targets)) is not None:
+                yield f"{owner}.{t.method}: its {option} '{place}' {why}; name a place that a transition leaves."
 
 
-def unreachable(owner: str, transitions: Sequence[Transition], places: Places) -> Iterator[str]:
+def _no_way_on(place: str, places: Places, targets: Set[str]) -> str | None:
+    """Return why a run can't be led to this place; None if it can."""
+    if place in places and place != END:
+        return None
+    if place == END:
+        return "is the end, which has no way out"
+    return "has no way out" if place in targets else "isn't a place of the workflow"
+
+
+def cancel_route(owner: str, transitions: Sequence[Transition], places: Places, on_cancel: object) -> Iterator[str]:
+    """Yield a fault for an `on_cancel` that isn't a place with a way out."""
+    if on_cancel is None:
+        return
+    if not isinstance(on_cancel, str) or not on_cancel:
+        yield f"{owner}: on_cancel={on_cancel!r} isn't the name of a place; give a string."
+        return
+    why = _no_way_on(on_cancel, places, {t.target for t in transitions})
+    if why is not None:
+        yield f"{owner}: its on_cancel '{on_cancel}' {why}; name a place that a transition leaves."
+
+
+def unreachable(
+    owner: str, transitions: Sequence[Transition], places: Places, on_cancel: object = None
+) -> Iterator[str]:
     """Yield a fault for each place that can't be reached from the start."""
     if START not in places:
         return
-    reached = _reached(places)
+    reached = _reached(places, [on_cancel] if isinstance(on_cancel, str) else [])
     stranded = [t for t in transitions if t.source not in reached]
     for place, leaving in groupby(sorted(stranded, key=lambda t: t.source), key=lambda t: t.source):
         methods = list(dict.fromkeys(t.method for t in leaving))
@@ -72,9 +91,9 @@ def unreachable(owner: str, transitions: Sequence[Transition], places: Places) -
         )
 
 
-def _reached(places: Places) -> set[str]:
+def _reached(places: Places, further: Sequence[str]) -> set[str]:
     reached: set[str] = set()
-    ahead = [START]
+    ahead = [START, *further]
     while ahead:
         name = ahead.pop()
         if name in reached or name not in places:

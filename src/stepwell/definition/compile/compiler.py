@@ -16,7 +16,7 @@ from stepwell.definition.authoring.marks import (
 )
 from stepwell.definition.compile.checks import graph_faults, in_order
 from stepwell.definition.compile.limits import debounced_by, limit_faults, path_faults, rules_of
-from stepwell.definition.compile.options import keyword_faults
+from stepwell.definition.compile.options import keyword_faults, place
 from stepwell.definition.compile.results import result_faults
 from stepwell.definition.compile.transitions import collect, named, shape_of
 from stepwell.definition.compile.types import Namespace, Types, incomplete, match_faults, namespace_of, resolve_types
@@ -65,7 +65,7 @@ def compile_workflow(
     namespace = namespace_of(cls, localns)
     transitions = collect(cls, namespace, faults)
     places = _places(transitions)
-    faults += graph_faults(cls.__name__, transitions, places)
+    faults += graph_faults(cls.__name__, transitions, places, keywords.on_cancel)
     faults += [*_reserved(cls, root), *_constructor(cls), *keyword_faults(cls.__name__, keywords)]
     faults += limit_faults(cls.__name__, keywords)
     faults += [*migration_faults(cls, keywords.version), *rename_faults(cls.__name__, transitions)]
@@ -124,7 +124,8 @@ def _definition(
         limits=rules_of(keywords),
         debounce=debounced_by(keywords),
         expires=keywords.expires,
-        timed=frozenset(name for name, place in places.items() if place.timed),
+        on_cancel=None if keywords.on_cancel is None else place(keywords.on_cancel),
+        timed=frozenset(name for name, one in places.items() if one.timed),
         migrations=migrations_of(cls),
         renamed=renamed_of(transitions),
     )

@@ -30,6 +30,7 @@ def to_json(definition: Definition) -> dict[str, Any]:
         "title": definition.title,
         "description": definition.description,
         "version": definition.version,
+        "on_cancel": definition.on_cancel,
         "run_timeout": _seconds(definition.run_timeout),
         "priority": definition.priority,
         "on": [_event(event) for event in definition.on],

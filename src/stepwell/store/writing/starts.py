@@ -137,7 +137,7 @@ def standing_for(writes: Writes, tx: Tx, commit: Commit) -> RunRow | None:
 
 def _cancel(writes: Writes, tx: Tx, found: Sequence[RunRow], successor: RunRow) -> None:
     reason = f"replaced by run {successor.id}, which has the same key"
-    made = [cancel(run, reason, writes.executing(run), successor.created_at) for run in found]
+    made = [cancel(run, reason, writes.executing(run), successor.created_at, run.on_cancel) for run in found]
     tx.hints.lost.update({run.id: run.claim + 1 for run in found if run.owner is not None})
     if commits := [commit for commit in made if commit is not None]:
         writes.advance(tx, commits)

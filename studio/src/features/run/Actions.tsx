@@ -67,13 +67,14 @@ function answerSoon(tries = 30): void {
 }
 
 function CancelDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
-  const { run, children, store } = useRunPage();
+  const { run, children, store, definition } = useRunPage();
+  const clears = run.canceling ? run.place : definition?.on_cancel ?? null;
   const [reason, setReason] = useState("");
   const cancel = useMutation({
-    mutationFn: () => cancelRun(run.workflow_id, reason.trim() || undefined),
-    onSuccess: () => {
+    mutationFn: (force: boolean) => cancelRun(run.workflow_id, reason.trim() || undefined, force),
+    onSuccess: (after) => {
       onOpenChange(false);
-      toast({ title: "The run was cancelled", tone: "done" });
+      toast({ title: after.status === "canceled" ? "The run was cancelled" : "The run clears up, and is cancelled then", tone: "done" });
       return store.look();
     },
     onError: (error) => { toastError("The run couldn't be cancelled", error); },
@@ -84,13 +85,18 @@ function CancelDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (op
       open={open}
       onOpenChange={onOpenChange}
       title="Cancel this run?"
-      description={open_ > 0 ? `It stops for good, together with ${open_ === 1 ? "the run" : `the ${String(open_)} runs`} that it started.` : "It stops for good. What it has done so far isn't undone."}
+      description={clears ? `It clears up from ${clears} on, and is cancelled at the end. Force cancels it at once: nothing is cleared up.` : open_ > 0 ? `It stops for good, together with ${open_ === 1 ? "the run" : `the ${String(open_)} runs`} that it started.` : "It stops for good. What it has done so far isn't undone."}
       footer={
         <>
           <Button onClick={() => { onOpenChange(false); }}>Keep it</Button>
-          <Button variant="danger" pending={cancel.isPending} onClick={() => { cancel.mutate(); }}>
+          <Button variant="danger" pending={cancel.isPending} onClick={() => { cancel.mutate(false); }} off={run.canceling && "It is being cancelled: it clears up."}>
             Cancel the run
           </Button>
+          {clears && (
+            <Button variant="danger" pending={cancel.isPending} onClick={() => { cancel.mutate(true); }}>
+              Force
+            </Button>
+          )}
         </>
       }
     >

@@ -24,6 +24,7 @@ const RUN: Run = {
   group_id: null,
   group_index: null,
   waiting_for: [],
+  canceling: false,
   due_at: null,
   ready_at: null,
   created_at: "2026-11-25T12:00:00Z",

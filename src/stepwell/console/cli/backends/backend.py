@@ -12,7 +12,7 @@ from stepwell.console.http.json_lines import JsonLines
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.schedule_views import ScheduleView
-from stepwell.console.reading.views import Ask, ChildGroup, Waiting
+from stepwell.console.reading.views import Ask, ChildGroup, StepView, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
 from stepwell.errors import ConfigurationError, UnknownApp, UnknownWorkflow
@@ -197,6 +197,10 @@ class CommandBackend(Protocol):
 
     async def history(self, run_id: str) -> Sequence[Checkpoint]: ...
 
+    async def steps(self, run_id: str, limit: int) -> Sequence[StepView]:
+        """Return the steps that the run journaled last, oldest first."""
+        ...
+
     async def documents(self, run_id: str) -> Sequence[StoredDocument]:
         """Return the current documents in order, at most the newest `NEWEST_DOCUMENTS`; no internal ones."""
         ...
@@ -217,7 +221,7 @@ class CommandBackend(Protocol):
 
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run: ...
 
-    async def cancel(self, run_id: str, reason: str | None) -> Run: ...
+    async def cancel(self, run_id: str, reason: str | None, force: bool) -> Run: ...
 
     async def retry(self, run_id: str) -> Run: ...
 

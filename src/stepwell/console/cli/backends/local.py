@@ -31,11 +31,11 @@ from stepwell.console.http.access.principal import COMMAND_LINE
 from stepwell.console.reading.groups import Groups
 from stepwell.console.reading.limits import LimitDetail, LimitsInUse, LimitView
 from stepwell.console.reading.overview import Machines
-from stepwell.console.reading.parts import Questions
+from stepwell.console.reading.parts import Parts, Questions
 from stepwell.console.reading.pausing import Pauses, Resumed
 from stepwell.console.reading.schedule_views import ScheduleView
 from stepwell.console.reading.schedules import Schedules
-from stepwell.console.reading.views import Ask, ChildGroup, Waiting
+from stepwell.console.reading.views import Ask, ChildGroup, StepView, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.compile.export import to_json
 from stepwell.engine.run import Status
@@ -144,6 +144,9 @@ class Local:
             cursor=wanted.cursor,
         )
 
+    async def steps(self, run_id: str, limit: int) -> Sequence[StepView]:
+        return await Parts(self._runner).steps(run_id, limit=limit, most_bytes=_MOST_BYTES)
+
     async def history(self, run_id: str) -> Sequence[Checkpoint]:
         found: list[Checkpoint] = []
         while more := await self._rows(run_id, found[-1].version if found else -1):
@@ -171,8 +174,8 @@ class Local:
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._runner.signal(run_id, name, data, idempotency_key=key)
 
-    async def cancel(self, run_id: str, reason: str | None) -> Run:
-        return await self._runner.cancel(run_id, reason=reason)
+    async def cancel(self, run_id: str, reason: str | None, force: bool) -> Run:
+        return await self._runner.cancel(run_id, reason=reason, force=force)
 
     async def retry(self, run_id: str) -> Run:
         return await self._runner.retry(run_id)

@@ -28,7 +28,7 @@ from stepwell.console.http.json_lines import MEDIA_TYPES
 from stepwell.console.http.schemas import AppView, Started, StartedBatch
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
-from stepwell.console.reading.views import Ask, ChildGroup, Waiting
+from stepwell.console.reading.views import Ask, ChildGroup, StepView, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
 from stepwell.errors import BatchNotFound, StoreUnavailable, WorkflowNotFound
@@ -106,6 +106,9 @@ class Remote(RemoteSchedules):
         }
         return await self.fetch(Page[Run], "/runs", params=given_of(params))
 
+    async def steps(self, run_id: str, limit: int) -> Sequence[StepView]:
+        return await self.fetch(list[StepView], f"/runs/{_id(run_id)}/steps", params={"limit": limit})
+
     async def history(self, run_id: str) -> Sequence[Checkpoint]:
         found: list[Checkpoint] = []
         while True:  # an answer has fewer rows where their states are large
@@ -139,8 +142,9 @@ class Remote(RemoteSchedules):
     async def signal(self, run_id: str, name: str, data: Any, key: str | None) -> Run:
         return await self._act(run_id, "signals", {"name": name, "data": data}, key)
 
-    async def cancel(self, run_id: str, reason: str | None) -> Run:
-        return await self._act(run_id, "cancel", {"reason": reason})
+    async def cancel(self, run_id: str, reason: str | None, force: bool) -> Run:
+        # Servers of an earlier version refuse what they don't know.
+        return await self._act(run_id, "cancel", {"reason": reason, **({"force": True} if force else {})})
 
     async def retry(self, run_id: str) -> Run:
         return await self._act(run_id, "retry")

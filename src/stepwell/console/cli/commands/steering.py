@@ -68,6 +68,7 @@ def cancel(
     ctx: typer.Context,
     run_id: RunId,
     reason: Annotated[str | None, typer.Option("--reason", help="The reason; it is stored with the run.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Cancel at once: without clearing up.")] = False,
     app: Application = None,
     url: Url = None,
     token: TokenOption = None,
@@ -79,7 +80,7 @@ def cancel(
 
     async def act() -> None:
         async with backend.open(creates=False):
-            put_run(await backend.cancel(run_id, reason), json)
+            put_run(await backend.cancel(run_id, reason, force), json)
 
     execute(act)
 

@@ -18,7 +18,7 @@ from stepwell.console.http.schemas import (
     BulkPreview,
     BulkRequest,
     BulkResult,
-    CancelRequest,
+    RunCancelRequest,
     RunFilter,
     SignalRequest,
     Started,
@@ -112,11 +112,15 @@ def add_acting(router: APIRouter, caller: CallerOf) -> None:
         )
 
     @router.post("/runs/{workflow_id}/cancel", responses=acting)
-    async def cancel_run(workflow_id: WorkflowId, caller: ByCaller, request: CancelRequest | None = None) -> Run:
-        """Cancel a run: what it is executing is stopped, and its children follow."""
+    async def cancel_run(workflow_id: WorkflowId, caller: ByCaller, request: RunCancelRequest | None = None) -> Run:
+        """Cancel a run: what it is executing is stopped, and its children follow.
+
+        With `on_cancel` it clears up first, and is cancelled when it comes to its end; with `force` at once.
+        """
         caller.may_act()
         await caller.run(workflow_id)
-        return await caller.runner.cancel(workflow_id, reason=None if request is None else request.reason)
+        asked = RunCancelRequest() if request is None else request
+        return await caller.runner.cancel(workflow_id, reason=asked.reason, force=asked.force)
 
     @router.post("/runs/{workflow_id}/retry", responses=acting)
     async def retry_run(workflow_id: WorkflowId, caller: ByCaller) -> Run:

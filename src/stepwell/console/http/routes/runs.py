@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from stepwell.console.http.access.caller import Caller, CallerOf, CursorParam
 from stepwell.console.http.schemas import NO_NUL, Id, Instant, NameParam, problems
 from stepwell.console.reading.parts import Parts, Questions
-from stepwell.console.reading.views import Ask, Child, Step
+from stepwell.console.reading.views import Ask, Child, StepView
 from stepwell.engine.run import Status
 from stepwell.execution.clock import to_moment
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
@@ -134,7 +134,7 @@ def add_runs(router: APIRouter, caller: CallerOf) -> None:
         caller: ByCaller,
         visit: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
         limit: Rows = 1_000,
-    ) -> Sequence[Step]:
+    ) -> Sequence[StepView]:
         """List the last `limit` steps that the run journaled (in one visit), oldest first; fewer if they are large."""
         await caller.run(workflow_id)
         return await caller.reading(Parts).steps(workflow_id, visit=visit, limit=limit, most_bytes=ANSWER_BYTES)
