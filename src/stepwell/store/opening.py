@@ -59,6 +59,32 @@ def current(settings: Settings) -> str | None:
     return _on_file(settings, migrations.current) if Path(path_of(settings.database_url)).exists() else None
 
 
+def upgrade_sql(settings: Settings) -> str:
+    """Return the statements that `upgrade` would execute now, and execute none. Raises as `upgrade`."""
+    if not _is_postgres(settings):
+        return migrations.upgrade_sql("sqlite", current(settings))
+    from stepwell.store.postgres import schema
+
+    name = None if settings.database_schema is None else schema.quoted(settings.database_schema)
+    return migrations.upgrade_sql("postgresql", current(settings), name)
+
+
+def check(settings: Settings) -> str:
+    """Return the revision, if this version can work with it. Raises ConfigurationError where it can't."""
+    if _is_postgres(settings):
+        from stepwell.store.postgres import schema
+
+        return asyncio.run(schema.on_schema(settings, _checked))
+    if current(settings) is None:
+        raise ConfigurationError("The database has no Stepwell tables: run `stepwell db upgrade`.")
+    return _on_file(settings, _checked)
+
+
+def _checked(connection: Connection) -> str:
+    migrations.check(connection)
+    return migrations.current(connection) or ""
+
+
 def _is_postgres(settings: Settings) -> bool:
     """Return whether the URL names PostgreSQL, and not SQLite. Raises ConfigurationError for other databases."""
     scheme, mark, _ = settings.database_url.partition("://")

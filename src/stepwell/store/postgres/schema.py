@@ -51,7 +51,7 @@ async def on_schema(settings: Settings, act: Callable[[Connection], T]) -> T:
         _check_version(connection)
         if settings.database_schema is not None:
             connection.exec_driver_sql(
-                "SELECT set_config('search_path', $1, true)", (_quoted(settings.database_schema),)
+                "SELECT set_config('search_path', $1, true)", (quoted(settings.database_schema),)
             )
         return act(connection)
 
@@ -77,7 +77,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         await connection.close()
 
 
-def _quoted(schema: str) -> str:
+def quoted(schema: str) -> str:
+    """Return the name of a schema as it stands in statements."""
     return '"' + schema.replace('"', '""') + '"'
 
 
@@ -104,7 +105,7 @@ def _upgrade(connection: Connection, schema: str | None) -> str:
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock($1)", (key,))
     exists = "SELECT 1 FROM pg_namespace WHERE nspname=$1"
     if schema is not None and connection.exec_driver_sql(exists, (schema,)).first() is None:
-        connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(schema)}")
+        connection.exec_driver_sql(f"CREATE SCHEMA {quoted(schema)}")
     return migrations.upgrade(connection)
 
 
