@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from conformance.support import ME, StepwellOn, everything, reaches, until
 from stepwell import END, Event, Migration, Retry, Start, Stepwell, Workflow, migrate, transition
+from stepwell.console.reading.parts import Questions
 from stepwell.engine.run import RunRow
 from stepwell.store import runs
 
@@ -511,6 +512,19 @@ async def test_a_detour_comes_back_to_a_place_and_a_transition_that_were_renamed
     async with stepwell_on([After]) as after:
         await after.runner.signal(run.workflow_id, "repaired")
         assert (await reaches(after.runner, run.workflow_id, "completed")).result == "hello 2"
+
+
+async def test_questions_of_runs_at_a_renamed_place_are_still_asked(stepwell_on: StepwellOn) -> None:
+    run_id = await parked(stepwell_on)
+    async with stepwell_on([NewOrder], embedded_worker=False) as after:
+        fresh = await after.runner.run(NewOrder, {"amount": 1}, **ME)
+        questions = Questions(after.runner)
+        [waiting] = (await questions.waiting()).items
+        assert waiting.run.workflow_id == run_id != fresh.workflow_id
+        assert [ask.transition for ask in waiting.asks] == ["decide", "note"]
+        assert (waiting.run.place, waiting.run.waiting_for) == ("review", ("decide", "note"))
+        assert [ask.transition for ask in await questions.asks(run_id)] == ["decide", "note"]
+        assert "It waits at 'review' for a signal: decide, note." in str(await after.runner.explain(run_id))
 
 
 # -- side by side ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import func, literal_column, select, tuple_
+from sqlalchemy import and_, func, literal_column, or_, select, tuple_
 
 from stepwell.engine.run import Moment, RunRow
 from stepwell.store import tables
@@ -175,10 +175,16 @@ def links(tx: Tx, parent: str) -> list[str]:
 
 
 def waiting(
-    tx: Tx, places: Sequence[tuple[str, str, str]], user_id: str | None, limit: int, before: str | None
+    tx: Tx,
+    places: Sequence[tuple[str, str, str]],
+    older: Sequence[tuple[str, str, int]],
+    user_id: str | None,
+    limit: int,
+    before: str | None,
 ) -> queries.Listed:
     """Return runs that wait at one of these (app, workflow, place), newest first, from a bounded number.
 
+    Those of an earlier version than that of `older` (app, workflow, version) may wait at any place: it may have been renamed.
     Runs that have got their answer are left out, also if no worker has claimed them yet.
     """
     walk = select(*_WAITING).where(
@@ -192,7 +198,13 @@ def waiting(
     fits = (
         walked.c.status == "waiting",
         walked.c.ready_at.is_(None),
-        tuple_(walked.c.app_name, walked.c.workflow_name, walked.c.place).in_(places),
+        or_(
+            tuple_(walked.c.app_name, walked.c.workflow_name, walked.c.place).in_(places),
+            *(
+                and_(walked.c.app_name == app, walked.c.workflow_name == name, walked.c.workflow_version < version)
+                for app, name, version in older
+            ),
+        ),
     )
     ids = select(walked.c.id).where(*fits).order_by(walked.c.id.desc()).limit(limit + 1)
     query = select(*queries.columns(runs, True)).where(runs.c.id.in_(ids), runs.c.status == "waiting")
@@ -203,7 +215,9 @@ def waiting(
     return queries.Listed(found, tx.execute(last).scalar())
 
 
-_WAITING: Final = [runs.c[name] for name in ("id", "app_name", "workflow_name", "status", "place", "ready_at")]
+_WAITING: Final = [
+    runs.c[name] for name in ("id", "app_name", "workflow_name", "workflow_version", "status", "place", "ready_at")
+]
 
 
 def list_workspaces(
