@@ -353,3 +353,37 @@ async def test_tries_and_time_limits_need_none(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Stateless]) as stepwell:
         ended = await stepwell.runner.run_sync(Stateless, {"what": "tries"}, stateless=True, **ME)
         assert ended.result == 3
+
+
+# -- rows of the version before ---------------------------------------------------------------------------------------
+
+
+async def test_a_row_of_the_version_before_is_a_step_that_completed(stepwell_on: StepwellOn) -> None:
+    """A process of the version before writes six columns, and may work beside this one once the tables are upgraded."""
+    async with stepwell_on([Waits]) as stepwell:
+        run = await stepwell.runner.run(Waits, **ME)
+        await gate.reached()
+        assert stepwell.process is not None
+        sql = (
+            "INSERT INTO stepwell_steps (run_id, visit, transition, name, value, recorded_at)"
+            " VALUES (?, 0, 'go', 'earlier', '\"kept\"', 1767225600000000)"
+        )
+        await stepwell.process.store.writer.call(lambda tx: tx.run(sql, run.workflow_id))
+        await die(stepwell)
+        gate.open()
+        async with stepwell_on([Waits]) as second:
+            await buried(second)
+            assert await second.runner.handle(run.workflow_id).result(timeout=60) == "kept"
+            [row] = (await second.runner.steps(run.workflow_id)).items
+            assert (row.status, row.attempts, row.value, row.undo) == ("completed", 1, "kept", None)
+            assert row.started_at == row.finished_at
+
+
+class Waits(Workflow[None, None, str]):
+    @transition(target=END)
+    async def go(self) -> str:
+        await gate.pass_through()
+        return await self.step(Step("earlier", once=True), self.never)
+
+    async def never(self) -> str:
+        raise AssertionError("it is in the journal")

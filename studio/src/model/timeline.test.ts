@@ -156,3 +156,23 @@ describe("an axis", () => {
     expect(marksOf(axisOf({ rows: [], from: 0, to: 0 }, 100))).toHaveLength(2);
   });
 });
+
+describe("steps with options", () => {
+  const told_ = (step: object): unknown => {
+    const given = source("happy");
+    const [charge, ...rest] = given.steps ?? [];
+    const { rows } = timelineOf({ ...given, steps: [{ ...charge, ...step } as never, ...rest] }, given.now);
+    const row = rows.find((one) => one.label === "charge");
+    return [row?.note, row?.attempts, row?.segments[0]?.kind];
+  };
+
+  it.each([
+    [{ attempts: 3 }, ["step", 3, "work"]],
+    [{ undo: "refund", undone_at: "2026-01-05T00:01:00Z" }, ["step, undone by refund", 1, "work"]],
+    [{ status: "failed", error: "OSError: no answer" }, ["step that failed: OSError: no answer", 1, "failed"]],
+    [{ status: "unknown" }, ["step with an unknown outcome", 1, "failed"]],
+    [{ status: "started", finished_at: null }, ["step that may run only once, begun", 1, "work"]],
+  ])("tells %j", (step, expected) => {
+    expect(told_(step)).toEqual(expected);
+  });
+});

@@ -227,7 +227,7 @@ function stepRows(visit: Visit, steps: readonly Step[]): TimelineRow[] {
       depth: 1,
       label: step.name,
       note: stepNote(step),
-      segments: [segment(step.status === "completed" ? "work" : "failed", from, to, row?.version)],
+      segments: [segment(step.status === "failed" || step.status === "unknown" ? "failed" : "work", from, to, row?.version)],
       from,
       to,
       open: false,
