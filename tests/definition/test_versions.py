@@ -86,12 +86,14 @@ def test_migrations_of_a_class_are_its_own() -> None:
     class Abstract(Workflow):
         first = staticmethod(marked(nothing))
 
-    class Made(Abstract, version=2):
+    class Made(Abstract, version=3):
+        second = migrate(from_version=2)(staticmethod(nothing))
+
         @transition(target=END)
         async def go(self) -> None: ...
 
     assert (list(Base.stepwell_definition.migrations), list(Sub.stepwell_definition.migrations)) == ([1], [])
-    assert list(Made.stepwell_definition.migrations) == [1], "those of an abstract base are"
+    assert list(Made.stepwell_definition.migrations) == [1, 2], "those of an abstract base are"
 
 
 def test_a_missing_link_is_the_first_one() -> None:

@@ -66,8 +66,12 @@ def _marked(cls: type) -> list[Marked]:
     owners = [one for one in reversed(cls.__mro__) if one is cls or "stepwell_definition" not in vars(one)]
     found: dict[str, Any] = {}
     for owner in owners:
-        found |= {name: _plain(value) for name, value in vars(owner).items()}
-    return [(name, version, value) for name, value in found.items() for version in migrates_from(value)]
+        found |= vars(owner)
+    return [
+        (name, version, _plain(value))
+        for name, value in found.items()
+        for version in migrates_from(value) or migrates_from(_plain(value))
+    ]
 
 
 def _plain(value: Any) -> Any:
