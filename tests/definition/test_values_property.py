@@ -125,5 +125,5 @@ def test_a_changed_state_is_refused_if_the_text_of_an_equal_value_loads_as_anoth
     before = codec.checked({})
     state = codec.load(before)
     state.it = value
-    with pytest.raises(Misfit, match=r"^it.*comes back as"):
+    with pytest.raises(ValueMisfit, match=r"^it.*comes back as"):
         codec.changed(state, before)
