@@ -38,6 +38,9 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.PayloadTooLarge("state: 2 MiB"), 413, "state: 2 MiB"),
     (errors.UnknownTransition("a child fires 'paid'", callback=True), 409, "a child fires 'paid'"),
     (errors.RunFinished("run 'w1' is completed"), 409, "run 'w1' is completed"),
+    (errors.RunNotFinished("run 'w1' waits"), 409, "run 'w1' waits"),
+    (errors.CheckpointGone("checkpoint 3"), 410, "checkpoint 3"),
+    (errors.InvalidState("total: missing", [{"loc": ("total",), "type": "missing"}]), 422, "total: missing"),
     (errors.AlreadyAnswered("u2 was first", by="u2", at=datetime(2026, 1, 5, tzinfo=UTC)), 409, "u2 was first"),
     (errors.IdempotencyConflict("key 'k'"), 409, "key 'k'"),
     (errors.StatelessError("parked at 'review'"), 409, "parked at 'review'"),
@@ -240,9 +243,9 @@ PROVOKED: list[tuple[Provoke, type[StepwellError], str]] = [
         "Approve waits at 'review' (decide), and a stateless run can't wait. Run it without stateless=True.",
     ),
     (
-        lambda runner, run: runner.fork(run, checkpoint=1),
-        errors.NotBuilt,
-        "runner.fork isn't built yet in this version of Stepwell; nothing was stored.",
+        lambda runner, run: runner.fork(run, checkpoint=9),
+        errors.InvalidArgs,
+        "checkpoint=9 of run RUN: its history has no such row; it has those from 0 to 1.",
     ),
 ]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stepwell.definition.authoring.migration import Migration, migrate
     from stepwell.definition.authoring.steps import Step
     from stepwell.definition.authoring.workflow import Workflow
+    from stepwell.definition.unset import UNSET
     from stepwell.errors import NonRetryable, RetryAfter, StepwellError
     from stepwell.runner.batch_handle import BatchHandle
     from stepwell.runner.batch_models import Batch
@@ -79,6 +80,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "StepwellError",
     "StoredDocument",
     "Tick",
+    "UNSET",
     "WebhookEvent",
     "WebhookResponse",
     "Workflow",
@@ -128,6 +130,7 @@ _HOME = {
     "StepwellError": "stepwell.errors",
     "StoredDocument": "stepwell.runner.models",
     "Tick": "stepwell.triggers.events",
+    "UNSET": "stepwell.definition.unset",
     "WebhookEvent": "stepwell.triggers.events",
     "WebhookResponse": "stepwell.triggers.answers",
     "Workflow": "stepwell.definition.authoring.workflow",

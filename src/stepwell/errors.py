@@ -18,8 +18,11 @@
     ├── CursorNotFound            a cursor that isn't valid for this caller
     ├── InvalidArgs               args don't validate (Pydantic's errors() attached)
     ├── InvalidPayload            a signal's data doesn't validate (errors() attached)
+    ├── InvalidState              the state for a fork or a retry doesn't validate (errors() attached)
     ├── PayloadTooLarge           args, state, payload, document or body over its limit
     ├── RunFinished               the run takes nothing any more
+    ├── RunNotFinished            the run hasn't ended, and can't be deleted
+    ├── CheckpointGone            the state of a checkpoint is no longer kept
     ├── AlreadyAnswered           another answer, which leads on from the place, came first
     ├── IdempotencyConflict       a key used again for something else
     ├── StatelessError            a stateless run parked, or asked for the database
@@ -53,49 +56,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 __all__ = [
-    "AlreadyAnswered",
-    "BadSignature",
-    "BatchNotFound",
-    "ConfigurationError",
-    "CursorNotFound",
-    "DefinitionError",
-    "DeliveryNotFound",
-    "GroupNotFound",
-    "IdempotencyConflict",
-    "InvalidArgs",
-    "InvalidPayload",
-    "IssuerUnavailable",
-    "LeaseLost",
-    "LimitNotFound",
-    "NoAccess",
-    "NonRetryable",
-    "NotBuilt",
-    "NotSignedIn",
-    "PayloadTooLarge",
-    "ReadTooLong",
-    "RetryAfter",
-    "RunFailed",
-    "RunFinished",
-    "ScheduleExists",
-    "ScheduleNotFound",
-    "StatelessError",
-    "StepTimeout",
-    "StepUnknown",
-    "StepwellError",
-    "StoreUnavailable",
-    "TokenNotFound",
-    "TooManyAttempts",
-    "TooManyReads",
-    "TooManyStreams",
-    "TooManyTokens",
-    "TransitionFailed",
-    "TransitionTimeout",
-    "UnknownApp",
-    "UnknownTransition",
-    "UnknownWorkflow",
-    "WorkflowNotFound",
+    "AlreadyAnswered", "BadSignature", "BatchNotFound", "CheckpointGone", "ConfigurationError", "CursorNotFound",
+    "DefinitionError", "DeliveryNotFound", "GroupNotFound", "IdempotencyConflict", "InvalidArgs", "InvalidPayload",
+    "InvalidState", "IssuerUnavailable", "LeaseLost", "LimitNotFound", "NoAccess", "NonRetryable", "NotBuilt",
+    "NotSignedIn", "PayloadTooLarge", "ReadTooLong", "RetryAfter", "RunFailed", "RunFinished", "RunNotFinished",
+    "ScheduleExists", "ScheduleNotFound", "StatelessError", "StepTimeout", "StepUnknown", "StepwellError",
+    "StoreUnavailable", "TokenNotFound", "TooManyAttempts", "TooManyReads", "TooManyStreams", "TooManyTokens",
+    "TransitionFailed", "TransitionTimeout", "UnknownApp", "UnknownTransition", "UnknownWorkflow", "WorkflowNotFound",
     "WorkspaceNotFound",
-]
+]  # fmt: skip
 
 
 class StepwellError(Exception):
@@ -213,6 +182,10 @@ class InvalidPayload(_Validation):
     """The data of a signal or an event doesn't validate; the run is untouched."""
 
 
+class InvalidState(_Validation):
+    """The state for a fork or a retry doesn't validate, or that of then doesn't fit this code; nothing was stored."""
+
+
 class UnknownTransition(_Validation):
     """The workflow has no signal transition of that name, or only ends of the run's children may fire it."""
 
@@ -232,6 +205,18 @@ class RunFinished(StepwellError):
     """The run has ended, or has failed and waits for a retry: it takes nothing now."""
 
     http_status = 409
+
+
+class RunNotFinished(StepwellError):
+    """The run, or the group that it belongs to, is neither completed nor cancelled: it can't be deleted."""
+
+    http_status = 409
+
+
+class CheckpointGone(StepwellError):
+    """The state of that row of the history is no longer kept: no run can be forked from it."""
+
+    http_status = 410
 
 
 class AlreadyAnswered(StepwellError):

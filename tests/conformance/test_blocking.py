@@ -14,7 +14,7 @@ import pytest
 
 from conformance.support import ME, StepwellOn
 from stepwell import END, RunHandle, Start, Workflow, WorkflowRunner, transition
-from stepwell.errors import InvalidArgs, NotBuilt, RunFailed, RunFinished, StepwellError, WorkflowNotFound
+from stepwell.errors import InvalidArgs, RunFailed, RunFinished, StepwellError, WorkflowNotFound
 from stepwell.runner.batch_handle import BatchHandle
 from stepwell.runner.blocking import BlockingHandle, BlockingRunner, BlockingSchedules
 from stepwell.runner.blocking_batch import BlockingBatch
@@ -68,8 +68,8 @@ def test_plain_code_has_every_verb(stepwell_on: StepwellOn) -> None:
             runner.run(Echo, "many", **ME)
         with pytest.raises(WorkflowNotFound):
             runner.as_user("u2").get(asked.workflow_id)
-        with pytest.raises(NotBuilt):
-            runner.fork(asked.workflow_id, checkpoint=1)
+        forked = runner.fork(asked.workflow_id, checkpoint=1)
+        assert forked.get().forked_from == (asked.workflow_id, 1)
         with pytest.raises(TimeoutError):
             runner.run(Ask, **ME).result(timeout=0.05)
         with pytest.raises(AttributeError, match="no attribute 'start'"):

@@ -17,7 +17,6 @@ from stepwell.errors import (
     IdempotencyConflict,
     InvalidArgs,
     InvalidPayload,
-    NotBuilt,
     PayloadTooLarge,
     RunFinished,
     StatelessError,
@@ -380,12 +379,6 @@ async def test_an_unknown_run_is_named(stepwell_on: StepwellOn, verb: str) -> No
     async with stepwell_on([Ticket]) as stepwell:
         await refused(stepwell, WorkflowNotFound, "'nothing'", getattr(stepwell.runner, verb)("nothing"))
         await refused(stepwell, WorkflowNotFound, "'nothing'", stepwell.runner.handle("nothing").result(60))
-
-
-async def test_fork_says_that_it_isnt_built(stepwell_on: StepwellOn) -> None:
-    async with stepwell_on([Ticket]) as stepwell:
-        parked = await stepwell.runner.run_sync(Ticket, **ME)
-        await refused(stepwell, NotBuilt, "runner.fork", stepwell.runner.fork(parked.workflow_id or "", checkpoint=1))
 
 
 # -- stateless --------------------------------------------------------------------------------------------------------

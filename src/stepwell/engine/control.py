@@ -65,6 +65,7 @@ class Request(NamedTuple):
     conflicts: tuple[Conflict, ...] = ()
     timers: str | None = None
     """The moments of timers at START, as `engine.timers` writes them."""
+    subject: str | None = None
 
 
 def begin(definition: Definition, request: Request, now: Moment) -> Commit:
@@ -78,13 +79,14 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
     ready_at = None if owner or later is not None else now
     ends_by = deadline(definition, now if later is None else later)
     ahead = headstart(priority, request.ageing, request.behind)
-    # By position: fifty-five keywords cost more than all else that makes a run.
+    # By position: sixty keywords cost more than all else that makes a run.
     run = RunRow(
         request.id, request.app_name, definition.name, definition.version, request.workspace_id, request.user_id,
         request.parent_id, request.callback, request.callback_meta, request.on_parent_end, request.internal,
         request.labels, priority, request.idempotency_key, request.args, now,
         request.group_id, request.group_index, ahead + BEGUN if owner else ahead, request.gates, None, None,
         None if owner else request.expires_at, None, definition.on_cancel,  # held_by to on_cancel
+        None, None, None, None, request.subject,  # forked_from to subject
         0, status, START, 0, 1 if owner else 0, owner, request.state, None, None,  # to error
         0, now, 0, None, 0, None, None, None, None,  # visit to detours
         0, 0, ready_at, later, ends_by, 0, None, now,  # automatic to updated_at

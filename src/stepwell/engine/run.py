@@ -75,6 +75,16 @@ class RunRow(NamedTuple):
     """Of the members of a group: the moment at which it completed, failed for good or was cancelled."""
     on_cancel: str | None
     """The place to which cancelling it leads, as its code said when it started; `engine.cancel` asks the code first."""
+    forked_from: str | None
+    """The run of which it is a fork."""
+    forked_at: int | None
+    """The version of the row there at whose target it began."""
+    forked_with: str | None
+    """A digest of what the fork was given."""
+    former: str | None
+    """The versions and args that it had before migrations changed them, as JSON: `engine.forks` reads it."""
+    subject: str | None
+    """Its title for people, worked out from its args when it starts."""
 
     inbox: int
     """Signals accepted so far. A checkpoint that parks compares it (rule 3a) and never writes it."""

@@ -27,10 +27,11 @@ from stepwell.errors import (
 )
 from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.versions import seen
-from stepwell.store import groups, runs, signals
+from stepwell.store import documents, groups, runs, signals
 from stepwell.store.endings import unmark
-from stepwell.store.tx import OtherText, Tx
+from stepwell.store.tx import OtherText, StartedRun, Tx
 from stepwell.store.writing.apply import Applier
+from stepwell.store.writing.starts import key_of, started_of
 
 log = logging.getLogger("stepwell.events")
 
@@ -177,6 +178,22 @@ class Operations:
             commits = [self.cancelling(tx, run, reasons[run.id]) for run in found]
             self.applier.advance(tx, [commit for commit in commits if commit is not None])
             return len(reasons)
+
+        return operation
+
+    def fork(self, commit: Commit, user_id: str | None) -> Callable[[Tx], StartedRun]:
+        """Return the fork that this commit creates, with the documents of then; or the run that its key stands for."""
+
+        def operation(tx: Tx) -> StartedRun:
+            run = commit.run
+            origin = visible(runs.hold(tx, run.forked_from or ""), run.forked_from or "", user_id)
+            key = key_of(run)
+            taken = {} if key is None else runs.by_keys(tx, [key])
+            [started], new = started_of(tx, (commit,), taken)
+            if new:
+                self.applier.insert(tx, new)
+                documents.share(tx, origin.id, run.forked_at or 0, run.id)
+            return started
 
         return operation
 

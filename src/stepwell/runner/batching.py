@@ -24,8 +24,8 @@ from stepwell.runner.batch_starts import (
 )
 from stepwell.runner.core import refuse_inside_transaction
 from stepwell.runner.models import Page
+from stepwell.runner.repairing import Repairing
 from stepwell.runner.start import Origin, Start
-from stepwell.runner.starting import Starting
 from stepwell.store import batches, groups
 from stepwell.store.batches import MemberArgs
 from stepwell.store.tx import Tx
@@ -38,7 +38,7 @@ _COMPARED: Final = 500
 """Runs whose args are compared at a time."""
 
 
-class Batching(Starting):
+class Batching(Repairing):
     """The verbs for batches, besides all others."""
 
     def as_user(self, user_id: str) -> Batching:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypedDict, Unpack, ov
 
 from typing_extensions import TypeVar
 
+from stepwell.definition.unset import UNSET
 from stepwell.runner.batching import Batching
 from stepwell.runner.blocking_batch import BlockingBatch
 from stepwell.runner.handle import RunHandle
@@ -208,10 +209,26 @@ class BlockingRunner(Portal[Batching]):
         return BlockingBatch(made, self._opening)
 
     def fork(
-        self, workflow_id: str, *, checkpoint: int, state: Any = None, user_id: str | None = None
+        self,
+        workflow_id: str,
+        *,
+        checkpoint: int,
+        state: Any = UNSET,
+        args: Any = UNSET,
+        labels: Sequence[str] | None = None,
+        user_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> BlockingHandle[Any]:
         """Like `WorkflowRunner.fork`, but blocking."""
-        made = self._awaited.fork(workflow_id, checkpoint=checkpoint, state=state, user_id=user_id)
+        made = self._awaited.fork(
+            workflow_id,
+            checkpoint=checkpoint,
+            state=state,
+            args=args,
+            labels=labels,
+            user_id=user_id,
+            idempotency_key=idempotency_key,
+        )
         return BlockingHandle(self._call(made), self._opening)
 
     def emit(
@@ -232,10 +249,13 @@ class BlockingRunner(Portal[Batching]):
         *,
         user_id: str | None = None,
         reason: str | None = None,
+        force: bool = False,
         connection: BlockingConnection | None = None,
     ) -> Run:
         """Like `WorkflowRunner.cancel`, but blocking."""
-        return self._call_with(connection, self._awaited.cancel, workflow_id, user_id=user_id, reason=reason)
+        return self._call_with(
+            connection, self._awaited.cancel, workflow_id, user_id=user_id, reason=reason, force=force
+        )
 
     @overload
     def signal(

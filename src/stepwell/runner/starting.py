@@ -1,6 +1,6 @@
 """The verbs that start runs.
 
-`steering.py` has signal, emit, cancel and retry; `query.py` has reading.
+`steering.py` has signal, emit, cancel and retry; `repairing.py` has fork; `query.py` has reading.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from typing_extensions import TypeVar
 
 from stepwell.engine.commit import Commit
-from stepwell.errors import InvalidArgs, NotBuilt, UnknownWorkflow
+from stepwell.errors import InvalidArgs, UnknownWorkflow
 from stepwell.execution.passes import Passes
 from stepwell.runner import inline
 from stepwell.runner.arguments import checked_seconds, id_of, users_key
@@ -176,12 +176,6 @@ class Starting(Steering):
     async def run_inline(self, start: Start, origin: Origin, seconds: float | None) -> RunResult[Any]:
         """As `run_sync` of a stored run, on behalf of an `Origin`."""
         return await inline.stored(self.core, start, origin, seconds)
-
-    async def fork(
-        self, workflow_id: str, *, checkpoint: int, state: Any = None, user_id: str | None = None
-    ) -> RunHandle[Any]:
-        """Return a new run from an old checkpoint. Not built yet: raises NotBuilt."""
-        raise NotBuilt("runner.fork")
 
     @property
     def schedules(self) -> RunnerSchedules:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 from uuid_utils import uuid7
 
@@ -14,6 +14,8 @@ from stepwell.store.tx import Tx
 
 _ALL = tables.columns(documents)
 _ALL_OF_THEM = 2**62
+_INHERITED: Final = -(2**40)
+"""Positions from here on are those of documents that a fork has from its origin: in front of all of its own."""
 _PER_VERSION = 100_000
 """Positions of one checkpoint's documents: version * this + n keeps all documents of a run in order."""
 
@@ -39,6 +41,20 @@ class DocumentRow(NamedTuple):
     """The widgets of the document's type, as JSON."""
     title: str | None
     """The title of its type when it was saved; None if it had none."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its content and its meta."""
+        return len(self.content.encode()) + len((self.meta or "").encode())
+
+
+_SHARED: Final = "stepwell_shared_documents s JOIN stepwell_documents d ON d.id=s.document_id"
+_SHARES: Final = "SELECT 1 FROM stepwell_shared_documents WHERE run_id=? LIMIT 1"
+_OF_SHARE: Final = {"run_id": "s.run_id", "position": "s.position", "version": "0", "replaced_at": "s.replaced_at"}
+_INHERITS: Final = ", ".join(_OF_SHARE.get(name, f"d.{name}") for name in DocumentRow._fields)
+"""The columns of a document that a fork has from its origin: it came with the fork's row 0."""
+_SEEN: Final = f"(SELECT {_ALL} FROM stepwell_documents UNION ALL SELECT {_INHERITS} FROM {_SHARED}) AS seen"
+"""The documents as each run sees them."""
 
 
 def save(tx: Tx, commits: Sequence[Commit]) -> None:
@@ -68,17 +84,26 @@ def save(tx: Tx, commits: Sequence[Commit]) -> None:
             if write.key is None:
                 plain.append(row)
             else:
-                tx.insert(documents, [_replacing(tx, row)])
+                tx.insert(documents, [_replacing(tx, row, inherits=run.forked_from is not None)])
     tx.insert(documents, plain)
 
 
-def _replacing(tx: Tx, row: DocumentRow) -> DocumentRow:
+def _replacing(tx: Tx, row: DocumentRow, *, inherits: bool) -> DocumentRow:
     older = tx.rows(
         "UPDATE stepwell_documents SET replaced_at=? WHERE run_id=? AND key=? AND replaced_at IS NULL RETURNING position",
         row.created_at,
         row.run_id,
         row.key,
     )
+    if not older and inherits:
+        older = tx.rows(
+            "UPDATE stepwell_shared_documents SET replaced_at=? WHERE run_id=? AND replaced_at IS NULL AND document_id IN"
+            f" (SELECT d.id FROM {_SHARED} WHERE s.run_id=? AND d.key=?) RETURNING position",
+            row.created_at,
+            row.run_id,
+            row.run_id,
+            row.key,
+        )
     return row._replace(position=older[0][0]) if older else row
 
 
@@ -100,16 +125,66 @@ def of_run(
     but one. `after`: those saved after this version. `before`: those in front of the document of this id, none if the
     run has no such document.
     """
+    seen = "stepwell_documents" if tx.scalar(_SHARES, run_id) is None else _SEEN
     only = " AND replaced_at IS NULL" if current else ""
     only += "" if internal else " AND internal=0"
     given: list[Any] = [run_id, after]
     if before is not None:
-        only += " AND (position, id) < (SELECT position, id FROM stepwell_documents WHERE run_id=? AND id=?)"
+        only += f" AND (position, id) < (SELECT position, id FROM {seen} WHERE run_id=? AND id=?)"
         given += [run_id, before]
     order = "position DESC, id DESC" if newest else "position, id"
-    wanted = f"FROM stepwell_documents WHERE run_id=? AND version>?{only} ORDER BY {order} LIMIT ?"
+    wanted = f"FROM {seen} WHERE run_id=? AND version>?{only} ORDER BY {order} LIMIT ?"
     if most_bytes is not None:
         sizes = tx.rows(f"SELECT octet_length(content) + coalesce(octet_length(meta), 0) {wanted}", *given, limit)
         limit = tables.fitting((row[0] for row in sizes), most_bytes)
     found = tx.fetch(DocumentRow._make, f"SELECT {_ALL} {wanted}", *given, limit)
     return found[::-1] if newest else found
+
+
+# -- forks ------------------------------------------------------------------------------------------------------------
+
+
+def share(tx: Tx, origin: str, version: int, fork: str) -> None:
+    """Give a fork the documents that were current in its origin once this row of its history was written (rule 55)."""
+    tx.run(
+        "WITH seen AS (SELECT id, position, key, version FROM stepwell_documents WHERE run_id=? AND version<=?"
+        f" UNION ALL SELECT d.id, s.position, d.key, 0 FROM {_SHARED} WHERE s.run_id=?),"
+        " latest AS (SELECT id, position, key, row_number() OVER (PARTITION BY key ORDER BY version DESC, id DESC) AS nth"
+        " FROM seen) INSERT INTO stepwell_shared_documents (run_id, document_id, position)"
+        f" SELECT CAST(? AS TEXT), id, row_number() OVER (ORDER BY position, id)+({_INHERITED})"
+        " FROM latest WHERE key IS NULL OR nth=1",
+        origin,
+        version,
+        origin,
+        fork,
+    )
+
+
+def inherited(tx: Tx, forks: Iterable[str]) -> list[DocumentRow]:
+    """Return what these forks have from their origins and haven't replaced, in order; nothing internal."""
+    sql = f"SELECT {_INHERITS} FROM {_SHARED} WHERE s.run_id IN list(?) AND s.replaced_at IS NULL AND d.internal=0"
+    return tx.fetch(DocumentRow._make, f"{sql} ORDER BY s.run_id, s.position", tx.listed(forks))
+
+
+def hand_over(tx: Tx, leaving: Iterable[str], limit: int = _ALL_OF_THEM) -> int:
+    """Give documents of runs that are to be deleted to forks that share them, at most `limit`; return their number."""
+    gone = tx.listed(leaving)
+    # A fork that is being made of one of them holds its row: its shares are seen once that is done.
+    tx.rows("SELECT id FROM stepwell_runs WHERE id IN list(?) ORDER BY id FOR NO KEY UPDATE", gone)
+    found = tx.rows(
+        f"SELECT d.id, min(s.run_id) FROM {_SHARED} WHERE d.run_id IN list(?) AND NOT (s.run_id IN list(?))"
+        " GROUP BY d.id LIMIT ?",
+        gone,
+        gone,
+        limit,
+    )
+    share = "(SELECT {} FROM stepwell_shared_documents WHERE document_id=? AND run_id=?)"
+    tx.each(
+        "UPDATE stepwell_documents SET run_id=?, version=0,"
+        f" position={share.format('position')}, replaced_at={share.format('replaced_at')} WHERE id=?",
+        [(heir, one, heir, one, heir, one) for one, heir in found],
+    )
+    tx.each(
+        "DELETE FROM stepwell_shared_documents WHERE document_id=? AND run_id=?", [(one, heir) for one, heir in found]
+    )
+    return len(found)

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from stepwell.engine.forks import Former, with_former
 from stepwell.engine.run import Moment, RunRow
-from stepwell.store import openings, tables
+from stepwell.store import documents, openings, tables
 from stepwell.store.pauses import OPEN, paused_sql, unpaused
 from stepwell.store.tables import runs
 from stepwell.store.tx import Fence, Lane, Tx, WakeUp, paired
@@ -20,6 +21,7 @@ _RIPE: Final = "SELECT id FROM stepwell_runs WHERE due_at IS NOT NULL AND due_at
 _RANK: Final = "ready_at - headstart"
 """The order of ready runs, as their index has it."""
 _OWNED: Final = {
+    "shared_documents": "run_id, document_id",
     "history": "run_id, version",
     "steps": "run_id, visit, transition, name",
     "documents": "id",
@@ -236,11 +238,20 @@ def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
 
 
 def migrate(tx: Tx, migrated: Sequence[RunRow]) -> None:
-    """Write the version and the args of runs whose checkpoint is the first one since migrations have changed them."""
+    """Write the version and the args of runs whose checkpoint is the first one since migrations have changed them.
+
+    What they were before stays with them (`engine.forks`).
+    """
+    sql = "SELECT id, former, workflow_version, args FROM stepwell_runs WHERE id IN list(?)"
+    before = {row[0]: row[1:] for row in tx.rows(sql, tx.listed(run.id for run in migrated))}
     tx.each(
-        "UPDATE stepwell_runs SET workflow_version=?, args=? WHERE id=?",
-        [(run.workflow_version, run.args, run.id) for run in migrated],
+        "UPDATE stepwell_runs SET workflow_version=?, args=?, former=? WHERE id=?",
+        [(run.workflow_version, run.args, _former(run, *before[run.id]), run.id) for run in migrated],
     )
+
+
+def _former(run: RunRow, former: str | None, workflow_version: int, args: str) -> str:
+    return with_former(former, Former(run.version - 1, workflow_version, args))
 
 
 def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
@@ -259,7 +270,8 @@ def expired(tx: Tx, before: Moment, limit: int) -> list[str]:
 def delete(tx: Tx, ids: Iterable[str]) -> None:
     """Delete these runs with all they own."""
     gone = tx.listed(ids)
-    for table in ("history", "steps", "documents", "signals", "listeners", "endings"):
+    documents.hand_over(tx, ids)
+    for table in ("shared_documents", "history", "steps", "documents", "signals", "listeners", "endings"):
         tx.run(f"DELETE FROM stepwell_{table} WHERE run_id IN list(?)", gone)
     openings.forget(tx, ids)
     tx.run("DELETE FROM stepwell_runs WHERE id IN list(?)", gone)
@@ -267,6 +279,8 @@ def delete(tx: Tx, ids: Iterable[str]) -> None:
 
 def shrink(tx: Tx, ids: Iterable[str], limit: int) -> int:
     """Delete rows that these runs own, at most `limit` of one kind, and return their number; 0: all are gone."""
+    if handed := documents.hand_over(tx, ids, limit):
+        return handed
     gone = tx.listed(ids)
     for table, key in _OWNED.items():
         some = f"SELECT {key} FROM stepwell_{table} WHERE run_id IN list(?) LIMIT ?"

@@ -26,6 +26,8 @@ from sqlalchemy import (
 from stepwell.engine.run import BEGUN
 from stepwell.store.columns import BY_THE_DATABASE, TEXT, ints, metadata, moments, texts
 from stepwell.store.columns import partial_index as _partial
+from stepwell.store.fork_tables import made_workspaces as made_workspaces
+from stepwell.store.fork_tables import shared_documents as shared_documents
 from stepwell.store.made_tables import made_schedules as made_schedules
 from stepwell.store.many_tables import gates as gates
 from stepwell.store.many_tables import groups as groups
@@ -38,6 +40,7 @@ workspaces = Table(
     Column("id", TEXT, primary_key=True),
     *texts("app_name", "user_id"),
     *moments("created_at"),
+    *texts("title", null=True),
     Index("stepwell_workspaces_of", "app_name", "user_id", unique=True),
     sqlite_with_rowid=False,
 )
@@ -62,6 +65,9 @@ runs = Table(
     *texts("gates", "held_by", null=True),
     *moments("held_rank", "expires_at", "ended_at", null=True),
     *texts("on_cancel", null=True),
+    *texts("forked_from", null=True),
+    *ints("forked_at", null=True),
+    *texts("forked_with", "former", "subject", null=True),
     *ints("inbox"),
     *texts("status", "place"),
     *ints("version", "claim"),

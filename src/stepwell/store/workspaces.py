@@ -28,6 +28,7 @@ class WorkspaceRow(NamedTuple):
     app_name: str
     user_id: str
     created_at: int
+    title: str | None = None
 
 
 @lru_cache(maxsize=4096)

@@ -20,6 +20,7 @@ from stepwell.execution.scope import Scope
 from stepwell.runner.arguments import check_user
 from stepwell.runner.batch_starts import BatchOptions
 from stepwell.runner.core import Core
+from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Emitted, RunResult
 from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
@@ -73,7 +74,8 @@ class Calls:
 
 
 class HandlerRunner(WorkflowRunner):
-    """A WorkflowRunner whose `run`, `run_sync`, `run_many`, `run_batch`, `signal` and `emit` get a derived key if they have none.
+    """A WorkflowRunner whose `run`, `run_sync`, `run_many`, `run_batch`, `fork`, `signal` and `emit`
+    get a derived key if they have none.
 
     All its verbs raise LeaseLost once the execution of the handler has ended or was told to end.
     """
@@ -135,6 +137,11 @@ class HandlerRunner(WorkflowRunner):
         result = await super().run_inline(start, origin, seconds)
         self._calls.note([] if result.workflow_id is None else [result.workflow_id])
         return result
+
+    async def fork(self, workflow_id: str, **given: Any) -> RunHandle[Any]:
+        forked = await super().fork(workflow_id, **given)
+        self._calls.note([forked.workflow_id])
+        return forked
 
     async def emit(self, name: str, data: Any = None, **given: Any) -> Emitted:
         emitted = await super().emit(name, data, **given)

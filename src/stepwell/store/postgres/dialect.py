@@ -249,6 +249,7 @@ _GROUPS: Final[Mapping[str, Sequence[Names]]] = {
         ("result", "told_at", "finished_at", "callbacks", "stay"),
         ("ready_at", "due_at"),
         ("group_id", "gates", "held_by", "held_rank", "expires_at", "ended_at", "on_cancel"),
+        ("forked_from", "forked_at", "forked_with", "former", "subject"),
         ("told_attempt", "told_status", "told_error", "told_trace", "told_signal_id"),
     ),
     "stepwell_history": (("attempt", "status", "error", "trace", "signal_id"),),

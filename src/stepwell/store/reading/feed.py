@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.engine.run import HistoryRow, RunRow
 from stepwell.store import tables
-from stepwell.store.documents import DocumentRow
+from stepwell.store.documents import DocumentRow, inherited
 from stepwell.store.tables import documents, history, runs
 from stepwell.store.tx import Tx
 
@@ -228,10 +228,14 @@ def with_documents(
         if (run_id, version) in rows:
             rows[run_id, version] += size
             ids.setdefault((run_id, version), []).append(id_)
+    shared = inherited(tx, [run_id for run_id, version in rows if version == 0]) if min(versions) == 0 else []
+    for one in shared:
+        rows[one.run_id, 0] += one.size
     sizes = [rows.get((entry.run.id, entry.row.version), 0) for entry in found]
     page = found[: tables.fitting(sizes, DOCUMENT_BYTES)]
     wanted = [one for entry in page for one in ids.get((entry.run.id, entry.row.version), ())]
-    saved = _documents(tx, wanted) if wanted else []
+    begun = {entry.run.id for entry in page if entry.row.version == 0}
+    saved = [one for one in shared if one.run_id in begun] + (_documents(tx, wanted) if wanted else [])
     return page, saved, len(page) == len(found) < limit
 
 

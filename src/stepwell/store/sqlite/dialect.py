@@ -240,6 +240,7 @@ _COMMON: Final[Mapping[str, Mapping[str, Any]]] = {
         **dict.fromkeys(("finished_at", "callbacks", "stay"), None),
         **dict.fromkeys(("group_id", "group_index", "gates", "held_by", "held_rank", "expires_at", "ended_at"), None),
         **dict.fromkeys(("on_cancel", "timers", "canceling"), None),
+        **dict.fromkeys(("forked_from", "forked_at", "forked_with", "former"), None),
         **dict.fromkeys(("internal", "inbox", "version", "visit", "automatic", "children"), 0),
         "place": START,
     },

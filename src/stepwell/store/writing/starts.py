@@ -86,6 +86,13 @@ def _same_start(earlier: RunRow, run: RunRow) -> RunRow:
     )
     if earlier.workflow_name != run.workflow_name:
         raise IdempotencyConflict(message)
+    if origin_of(earlier) != origin_of(run):
+        raise IdempotencyConflict(
+            f"The idempotency key {run.idempotency_key!r} of user {run.user_id!r} in app {run.app_name!r} belongs to run "
+            f"{earlier.id}, which {_begun_as(earlier)}: use another key."
+        )
+    if earlier.forked_from is not None:
+        return earlier
     if (digest := started_with(earlier.gates)) is not None:
         if digest != digest_of(run.args):
             raise IdempotencyConflict(message)
@@ -93,6 +100,17 @@ def _same_start(earlier: RunRow, run: RunRow) -> RunRow:
     if earlier.args != run.args and canonical(earlier.args) != canonical(run.args):
         raise OtherText(message, run.id, earlier.args)
     return earlier
+
+
+def origin_of(run: RunRow) -> tuple[object, ...]:
+    """Return where a fork comes from, and what it was given; nothing of other runs."""
+    return run.forked_from, run.forked_at, run.forked_with
+
+
+def _begun_as(run: RunRow) -> str:
+    if run.forked_from is None:
+        return "isn't a fork"
+    return f"is a fork of run {run.forked_from} at checkpoint {run.forked_at}, or was given another state or other args"
 
 
 # -- unfinished runs of a key -----------------------------------------------------------------------------------------

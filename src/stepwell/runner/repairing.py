@@ -1,0 +1,98 @@
+"""The verbs that repair runs: a fork from an old checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stepwell.definition.unset import UNSET
+from stepwell.engine.commit import Commit
+from stepwell.engine.run import RunRow
+from stepwell.errors import IdempotencyConflict
+from stepwell.execution.forking import Given, checked_checkpoint, forkable, forked, same_fork
+from stepwell.runner.arguments import check_user, labels_json, users_key
+from stepwell.runner.core import refuse_inside_transaction
+from stepwell.runner.handle import RunHandle
+from stepwell.runner.starting import Starting
+from stepwell.store import history, runs
+from stepwell.store.history import History
+from stepwell.store.tx import Tx
+from stepwell.store.workspaces import derived
+
+
+class Repairing(Starting):
+    """The verbs that go back in a run's history, besides those that start runs."""
+
+    def as_user(self, user_id: str) -> Repairing:
+        """Return the same verbs, restricted to this user's runs: for everything that comes from a request."""
+        check_user(user_id)
+        return Repairing(self._opening, self._only(user_id))
+
+    async def fork(
+        self,
+        workflow_id: str,
+        *,
+        checkpoint: int,
+        state: Any = UNSET,
+        args: Any = UNSET,
+        labels: Sequence[str] | None = None,
+        user_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunHandle[Any]:
+        """Start a new run at the target of this row of the run's history, and return its handle.
+
+        It has the state and the documents of then, and the args and labels of the run, unless others are given. Nothing of
+        inbox, children and timers comes along, and its steps run again. It belongs to the user of the run.
+
+        Raises WorkflowNotFound, UnknownWorkflow, InvalidArgs (no such row, or one that leads to no place), CheckpointGone,
+        InvalidState, PayloadTooLarge, IdempotencyConflict or StoreUnavailable; nothing is stored then.
+        """
+        refuse_inside_transaction()
+        row, version = await self.row(workflow_id, user_id), checked_checkpoint(checkpoint)
+        key = users_key(idempotency_key) or self._derived_key("fork", row.id, version, *_told(state, args))
+        given = Given(state, args, None if labels is None else labels_json(labels), key)
+        core, definition = self.core, self.core.operations.definition(row)
+        found = await self.read(lambda tx: _at(tx, row.id, version))
+        commit = forked(core.shared, definition, row, *forkable(row, version, found), given)
+        if (earlier := await self._forked_before(commit, given)) is not None:
+            return RunHandle(self, earlier.id, created=False)
+        only = self._only(user_id)
+        try:
+            started = await core.write(core.operations.fork(commit, only), None)
+        except IdempotencyConflict:
+            # Another call with this key came first: whether it means the same is asked outside of the transaction.
+            if (earlier := await self._forked_before(commit, given)) is None:
+                raise
+            return RunHandle(self, earlier.id, created=False)
+        return RunHandle(self, started.run.id, started.created)
+
+    async def _forked_before(self, commit: Commit, given: Given) -> RunRow | None:
+        """Return the run of this key, if there is one. Raises IdempotencyConflict if that means something else."""
+        run, key = commit.run, commit.run.idempotency_key
+        if key is None:
+            return None
+        place = (run.app_name, run.user_id, key)
+
+        def query(tx: Tx) -> tuple[RunRow | None, str | None]:
+            earlier = runs.by_keys(tx, [place]).get(place)
+            first = None if earlier is None else history.at(tx, earlier.id, 0)
+            return earlier, None if first is None else first.state
+
+        earlier, began = await self.read(query)
+        if earlier is None or derived(key):
+            return earlier
+        if not same_fork(self.core.operations.definition(run), earlier, began, commit, given):
+            raise IdempotencyConflict(
+                f"The idempotency key {key!r} of user {run.user_id!r} in app {run.app_name!r} belongs to run {earlier.id}, "
+                "which isn't this fork: use another key, or the same checkpoint, state and args."
+            )
+        return earlier
+
+
+def _told(*values: object) -> list[object]:
+    return [repr(one) if one is UNSET else one for one in values]
+
+
+def _at(tx: Tx, run_id: str, version: int) -> History | None:
+    found = history.of_run(tx, run_id, version - 1, 1, version + 1)
+    return found[0] if found else None
