@@ -2096,6 +2096,11 @@ export interface components {
             error: string | null;
             /** Finished At */
             finished_at: string | null;
+            /** Forked From */
+            forked_from: [
+                string,
+                number
+            ] | null;
             /** Group Id */
             group_id: string | null;
             /** Group Index */

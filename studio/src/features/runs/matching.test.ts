@@ -21,6 +21,7 @@ const RUN: Run = {
   priority: 0,
   idempotency_key: null,
   parent_id: null,
+  forked_from: null,
   group_id: null,
   group_index: null,
   waiting_for: [],
