@@ -156,10 +156,11 @@ def _clearing_up(run: RunRow, place: str, text: str, now: Moment, changes: dict[
     )  # fmt: skip
 
 
-def retry(definition: Definition, run: RunRow, now: Moment) -> Commit:
+def retry(definition: Definition, run: RunRow, now: Moment, state: str | None = None) -> Commit:
     """Return the commit that makes a failed run (or one that waits for its retry) ready now, with a full budget.
 
-    Raises RunFinished for a run that has nothing to retry.
+    With another state it has a row of the history, which leads nowhere: the run stays at its place, in its visit. Raises
+    RunFinished for a run that has nothing to retry.
     """
     if run.status not in ("failed", "retrying"):
         raise RunFinished(f"Run {run.id} is {run.status}: only a failed or retrying run can be retried.")
@@ -167,7 +168,13 @@ def retry(definition: Definition, run: RunRow, now: Moment) -> Commit:
         run, "retrying", now, ready_at=now, failing=None, failures=0, automatic=0, takeovers=0,
         suspicion=None, deadline=None if run.canceling else deadline(definition, now),
     )  # fmt: skip
-    return Commit(run.version, run.claim, after)
+    if state is None:
+        return Commit(run.version, run.claim, after)
+    after = after._replace(version=run.version + 1, state=state)
+    row = HistoryRow(
+        run.id, after.version, None, run.place, None, run.attempt, "committed", None, None, state, None, now, now
+    )
+    return Commit(run.version, run.claim, after, row, listeners=listeners_of(definition, after))
 
 
 def take(definition: Definition, run: RunRow, owner: str, now: Moment) -> Commit:

@@ -19,6 +19,7 @@ from stepwell.store.workspaces import DERIVED_KEY, EVENT_KEY
 MAX_KEY = 512
 MAX_LABELS = 50
 MAX_NAME = 256
+MAX_SUBJECT = 200
 RESERVED_KEYS = (DERIVED_KEY, EVENT_KEY)
 MAX_DELAY = timedelta(days=366 * 1000)
 """The longest delay: not far beyond it there is no date, because the year 9999 is the last."""

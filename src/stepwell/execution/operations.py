@@ -18,13 +18,16 @@ from stepwell.engine.run import ENDED, RunRow, SignalRow
 from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, refuse_callback, rivals, signal_name, takers
 from stepwell.errors import (
     IdempotencyConflict,
+    InvalidArgs,
     InvalidPayload,
     PayloadTooLarge,
     RunFinished,
+    RunNotFinished,
     UnknownTransition,
     UnknownWorkflow,
     WorkflowNotFound,
 )
+from stepwell.execution.mending import NO_REPAIR, Mending, Repair, mending, repaired
 from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.versions import seen
 from stepwell.store import documents, groups, runs, signals
@@ -197,15 +200,64 @@ class Operations:
 
         return operation
 
-    def retry(self, workflow_id: str, user_id: str | None) -> Callable[[Tx], RunRow]:
-        """Return the run, due now with a full budget."""
+    def retry(
+        self, workflow_id: str, user_id: str | None, repair: Repair = NO_REPAIR, checked: Mending | None = None
+    ) -> Callable[[Tx], RunRow]:
+        """Return the run, due now with a full budget, repaired. `checked` is what `mending` said before."""
 
         def operation(tx: Tx) -> RunRow:
             groups.hold_of(tx, workflow_id)
             run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
-            [answer] = self.applier.advance(tx, [self.retrying(tx, run)])
+            commit = self.retrying(tx, run) if repair.nothing else self._repairing(tx, run, repair, checked)
+            [answer] = self.applier.advance(tx, [commit])
             assert isinstance(answer, RunRow)  # as above
             return answer
+
+        return operation
+
+    def mending(self, run: RunRow, repair: Repair) -> Mending:
+        """Return the repair as JSON. User code runs here: not for the writer's thread. Raises as `execution.mending`."""
+        return mending(self.shared, self.definition(run), run, repair)
+
+    def _repairing(self, tx: Tx, run: RunRow, repair: Repair, checked: Mending | None) -> Commit:
+        mended = checked if checked is not None and checked.is_for(run) else self.mending(run, repair)
+        commit = repaired(self.definition(run), run, mended, self.shared.clock.now())
+        if mended.data is not None and run.bound_signal is not None:
+            signals.replace(tx, run.bound_signal, mended.data)
+        _lose(tx, run)
+        return commit
+
+    def update(
+        self, workflow_id: str, user_id: str | None, labels: str | None, subject: str | None
+    ) -> Callable[[Tx], RunRow]:
+        """Return the run with these labels and this subject; None: as they are."""
+
+        def operation(tx: Tx) -> RunRow:
+            run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
+            changed = run._replace(
+                labels=run.labels if labels is None else labels,
+                subject=run.subject if subject is None else subject or None,
+            )
+            runs.rename(tx, changed)
+            return changed
+
+        return operation
+
+    def deletable(self, workflow_id: str, user_id: str | None) -> Callable[[Tx], None]:
+        """Raise RunNotFinished unless the run can be deleted; WorkflowNotFound."""
+
+        def operation(tx: Tx) -> None:
+            run = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
+            if run.internal:
+                raise InvalidArgs(f"Run {run.id} is the handler of a tick or a delivery: it is deleted with that.")
+            if not run.finished:
+                cure = "Retry or cancel it first." if run.status == "failed" else "Cancel it first."
+                raise RunNotFinished(f"Run {run.id} is {run.status}: only finished runs can be deleted. {cure}")
+            group = None if run.group_id is None else groups.load(tx, run.group_id)
+            if group is not None and group.finished_at is None:
+                raise RunNotFinished(
+                    f"Run {run.id} belongs to {group.id}, of which other runs haven't ended: it is counted until they have."
+                )
 
         return operation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import Any, cast, get_args
 from uuid import UUID
@@ -15,6 +16,7 @@ from stepwell.execution.arguments import MAX_DELAY as MAX_DELAY
 from stepwell.execution.arguments import MAX_KEY as MAX_KEY
 from stepwell.execution.arguments import MAX_LABELS as MAX_LABELS
 from stepwell.execution.arguments import MAX_NAME as MAX_NAME
+from stepwell.execution.arguments import MAX_SUBJECT as MAX_SUBJECT
 from stepwell.execution.arguments import RESERVED_KEYS as RESERVED_KEYS
 from stepwell.execution.arguments import check_in_flight as check_in_flight
 from stepwell.execution.arguments import check_user as check_user
@@ -50,6 +52,13 @@ def checked_reason(reason: Any) -> str | None:
     if reason is None or reason == "" or is_text(reason, MAX_REASON):
         return cast("str | None", reason)
     raise InvalidArgs(f"reason={repr(reason)[:80]}: give a text of at most {MAX_REASON} characters, without NUL.")
+
+
+def checked_subject(subject: Any) -> str | None:
+    """Return a run's subject as it is stored: what is too long is cut. Raises InvalidArgs."""
+    if subject is None or subject == "" or is_text(subject, sys.maxsize):
+        return None if subject is None else str(subject)[:MAX_SUBJECT]
+    raise InvalidArgs(f"subject={shown(subject)}: give a text without NUL.")
 
 
 def checked_seconds(given: Any, what: str = "timeout") -> float | None:

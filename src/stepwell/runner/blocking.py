@@ -124,6 +124,8 @@ class BlockingRunner(Portal[Batching]):
 
     run_sync = _verb(Starting.run_sync, waits=True)
     retry = _verb(Starting.retry)
+    update = _verb(Batching.update)
+    delete = _verb(Batching.delete)
     get = _verb(Starting.get)
     list = _verb(Starting.list)
     history = _verb(Starting.history)

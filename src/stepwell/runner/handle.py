@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from stepwell.definition.unset import UNSET
 from stepwell.definition.values.codec import plain
 from stepwell.engine.run import RunRow
 from stepwell.errors import RunFailed
@@ -92,6 +93,6 @@ class RunHandle(Generic[R]):
         """Like `runner.cancel`."""
         return await self._runner.cancel(self.workflow_id, reason=reason, force=force)
 
-    async def retry(self) -> Run:
+    async def retry(self, *, data: Any = UNSET, state: Any = UNSET) -> Run:
         """Like `runner.retry`."""
-        return await self._runner.retry(self.workflow_id)
+        return await self._runner.retry(self.workflow_id, data=data, state=state)

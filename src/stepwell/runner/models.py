@@ -50,6 +50,8 @@ class Run(_Frozen):
     priority: int
     idempotency_key: str | None
     parent_id: str | None
+    subject: str | None
+    """Its title for people."""
     forked_from: tuple[str, int] | None
     """Of a fork: the run and the row of its history at whose target it began."""
     group_id: str | None
@@ -221,6 +223,7 @@ def _run(row: RunRow, definition: Definition | None) -> Run:
         priority=row.priority,
         idempotency_key=row.idempotency_key,
         parent_id=row.parent_id,
+        subject=row.subject,
         forked_from=None if row.forked_from is None else (row.forked_from, row.forked_at or 0),
         group_id=row.group_id,
         group_index=row.group_index,

@@ -85,7 +85,7 @@ _RUN: Final[Mapping[str, _Column]] = {
     **dict.fromkeys(("workflow_version", "version", "attempt", "priority", "created_at", "updated_at"), _NUMBER),
     **dict.fromkeys(("ready_at", "due_at", "finished_at", "group_index", "forked_at"), _MOMENT),
     **dict.fromkeys(("workflow_name", "app_name", "workspace_id", "user_id", "place"), _TEXT),
-    **dict.fromkeys(("idempotency_key", "parent_id", "group_id", "error", "forked_from"), _OPTIONAL),
+    **dict.fromkeys(("idempotency_key", "parent_id", "group_id", "error", "forked_from", "subject"), _OPTIONAL),
 }
 _HISTORY: Final[Mapping[str, _Column]] = {
     "status": _Column(lambda value: value in ("committed", "failed", "canceled"), "failed"),

@@ -1,23 +1,27 @@
-"""The verbs that repair runs: a fork from an old checkpoint."""
+"""The verbs that repair runs: a fork from an old checkpoint, other labels, and deleting."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from stepwell.definition.unset import UNSET
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import RunRow
 from stepwell.errors import IdempotencyConflict
 from stepwell.execution.forking import Given, checked_checkpoint, forkable, forked, same_fork
-from stepwell.runner.arguments import check_user, labels_json, users_key
+from stepwell.runner.arguments import check_user, checked_subject, labels_json, run_id, users_key
 from stepwell.runner.core import refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
+from stepwell.runner.models import Run
 from stepwell.runner.starting import Starting
 from stepwell.store import history, runs
 from stepwell.store.history import History
 from stepwell.store.tx import Tx
 from stepwell.store.workspaces import derived
+
+_ROWS: Final = 1_000
+"""Rows of a run that one transaction deletes."""
 
 
 class Repairing(Starting):
@@ -65,6 +69,38 @@ class Repairing(Starting):
                 raise
             return RunHandle(self, earlier.id, created=False)
         return RunHandle(self, started.run.id, started.created)
+
+    async def update(
+        self,
+        workflow_id: str,
+        *,
+        labels: Sequence[str] | None = None,
+        subject: str | None = None,
+        user_id: str | None = None,
+    ) -> Run:
+        """Return the run, with these labels or this subject instead of its own; None: as they are.
+
+        A subject has at most 200 characters: what is longer is cut. An empty one removes it. Raises WorkflowNotFound,
+        InvalidArgs, StoreUnavailable.
+        """
+        core, only = self.core, self._only(user_id)
+        wanted = run_id(workflow_id, only)
+        texts = None if labels is None else labels_json(labels), checked_subject(subject)
+        return self._model(await core.write(core.operations.update(wanted, only, *texts), None))
+
+    async def delete(self, workflow_id: str, *, user_id: str | None = None) -> None:
+        """Delete a finished run with all that it owns: history, documents, signals, steps.
+
+        Its children stay, and what its forks share with it is theirs from then on. Raises WorkflowNotFound, RunNotFinished
+        (also while other runs of its group haven't ended), StoreUnavailable.
+        """
+        core, only = self.core, self._only(user_id)
+        wanted = run_id(workflow_id, only)
+        await core.write(core.operations.deletable(wanted, only), None)
+        # A run may own very many rows, and all other writes wait for each transaction.
+        while await core.write(lambda tx: runs.shrink(tx, [wanted], _ROWS), None):
+            pass
+        await core.write(lambda tx: runs.delete(tx, [wanted]), None)
 
     async def _forked_before(self, commit: Commit, given: Given) -> RunRow | None:
         """Return the run of this key, if there is one. Raises IdempotencyConflict if that means something else."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Never, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
+from stepwell.definition.unset import UNSET
 from stepwell.engine.commit import Emission
 from stepwell.engine.run import RunRow
 from stepwell.errors import InvalidArgs
 from stepwell.execution.emission import plan
+from stepwell.execution.mending import Repair
 from stepwell.execution.operations import CheckedPayload
 from stepwell.runner.arguments import checked_reason, refuse_reserved, run_id, users_key
 from stepwell.runner.models import Emitted, Refused, Run
@@ -173,11 +175,23 @@ class Steering(Pausing):
         row = await core.write(operation, connection)
         return self._model(row)
 
-    async def retry(self, workflow_id: str, *, user_id: str | None = None) -> Run:
-        """Return the failed or retrying run, ready, with a full retry budget. Raises WorkflowNotFound, RunFinished."""
-        core = self.core
+    async def retry(
+        self, workflow_id: str, *, data: Any = UNSET, state: Any = UNSET, user_id: str | None = None
+    ) -> Run:
+        """Return the failed or retrying run, ready, with a full retry budget.
+
+        `data` replaces the payload of the signal that the failed transition took, `state` the state of the run, which then
+        has a row of the history.
+
+        Raises WorkflowNotFound, RunFinished, InvalidArgs (`data` where no signal was taken), InvalidPayload, InvalidState,
+        PayloadTooLarge, StoreUnavailable; the run is untouched then.
+        """
+        core, repair = self.core, Repair(data, state)
         workflow_id = run_id(workflow_id, self._only(user_id))
-        return self._model(await core.write(core.operations.retry(workflow_id, self._only(user_id)), None))
+        # Validators are user code: they run here, not in the thread that writes for all.
+        checked = None if repair.nothing else core.operations.mending(await self.row(workflow_id, user_id), repair)
+        operation = core.operations.retry(workflow_id, self._only(user_id), repair, checked)
+        return self._model(await core.write(operation, None))
 
     def _derived_key(self, *what: Any) -> str | None:
         """Return the key of a call that was given none. Handlers of ticks and deliveries have one for each (rule 38)."""

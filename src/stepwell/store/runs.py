@@ -250,6 +250,11 @@ def migrate(tx: Tx, migrated: Sequence[RunRow]) -> None:
     )
 
 
+def rename(tx: Tx, run: RunRow) -> None:
+    """Write the labels and the subject of a run whose row is held."""
+    tx.run("UPDATE stepwell_runs SET labels=?, subject=? WHERE id=?", run.labels, run.subject, run.id)
+
+
 def _former(run: RunRow, former: str | None, workflow_version: int, args: str) -> str:
     return with_former(former, Former(run.version - 1, workflow_version, args))
 

@@ -127,6 +127,12 @@ def tell(tx: Tx, told: Sequence[SignalRow], keep_states: int) -> None:
         _trace_late_ends(tx, parents, finished, keep_states)
 
 
+def replace(tx: Tx, signal_id: str, data: str) -> None:
+    """Give a signal that a run has bound other data, as of an end that went well."""
+    sql = "UPDATE stepwell_signals SET data=?, size=?, status='completed', error=NULL WHERE id=?"
+    tx.run(sql, data, len(data.encode()), signal_id)
+
+
 def take(tx: Tx, taken: Sequence[tuple[str, int]]) -> None:
     """Mark each (signal, version) as consumed by that history row."""
     tx.each(

@@ -2126,6 +2126,8 @@ export interface components {
              * @enum {string}
              */
             status: "pending" | "running" | "waiting" | "retrying" | "completed" | "failed" | "canceled";
+            /** Subject */
+            subject: string | null;
             /**
              * Updated At
              * Format: date-time

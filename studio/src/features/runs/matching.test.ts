@@ -22,6 +22,7 @@ const RUN: Run = {
   idempotency_key: null,
   parent_id: null,
   forked_from: null,
+  subject: null,
   group_id: null,
   group_index: null,
   waiting_for: [],
