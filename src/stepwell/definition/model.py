@@ -158,6 +158,8 @@ class Definition:
     """The places with timers whose moments are worked out when they are entered."""
     on_cancel: str | None = None
     """The place to which cancelling a run leads, from which it goes on to END; None: it is cancelled at once."""
+    subject: str | Callable[[Any], Any] | None = None
+    """A format string over `args`, or a function of them: the title of a run for people."""
     migrations: Mapping[int, Callable[[Migration], object]] = field(default_factory=dict)
     """By the version from which each brings a run to the next one."""
     renamed: Mapping[str, str] = field(default_factory=dict)

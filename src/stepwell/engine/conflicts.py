@@ -60,6 +60,7 @@ def put_off(run: RunRow, start: RunRow, max_wait: Moment | None, now: Moment) ->
     return run._replace(
         workflow_version=start.workflow_version,
         args=start.args,
+        subject=start.subject,
         gates=start.gates if digest is None else with_start(start.gates, digest),
         held_by=None,
         held_rank=None,

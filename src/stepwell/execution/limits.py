@@ -29,6 +29,7 @@ from stepwell.engine.gates import Gate, gate_of, gates_json, gates_of
 from stepwell.engine.run import Moment
 from stepwell.errors import InvalidArgs
 from stepwell.execution.clock import microseconds
+from stepwell.execution.subjects import subject_of
 from stepwell.execution.timers import at_start
 
 _LONGEST: Final = 200
@@ -44,10 +45,12 @@ def begin_limited(definition: Definition, request: Request, now: Moment) -> Comm
 
 
 def under_limits(definition: Definition, request: Request, now: Moment) -> Request:
-    """Return the start with its gates and moments; without an owner if it may have to wait, or has to begin in time.
+    """Return the start with its subject, gates and moments; without an owner if it may have to wait, or has to begin in time.
 
-    Raises InvalidArgs for a key, or the moment of a timer, that is none.
+    Raises InvalidArgs for a key, a subject, or the moment of a timer, that is none.
     """
+    if definition.subject is not None:
+        request = request._replace(subject=subject_of(definition, request.args))
     if START in definition.timed:
         request = at_start(definition, request)
     if not definition.limits and definition.debounce is None and definition.expires is None:

@@ -28,6 +28,7 @@ from stepwell.execution.arguments import labels_json as labels_json
 from stepwell.execution.arguments import refuse_reserved as refuse_reserved
 from stepwell.execution.arguments import users_key as users_key
 from stepwell.execution.arguments import workspace_id as workspace_id
+from stepwell.execution.clock import to_moment
 from stepwell.nearest import nearest
 
 MAX_REASON = 10_000
@@ -121,6 +122,16 @@ def checked_text(what: str, given: Any) -> str | None:
     if given is None or isinstance(given, str):
         return given
     raise InvalidArgs(f"{what}={given!r} is of type {type(given).__name__}: give a text.")
+
+
+def checked_moment(what: str, given: Any) -> int | None:
+    """Return a moment to compare with; None: any. Raises InvalidArgs."""
+    if given is None:
+        return None
+    try:
+        return to_moment(given)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidArgs(f"{what}={shown(given)}: give an aware datetime, as in datetime.now(UTC).") from None
 
 
 def wanted_id(what: str, given: Any) -> str | None:

@@ -51,6 +51,7 @@ class BlockingHandle(Portal[RunHandle[R]], Generic[R]):
         super().__init__(handle, opening)
         self.workflow_id = handle.workflow_id
         self.created = handle.created
+        self.workspace_id = handle.workspace_id
 
     def __repr__(self) -> str:
         return f"BlockingHandle({self.workflow_id!r})"

@@ -25,13 +25,17 @@ R = TypeVar("R")
 class RunHandle(Generic[R]):
     """The name of a run, and the verbs for it; it holds no state of the run. Works in any process with the database open."""
 
-    __slots__ = ("_runner", "created", "workflow_id")
+    __slots__ = ("_runner", "created", "workflow_id", "workspace_id")
 
-    def __init__(self, runner: Steering, workflow_id: str, created: bool = False) -> None:
+    def __init__(
+        self, runner: Steering, workflow_id: str, created: bool = False, workspace_id: str | None = None
+    ) -> None:
         self._runner = runner
         self.workflow_id = workflow_id
         self.created = created
         """False if an idempotency key led to an earlier run, and for handles that no start has made."""
+        self.workspace_id = workspace_id
+        """The run's workspace, as its start knew it; None for handles that no start has made: nothing is asked."""
 
     def __repr__(self) -> str:
         return f"RunHandle({self.workflow_id!r})"

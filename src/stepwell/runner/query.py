@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stepwell.definition.model import Definition
@@ -19,6 +20,7 @@ from stepwell.runner.arguments import (
     MOST_ROWS,
     check_limit,
     check_rows,
+    checked_moment,
     checked_text,
     cursor_of,
     id_of,
@@ -126,13 +128,19 @@ class Reader:
         user_id: str | None = None,
         workspace_id: str | None = None,
         parent_id: str | None = None,
+        place: str | None = None,
+        text: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """Return a page of runs, newest first. `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the page before.
+        """Return a page of runs, newest first.
 
-        A page of large runs may hold fewer than `limit` and yet have a `next_cursor`: it is no larger than 64 MiB, unless by
-        one run.
+        `text` is looked for in ids, subjects, names, places, labels, keys, and in the first 16,384 characters of errors and
+        args. `created_after` and `created_before` are aware datetimes. `limit` is 1 to 1,000; `cursor` is the `next_cursor`
+        of the page before. A page of large runs may hold fewer than `limit` and yet have a `next_cursor`: it is no larger
+        than 64 MiB, unless by one run.
         """
         check_limit(limit)
         wanted = Filter(
@@ -143,6 +151,10 @@ class Reader:
             user_id=self._only(user_id),
             workspace_id=wanted_id("workspace_id", workspace_id),
             parent_id=wanted_id("parent_id", parent_id),
+            place=checked_text("place", place),
+            text=checked_text("text", text) or None,
+            created_after=checked_moment("created_after", created_after),
+            created_before=checked_moment("created_before", created_before),
         )
         return await self.find(wanted, limit=limit, cursor=cursor, most_bytes=_PAGE_BYTES)
 

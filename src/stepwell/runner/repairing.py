@@ -59,7 +59,7 @@ class Repairing(Starting):
         found = await self.read(lambda tx: _at(tx, row.id, version))
         commit = forked(core.shared, definition, row, *forkable(row, version, found), given)
         if (earlier := await self._forked_before(commit, given)) is not None:
-            return RunHandle(self, earlier.id, created=False)
+            return RunHandle(self, earlier.id, False, earlier.workspace_id)
         only = self._only(user_id)
         try:
             started = await core.write(core.operations.fork(commit, only), None)
@@ -67,8 +67,8 @@ class Repairing(Starting):
             # Another call with this key came first: whether it means the same is asked outside of the transaction.
             if (earlier := await self._forked_before(commit, given)) is None:
                 raise
-            return RunHandle(self, earlier.id, created=False)
-        return RunHandle(self, started.run.id, started.created)
+            return RunHandle(self, earlier.id, False, earlier.workspace_id)
+        return RunHandle(self, started.run.id, started.created, started.run.workspace_id)
 
     async def update(
         self,

@@ -74,9 +74,9 @@ class Starting(Steering):
         if connection is not None:
             return (await self._start_in(connection, [start], origin))[0]
         refuse_inside_transaction()
-        return RunHandle(self, *await self._start(start, origin))
+        return _handle(self, await self._start(start, origin))
 
-    async def _start(self, start: Start, origin: Origin) -> tuple[str, bool]:
+    async def _start(self, start: Start, origin: Origin) -> StartedRun:
         core = self._opening.core
         # A start may belong to this process's worker at once, if it has room: no worker needs to look for it then.
         reserved = start.delay is None and start.at is None and core.passes.reserve()
@@ -87,14 +87,14 @@ class Starting(Steering):
                 core.passes.unreserve()
             raise
         try:
-            [started] = await core.store.writer.reply_to(
+            begun: Starteds = await core.store.writer.reply_to(
                 Begin((commit,)), partial(_launch, core.passes) if reserved else None
             )
         except OtherText:
             # The key has other args as a text: `_begun` asks whether they mean the same (rule 49).
             # `_launch` has given the slot back, so any worker may execute the run.
-            [started] = await self._begun([start], (prepare(core.shared, start, origin)[1],))
-        return started.run.id, started.created
+            begun = await self._begun([start], (prepare(core.shared, start, origin)[1],))
+        return begun[0]
 
     async def _start_in(self, connection: AwaitedConnection, starts: Sequence[Start], origin: Origin) -> RunHandles:
         core = self.core
@@ -106,7 +106,7 @@ class Starting(Steering):
             return await core.in_callers(lambda given: _begun_in(core, given, commits), connection)
 
         started = await with_starts(core.shared, starts, commits, write)
-        return [RunHandle(self, one.run.id, one.created) for one in started]
+        return [_handle(self, one) for one in started]
 
     async def run_many(
         self,
@@ -133,7 +133,7 @@ class Starting(Steering):
     async def _start_many(self, starts: Sequence[Start], origin: Origin) -> RunHandles:
         commits = tuple(prepare(self.core.shared, start, origin)[1] for start in starts)
         started = await self._begun(starts, commits)
-        return [RunHandle(self, one.run.id, one.created) for one in started]
+        return [_handle(self, one) for one in started]
 
     async def _begun(self, starts: Sequence[Start], commits: tuple[Commit, ...]) -> Starteds:
         async def write(commits: tuple[Commit, ...]) -> Starteds:
@@ -222,6 +222,10 @@ class Starting(Steering):
             return start
         key = self._derived_key("run", start.app_name or origin.app_name, origin.user_id, start.workflow, start.args)
         return start if key is None else replace(start, idempotency_key=key)
+
+
+def _handle(runner: Steering, started: StartedRun) -> RunHandle[Any]:
+    return RunHandle(runner, started.run.id, started.created, started.run.workspace_id)
 
 
 def _begun_in(core: Core, tx: Tx, commits: tuple[Commit, ...]) -> Starteds:

@@ -93,10 +93,10 @@ def replace(tx: Tx, run: RunRow, start: Commit, conflict: Conflict) -> RunRow:
         after, delay = still_waiting(run, after, after.updated_at)
         tx.run(_DELAYED, run.held_by, run.id, delay)
     tx.run(
-        "UPDATE stepwell_runs SET workflow_version=?, args=?, gates=?, held_by=?, held_rank=?, ready_at=NULL,"
+        "UPDATE stepwell_runs SET workflow_version=?, args=?, subject=?, gates=?, held_by=?, held_rank=?, ready_at=NULL,"
         " due_at=?, deadline=?, expires_at=?, updated_at=? WHERE id=?",
-        after.workflow_version, after.args, after.gates, after.held_by, after.held_rank, after.due_at, after.deadline,
-        after.expires_at, after.updated_at, run.id,
+        after.workflow_version, after.args, after.subject, after.gates, after.held_by, after.held_rank, after.due_at,
+        after.deadline, after.expires_at, after.updated_at, run.id,
     )  # fmt: skip
     stand(tx, [start._replace(run=after)])
     if start.listeners is not None:

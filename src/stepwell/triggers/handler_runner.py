@@ -26,6 +26,7 @@ from stepwell.runner.opening import Opening
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.runner.start import Origin, Start
 from stepwell.runner.starting import RunHandles
+from stepwell.store.tx import StartedRun
 from stepwell.store.workspaces import DERIVED_KEY
 
 if TYPE_CHECKING:
@@ -109,10 +110,10 @@ class HandlerRunner(WorkflowRunner):
 
     # -- what was started is noted ----------------------------------------------------------------------------------
 
-    async def _start(self, start: Start, origin: Origin) -> tuple[str, bool]:
-        run_id, created = await super()._start(start, origin)
-        self._calls.note([run_id])
-        return run_id, created
+    async def _start(self, start: Start, origin: Origin) -> StartedRun:
+        started = await super()._start(start, origin)
+        self._calls.note([started.run.id])
+        return started
 
     async def _start_in(self, connection: AwaitedConnection, starts: Sequence[Start], origin: Origin) -> RunHandles:
         return self._noted(await super()._start_in(connection, starts, origin))

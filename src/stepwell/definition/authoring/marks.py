@@ -258,3 +258,4 @@ class Keywords:
     fair_by: Any = None
     expires: Any = None
     on_cancel: Any = None
+    subject: Any = None

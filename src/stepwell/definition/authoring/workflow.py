@@ -81,6 +81,7 @@ class Workflow(Generic[Args, State, Result]):
         fair_by: KeyOf | None = None,
         expires: timedelta | None = None,
         on_cancel: str | None = None,
+        subject: str | Callable[[Any], str | None] | None = None,
         priority: int | None = None,
         ui: Sequence[Any] | None = None,
         **kwargs: Any,
@@ -105,6 +106,7 @@ class Workflow(Generic[Args, State, Result]):
             fair_by=inherited.fair_by if fair_by is None else fair_by,
             expires=inherited.expires if expires is None else expires,
             on_cancel=inherited.on_cancel if on_cancel is None else on_cancel,
+            subject=inherited.subject if subject is None else subject,
         )
         definition = compile_workflow(cls, Workflow, cls.stepwell_keywords, _locals_around(sys._getframe(1)), unknown)
         if definition is not None:

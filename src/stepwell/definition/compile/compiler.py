@@ -125,6 +125,7 @@ def _definition(
         debounce=debounced_by(keywords),
         expires=keywords.expires,
         on_cancel=None if keywords.on_cancel is None else place(keywords.on_cancel),
+        subject=keywords.subject,
         timed=frozenset(name for name, one in places.items() if one.timed),
         migrations=migrations_of(cls),
         renamed=renamed_of(transitions),

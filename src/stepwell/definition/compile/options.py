@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from string import Formatter
 from typing import Any
 
 from stepwell.definition.authoring.limits import takes_one
@@ -175,6 +176,8 @@ def keyword_faults(owner: str, given: Keywords) -> Iterator[str]:
         yield from _run_timeout_faults(owner, given.run_timeout)
     for event in given.on:
         yield from _event_faults(owner, event)
+    if given.subject is not None:
+        yield from _subject_faults(owner, given.subject)
 
 
 def _run_timeout_faults(owner: str, given: Any) -> Iterator[str]:
@@ -195,3 +198,20 @@ def _event_faults(owner: str, given: Any) -> Iterator[str]:
             f"{owner}: on=Event({given.name!r}, match=...) starts runs, and there is no run yet to compare with; "
             "leave out match=, or listen on a transition."
         )
+
+
+def _subject_faults(owner: str, given: Any) -> Iterator[str]:
+    if not isinstance(given, str):
+        if not callable(given):
+            yield f"{owner}: subject={given!r} is neither a text nor a function of the args."
+        elif not takes_one(given):
+            yield f"{owner}: subject={guard_name(given)} can't be called with the args alone; give it one parameter."
+        return
+    try:
+        fields = [name for _, name, _, _ in Formatter().parse(given) if name is not None]
+    except ValueError as error:
+        yield f"{owner}: subject={given!r} isn't a format string: {error}."
+        return
+    for name in fields:
+        if not name.replace("[", ".").startswith("args.") and name != "args":
+            yield f'{owner}: subject={given!r} names {{{name}}}; it knows args only, as in "Order {{args.order_id}}".'

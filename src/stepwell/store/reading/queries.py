@@ -298,7 +298,7 @@ def _conditions(tx: Tx, wanted: Filter, lead: str | None) -> Mapping[str, _Where
     return found
 
 
-_SEARCHED: Final[Sequence[str]] = ("workflow_name", "user_id", "place", "idempotency_key", "error")
+_SEARCHED: Final[Sequence[str]] = ("workflow_name", "user_id", "place", "idempotency_key", "error", "subject")
 _SEARCHED_JSON: Final[Sequence[str]] = ("labels", "args")
 _MAY_BE_LARGE: Final = ("args", "error")
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
