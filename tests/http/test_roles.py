@@ -393,6 +393,12 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     ),
     "cancel_run": (of_run("POST", "/cancel", {}), ACT_ON_RUN),
     "retry_run": (of_run("POST", "/retry", workflow=Break), ACT_ON_RUN),
+    "fork_run": (
+        of_run("POST", "/fork", {"checkpoint": 1}),
+        {k: 202 if v == 200 else v for k, v in ACT_ON_RUN.items()},
+    ),
+    "update_run": (of_run("PATCH", body={"labels": ["a"], "subject": "b"}), ACT_ON_RUN),
+    "delete_run": (of_run("DELETE", workflow=Write), {k: 204 if v == 200 else v for k, v in ACT_ON_RUN.items()}),
     "preview_bulk": (of_bulk("/runs/bulk/preview"), ACT_ON_MANY),
     "do_bulk": (of_bulk("/runs/bulk"), ACT_ON_MANY),
     "start_batch": (

@@ -93,6 +93,7 @@ _WORDS: Final[Mapping[int, str]] = {
     404: "Not found, or not visible to you",
     408: "The body came too slowly",
     409: "Not possible in the current state",
+    410: "Its state is no longer kept",
     413: "Too large",
     415: "Not application/json",
     422: "Invalid request",
@@ -191,6 +192,29 @@ class SignalRequest(_Given):
 
     name: NameParam
     data: Any = None
+
+
+class ForkRequest(_Given):
+    """A row of a run's history at whose target a new run is to begin; a field that is left out is the run's."""
+
+    checkpoint: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+    state: Any = None
+    args: Any = None
+    labels: Labels | None = None
+
+
+class RetryRequest(_Given):
+    """The values to retry with; a field that is left out stays as it is."""
+
+    data: Any = None
+    state: Any = None
+
+
+class RunUpdate(_Given):
+    """The new labels or the new subject of a run; a subject that is empty removes it."""
+
+    labels: Labels | None = None
+    subject: Annotated[str, Field(max_length=10_000, pattern=NO_NUL)] | None = None
 
 
 class CancelRequest(_Given):

@@ -32,7 +32,10 @@ _KINDS: Final[dict[str, type[StepwellError]]] = {
         *(AlreadyAnswered, errors.IdempotencyConflict, InvalidArgs, InvalidPayload, RunFinished),
         *(
             errors.BatchNotFound,
+            errors.CheckpointGone,
             errors.GroupNotFound,
+            errors.InvalidState,
+            errors.RunNotFinished,
             errors.ScheduleNotFound,
             errors.TokenNotFound,
             errors.UnknownApp,

@@ -1,4 +1,4 @@
-"""Starting, answering, cancelling and retrying runs, one or many."""
+"""Starting, answering and cancelling runs, and acting on many at once."""
 
 # Without `from __future__ import annotations`: FastAPI couldn't see the dependency that is made here.
 
@@ -35,7 +35,7 @@ from stepwell.runner.query import Filter
 
 _OPERATIONS: Final = (
     *("get_run", "get_history", "get_documents", "get_steps", "get_children", "explain_run", "get_asks"),
-    *("signal_run", "cancel_run", "retry_run"),
+    *("signal_run", "cancel_run", "retry_run", "fork_run", "update_run", "delete_run"),
 )
 _LINKS: Final = {
     name: {"operationId": name, "parameters": {"workflow_id": "$response.body#/workflow_id"}} for name in _OPERATIONS
@@ -121,13 +121,6 @@ def add_acting(router: APIRouter, caller: CallerOf) -> None:
         await caller.run(workflow_id)
         asked = RunCancelRequest() if request is None else request
         return await caller.runner.cancel(workflow_id, reason=asked.reason, force=asked.force)
-
-    @router.post("/runs/{workflow_id}/retry", responses=acting)
-    async def retry_run(workflow_id: WorkflowId, caller: ByCaller) -> Run:
-        """Retry a failed (or retrying) run: it is due now, with a full retry budget."""
-        caller.may_act()
-        await caller.run(workflow_id)
-        return await caller.runner.retry(workflow_id)
 
 
 def user_of(given: str | None, caller: Caller) -> str:

@@ -51,7 +51,7 @@ def add_runs(router: APIRouter, caller: CallerOf) -> None:
     ) -> Page[Run]:
         """List a page of runs, the newest first; `cursor` is the `next_cursor` of the previous page.
 
-        `q` searches ids, names, places, labels, keys, and the first 16,384 characters of errors and args; it doesn't
+        `q` searches ids, subjects, names, places, labels, keys, and the first 16,384 characters of errors and args; it doesn't
         look at states and results. A page may be shorter than `limit` and still have a `next_cursor`: it marks how far
         the search went. With `brief`, args, state and result are null.
         """
