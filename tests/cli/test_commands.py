@@ -81,6 +81,25 @@ def test_a_run_that_waits_for_input_exits_with_3_and_goes_on_when_it_is_signalle
     assert json.loads(followed.stdout)["result"] == "True fine"
 
 
+def test_a_run_is_forked_repaired_and_deleted(stepwell: Shell) -> None:
+    run_id = json.loads(stepwell("run", "review", "--json").stdout)["workflow_id"]
+    rows = stepwell.json("runs", run_id)["history"]
+    waits = next(row["version"] for row in rows if row["target"] not in (None, "end"))
+    forked = stepwell("fork", run_id, "--checkpoint", str(waits), "--key", "k", "--json")
+    assert forked.returncode == 0, forked.stderr
+    assert json.loads(forked.stdout)["forked_from"] == [run_id, waits]
+    again = stepwell.json("fork", run_id, "--checkpoint", str(waits), "--key", "k")
+    assert again["workflow_id"] == json.loads(forked.stdout)["workflow_id"]
+    refused = stepwell("fork", run_id, "--checkpoint", "0")
+    assert (refused.returncode, "leads to no place" in refused.stderr) == (2, True)
+    assert stepwell("retry", run_id, "--data", "1").returncode == 1
+    unfinished = stepwell("delete", run_id)
+    assert (unfinished.returncode, "Cancel it first" in unfinished.stderr) == (1, True)
+    assert stepwell("cancel", run_id).returncode == 0
+    assert stepwell("delete", run_id).returncode == 0
+    assert stepwell("runs", run_id).returncode == 2
+
+
 def test_a_cancelled_run_exits_with_1(stepwell: Shell) -> None:
     run_id = json.loads(stepwell("run", "review", "--json").stdout)["workflow_id"]
     assert stepwell("cancel", run_id, "--reason", "no more").returncode == 0

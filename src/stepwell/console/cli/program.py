@@ -15,6 +15,7 @@ from stepwell.console.cli.commands import (
     dev,
     limits,
     pausing,
+    repairing,
     run,
     runs,
     schedules,
@@ -25,7 +26,7 @@ from stepwell.console.cli.commands import (
     workflows,
 )
 from stepwell.console.cli.terminal.output import FAILED, MISCONFIGURED, say
-from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, StepwellError
+from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, RunNotFinished, StepwellError
 
 _FILE: Final = ".env"
 _NAMES: Final = ("STEPWELL_APP", "STEPWELL_URL", "STEPWELL_TOKEN")
@@ -49,7 +50,9 @@ program.command("runs")(runs.runs)
 program.command("signal")(steering.signal)
 program.command("cancel")(steering.cancel)
 program.command("steps")(steps.steps)
-program.command("retry")(steering.retry)
+program.command("retry")(repairing.retry)
+program.command("fork")(repairing.fork)
+program.command("delete")(repairing.delete)
 program.command("pause")(pausing.pause)
 program.command("resume")(pausing.resume)
 program.command("paused")(pausing.paused)
@@ -66,7 +69,7 @@ def main() -> None:
     """Run the command of this process's arguments, and exit."""
     try:
         program(default_map=defaults_of(typer.main.get_command(program)))
-    except (RunFailed, RunFinished, IdempotencyConflict) as error:
+    except (RunFailed, RunFinished, RunNotFinished, IdempotencyConflict) as error:
         _exit(error, FAILED)
     except StepwellError as error:
         _exit(error, MISCONFIGURED)

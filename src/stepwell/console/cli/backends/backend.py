@@ -223,7 +223,17 @@ class CommandBackend(Protocol):
 
     async def cancel(self, run_id: str, reason: str | None, force: bool) -> Run: ...
 
-    async def retry(self, run_id: str) -> Run: ...
+    async def retry(self, run_id: str, given: Mapping[str, Any]) -> Run:
+        """Retry a failed run, with other `data` or another `state` where they are given."""
+        ...
+
+    async def fork(self, run_id: str, checkpoint: int, given: Mapping[str, Any], key: str | None) -> str:
+        """Return the id of a new run from this row, with other `state` or `args` where they are given."""
+        ...
+
+    async def delete_run(self, run_id: str) -> None:
+        """Delete a finished run."""
+        ...
 
     async def start_batch(self, given: BatchBeginning) -> tuple[str, bool]:
         """Start a batch, and return its id once it is queued durably; and whether this call made it."""

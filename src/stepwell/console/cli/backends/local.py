@@ -177,8 +177,15 @@ class Local:
     async def cancel(self, run_id: str, reason: str | None, force: bool) -> Run:
         return await self._runner.cancel(run_id, reason=reason, force=force)
 
-    async def retry(self, run_id: str) -> Run:
-        return await self._runner.retry(run_id)
+    async def retry(self, run_id: str, given: Mapping[str, Any]) -> Run:
+        return await self._runner.retry(run_id, **given)
+
+    async def fork(self, run_id: str, checkpoint: int, given: Mapping[str, Any], key: str | None) -> str:
+        handle = await self._runner.fork(run_id, checkpoint=checkpoint, idempotency_key=key, **given)
+        return handle.workflow_id
+
+    async def delete_run(self, run_id: str) -> None:
+        await self._runner.delete(run_id)
 
     # -- batches --------------------------------------------------------------------------------------------------
 

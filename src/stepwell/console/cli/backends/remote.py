@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from stepwell.console.cli.backends.answers import RunEvent, streamed
@@ -146,8 +146,20 @@ class Remote(RemoteSchedules):
         # Servers of an earlier version refuse what they don't know.
         return await self._act(run_id, "cancel", {"reason": reason, **({"force": True} if force else {})})
 
-    async def retry(self, run_id: str) -> Run:
-        return await self._act(run_id, "retry")
+    async def retry(self, run_id: str, given: Mapping[str, Any]) -> Run:
+        return await self._act(run_id, "retry", dict(given) or None)
+
+    async def fork(self, run_id: str, checkpoint: int, given: Mapping[str, Any], key: str | None) -> str:
+        if self._user is not None:
+            await self.get(run_id)
+        body = {"checkpoint": checkpoint, **given}
+        started = await self.post(Started, f"/runs/{_id(run_id)}/fork", headers=key_header(key), json=body)
+        return started.workflow_id
+
+    async def delete_run(self, run_id: str) -> None:
+        if self._user is not None:
+            await self.get(run_id)
+        await self.delete(f"/runs/{_id(run_id)}")
 
     async def _act(self, run_id: str, verb: str, body: Any = None, key: str | None = None) -> Run:
         if self._user is not None:

@@ -1,4 +1,4 @@
-"""`stepwell signal`, `stepwell cancel` and `stepwell retry`: steer a run."""
+"""`stepwell signal` and `stepwell cancel`: steer a run."""
 
 from __future__ import annotations
 
@@ -81,27 +81,6 @@ def cancel(
     async def act() -> None:
         async with backend.open(creates=False):
             put_run(await backend.cancel(run_id, reason, force), json)
-
-    execute(act)
-
-
-def retry(
-    ctx: typer.Context,
-    run_id: RunId,
-    app: Application = None,
-    url: Url = None,
-    token: TokenOption = None,
-    user: User = None,
-    json: Json = False,
-) -> None:
-    """Run a failed transition again now, with a full retry budget. A worker executes it."""
-    backend = backend_of(ctx, app, url, token, user)
-
-    async def act() -> None:
-        async with backend.open(creates=False):
-            run = await backend.retry(run_id)
-            put_run(run, json)
-            await hint_without_workers(backend, run)
 
     execute(act)
 
