@@ -11,6 +11,7 @@ import stepwell.errors
 
 PUBLIC = [
     "App",
+    "Ask",
     "Batch",
     "BatchHandle",
     "Checkpoint",
@@ -32,6 +33,7 @@ PUBLIC = [
     "NonRetryable",
     "Pause",
     "Plain",
+    "Question",
     "RateLimit",
     "Retry",
     "RetryAfter",

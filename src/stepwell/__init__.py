@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from stepwell.app import App
     from stepwell.composition import Stepwell
+    from stepwell.definition.authoring.asks import Ask
     from stepwell.definition.authoring.context import Signal
     from stepwell.definition.authoring.document import Document, ErrorDocument, Link, Markdown, Message, Plain
     from stepwell.definition.authoring.groups import Group, GroupItem
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from stepwell.runner.handle import RunHandle
     from stepwell.runner.models import Checkpoint, Run, RunResult, StoredDocument
     from stepwell.runner.pausing import Pause
+    from stepwell.runner.people import Question
     from stepwell.runner.runner import WorkflowRunner
     from stepwell.runner.schedule_models import Schedule
     from stepwell.runner.start import Start
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "App",
+    "Ask",
     "Batch",
     "BatchHandle",
     "Checkpoint",
@@ -63,6 +66,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "NonRetryable",
     "Pause",
     "Plain",
+    "Question",
     "RateLimit",
     "Retry",
     "RetryAfter",
@@ -92,6 +96,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
 
 _HOME = {
     "App": "stepwell.app",
+    "Ask": "stepwell.definition.authoring.asks",
     "Batch": "stepwell.runner.batch_models",
     "BatchHandle": "stepwell.runner.batch_handle",
     "Checkpoint": "stepwell.runner.models",
@@ -113,6 +118,7 @@ _HOME = {
     "NonRetryable": "stepwell.errors",
     "Pause": "stepwell.runner.pausing",
     "Plain": "stepwell.definition.authoring.document",
+    "Question": "stepwell.runner.people",
     "RateLimit": "stepwell.definition.authoring.limits",
     "Retry": "stepwell.definition.authoring.marks",
     "RetryAfter": "stepwell.errors",

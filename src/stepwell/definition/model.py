@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stepwell.definition.authoring.marks import Event, Retry
 from stepwell.definition.authoring.migration import Migration
 from stepwell.definition.values.codec import Codec
+
+if TYPE_CHECKING:
+    from stepwell.definition.authoring.asks import Ask
 
 Kind = Literal["automatic", "signal", "timer", "event"]
 RuleKind = Literal["executing", "run", "rate", "fair"]
@@ -67,6 +70,8 @@ class Transition:
     """The method has parameters that FastDepends fills."""
     was: tuple[str, ...] = ()
     """The names that it had in earlier code, the oldest first."""
+    ask: Ask | None = None
+    """The question that a person answers with its signal."""
 
     @property
     def first_name(self) -> str:
@@ -85,7 +90,7 @@ class Place:
     """Signal, timer and event transitions, in order of declaration."""
     by_name: Mapping[str, Transition] = field(default_factory=dict)
     timed: tuple[Transition, ...] = ()
-    """Those of `waiting` whose moments are worked out when the place is entered."""
+    """Those of `waiting` whose moments or questions are worked out when the place is entered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,7 @@ class Definition:
     expires: timedelta | None = None
     """A run that hasn't begun by then is cancelled."""
     timed: frozenset[str] = frozenset()
-    """The places with timers whose moments are worked out when they are entered."""
+    """The places with moments or questions that are worked out when they are entered."""
     on_cancel: str | None = None
     """The place to which cancelling a run leads, from which it goes on to END; None: it is cancelled at once."""
     subject: str | Callable[[Any], Any] | None = None

@@ -16,6 +16,7 @@ from typing import NamedTuple, final
 
 from stepwell.engine.conflicts import Conflict
 from stepwell.engine.groups import NewGroup
+from stepwell.engine.questions import QuestionRow
 from stepwell.engine.run import HistoryRow, Moment, RunRow, SignalRow
 from stepwell.engine.timers import WorkedOut
 
@@ -142,6 +143,12 @@ class Commit(NamedTuple):
     """Of a start: the rules by which it looks for unfinished runs of its keys."""
     migrated: bool = False
     """True if the row's version and args are written too: migrations have changed them (rule 56)."""
+    asked: tuple[QuestionRow, ...] = ()
+    """The questions that are asked from now on."""
+    unasked: tuple[int, ...] = ()
+    """The visits whose questions have ended."""
+    reasked: bool = False
+    """True if an answer to the questions of its visit was used up, and they are asked again."""
 
     @property
     def looks(self) -> bool:

@@ -25,6 +25,7 @@ from stepwell.engine.commit import Commit
 from stepwell.engine.conflicts import Conflict
 from stepwell.engine.groups import Slot, held_back, slots_of
 from stepwell.engine.matching import listeners_of
+from stepwell.engine.questions import AskedQuestion, ended_questions, questions_of
 from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, freed, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
 from stepwell.engine.suspicion import suspicion_of
@@ -66,6 +67,8 @@ class Request(NamedTuple):
     timers: str | None = None
     """The moments of timers at START, as `engine.timers` writes them."""
     subject: str | None = None
+    asked: tuple[AskedQuestion, ...] = ()
+    """The questions that are asked at START."""
 
 
 def begin(definition: Definition, request: Request, now: Moment) -> Commit:
@@ -93,7 +96,15 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
         timers=request.timers,
     )  # fmt: skip
     creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
-    return Commit(-1, -1, run, creation, listeners=listeners_of(definition, run), conflicts=request.conflicts)
+    return Commit(
+        -1,
+        -1,
+        run,
+        creation,
+        listeners=listeners_of(definition, run),
+        conflicts=request.conflicts,
+        asked=questions_of(run, request.asked),
+    )
 
 
 def begin_member(
@@ -143,7 +154,10 @@ def cancel(
         run.id, after.version, executing, run.place, clears_at, attempt, "canceled", text, None, None, None, now, now
     )
     told = tell(run, after) if clears_at is None else None
-    return Commit(run.version, run.claim, after, history, left=visits(run), tell=told, ends_children=run.children > 0)
+    return Commit(
+        run.version, run.claim, after, history, left=visits(run), tell=told, ends_children=run.children > 0,
+        unasked=ended_questions(run, after),
+    )  # fmt: skip
 
 
 def _clearing_up(run: RunRow, place: str, text: str, now: Moment, changes: dict[str, Any]) -> RunRow:

@@ -33,6 +33,7 @@ from stepwell.definition.text import kind_of, storable, told
 from stepwell.engine.choose import PARKED, Execute, Fail, Park, counted, fires
 from stepwell.engine.commit import Commit, DocumentWrite, Effects, Outcome, Raised
 from stepwell.engine.matching import listeners_of
+from stepwell.engine.questions import asked_here, ended_questions, questions_of
 from stepwell.engine.run import (
     CREATED_FIELDS,
     MAX_ERROR_CHARS,
@@ -106,6 +107,8 @@ def settle(
         tell=tell(run, after) if ended else None,
         listeners=listeners_of(definition, after) if not ended and outcome.state is not None else None,
         ends_children=ended and after.children > 0,
+        asked=() if outcome.timers is None else questions_of(after, outcome.timers.asked),
+        unasked=ended_questions(run, after),
     )
 
 
@@ -120,7 +123,13 @@ def park(run: RunRow, decision: Park, now: Moment) -> Commit:
 def move(run: RunRow, place: str, now: Moment) -> Commit:
     """Return the commit of a detour to `place`; without a history row."""
     after = moved(run, place, now)
-    return Commit(run.version, run.claim, after, left=left(run, after) if run.detours is not None else ())
+    return Commit(
+        run.version,
+        run.claim,
+        after,
+        left=left(run, after) if run.detours is not None else (),
+        unasked=ended_questions(run, after),
+    )
 
 
 def _failed(
@@ -156,6 +165,8 @@ def _failed(
         taken=signal_id if spent else None,
         left=left(run, after) if leaves else (),
         tell=tell(run, after) if way.kind == "stop" else None,
+        unasked=ended_questions(run, after) if leaves else (),
+        reasked=spent and not leaves and bool(asked_here(run)),
     )
 
 

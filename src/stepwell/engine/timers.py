@@ -12,18 +12,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stepwell.definition.model import Place, Transition
+from stepwell.engine.questions import AskedQuestion, asked_here
 from stepwell.engine.run import Moment, RunRow, microseconds
 
 
 class WorkedOut(NamedTuple):
-    """The durations and the moments of timers, by the names of their transitions."""
+    """The durations and the moments of timers, by the names of their transitions; and the questions that are asked."""
 
     after: Mapping[str, Moment]
     at: Mapping[str, Moment]
+    asked: Sequence[AskedQuestion] = ()
 
 
 _NONE = WorkedOut({}, {})
@@ -31,7 +33,10 @@ _NONE = WorkedOut({}, {})
 
 def timers_json(visit: int, found: WorkedOut) -> str:
     """Return the timers of a visit as the run keeps them."""
-    return json.dumps({"visit": visit, "after": dict(found.after), "at": dict(found.at)}, ensure_ascii=False)
+    kept: dict[str, Any] = {"visit": visit, "after": dict(found.after), "at": dict(found.at)}
+    if found.asked:
+        kept["asked"] = [one.transition for one in found.asked]
+    return json.dumps(kept, ensure_ascii=False)
 
 
 def worked_out(run: RunRow) -> WorkedOut:
@@ -54,14 +59,15 @@ def moment_of(transition: Transition, run: RunRow) -> Moment | None:
     """Return when the timer is due; None if that isn't worked out yet."""
     if transition.after is not None:
         return run.entered_at + microseconds(transition.after)
-    after, at = worked_out(run)
-    known = after.get(transition.name)
-    return at.get(transition.name) if known is None else run.entered_at + known
+    found = worked_out(run)
+    known = found.after.get(transition.name)
+    return found.at.get(transition.name) if known is None else run.entered_at + known
 
 
 def untimed(place: Place, run: RunRow) -> bool:
-    """Return whether moments of the place's timers are still to be worked out."""
-    return any(moment_of(t, run) is None for t in place.timed)
+    """Return whether moments of the place's timers, or questions, are still to be worked out."""
+    asked = asked_here(run)
+    return any(t.name not in asked if t.due is None else moment_of(t, run) is None for t in place.timed)
 
 
 def wakes_at(place: Place, run: RunRow) -> Moment | None:

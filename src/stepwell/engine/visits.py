@@ -31,6 +31,7 @@ _VISIT: Final = (
 """The fields of a visit. `Run.detours` holds these values of each interrupted one, outermost first."""
 _NUMBER: Final = _VISIT.index("visit")
 _STAY: Final = _VISIT.index("stay")
+_TIMERS: Final = _VISIT.index("timers")
 _BOUND_SIGNAL: Final = _VISIT.index("bound_signal")
 
 
@@ -97,6 +98,11 @@ def reserved(run: RunRow) -> Sequence[str]:
     if run.detours is None:
         return ()
     return [visit[_BOUND_SIGNAL] for visit in _interrupted(run) if visit[_BOUND_SIGNAL] is not None]
+
+
+def interrupted_timers(run: RunRow) -> list[tuple[int, str | None]]:
+    """Return the interrupted visits, each with what was worked out for it."""
+    return [(visit[_NUMBER], visit[_TIMERS]) for visit in _interrupted(run)]
 
 
 def all_bound(run: RunRow) -> list[str]:

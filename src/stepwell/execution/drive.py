@@ -305,11 +305,11 @@ class Pass:
         if isinstance(decision, AskGuards):
             decision, raised = await self._guarded(definition, decision)
         if isinstance(decision, AskTimers):
-            timed = with_timers_here(definition, self.run, decision.place)
-            if isinstance(timed, Fail):
-                return timed, None
-            self.run = timed
-            return None, None
+            run, failure = await with_timers_here(definition, self.run, decision.place, self._stored)
+            if run is None:
+                raise Interrupted("lost")
+            self.run = run
+            return failure, None
         if isinstance(decision, Execute) and decision.signal is not None and (self.more or decision.signal.unread):
             try:
                 return await with_whole_signal(self, decision, decision.signal), None

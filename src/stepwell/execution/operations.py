@@ -10,7 +10,6 @@ from typing import NamedTuple
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.codec import canonical
 from stepwell.definition.values.inputs import payload_json
-from stepwell.definition.values.misfit import shown
 from stepwell.engine.choose import AskGuards, Execute, decide
 from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.control import cancel, retry
@@ -25,8 +24,8 @@ from stepwell.errors import (
     RunNotFinished,
     UnknownTransition,
     UnknownWorkflow,
-    WorkflowNotFound,
 )
+from stepwell.execution.answering import Admitted, Person, admit, check_open, no_run, note_answer
 from stepwell.execution.mending import NO_REPAIR, Mending, Repair, mending, repaired
 from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.versions import seen
@@ -42,9 +41,7 @@ log = logging.getLogger("stepwell.events")
 def visible(run: RunRow | None, workflow_id: str, user_id: str | None) -> RunRow:
     """Return the run, if this user may see it. Raises WorkflowNotFound, also for another user's run."""
     if run is None or (user_id is not None and (run.user_id != user_id or run.internal)):
-        raise WorkflowNotFound(
-            f"No run {shown(workflow_id)}" + (f" of user {user_id!r}." if user_id is not None else ".")
-        )
+        raise no_run(workflow_id, user_id)
     return run
 
 
@@ -70,12 +67,15 @@ class Operations:
         user_id: str | None,
         key: str | None,
         checked: CheckedPayload | None = None,
-        answered_by: str | None = None,
+        person: Person | None = None,
     ) -> Callable[[Tx], RunRow]:
-        """Return the run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before."""
+        """Return the run, with the signal in its inbox; once per idempotency key. `checked` is what `payload` said before.
+
+        `person` is the user who sends it; `user_id` the one whose runs alone are reached, unless that person is asked.
+        """
 
         def operation(tx: Tx) -> RunRow:
-            row = visible(runs.hold(tx, workflow_id), workflow_id, user_id)
+            row, admitted = self.reached(tx, runs.hold(tx, workflow_id), workflow_id, given, user_id, person)
             definition = self.definition(row)
             run = seen(definition, row)
             name = signal_name(definition, run, given)
@@ -86,13 +86,35 @@ class Operations:
             if earlier is not None:
                 earlier = earlier._replace(name=definition.current(earlier.name))
                 return _same_signal(row, earlier, _taker(definition, run, name), text, key or "")
+            if admitted is not None and person is not None:
+                check_open(tx, definition, row, admitted, person)
             now = self.shared.clock.now()
-            arrival = Arrival(new_id(), name, text, "signal", answered_by or user_id, key)
+            by = None if person is None else person.user_id
+            arrival = Arrival(new_id(), name, text, "signal", by, key)
             kept = signals.kept(tx, run, name, rivals(definition, run, arrival)) if run.inbox else NOTHING_KEPT
             signals.put(tx, [accept(definition, run, arrival, kept, now, self.shared.rules)], now)
-            return visible(runs.load_one(tx, workflow_id), workflow_id, user_id)
+            note_answer(tx, definition, row, name, by, now)
+            return visible(runs.load_one(tx, workflow_id), workflow_id, None)
 
         return operation
+
+    def reached(
+        self,
+        tx: Tx,
+        row: RunRow | None,
+        workflow_id: str,
+        given: str | Callable[..., object],
+        user_id: str | None,
+        person: Person | None,
+    ) -> tuple[RunRow, Admitted | None]:
+        """Return the run and the question that is answered, if this person may. Raises WorkflowNotFound, UnknownWorkflow."""
+        if person is None:
+            return visible(row, workflow_id, user_id), None
+        known = None if row is None else self.shared.registry.find(row.app_name, row.workflow_name)
+        if row is None or row.internal or known is None:
+            row = visible(row, workflow_id, person.user_id if person.answers else user_id)
+        admitted = admit(tx, self.definition(row), row, given, person)
+        return (visible(row, workflow_id, user_id) if admitted is None else row), admitted
 
     def payload(self, run: RunRow, given: str | Callable[..., object], data: object, key: str | None) -> CheckedPayload:
         """Return the validated data of a signal, for where the run is now. User code runs here: not for the writer's thread."""

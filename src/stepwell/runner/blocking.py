@@ -5,7 +5,7 @@ With `connection=` this thread lends its transaction to the verb (`callers.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypedDict, Unpack, overload
@@ -138,6 +138,32 @@ class BlockingRunner(Portal[Batching]):
     paused = _verb(Starting.paused)
     group = _verb(Starting.group)
     batches = _verb(Batching.batches)
+    inbox = _verb(Batching.inbox)
+
+    def answer(
+        self,
+        workflow_id: str,
+        transition: str | Callable[..., object],
+        data: Any = None,
+        *,
+        by: str,
+        groups: Collection[str] = (),
+        visit: int | None = None,
+        idempotency_key: str | None = None,
+        connection: BlockingConnection | None = None,
+    ) -> Run:
+        """Like `WorkflowRunner.answer`, but blocking."""
+        return self._call_with(
+            connection,
+            self._awaited.answer,
+            workflow_id,
+            transition,
+            data,
+            by=by,
+            groups=groups,
+            visit=visit,
+            idempotency_key=idempotency_key,
+        )
 
     # Written out, as their connection is another one than that of the awaited verbs.
 

@@ -237,6 +237,11 @@ def _run(row: RunRow, definition: Definition | None) -> Run:
     )
 
 
+def without_values(run: Run) -> Run:
+    """Return the run as those see it who only answer a question of it: without args, state, result and error."""
+    return run.model_copy(update=dict.fromkeys(("args", "state", "result", "error")))
+
+
 def waiting_signals(row: RunRow, definition: Definition | None) -> tuple[str, ...]:
     """Return the transitions of the run's place that may be signalled; none if it takes nothing now."""
     if definition is None or row.finished or row.status == "failed":

@@ -21,9 +21,9 @@ from stepwell.runner.arguments import checked_seconds, id_of, users_key
 from stepwell.runner.core import Core, refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import RunResult
+from stepwell.runner.people import Answering
 from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Origin, Start, listed, prepare, with_starts
-from stepwell.runner.steering import Steering
 from stepwell.store.inbox import Claimed
 from stepwell.store.tx import Begin, OtherText, StartedRun, Tx
 
@@ -42,7 +42,7 @@ RunHandles = list[RunHandle[Any]]  # `list` is a verb of the class
 Starteds = list[StartedRun]
 
 
-class Starting(Steering):
+class Starting(Answering):
     """The verbs that start runs, besides those that steer and read them."""
 
     async def run(

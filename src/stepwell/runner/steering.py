@@ -9,13 +9,15 @@ from stepwell.definition.unset import UNSET
 from stepwell.engine.commit import Emission
 from stepwell.engine.run import RunRow
 from stepwell.errors import InvalidArgs
+from stepwell.execution.answering import Person
 from stepwell.execution.emission import plan
 from stepwell.execution.mending import Repair
 from stepwell.execution.operations import CheckedPayload
 from stepwell.runner.arguments import checked_reason, refuse_reserved, run_id, users_key
-from stepwell.runner.models import Emitted, Refused, Run
+from stepwell.runner.models import Emitted, Refused, Run, without_values
 from stepwell.runner.pausing import Pausing
 from stepwell.runner.start import payload_as_before, with_emission
+from stepwell.store import runs
 from stepwell.store.tx import OtherText, Tx
 
 if TYPE_CHECKING:
@@ -96,22 +98,42 @@ class Steering(Pausing):
         Raises WorkflowNotFound, RunFinished, AlreadyAnswered, UnknownTransition, InvalidPayload, PayloadTooLarge,
         IdempotencyConflict, StoreUnavailable; the run is untouched then.
         """
+        only = self._only(user_id)
+        by = only if answered_by is None else answered_by
+        person = None if by is None else Person(by)
+        return await self._send(run_id(workflow_id, only), name, data, only, person, idempotency_key, connection)
+
+    async def _send(
+        self,
+        workflow_id: str,
+        name: str | Callable[..., object],
+        data: Any,
+        only: str | None,
+        person: Person | None,
+        idempotency_key: str | None,
+        connection: AwaitedConnection | None,
+    ) -> Run:
+        """Return the run, with the signal of this person stored; without its values if only their question reaches it."""
         operations, checked = self.core.operations, None
-        workflow_id = run_id(workflow_id, self._only(user_id))
         key = users_key(idempotency_key) or self._derived_key("signal", workflow_id, name, data)
         if connection is None:
             # Validators are user code: they run here, not in the thread that writes for all.
-            checked = operations.payload(await self.row(workflow_id, user_id), name, data, key)
+            found = await self.read(
+                lambda tx: operations.reached(tx, runs.load_one(tx, workflow_id), workflow_id, name, only, person)
+            )
+            checked = operations.payload(found[0], name, data, key)
 
         def operation(checked: CheckedPayload | None) -> Callable[[Tx], RunRow]:
-            return operations.signal(workflow_id, name, data, self._only(user_id), key, checked, answered_by)
+            return operations.signal(workflow_id, name, data, only, key, checked, person)
 
         try:
             row = await self.core.write(operation(checked), connection)
         except OtherText as error:
             known = payload_as_before(data, error)
             row = await self.core.write(operation(known), connection)
-        return self._model(row)
+        found_run = self._model(row)
+        reader = person.user_id if person is not None and person.answers else only
+        return found_run if reader in (None, row.user_id) else without_values(found_run)
 
     async def emit(
         self,

@@ -107,6 +107,15 @@ def _replacing(tx: Tx, row: DocumentRow, *, inherits: bool) -> DocumentRow:
     return row._replace(position=older[0][0]) if older else row
 
 
+def named(tx: Tx, run_id: str, names: Iterable[str], most_bytes: int) -> list[DocumentRow]:
+    """Return the current documents of these names, in order, as many as are no larger together; no internal ones."""
+    wanted = "FROM stepwell_documents WHERE run_id=? AND replaced_at IS NULL AND internal=0 AND name IN list(?)"
+    given, order = (run_id, tx.listed(names)), "ORDER BY position, id"
+    sizes = tx.rows(f"SELECT octet_length(content) + coalesce(octet_length(meta), 0) {wanted} {order}", *given)
+    count = tables.fitting((row[0] for row in sizes), most_bytes)
+    return tx.fetch(DocumentRow._make, f"SELECT {_ALL} {wanted} {order} LIMIT ?", *given, count)
+
+
 def of_run(
     tx: Tx,
     run_id: str,

@@ -26,6 +26,7 @@ _OWNED: Final = {
     "steps": "run_id, visit, transition, name",
     "documents": "id",
     "signals": "id",
+    "questions": "run_id, visit, transition",
 }
 """The tables of which a run may own many rows, by its key."""
 _FIRST: Final = -(2**63)

@@ -78,6 +78,17 @@ def answerers(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
     return {row[0]: row[1] for row in found}
 
 
+def last_taken(tx: Tx, run_id: str, names: Iterable[str]) -> tuple[str | None, int] | None:
+    """Return who sent the last signal by one of these names that the run has taken, and when."""
+    found = tx.rows(
+        "SELECT user_id, accepted_at FROM stepwell_signals WHERE run_id=? AND state='taken' AND kind='signal'"
+        " AND name IN list(?) ORDER BY accepted_at DESC LIMIT 1",
+        run_id,
+        tx.listed(names),
+    )
+    return (found[0][0], int(found[0][1])) if found else None
+
+
 def by_key_of(tx: Tx, run_ids: Sequence[str], key: str) -> dict[str, SignalRow]:
     """Return for each of these runs the signal that it accepted with this idempotency key, if it did."""
     found = tx.fetch(

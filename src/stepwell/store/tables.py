@@ -33,6 +33,7 @@ from stepwell.store.many_tables import gates as gates
 from stepwell.store.many_tables import groups as groups
 from stepwell.store.many_tables import pauses as pauses
 from stepwell.store.many_tables import slots as slots
+from stepwell.store.question_tables import questions as questions
 
 workspaces = Table(
     "stepwell_workspaces",
@@ -131,6 +132,8 @@ Index("stepwell_runs_workspace", runs.c.workspace_id, runs.c.id)
 Index("stepwell_runs_workflow", runs.c.app_name, runs.c.workflow_name, runs.c.id)
 Index("stepwell_runs_user", runs.c.user_id, runs.c.id)
 _partial("stepwell_runs_status", runs.c.status, runs.c.id, where="status <> 'completed'")
+# A user's runs that wait, for their inbox.
+_partial("stepwell_runs_waiting", runs.c.user_id, runs.c.entered_at, runs.c.id, where="status = 'waiting'")
 _partial("stepwell_runs_finished", runs.c.finished_at, where="finished_at IS NOT NULL")
 # The few that continue under suspicion. A checkpoint of any other run changes nothing here.
 _partial("stepwell_runs_suspected", runs.c.suspicion, where="suspicion IS NOT NULL")

@@ -1178,28 +1178,6 @@ export interface components {
             workflows: string[];
         };
         /**
-         * Ask
-         * @description A signal that a person may send to a run now.
-         */
-        Ask: {
-            /** Description */
-            description: string;
-            /** Optional */
-            optional: boolean;
-            /** Schema */
-            schema: {
-                [key: string]: unknown;
-            } | null;
-            /** Source */
-            source: string;
-            /** Target */
-            target: string;
-            /** Title */
-            title: string;
-            /** Transition */
-            transition: string;
-        };
-        /**
          * Batch
          * @description A batch as it stood when it was read; its progress is counted from its runs.
          */
@@ -1950,6 +1928,28 @@ export interface components {
             /** User Id */
             user_id?: string | null;
         };
+        /**
+         * OpenSignal
+         * @description A signal that a person may send to a run now.
+         */
+        OpenSignal: {
+            /** Description */
+            description: string;
+            /** Optional */
+            optional: boolean;
+            /** Schema */
+            schema: {
+                [key: string]: unknown;
+            } | null;
+            /** Source */
+            source: string;
+            /** Target */
+            target: string;
+            /** Title */
+            title: string;
+            /** Transition */
+            transition: string;
+        };
         /** Page[Batch] */
         Page_Batch_: {
             /** Items */
@@ -2674,7 +2674,7 @@ export interface components {
          */
         Waiting: {
             /** Asks */
-            asks: components["schemas"]["Ask"][];
+            asks: components["schemas"]["OpenSignal"][];
             run: components["schemas"]["Run"];
             /**
              * Since
@@ -6109,7 +6109,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Ask"][];
+                    "application/json": components["schemas"]["OpenSignal"][];
                 };
             };
             /** @description Invalid JSON */

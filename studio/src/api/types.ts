@@ -169,7 +169,7 @@ export type Step = With<Schemas["StepView"], { value: Json }>;
 export type Child = With<Schemas["Child"], { run: Run }>;
 export type Explanation = With<Schemas["Explanation"], { status: RunStatus }>;
 /** What a person may answer now. `schema` null: it takes no payload. */
-export type Ask = With<Schemas["Ask"], { schema: JsonSchema | null }>;
+export type Ask = With<Schemas["OpenSignal"], { schema: JsonSchema | null }>;
 export type Waiting = With<Schemas["Waiting"], { run: Run; asks: Ask[] }>;
 
 export interface RunFilter {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from stepwell.console.reading.views import Ask, Child, Reading, StepView, Waiting
+from stepwell.console.reading.views import Child, OpenSignal, Reading, StepView, Waiting
 from stepwell.definition.authoring.context import Show
 from stepwell.definition.model import Definition, Transition
 from stepwell.engine.run import RunRow
@@ -111,13 +111,13 @@ class Questions(Reading):
             run = run.model_copy(update={"waiting_for": waiting_signals(whole, definition)})
         return Waiting(run=run, asks=_asks(whole or row, definition), since=since)
 
-    async def asks(self, workflow_id: str) -> list[Ask]:
+    async def asks(self, workflow_id: str) -> list[OpenSignal]:
         """Return the signals that a person may send to the run now. Raises WorkflowNotFound."""
         row = await self.reader.row(workflow_id)
         return list(_asks(row, self._core.shared.registry.find(row.app_name, row.workflow_name)))
 
 
-def _asks(row: RunRow, definition: Definition | None) -> tuple[Ask, ...]:
+def _asks(row: RunRow, definition: Definition | None) -> tuple[OpenSignal, ...]:
     names = waiting_signals(row, definition)
     if definition is None or not names:
         return ()
@@ -125,9 +125,9 @@ def _asks(row: RunRow, definition: Definition | None) -> tuple[Ask, ...]:
     return tuple(_ask(definition, t) for t in place.waiting if t.kind == "signal" and t.name in names)
 
 
-def _ask(definition: Definition, t: Transition) -> Ask:
+def _ask(definition: Definition, t: Transition) -> OpenSignal:
     payload = t.payload
-    return Ask(
+    return OpenSignal(
         transition=t.name,
         title=t.name.replace("_", " ").capitalize(),
         description=" ".join((getattr(definition.workflow, t.method).__doc__ or "").split()),

@@ -24,7 +24,7 @@ class _View(BaseModel):
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
 
 
-class Ask(_View):
+class OpenSignal(_View):
     """A signal that a person may send to a run now."""
 
     transition: str
@@ -44,7 +44,7 @@ class Waiting(_View):
     """A run that waits for a person."""
 
     run: Run
-    asks: tuple[Ask, ...]
+    asks: tuple[OpenSignal, ...]
     since: datetime
 
 

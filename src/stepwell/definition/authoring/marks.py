@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import EllipsisType
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from stepwell.definition.text import is_a, parts_of
 from stepwell.errors import DefinitionError, NonRetryable, RetryAfter
 from stepwell.nearest import checks_its_keywords, checks_keywords, suggestion
+
+if TYPE_CHECKING:
+    from stepwell.definition.authoring.asks import Ask
 
 START: Final = "start"
 END: Final = "end"
@@ -170,6 +173,7 @@ class Mark:
     timeout: Any
     name: Any
     was: Any = ()
+    ask: Any = None
 
 
 @checks_keywords("@transition")
@@ -189,6 +193,7 @@ def transition(
     timeout: timedelta | None = None,
     name: str | None = None,
     was: str | Sequence[str] = (),
+    ask: Ask | None = None,
 ) -> Callable[[F], F]:
     """Mark a method as a way from `source` (one place or several) to `target`; decorators stack.
 
@@ -197,12 +202,13 @@ def transition(
     also takes a plain method of the class that returns such a time, or an aware datetime: it is called when the place is
     entered.
     `timeout=None` is the setting `transition_timeout`, `timedelta(0)` is no limit. `was` gives the names that it had in
-    earlier code, the oldest first: what is stored or sent under them reaches it.
+    earlier code, the oldest first: what is stored or sent under them reaches it. `ask` with `wait=True` says who is asked for
+    the signal, and what.
     """
     if callable(source):
         raise DefinitionError("@transition", ['it needs a target: write @transition("source", "target") or target=...'])
     mark = Mark(
-        source, target, wait, keep, after, on, when, priority, retry, retry_target, error_place, timeout, name, was
+        source, target, wait, keep, after, on, when, priority, retry, retry_target, error_place, timeout, name, was, ask
     )
 
     def marking(function: F) -> F:

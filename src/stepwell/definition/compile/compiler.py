@@ -142,7 +142,7 @@ def _places(transitions: Sequence[Transition]) -> Mapping[str, Place]:
         leaving = [t for t in transitions if t.source == name]
         automatic = in_order([t for t in leaving if t.kind == "automatic"])
         waiting = tuple(t for t in leaving if t.kind != "automatic")
-        timed = tuple(t for t in waiting if t.due is not None)
+        timed = tuple(t for t in waiting if t.due is not None or t.ask is not None)
         places[name] = Place(name, automatic, waiting, MappingProxyType({t.name: t for t in leaving}), timed)
     return MappingProxyType({**places, END: Place(END)})
 

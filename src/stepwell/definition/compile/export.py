@@ -277,3 +277,9 @@ _OTHERS: Final = {"queue": "wait", "skip": "are skipped to the oldest", "replace
 
 def _span(microseconds: int) -> timedelta:
     return timedelta(microseconds=microseconds)
+
+
+def payload_schema(definition: Definition, name: str) -> dict[str, Any] | None:
+    """Return the JSON schema of what a signal of this name takes; None if it takes nothing."""
+    found = next((t.payload for t in definition.named(name) if t.kind == "signal" and t.payload is not None), None)
+    return None if found is None else _schema(found.codec)

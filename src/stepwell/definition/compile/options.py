@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from string import Formatter
 from typing import Any
 
+from stepwell.definition.authoring.asks import ask_faults, method_faults
 from stepwell.definition.authoring.limits import takes_one
 from stepwell.definition.authoring.marks import END, Event, Keywords, Mark, Retry
 from stepwell.definition.model import Kind
@@ -81,26 +81,19 @@ def _kind_faults(mark: Mark) -> Iterator[str]:
         yield f"it combines priority= and {kinds[0]}: the first to fire wins there; leave out priority=."
     if mark.keep is True and not (mark.wait or mark.on is not None):
         yield "it has keep=True but takes no signal or event that could be kept; add wait=True or leave out keep."
+    if mark.ask is not None:
+        yield from ask_faults(mark.ask)
+        if not mark.wait:
+            yield "it has ask= but takes no signal with which a person could answer; add wait=True or leave out ask."
 
 
 def _duration_faults(mark: Mark) -> Iterator[str]:
-    yield from _due_fault(mark.after) if callable(mark.after) else _duration_fault("after", mark.after)
+    yield from (
+        method_faults("after=", mark.after, "a moment")
+        if callable(mark.after)
+        else _duration_fault("after", mark.after)
+    )
     yield from _duration_fault("timeout", mark.timeout)
-
-
-def _due_fault(given: Callable[..., Any]) -> Iterator[str]:
-    name = guard_name(given)
-    if inspect.iscoroutinefunction(given) or inspect.isgeneratorfunction(given) or inspect.isasyncgenfunction(given):
-        yield f"its after={name} isn't a plain def; it only works out a moment: leave out async and yield."
-    elif not _takes_self_only(given):
-        yield f"its after={name} has other parameters than self; it is called with the workflow alone."
-
-
-def _takes_self_only(function: Callable[..., Any]) -> bool:
-    try:
-        return len(inspect.signature(function).parameters) == 1 and takes_one(function)
-    except ValueError:  # a builtin that doesn't say what it takes
-        return False
 
 
 def attempt_faults(timeout: Any, retry: Any) -> Iterator[str]:

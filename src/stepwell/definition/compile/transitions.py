@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
 from itertools import count
 from types import FunctionType
@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from typing_extensions import Format, get_annotations, is_typeddict
 
+from stepwell.definition.authoring.asks import WORKED_OUT, Ask
 from stepwell.definition.authoring.context import Signal
 from stepwell.definition.authoring.marks import END, Event, Mark, Retry, marked_methods
 from stepwell.definition.compile.options import guard_name, kind_of, old_names, option_faults, place, sources_of
@@ -89,6 +90,7 @@ def _transition(
         asynchronous=any(map(inspect.iscoroutinefunction, (function, inspect.unwrap(function)))),
         injected=shape.injected,
         was=old_names(mark),
+        ask=_ask(cls, mark.ask) if kind == "signal" and isinstance(mark.ask, Ask) else None,
     )
 
 
@@ -106,6 +108,16 @@ def _method(cls: type, given: Any) -> Callable[[Any], Any] | None:
         return override
     own: Callable[[Any], Any] = given
     return own
+
+
+def _ask(cls: type, given: Ask) -> Ask:
+    """Return the question with the methods that are called for it: overrides of a subclass, where there are some."""
+    changes: dict[str, Any] = {}
+    for name in WORKED_OUT:
+        method = _method(cls, getattr(given, name))
+        if method is not None:
+            changes[name] = method
+    return replace(given, **changes)
 
 
 def _function_faults(where: str, value: Any) -> Iterator[str]:

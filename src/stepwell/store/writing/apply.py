@@ -17,7 +17,18 @@ from stepwell.engine.pauses import begun_later
 from stepwell.engine.run import FINISHED, RunRow, SignalRow, hold, unless_signalled
 from stepwell.engine.signals import NOTHING_KEPT, Kept
 from stepwell.errors import IdempotencyConflict, LeaseLost, StepwellError, WorkspaceNotFound
-from stepwell.store import conflicts, deciding, documents, endings, history, pauses, runs, signals, workspaces
+from stepwell.store import (
+    conflicts,
+    deciding,
+    documents,
+    endings,
+    history,
+    pauses,
+    questions,
+    runs,
+    signals,
+    workspaces,
+)
 from stepwell.store.gates import Gates, applicant
 from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, Record, StartedRun, Tx
 from stepwell.store.writing.starts import among, key_of, refuse_standing, started_of
@@ -110,6 +121,8 @@ class Applier:
             signals.listen(tx, added)
         if found := [commit for commit in commits if commit.conflicts]:
             conflicts.stand(tx, found)
+        if asking := [commit for commit in commits if commit.asked]:
+            questions.apply(tx, asking)
         for commit in commits:
             tx.hints.placed(commit.run)
 
@@ -186,6 +199,8 @@ class Applier:
             signals.take(tx, taken)
         # What no transition takes any more is only known once this commit's signals are taken.
         further = signals.void(tx, commits, signalled, self.keep_states) if signalled else {}
+        if asking := [c for c in rich if c.asked or c.unasked or c.reasked]:
+            questions.apply(tx, asking)
         if rich:
             self._tell_others(tx, rich)
         if finished := [c.run.id for c in commits if c.run.status in FINISHED]:

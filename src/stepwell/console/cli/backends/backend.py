@@ -12,7 +12,7 @@ from stepwell.console.http.json_lines import JsonLines
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
 from stepwell.console.reading.schedule_views import ScheduleView
-from stepwell.console.reading.views import Ask, ChildGroup, StepView, Waiting
+from stepwell.console.reading.views import ChildGroup, OpenSignal, StepView, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
 from stepwell.errors import ConfigurationError, UnknownApp, UnknownWorkflow
@@ -211,7 +211,7 @@ class CommandBackend(Protocol):
         """Return the runs that wait for a person, the newest first; at most a page."""
         ...
 
-    async def asks(self, run_id: str) -> Sequence[Ask]:
+    async def asks(self, run_id: str) -> Sequence[OpenSignal]:
         """Return the signals that a person may send now."""
         ...
 

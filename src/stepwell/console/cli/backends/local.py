@@ -35,7 +35,7 @@ from stepwell.console.reading.parts import Parts, Questions
 from stepwell.console.reading.pausing import Pauses, Resumed
 from stepwell.console.reading.schedule_views import ScheduleView
 from stepwell.console.reading.schedules import Schedules
-from stepwell.console.reading.views import Ask, ChildGroup, StepView, Waiting
+from stepwell.console.reading.views import ChildGroup, OpenSignal, StepView, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.compile.export import to_json
 from stepwell.engine.run import Status
@@ -165,7 +165,7 @@ class Local:
     async def waiting(self, app_name: str | None) -> Sequence[Waiting]:
         return (await Questions(self._runner).waiting(app_name=app_name)).items
 
-    async def asks(self, run_id: str) -> Sequence[Ask]:
+    async def asks(self, run_id: str) -> Sequence[OpenSignal]:
         return await Questions(self._runner).asks(run_id)
 
     async def groups(self, run_id: str) -> Sequence[ChildGroup]:

@@ -28,7 +28,7 @@ from stepwell.console.http.json_lines import MEDIA_TYPES
 from stepwell.console.http.schemas import AppView, Started, StartedBatch
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
-from stepwell.console.reading.views import Ask, ChildGroup, StepView, Waiting
+from stepwell.console.reading.views import ChildGroup, OpenSignal, StepView, Waiting
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
 from stepwell.errors import BatchNotFound, StoreUnavailable, WorkflowNotFound
@@ -129,8 +129,8 @@ class Remote(RemoteSchedules):
         found = await self.fetch(Page[Waiting], "/waiting", params=given_of({"app_name": app_name}))
         return [one for one in found.items if self._user in (None, one.run.user_id)]
 
-    async def asks(self, run_id: str) -> Sequence[Ask]:
-        return await self.fetch(list[Ask], f"/runs/{_id(run_id)}/asks")
+    async def asks(self, run_id: str) -> Sequence[OpenSignal]:
+        return await self.fetch(list[OpenSignal], f"/runs/{_id(run_id)}/asks")
 
     async def groups(self, run_id: str) -> Sequence[ChildGroup]:
         try:

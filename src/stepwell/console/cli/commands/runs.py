@@ -39,7 +39,7 @@ from stepwell.console.cli.terminal.output import (
     table_of,
 )
 from stepwell.console.cli.terminal.prompts import is_interactive
-from stepwell.console.reading.views import Ask, Waiting
+from stepwell.console.reading.views import OpenSignal, Waiting
 from stepwell.errors import ConfigurationError, UnknownApp
 from stepwell.nearest import suggestion
 from stepwell.runner.models import Run
@@ -123,7 +123,7 @@ def _put_waiting(found: Sequence[Waiting]) -> None:
     put("")
 
 
-def asked(ask: Ask) -> str:
+def asked(ask: OpenSignal) -> str:
     """Return a question in one cell: the name of the signal, its description, and the fields of the answer."""
     schema = ask.payload_schema
     fields = f"({arguments_of(schema) or type_of(schema)})" if schema else ""

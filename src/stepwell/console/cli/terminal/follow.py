@@ -14,7 +14,7 @@ from uuid import uuid4
 from stepwell.console.cli.backends.backend import CommandBackend, RunChange
 from stepwell.console.cli.terminal.output import say, show_document, step_line
 from stepwell.console.cli.terminal.prompts import TypedAnswer, ask_payload, ask_which
-from stepwell.console.reading.views import Ask
+from stepwell.console.reading.views import OpenSignal
 from stepwell.errors import (
     AlreadyAnswered,
     IdempotencyConflict,
@@ -224,10 +224,10 @@ class _Question:
     """A question of a run."""
 
     run: Run
-    ask: Ask
+    ask: OpenSignal
 
     @classmethod
-    def of(cls, run: Run, ask: Ask, mine: bool) -> _Question:
+    def of(cls, run: Run, ask: OpenSignal, mine: bool) -> _Question:
         """Return a question of a run; one of a run below the followed run names its workflow."""
         title = ask.title if mine else f"{run.workflow_name}: {ask.title}"
         return cls(run, ask.model_copy(update={"title": title}))

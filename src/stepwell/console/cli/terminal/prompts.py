@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.console.cli.terminal.arguments import coerced
 from stepwell.console.cli.terminal.output import plain, say
-from stepwell.console.reading.views import Ask
+from stepwell.console.reading.views import OpenSignal
 from stepwell.definition.forms.fitting import JsonSchema, choices, leaves, resolved, takes_null
 from stepwell.definition.forms.widgets import ORDER, WIDGET, in_json
 
@@ -34,7 +34,7 @@ class TypedAnswer(NamedTuple):
     data: Any
 
 
-async def ask_which(place: str, asks: Sequence[Ask]) -> Ask | None:
+async def ask_which(place: str, asks: Sequence[OpenSignal]) -> OpenSignal | None:
     """Return the signal to answer; None: none of them now. Raises EOFError at Ctrl-D."""
     if len(asks) == 1:
         said = f": {asks[0].description}" if asks[0].description else ""
@@ -46,7 +46,7 @@ async def ask_which(place: str, asks: Sequence[Ask]) -> Ask | None:
     return asks[chosen] if chosen < len(asks) else None
 
 
-async def ask_payload(ask: Ask, before: Any = None) -> TypedAnswer | None:
+async def ask_payload(ask: OpenSignal, before: Any = None) -> TypedAnswer | None:
     """Return the answer with its payload; None: nothing is to be sent. `before`: a refused payload to begin with.
 
     Raises EOFError at Ctrl-D.
@@ -189,7 +189,7 @@ async def _text(title: str, field: JsonSchema, root: JsonSchema, given: _TypedVa
 # -- the editor -----------------------------------------------------------------------------------------------------------
 
 
-async def _written(ask: Ask, schema: JsonSchema, before: Any) -> Any:
+async def _written(ask: OpenSignal, schema: JsonSchema, before: Any) -> Any:
     """Return the JSON that was written in an editor; nothing if it was closed without saving."""
     begun = skeleton(schema, schema) if before is None else before
     text = json.dumps(begun, indent=2, ensure_ascii=False) + "\n"

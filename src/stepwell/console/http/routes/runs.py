@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from stepwell.console.http.access.caller import Caller, CallerOf, CursorParam
 from stepwell.console.http.schemas import NO_NUL, Id, Instant, NameParam, problems
 from stepwell.console.reading.parts import Parts, Questions
-from stepwell.console.reading.views import Ask, Child, StepView
+from stepwell.console.reading.views import Child, OpenSignal, StepView
 from stepwell.engine.run import Status
 from stepwell.execution.clock import to_moment
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
@@ -155,7 +155,7 @@ def add_runs(router: APIRouter, caller: CallerOf) -> None:
         return await caller.runner.explain(workflow_id)
 
     @router.get("/runs/{workflow_id}/asks", responses=there)
-    async def get_asks(workflow_id: WorkflowId, caller: ByCaller) -> Sequence[Ask]:
+    async def get_asks(workflow_id: WorkflowId, caller: ByCaller) -> Sequence[OpenSignal]:
         """List the signals that a person may send to it now, with the schemas of their payloads."""
         await caller.run(workflow_id)
         return await caller.reading(Questions).asks(workflow_id)

@@ -1,0 +1,200 @@
+"""Questions: asked, answered, assigned, ended; and the inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stepwell.engine.commit import Commit
+from stepwell.engine.questions import QuestionRow
+from stepwell.store import tables
+from stepwell.store.tables import questions
+from stepwell.store.tx import Tx, paired
+
+_ALL = tables.columns(questions)
+
+
+def apply(tx: Tx, commits: Iterable[Commit]) -> None:
+    """Store the questions that these commits ask, and end those of the visits that they leave."""
+    for commit in commits:
+        if commit.unasked:
+            close(tx, commit.run.id, commit.unasked, commit.run.updated_at)
+        if commit.reasked:
+            _reopen(tx, commit.run.id, commit.run.visit)
+    ask(tx, [row for commit in commits for row in commit.asked])
+
+
+def ask(tx: Tx, asked: Sequence[QuestionRow]) -> None:
+    """Store these questions; one that is stored already stays as it is."""
+    tx.insert(questions, asked, unless=("run_id", "visit", "transition"))
+
+
+def _reopen(tx: Tx, run_id: str, visit: int) -> None:
+    tx.run(
+        "UPDATE stepwell_questions SET answered_by=NULL, answered_at=NULL, closed_at=NULL WHERE run_id=? AND visit=?",
+        run_id,
+        visit,
+    )
+
+
+def close(tx: Tx, run_id: str, visits: Iterable[int], now: int) -> None:
+    """End the questions of these visits."""
+    sql = "UPDATE stepwell_questions SET closed_at=? WHERE run_id=? AND visit=? AND closed_at IS NULL"
+    tx.each(sql, [(now, run_id, visit) for visit in visits])
+
+
+def answered(tx: Tx, run_id: str, visit: int, by: str | None, now: int, only: Collection[str] | None) -> None:
+    """Note who has answered the questions of this visit, all of them or only these: they leave the inbox."""
+    some, given = ("", ()) if only is None else (" AND transition IN list(?)", (tx.listed(only),))
+    tx.run(
+        "UPDATE stepwell_questions SET answered_by=?, answered_at=?, closed_at=?"
+        f" WHERE run_id=? AND visit=? AND closed_at IS NULL{some}",
+        by,
+        now,
+        now,
+        run_id,
+        visit,
+        *given,
+    )
+
+
+def assign(tx: Tx, question: QuestionRow, assignee: str | None, team: str | None) -> None:
+    """Let others answer the question; links that were made before are void."""
+    tx.run(
+        "UPDATE stepwell_questions SET assignee=?, team=?, assigned=assigned+1 WHERE run_id=? AND visit=? AND transition=?",
+        assignee,
+        team,
+        question.run_id,
+        question.visit,
+        question.transition,
+    )
+
+
+def latest(tx: Tx, run_id: str, names: Collection[str], visit: int | None) -> QuestionRow | None:
+    """Return the last question of the run by one of these names, or that of a visit."""
+    only, given = ("", ()) if visit is None else (" AND visit=?", (visit,))
+    return tx.one(
+        QuestionRow._make,
+        f"SELECT {_ALL} FROM stepwell_questions WHERE run_id=? AND transition IN list(?){only} ORDER BY visit DESC LIMIT 1",
+        run_id,
+        tx.listed(names),
+        *given,
+    )
+
+
+def of_run(tx: Tx, run_id: str) -> list[QuestionRow]:
+    """Return all questions of a run, in the order in which they were asked."""
+    sql = f"SELECT {_ALL} FROM stepwell_questions WHERE run_id=? ORDER BY visit, transition"
+    return tx.fetch(QuestionRow._make, sql, run_id)
+
+
+# -- the inbox ---------------------------------------------------------------------------------------------------------
+
+Position = tuple[int, int, str, str]
+"""The place of a question in the inbox: its urgency, when it was asked, its run and its transition."""
+
+_HERE: Final = "r.status NOT IN ('completed', 'canceled', 'failed') AND r.internal=0"
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The questions that are looked for. Without a user and groups: all of them."""
+
+    user_id: str | None
+    groups: Sequence[str]
+    app_name: str | None
+    workflow_name: str | None
+    overdue: bool | None
+    now: int
+    after: Position | None
+    limit: int
+    unasked: Sequence[tuple[str, str, str]]
+    """(app, workflow, place) that have waiting transitions without a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """A run that waits for its user, without a question: the place says for what."""
+
+    run_id: str
+    app_name: str
+    workflow_name: str
+    user_id: str
+    place: str
+    visit: int
+    entered_at: int
+    labels: str
+    timers: str | None
+    callbacks: str | None
+
+
+def inbox(tx: Tx, wanted: Sought) -> list[tuple[QuestionRow, str]]:
+    """Return open questions with the labels of their runs, at most `limit`, the most urgent first.
+
+    A question is open while its run is in that visit and no signal for it is stored.
+    """
+    found: dict[tuple[str, int, str], tuple[QuestionRow, str]] = {}
+    for condition, given in _audiences(wanted):
+        for row in _open(tx, wanted, condition, given):
+            question = QuestionRow._make(row[:-1])
+            found[question[:3]] = question, row[-1]
+    ordered = sorted(found.values(), key=lambda one: one[0].key)
+    return ordered[: wanted.limit]
+
+
+def _audiences(wanted: Sought) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return one condition for each index by which questions are found."""
+    if wanted.user_id is None and not wanted.groups:
+        return [("", ())]
+    groups = [("q.team=?", (group,)) for group in dict.fromkeys(wanted.groups)]
+    if wanted.user_id is None:
+        return [*groups]
+    own = ("q.user_id=? AND q.assignee IS NULL AND q.team IS NULL", (wanted.user_id,))
+    return [("q.assignee=?", (wanted.user_id,)), own, *groups]
+
+
+def _open(tx: Tx, wanted: Sought, condition: str, given: tuple[Any, ...]) -> Sequence[Any]:
+    conditions = [condition] if condition else []
+    parameters: list[Any] = [*given]
+    for column, value in (("app_name", wanted.app_name), ("workflow_name", wanted.workflow_name)):
+        if value is not None:
+            conditions.append(f"q.{column}=?")
+            parameters.append(value)
+    if wanted.overdue is not None:
+        conditions.append("q.urgency<?" if wanted.overdue else "q.urgency>=?")
+        parameters.append(wanted.now)
+    if wanted.after is not None:
+        conditions.append("(q.urgency, q.asked_at, q.run_id, q.transition)>(?, ?, ?, ?)")
+        parameters += wanted.after
+    more = "".join(f" AND {one}" for one in conditions)
+    return tx.rows(
+        f"SELECT {tables.columns(questions, 'q.')}, r.labels FROM stepwell_questions q"
+        " JOIN stepwell_runs r ON r.id=q.run_id AND r.visit=q.visit"
+        f" WHERE q.closed_at IS NULL AND {_HERE}{more} AND NOT EXISTS (SELECT 1 FROM stepwell_signals s"
+        " WHERE s.run_id=q.run_id AND s.state='open' AND s.kind='signal' AND s.name=q.transition"
+        " AND (s.visit IS NULL OR s.visit=coalesce(r.stay, r.visit)))"
+        " ORDER BY q.urgency, q.asked_at, q.run_id, q.transition LIMIT ?",
+        *parameters,
+        wanted.limit,
+    )
+
+
+def waiting(tx: Tx, wanted: Sought) -> list[Unasked]:
+    """Return runs that wait at one of the places without a question, the longest waiting first."""
+    if not wanted.unasked or wanted.overdue or (wanted.user_id is None and wanted.groups):
+        return []
+    own = "" if wanted.user_id is None else " AND r.user_id=?"
+    behind = "" if wanted.after is None else " AND (r.entered_at, r.id)>=(?, ?)"
+    rows = tx.rows(
+        "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.place, r.visit, r.entered_at, r.labels, r.timers,"
+        " r.callbacks FROM stepwell_runs r WHERE r.status='waiting' AND r.internal=0 AND r.ready_at IS NULL"
+        f" AND r.owner IS NULL AND r.held_by IS NULL{own}{behind} AND EXISTS (SELECT 1 FROM pairs(?) l"
+        " WHERE l.app=r.app_name AND l.workflow=r.workflow_name || ' at ' || r.place)"
+        " ORDER BY r.entered_at, r.id LIMIT ?",
+        *(() if wanted.user_id is None else (wanted.user_id,)),
+        *(() if wanted.after is None else (wanted.after[1], wanted.after[2])),
+        paired((app, f"{workflow} at {place}") for app, workflow, place in wanted.unasked),
+        wanted.limit,
+    )
+    return [Unasked(*row) for row in rows]
