@@ -123,13 +123,8 @@ def park(run: RunRow, decision: Park, now: Moment) -> Commit:
 def move(run: RunRow, place: str, now: Moment) -> Commit:
     """Return the commit of a detour to `place`; without a history row."""
     after = moved(run, place, now)
-    return Commit(
-        run.version,
-        run.claim,
-        after,
-        left=left(run, after) if run.detours is not None else (),
-        unasked=ended_questions(run, after),
-    )
+    gone = left(run, after) if run.detours is not None else ()
+    return Commit(run.version, run.claim, after, left=gone, unasked=ended_questions(run, after))
 
 
 def _failed(
