@@ -274,7 +274,9 @@ class Curious(Workflow):
 
 async def test_the_method_only_looks(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Curious]) as stepwell:
-        with pytest.raises(InvalidArgs, match=r"self\.step doesn't work in nosy: a method given as after= only looks"):
+        with pytest.raises(
+            InvalidArgs, match=r"self\.step doesn't work in after=nosy: a method that is given there only looks"
+        ):
             await stepwell.runner.run("curious", **ME)
 
 

@@ -96,7 +96,7 @@ def begin(definition: Definition, request: Request, now: Moment) -> Commit:
         timers=request.timers,
     )  # fmt: skip
     creation = HistoryRow(run.id, 0, None, None, None, 0, "committed", None, None, run.state, None, now, now)
-    heard, asked = listeners_of(definition, run), questions_of(run, request.asked)
+    heard, asked = listeners_of(definition, run), questions_of(run, request.asked) if request.asked else ()
     return Commit(-1, -1, run, creation, listeners=heard, conflicts=request.conflicts, asked=asked)
 
 

@@ -108,7 +108,7 @@ def settle(
         listeners=listeners_of(definition, after) if not ended and outcome.state is not None else None,
         ends_children=ended and after.children > 0,
         asked=() if outcome.timers is None else questions_of(after, outcome.timers.asked),
-        unasked=ended_questions(run, after),
+        unasked=() if run.timers is None and run.detours is None else ended_questions(run, after),
     )
 
 

@@ -93,7 +93,8 @@ class Operations:
             arrival = Arrival(new_id(), name, text, "signal", by, key)
             kept = signals.kept(tx, run, name, rivals(definition, run, arrival)) if run.inbox else NOTHING_KEPT
             signals.put(tx, [accept(definition, run, arrival, kept, now, self.shared.rules)], now)
-            note_answer(tx, definition, row, name, by, now)
+            if row.timers is not None:  # else its place asks no questions
+                note_answer(tx, definition, row, name, by, now)
             return visible(runs.load_one(tx, workflow_id), workflow_id, None)
 
         return operation
