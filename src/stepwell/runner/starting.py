@@ -224,7 +224,7 @@ class Starting(Answering):
         return start if key is None else replace(start, idempotency_key=key)
 
 
-def _handle(runner: Steering, started: StartedRun) -> RunHandle[Any]:
+def _handle(runner: Answering, started: StartedRun) -> RunHandle[Any]:
     return RunHandle(runner, started.run.id, started.created, started.run.workspace_id)
 
 
