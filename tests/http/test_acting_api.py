@@ -170,7 +170,7 @@ async def test_handlers_are_nobodys_to_start_or_to_see(stepwell_of: StepwellOf, 
         handler = (
             await stepwell.process.store.read(lambda tx: tx.rows("SELECT id FROM stepwell_runs WHERE internal=1"))
         )[0][0]
-        for tail in ("", "/history", "/documents", "/steps", "/children", "/explain", "/asks", "/events"):
+        for tail in ("", "/history", "/documents", "/steps", "/children", "/explain", "/asks", "/taken", "/events"):
             problem(await client.get(f"/api/v1/runs/{handler}{tail}"), 404)
         for tail in ("cancel", "retry"):
             problem(await client.post(f"/api/v1/runs/{handler}/{tail}"), 404)

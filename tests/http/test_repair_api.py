@@ -26,6 +26,12 @@ class Pay(Workflow[None, Total, Any], name="pay", subject="Payment"):
         return [cents, self.state.cents]
 
 
+class Sink(Workflow[None, None, None], name="sink"):
+    @transition(target=END)
+    async def fall(self) -> None:
+        raise ValueError("deep")
+
+
 async def test_a_run_is_forked_repaired_updated_and_deleted(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
     stepwell = stepwell_of(App("shop", workflows=[Pay]))
     async with client_of(stepwell, served(stepwell), **U1) as client:
@@ -58,3 +64,24 @@ async def test_a_run_is_forked_repaired_updated_and_deleted(stepwell_of: Stepwel
         assert (await reaches(stepwell.runner, run_id, "completed")).result == [None, 4]
         assert (await client.delete(run)).status_code == 204
         problem(await client.get(run), 404)
+
+
+async def test_a_failed_run_shows_what_its_failed_transition_took(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
+    stepwell = stepwell_of(App("shop", workflows=[Pay, Sink]))
+    async with client_of(stepwell, served(stepwell), **U1) as client:
+        run_id = (await stepwell.runner.run(Pay, app_name="shop", user_id="u1")).workflow_id
+        run = f"/api/v1/runs/{run_id}"
+        await reaches(stepwell.runner, run_id, "waiting", "open")
+        assert good(await client.get(f"{run}/taken")) is None, "nothing has failed yet"
+        good(await client.post(f"{run}/signals", json={"name": "pay", "data": 13}), 202)
+        await reaches(stepwell.runner, run_id, "failed")
+        taken = good(await client.get(f"{run}/taken"))
+        assert (taken["transition"], taken["title"], taken["data"], taken["answered_by"]) == ("pay", "Pay", 13, "u1")
+        assert taken["schema"]["anyOf"] == [{"type": "integer"}, {"type": "null"}]
+        good(await client.post(f"{run}/retry", json={"data": 14}))
+        await reaches(stepwell.runner, run_id, "completed")
+        assert good(await client.get(f"{run}/taken")) is None, "a run that has ended can't be retried"
+
+        sunk = (await stepwell.runner.run(Sink, app_name="shop", user_id="u1")).workflow_id
+        await reaches(stepwell.runner, sunk, "failed")
+        assert good(await client.get(f"/api/v1/runs/{sunk}/taken")) is None, "it failed without a signal"

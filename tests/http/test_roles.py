@@ -385,6 +385,7 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "get_children": (of_run("GET", "/children"), READ_RUN),
     "explain_run": (of_run("GET", "/explain"), READ_RUN),
     "get_asks": (of_run("GET", "/asks"), READ_RUN),
+    "get_taken": (of_run("GET", "/taken"), READ_RUN),
     "stream_run": (of_run("GET", "/events"), READ_RUN),
     "stream_runs": (at("GET", "/events"), SIGNED_IN),
     "signal_run": (

@@ -222,7 +222,7 @@ async def test_documents_have_older_versions_and_no_internal_ones(stepwell_of: S
 
 # -- whose ------------------------------------------------------------------------------------------------------------
 
-BELONGINGS = ("", "/history", "/documents", "/steps", "/children", "/explain", "/asks", "/events")
+BELONGINGS = ("", "/history", "/documents", "/steps", "/children", "/explain", "/asks", "/taken", "/events")
 
 
 async def test_what_is_somebody_elses_or_of_another_app_is_not_there(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from stepwell.console.reading.views import Child, OpenSignal, Reading, StepView, Waiting
+from stepwell.console.reading.views import Child, OpenSignal, Reading, StepView, TakenSignal, Waiting
 from stepwell.definition.authoring.context import Show
 from stepwell.definition.model import Definition, Transition
 from stepwell.engine.run import RunRow
@@ -18,7 +18,7 @@ from stepwell.runner.query import Reader
 from stepwell.runner.readable import value_of
 from stepwell.runner.step_models import step_row_of
 from stepwell.runner.weight import within_values
-from stepwell.store import history, runs
+from stepwell.store import history, inbox, runs
 from stepwell.store.documents import DocumentRow
 from stepwell.store.history import History
 from stepwell.store.reading import feed, overview
@@ -115,6 +115,26 @@ class Questions(Reading):
         """Return the signals that a person may send to the run now. Raises WorkflowNotFound."""
         row = await self.reader.row(workflow_id)
         return list(_asks(row, self._core.shared.registry.find(row.app_name, row.workflow_name)))
+
+    async def taken(self, workflow_id: str) -> TakenSignal | None:
+        """Return the signal with which the run has failed, None if there is none. Raises WorkflowNotFound."""
+        row = await self.reader.row(workflow_id)
+        definition = self._core.shared.registry.find(row.app_name, row.workflow_name)
+        bound = row.bound_signal
+        signal = None if bound is None else await self.reader.read(lambda tx: inbox.whole(tx, bound))
+        taker = None if definition is None else _taker(definition, row)
+        if signal is None or definition is None or taker is None:
+            return None
+        asked = _ask(definition, taker).model_dump(by_alias=False)
+        return TakenSignal(**asked, data=value_of(signal.data), answered_by=signal.user_id)
+
+
+def _taker(definition: Definition, row: RunRow) -> Transition | None:
+    """Return the transition that took the signal of a run that has failed or is going to try again."""
+    if row.bound is None or row.status not in ("failed", "retrying"):
+        return None
+    takers = definition.named(definition.current(row.bound))
+    return next((t for t in takers if t.source == row.place), takers[0] if takers else None)
 
 
 def _asks(row: RunRow, definition: Definition | None) -> tuple[OpenSignal, ...]:

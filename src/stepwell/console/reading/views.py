@@ -40,6 +40,14 @@ class OpenSignal(_View):
     target: str
 
 
+class TakenSignal(OpenSignal):
+    """The signal with which a run has failed: a retry may replace its data."""
+
+    data: Any
+    answered_by: str | None
+    """The user who sent it, where that is known."""
+
+
 class Waiting(_View):
     """A run that waits for a person."""
 

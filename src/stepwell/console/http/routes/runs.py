@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from stepwell.console.http.access.caller import Caller, CallerOf, CursorParam
 from stepwell.console.http.schemas import NO_NUL, Id, Instant, NameParam, problems
 from stepwell.console.reading.parts import Parts, Questions
-from stepwell.console.reading.views import Child, OpenSignal, StepView
+from stepwell.console.reading.views import Child, OpenSignal, StepView, TakenSignal
 from stepwell.engine.run import Status
 from stepwell.execution.clock import to_moment
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
@@ -159,3 +159,12 @@ def add_runs(router: APIRouter, caller: CallerOf) -> None:
         """List the signals that a person may send to it now, with the schemas of their payloads."""
         await caller.run(workflow_id)
         return await caller.reading(Questions).asks(workflow_id)
+
+    @router.get("/runs/{workflow_id}/taken", responses=there)
+    async def get_taken(workflow_id: WorkflowId, caller: ByCaller) -> TakenSignal | None:
+        """Return the signal with which a failed (or retrying) run failed, with its data; null if it took none.
+
+        A retry may replace the data.
+        """
+        await caller.run(workflow_id)
+        return await caller.reading(Questions).taken(workflow_id)
