@@ -93,6 +93,9 @@ async def test_counts_and_failures_are_of_what_one_sees(stepwell_of: StepwellOf,
         assert groups[0]["error"] == "Break.crash: RuntimeError: order 23 is 'lost'"
         assert groups[0]["last_at"] == (await stepwell.runner.get(second)).updated_at.isoformat().replace("+00:00", "Z")
         assert first not in str(groups)
+        assert groups[0]["subject"] is None
+        await stepwell.runner.update(second, subject="Order 23")
+        assert good(await client.get("/api/v1/failures", headers=U1))[0]["subject"] == "Order 23"
         [group] = good(await client.get("/api/v1/failures?app_name=lab", headers=ROOT))
         assert (group["workflow_id"], group["workflow_name"], group["count"]) == (away, "break_it", 1)
         narrow = being("root", "admin", apps="lab")

@@ -1589,6 +1589,8 @@ export interface components {
              * Format: date-time
              */
             last_at: string;
+            /** Subject */
+            subject: string | null;
             /** Workflow Id */
             workflow_id: string;
             /** Workflow Name */

@@ -5,6 +5,7 @@
 import type { Checkpoint, Child, Run, Step, StoredDocument } from "@/api/types";
 import { type DefinedTransition, type Definition, titleOf, transitionOf, transitionsFrom, words } from "./definition";
 import { type Look, endedAt, lookOf } from "./status";
+import { nameOf } from "./subject";
 import { type Millis, moment } from "./time";
 import { type Visit, visitsOf } from "./visits";
 
@@ -348,7 +349,7 @@ function childRow(child: Child, version: number | null, now: Millis, asked: Time
     key: `child-${run.workflow_id}`,
     kind: "child",
     depth: 1,
-    label: child.label ?? words(run.workflow_name),
+    label: child.label ?? nameOf(run),
     note: run.workflow_name,
     segments: [{ ...segment(kind, from, to), open, error: run.error }],
     from,

@@ -150,6 +150,7 @@ def _failures(runs: Sequence[RunRow]) -> Failures:
         count=len(runs),
         last_at=to_datetime(max(moment(run.updated_at) or 0 for run in runs)),
         workflow_id=newest.id,
+        subject=newest.subject,
     )
 
 

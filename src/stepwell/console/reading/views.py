@@ -123,6 +123,8 @@ class Failures(_View):
     last_at: datetime
     workflow_id: str
     """The newest run."""
+    subject: str | None
+    """Its subject."""
 
 
 class Bucket(_View):

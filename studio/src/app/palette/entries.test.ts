@@ -27,6 +27,12 @@ test("who may not start is offered no start", () => {
 test("an id is opened directly; what was found is offered before the search of all", () => {
   const id = "0193f9c2-7a51-7c3e-9d4b-2f6f5b8d0c11";
   expect(names(id)[0]).toBe(`Open run ${id}`);
-  const run = { workflow_id: id, workflow_name: "hire", status: "failed", place: "review" } as Run;
+  const run = { workflow_id: id, workflow_name: "hire", subject: null, status: "failed", place: "review" } as Run;
   expect(names(id, { runs: [run] })).toEqual([`hire ${id}`, `Search all runs for “${id}”`]);
+});
+
+test("a run with a subject goes by it; its id stays visible", () => {
+  const run = { workflow_id: "0193f9c2", workflow_name: "hire", subject: "Grace Hopper", status: "failed", place: "review" } as Run;
+  const found = entriesFor("grace", { ...known, runs: [run] })[0];
+  expect(found).toMatchObject({ name: "Grace Hopper 0193f9c2", hint: "hire, Failed at review", go: { params: { workflowId: "0193f9c2" } } });
 });

@@ -53,8 +53,8 @@ function runEntries(text: string, runs: readonly Run[]): Entry[] {
     (run): Entry => ({
       id: run.workflow_id,
       group: "Runs",
-      name: `${run.workflow_name} ${run.workflow_id}`,
-      hint: `${STATUSES[run.status].word} at ${run.place}`,
+      name: `${run.subject ?? run.workflow_name} ${run.workflow_id}`,
+      hint: `${run.subject === null ? "" : `${run.workflow_name}, `}${STATUSES[run.status].word} at ${run.place}`,
       go: { to: "/runs/$workflowId", params: { workflowId: run.workflow_id } },
     }),
   );

@@ -87,7 +87,7 @@ function Sample({ runs, eligible }: { runs: readonly Run[]; eligible: number }) 
         {runs.map((run) => (
           <li key={run.workflow_id} className="flex flex-wrap items-center gap-x-2">
             <StatusBadge {...LOOKS[lookOf(run)]} filled={false} />
-            <span>{run.workflow_name}</span>
+            <span className="min-w-0 wrap-anywhere">{run.subject ?? run.workflow_name}</span>
             <code title={run.workflow_id}>{shortId(run.workflow_id)}</code>
             <span className="text-muted">in {run.place}</span>
           </li>

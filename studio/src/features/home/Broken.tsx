@@ -64,7 +64,7 @@ function Failure({ group, onRetry }: { group: FailureGroup; onRetry: (group: Fai
           {group.error}
         </Link>
         <div className="text-xs text-muted">
-          {group.workflow_name} ({group.app_name}) · last <RelativeTime at={group.last_at} />
+          {group.workflow_name} ({group.app_name}) · {group.subject !== null && `${group.subject} · `}last <RelativeTime at={group.last_at} />
         </div>
       </div>
       <Link

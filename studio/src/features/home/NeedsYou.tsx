@@ -44,7 +44,7 @@ function Question({ item: { run, asks, since } }: { item: Waiting }) {
           {asks.map((ask, at) => (at === 0 ? ask.title : ask.title.toLowerCase())).join(" or ")}
         </Link>
         <div className="truncate text-xs text-muted">
-          {run.workflow_name} at {run.place}
+          {run.subject === null ? run.workflow_name : `${run.subject} · ${run.workflow_name}`} at {run.place}
           {run.labels.length > 0 && ` · ${run.labels.join(", ")}`}
         </div>
       </div>

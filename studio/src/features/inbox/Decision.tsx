@@ -42,7 +42,8 @@ function Head({ run }: { run: Run }) {
   return (
     <div className="mb-4">
       <div className="flex flex-wrap items-center gap-x-3">
-        <h2>{definition?.title ?? run.workflow_name}</h2>
+        <h2 className="wrap-anywhere">{run.subject ?? definition?.title ?? run.workflow_name}</h2>
+        {run.subject !== null && <span className="text-muted">{definition?.title ?? run.workflow_name}</span>}
         <CopyId id={run.workflow_id}>
           <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className="prose-link">
             run <code>{shortId(run.workflow_id)}</code>

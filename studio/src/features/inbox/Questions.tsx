@@ -4,6 +4,7 @@ import { RelativeTime } from "@/ui/Time";
 import { shortId } from "@/ui/Copy";
 import { StatusShape } from "@/ui/StatusShape";
 import { words } from "@/model/definition";
+import { nameOf } from "@/model/subject";
 
 /** One line per run that asks, with what it asks. */
 export function Questions({ items, open, onOpen }: { items: readonly Waiting[]; open: string | undefined; onOpen: (run: string) => void }) {
@@ -32,7 +33,7 @@ function Question({ item: { run, asks, since }, open, onOpen }: { item: Waiting;
         <span className="min-w-0 wrap-anywhere">{questionOf(asks, run.place)}</span>
       </span>
       <span className="flex flex-wrap gap-x-2 text-xs text-muted">
-        <span>{words(run.workflow_name)}</span>
+        <span className="min-w-0 wrap-anywhere">{nameOf(run)}</span>
         <code>{shortId(run.workflow_id)}</code>
         <span>
           for {run.user_id}, <RelativeTime at={since} />

@@ -18,17 +18,19 @@ import { useHeld } from "./useHeld";
 /** Always visible: the run's status, its identity, and the actions on it. */
 export function RunHeader() {
   const { run, definition } = useRunPage();
-  const title = definition?.title ?? words(run.workflow_name);
-  useTabTitle(title, run.status);
+  const workflow = definition?.title ?? words(run.workflow_name);
+  useTabTitle(run.subject ?? workflow, run.status);
   return (
     <>
     <header className="sticky top-12 z-20 bg-surface pt-1 pb-1">
       <div className="flex items-start gap-x-4 gap-y-2">
         <div className="min-w-0 grow">
           <h1 className="text-lg leading-6 font-semibold wrap-anywhere">
-            <Link to="/workflows/$app/$name" params={{ app: run.app_name, name: run.workflow_name }} className="hover:underline">
-              {title}
-            </Link>
+            {run.subject ?? (
+              <Link to="/workflows/$app/$name" params={{ app: run.app_name, name: run.workflow_name }} className="hover:underline">
+                {workflow}
+              </Link>
+            )}
           </h1>
           <Sentence />
         </div>
@@ -74,6 +76,11 @@ function Facts() {
   return (
     <div className="mb-3 flex border-b pb-2 flex-wrap items-center gap-x-4 gap-y-1 text-xs text-muted">
       <CopyId id={run.workflow_id} />
+      {run.subject !== null && (
+        <Link to="/workflows/$app/$name" params={{ app: run.app_name, name: run.workflow_name }} className="prose-link">
+          {definition?.title ?? words(run.workflow_name)}
+        </Link>
+      )}
       <span>
         v{run.workflow_version}
         {definition && definition.version !== run.workflow_version && ` (the code here is v${String(definition.version)})`}
@@ -87,6 +94,14 @@ function Facts() {
         </span>
       )}
       <span>by {run.user_id}</span>
+      {run.forked_from && (
+        <span>
+          forked from{" "}
+          <Link to="/runs/$workflowId" params={{ workflowId: run.forked_from[0] }} search={{ tab: "history", at: run.forked_from[1] }} className="prose-link" title={run.forked_from[0]}>
+            {shortId(run.forked_from[0])} at checkpoint {run.forked_from[1]}
+          </Link>
+        </span>
+      )}
       {run.parent_id && (
         <span>
           part of{" "}

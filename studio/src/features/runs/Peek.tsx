@@ -18,7 +18,7 @@ export function Peek({ run, answerable, onClose }: { run: Run; answerable: reado
       sheet
       open
       onOpenChange={onClose}
-      title={run.workflow_name}
+      title={run.subject ?? run.workflow_name}
       description={statusSentence({ run, answerable }, now)}
       footer={
         <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className={buttonClass("primary")}>
@@ -29,6 +29,7 @@ export function Peek({ run, answerable, onClose }: { run: Run; answerable: reado
       <Facts
         facts={[
           ["Status", <StatusBadge key="status" {...LOOKS[lookOf(run, answerable)]} />],
+          run.subject !== null && ["Workflow", run.workflow_name],
           ["Run", <CopyId key="id" id={run.workflow_id} length={40} />],
           ["Place", run.place],
           ["User", run.user_id],

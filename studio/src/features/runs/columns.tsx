@@ -19,7 +19,7 @@ export function columnsOf(narrowing: Narrowing, asked: Asked): readonly (Column<
   return [
     { id: "status", header: "Status", className: "w-32", cell: (run) => <CellMenu chip={{ qualifier: "status", value: run.status }} narrowing={narrowing}><StatusBadge {...LOOKS[lookOf(run, asked(run))]} /></CellMenu> },
     { id: "workflow", header: "Workflow", cell: (run) => <CellMenu chip={{ qualifier: "workflow", value: run.workflow_name }} narrowing={narrowing}>{run.workflow_name}</CellMenu> },
-    { id: "run", header: "Run", cell: (run) => <RunLink id={run.workflow_id} /> },
+    { id: "run", header: "Run", cell: (run) => <RunName run={run} /> },
     { id: "place", header: "Place", cell: (run) => <CellMenu chip={{ qualifier: "place", value: run.place }} narrowing={narrowing}><Place run={run} /></CellMenu> },
     { id: "why", header: "Why", className: "w-full max-w-0 min-w-48", cell: (run) => <Why run={run} answerable={asked(run)} /> },
     { id: "started", header: "Started", cell: (run) => <RelativeTime at={run.created_at} /> },
@@ -30,16 +30,18 @@ export function columnsOf(narrowing: Narrowing, asked: Asked): readonly (Column<
     { id: "version", header: "Version", className: "text-right", cell: (run) => run.workflow_version },
     { id: "attempt", header: "Attempt", className: "text-right", cell: (run) => run.attempt },
     { id: "priority", header: "Priority", className: "text-right", cell: (run) => run.priority },
-    { id: "parent", header: "Parent", cell: (run) => (run.parent_id === null ? <span className="text-muted">–</span> : <RunLink id={run.parent_id} />) },
+    { id: "parent", header: "Parent", cell: (run) => (run.parent_id === null ? <span className="text-muted">–</span> : <RunName run={{ workflow_id: run.parent_id, subject: null }} />) },
     { id: "updated", header: "Changed", cell: (run) => <RelativeTime at={run.updated_at} /> },
   ];
 }
 
-function RunLink({ id }: { id: string }) {
+/** Its subject, if it has one, and its id. */
+function RunName({ run: { workflow_id: id, subject } }: { run: Pick<Run, "workflow_id" | "subject"> }) {
   return (
     <CopyId id={id}>
-      <Link to="/runs/$workflowId" params={{ workflowId: id }} className="prose-link" title={id}>
-        <code>{shortId(id)}</code>
+      <Link to="/runs/$workflowId" params={{ workflowId: id }} className="prose-link inline-flex min-w-0 items-baseline gap-1.5" title={subject === null ? id : `${subject} (${id})`}>
+        {subject !== null && <span className="max-w-64 truncate">{subject}</span>}
+        <code className={subject === null ? undefined : "text-xs"}>{shortId(id)}</code>
       </Link>
     </CopyId>
   );

@@ -20,7 +20,7 @@ export function matches(run: Run, filter: RunFilter): boolean {
 const is = (wanted: string | undefined, found: string | null) => !wanted || wanted === found;
 
 function within(words: string, run: Run): boolean {
-  const text = [run.workflow_id, run.workflow_name, run.place, run.error, run.idempotency_key, ...run.labels].join(" ").toLowerCase();
+  const text = [run.workflow_id, run.subject, run.workflow_name, run.place, run.error, run.idempotency_key, ...run.labels].join(" ").toLowerCase();
   return text.includes(words.toLowerCase());
 }
 

@@ -102,7 +102,7 @@ export default function Page() {
               rowId={(run) => run.workflow_id}
               selected={all ? new Set(rows.map((run) => run.workflow_id)) : selected}
               onSelect={select}
-              selectLabel={(run) => `Select ${run.workflow_name} ${run.workflow_id}`}
+              selectLabel={(run) => `Select ${run.subject ?? run.workflow_name} ${run.workflow_id}`}
               onOpen={(run) => { open(run.workflow_id); }}
               current={cursor.current}
             />

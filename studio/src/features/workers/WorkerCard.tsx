@@ -1,8 +1,8 @@
-import { Link } from "@tanstack/react-router";
 import type { Run, Worker } from "@/api/types";
+import { RunLink } from "@/blocks/runs/RunLink";
 import { LOOKS, lookOf } from "@/model/status";
 import { Badge, StatusBadge } from "@/ui/Badge";
-import { CopyId, shortId } from "@/ui/Copy";
+import { CopyId } from "@/ui/Copy";
 import { Card, Facts } from "@/ui/Page";
 import { Duration, RelativeTime } from "@/ui/Time";
 
@@ -68,9 +68,7 @@ function HeldRun({ run }: { run: Run }) {
   return (
     <li className="flex flex-wrap items-center gap-x-2">
       <StatusBadge {...LOOKS[lookOf(run)]} filled={false} />
-      <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className="prose-link">
-        {run.workflow_name} <code>{shortId(run.workflow_id)}</code>
-      </Link>
+      <RunLink run={run} />
       <span className="text-muted">in {run.place}</span>
     </li>
   );

@@ -5,6 +5,7 @@ import { explainQuery } from "@/api/queries";
 import { useAsked } from "@/blocks/asked";
 import { titleOf, words } from "@/model/definition";
 import { LOOKS, lookOf } from "@/model/status";
+import { nameOf } from "@/model/subject";
 import { Badge, StatusBadge } from "@/ui/Badge";
 import { CodeBlock } from "@/ui/CodeBlock";
 import { CopyButton, shortId } from "@/ui/Copy";
@@ -87,7 +88,7 @@ function ChildrenList() {
             <li key={run.workflow_id} className="flex flex-wrap items-center gap-x-3">
               <StatusBadge word={look.word} shape={look.shape} token={look.token} />
               <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className="prose-link">
-                {label ?? words(run.workflow_name)}
+                {label ?? nameOf(run)}
               </Link>
               {callback && <span className="text-xs text-muted">then {words(callback)}</span>}
             </li>
@@ -125,6 +126,7 @@ function AllFacts() {
   const { run } = useRunPage();
   const facts: (readonly [string, ReactNode] | null)[] = [
     ["Run", <WholeId key="id" id={run.workflow_id} />],
+    run.subject === null ? null : ["Subject", <span key="subject" className="wrap-anywhere">{run.subject}</span>],
     ["App", run.app_name],
     ["Workflow", `${run.workflow_name}, version ${String(run.workflow_version)}`],
     ["Place", <code key="place">{run.place}</code>],

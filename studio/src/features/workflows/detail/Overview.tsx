@@ -134,8 +134,8 @@ const COLUMNS: readonly Column<Run>[] = [
     header: "Run",
     cell: (run) => (
       <CopyId id={run.workflow_id}>
-        <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className="prose-link font-mono text-xs" title={run.workflow_id}>
-          {shortId(run.workflow_id)}
+        <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className="prose-link max-w-72 truncate" title={run.workflow_id}>
+          {run.subject ?? <code className="text-xs">{shortId(run.workflow_id)}</code>}
         </Link>
       </CopyId>
     ),
