@@ -12,9 +12,10 @@ from stepwell.definition.authoring.marks import Retry
 from stepwell.definition.authoring.workflow import Workflow, definition_of
 from stepwell.definition.compile.compiler import resolve_payloads
 from stepwell.definition.model import Definition
-from stepwell.definition.text import is_text
+from stepwell.definition.text import READY_MADE, is_text
 from stepwell.errors import DefinitionError
 from stepwell.nearest import UnknownKeyword, checks_keywords, keywords_of, unknown_keywords
+from stepwell.people import ready_made
 from stepwell.triggers.challenges import ChallengeAnswer
 from stepwell.triggers.declare import (
     SCHEDULE_OPTIONS,
@@ -202,6 +203,14 @@ def _app_faults(name: object, title: object, workflows: object) -> Iterator[str]
         yield f"workflows={workflows!r} isn't a list of workflow classes; write workflows=[ProcessOrder]."
 
 
+def _name_faults(definition: Definition) -> Iterator[str]:
+    if definition.name.startswith(READY_MADE) and ready_made().get(definition.name) is not definition:
+        yield (
+            f"{definition.workflow.__name__} is named {definition.name!r}: names that begin with {READY_MADE!r} are those "
+            "of ready-made workflows; give it another name=..."
+        )
+
+
 def _definitions(name: str, workflows: Iterable[type[Workflow[Any, Any, Any]]]) -> dict[str, Definition]:
     faults: list[str] = []
     found: dict[str, Definition] = {}
@@ -211,7 +220,7 @@ def _definitions(name: str, workflows: Iterable[type[Workflow[Any, Any, Any]]]) 
         except DefinitionError as error:
             faults += error.faults
             continue
-        faults += document_faults(definition.workflow)
+        faults += [*document_faults(definition.workflow), *_name_faults(definition)]
         other = found.setdefault(definition.name, definition)
         if other is not definition:
             faults.append(

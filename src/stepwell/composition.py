@@ -17,6 +17,7 @@ from stepwell.execution.shared import Limits, Shared
 from stepwell.execution.threads import Threads
 from stepwell.faults import Condition
 from stepwell.nearest import checks_keywords
+from stepwell.people import ready_made
 from stepwell.runner.opening import Opening
 from stepwell.settings import Settings
 
@@ -114,7 +115,7 @@ class Stepwell:
     def _make_shared(self, clock: Clock) -> Shared:
         limits = self.settings
         return Shared(
-            registry=Registry({name: app.definitions for name, app in self.apps.items()}),
+            registry=Registry({name: app.definitions for name, app in self.apps.items()}, ready_made()),
             rules=Rules(
                 limits.max_transitions_per_pass,
                 limits.max_takeovers,

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from stepwell.definition.compile.limits import shared_name_faults
 from stepwell.definition.model import Definition, Rule, Transition
-from stepwell.definition.text import is_handler
+from stepwell.definition.text import is_own
 from stepwell.definition.values.misfit import shown
 from stepwell.errors import DefinitionError, UnknownApp, UnknownWorkflow
 
 
 class Registry:
-    """The workflows of each app, internal ones included. Fixed once its Stepwell is open.
+    """The workflows of each app, internal ones included, and those that every app has. Fixed once its Stepwell is open.
 
     Raises DefinitionError where workflows share the name of a limit and don't agree on it.
     """
 
-    def __init__(self, apps: Mapping[str, Mapping[str, Definition]]) -> None:
+    def __init__(
+        self, apps: Mapping[str, Mapping[str, Definition]], everywhere: Mapping[str, Definition] = MappingProxyType({})
+    ) -> None:
         if wrong := [*shared_name_faults(one for app in apps.values() for one in app.values())]:
             raise DefinitionError("Stepwell", wrong)
-        self._apps = {name: dict(definitions) for name, definitions in apps.items()}
+        self._apps = {name: {**definitions, **everywhere} for name, definitions in apps.items()}
 
     def add(self, app_name: str, definitions: Mapping[str, Definition]) -> None:
         """Add workflows to an app; those that it lists already stay unchanged."""
@@ -113,4 +116,4 @@ def _no_app(given: Any, apps: Mapping[str, object]) -> UnknownApp:
 
 
 def _names(found: Mapping[str, object]) -> str:
-    return ", ".join(sorted(name for name in found if not is_handler(name))) or "none"
+    return ", ".join(sorted(name for name in found if not is_own(name))) or "none"

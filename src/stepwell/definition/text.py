@@ -95,6 +95,15 @@ def is_handler(workflow_name: str) -> bool:
     return ":" in workflow_name
 
 
+READY_MADE: Final = "stepwell."
+"""The beginning of the names of ready-made workflows. No App may list another workflow with such a name."""
+
+
+def is_own(workflow_name: str) -> bool:
+    """Return whether the workflow is one of Stepwell's own: ready-made, or a handler. Lists of workflows leave it out."""
+    return is_handler(workflow_name) or workflow_name.startswith(READY_MADE)
+
+
 def is_text(value: object, limit: int) -> TypeGuard[str]:
     """Return whether `value` is a text of 1 to `limit` characters without NUL and halves of surrogate pairs."""
     if not isinstance(value, str) or not 0 < len(value) <= limit or "\0" in value:

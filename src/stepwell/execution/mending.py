@@ -69,7 +69,7 @@ def _data(shared: Shared, definition: Definition, run: RunRow, data: object) -> 
     if not takers:
         raise InvalidArgs(f"{definition.workflow.__name__} has no transition {name!r}, which took the signal.")
     taker = next((t for t in takers if t.source == run.place), takers[0])
-    return payload_json(definition, taker, data, shared.limits.payload)
+    return payload_json(definition, taker, data, shared.limits.payload, run.args)
 
 
 def repaired(definition: Definition, run: RunRow, mended: Mending, now: Moment) -> Commit:

@@ -126,7 +126,9 @@ class Operations:
         if key is None:  # with a key it may be one that was accepted before there was a child
             refuse_callback(definition, run, name)
         try:
-            return CheckedPayload(taker.method, payload_json(definition, taker, data, self.shared.limits.payload))
+            return CheckedPayload(
+                taker.method, payload_json(definition, taker, data, self.shared.limits.payload, run.args)
+            )
         except InvalidPayload:
             refuse_callback(definition, run, name)
             raise
@@ -137,7 +139,7 @@ class Operations:
         taker = _taker(definition, run, name)
         if checked is not None and checked.method == taker.method:
             return checked.text
-        return payload_json(definition, taker, data, self.shared.limits.payload)
+        return payload_json(definition, taker, data, self.shared.limits.payload, run.args)
 
     def cancel(
         self,

@@ -13,6 +13,7 @@ from stepwell.definition.compile.export import payload_schema
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
 from stepwell.definition.values.misfit import shown
+from stepwell.definition.values.narrowing import narrows
 from stepwell.engine.questions import WHENEVER, QuestionRow, asked_in
 from stepwell.engine.run import names_in
 from stepwell.errors import InvalidArgs
@@ -149,7 +150,7 @@ class Answering(Steering):
         if len(entries) > limit:
             entries = entries[:limit]
             end = entries[-1][0].key
-        return [self._question(tx, row, labels) for row, labels in entries], _cursor(end)
+        return self._questions(tx, entries), _cursor(end)
 
     def _unasked(self, run: Unasked) -> Sequence[QuestionRow]:
         """Return the signals for which the run waits without a question, as questions to its user."""
@@ -165,9 +166,14 @@ class Answering(Steering):
             if t.kind == "signal" and t.name not in asked and t.name not in called
         ]  # fmt: skip
 
-    def _question(self, tx: Tx, row: QuestionRow, labels: str) -> Question:
-        definition = self.core.shared.registry.find(row.app_name, row.workflow_name)
-        return question_of(row, labels, definition, shown_documents(tx, row))
+    def _questions(self, tx: Tx, entries: Sequence[tuple[QuestionRow, str]]) -> list[Question]:
+        find = self.core.shared.registry.find
+        found = [(row, labels, find(row.app_name, row.workflow_name)) for row, labels in entries]
+        args = questions.args_of(tx, [row.run_id for row, _, definition in found if narrows(definition)])
+        return [
+            question_of(row, labels, definition, shown_documents(tx, row), args.get(row.run_id))
+            for row, labels, definition in found
+        ]
 
     async def answer(
         self,
@@ -205,9 +211,13 @@ def shown_documents(tx: Tx, row: QuestionRow) -> list[StoredDocument]:
 
 
 def question_of(
-    row: QuestionRow, labels: str, definition: Definition | None, shows: Sequence[StoredDocument] = ()
+    row: QuestionRow,
+    labels: str,
+    definition: Definition | None,
+    shows: Sequence[StoredDocument] = (),
+    args: str | None = None,
 ) -> Question:
-    """Return the model of a question."""
+    """Return the model of a question; `args` are those of its run, where the type of an answer depends on them."""
     return Question(
         workflow_id=row.run_id,
         workflow_name=row.workflow_name,
@@ -220,7 +230,7 @@ def question_of(
         group=row.team,
         due_at=None if row.due_at is None else to_datetime(row.due_at),
         asked_at=to_datetime(row.asked_at),
-        payload_schema=None if definition is None else payload_schema(definition, row.transition),
+        payload_schema=None if definition is None else payload_schema(definition, row.transition, args),
         user_id=row.user_id,
         subject=None,
         labels=tuple(json.loads(labels)),

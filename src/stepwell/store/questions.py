@@ -89,6 +89,13 @@ def of_run(tx: Tx, run_id: str) -> list[QuestionRow]:
     return tx.fetch(QuestionRow._make, sql, run_id)
 
 
+def args_of(tx: Tx, run_ids: Collection[str]) -> dict[str, str]:
+    """Return the args of these runs, by their ids."""
+    if not run_ids:
+        return {}
+    return dict(tx.rows("SELECT id, args FROM stepwell_runs WHERE id IN list(?)", tx.listed(run_ids)))
+
+
 # -- the inbox ---------------------------------------------------------------------------------------------------------
 
 Position = tuple[int, int, str, str]
@@ -190,7 +197,7 @@ def waiting(tx: Tx, wanted: Sought) -> list[Unasked]:
         "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.place, r.visit, r.entered_at, r.labels, r.timers,"
         " r.callbacks FROM stepwell_runs r WHERE r.status='waiting' AND r.internal=0 AND r.ready_at IS NULL"
         f" AND r.owner IS NULL AND r.held_by IS NULL{own}{behind} AND EXISTS (SELECT 1 FROM pairs(?) l"
-        " WHERE l.app=r.app_name AND l.workflow=r.workflow_name || ' at ' || r.place)"
+        " WHERE l.a=r.app_name AND l.b=r.workflow_name || ' at ' || r.place)"
         " ORDER BY r.entered_at, r.id LIMIT ?",
         *(() if wanted.user_id is None else (wanted.user_id,)),
         *(() if wanted.after is None else (wanted.after[1], wanted.after[2])),

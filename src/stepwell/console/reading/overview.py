@@ -23,7 +23,7 @@ from stepwell.console.reading.views import (
     Worker,
     Workspace,
 )
-from stepwell.definition.text import is_handler
+from stepwell.definition.text import is_own
 from stepwell.engine.pauses import covering
 from stepwell.engine.run import Moment, RunRow, Status
 from stepwell.execution.clock import microseconds, to_datetime
@@ -235,7 +235,7 @@ class Machines(Reading):
             takes=tuple(
                 Lane(app_name=app, workflow_name=name)
                 for app, name in lanes_of(row)
-                if not is_handler(name) and self._sees(app)
+                if not is_own(name) and self._sees(app)
             ),
             holding=holding,
             runs=tuple(self._model(run) for run in runs),

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from stepwell.console.reading.views import Child, OpenSignal, Reading, StepView, TakenSignal, Waiting
 from stepwell.definition.authoring.context import Show
 from stepwell.definition.model import Definition, Transition
+from stepwell.definition.values.narrowing import narrowed, narrows
 from stepwell.engine.run import RunRow
 from stepwell.execution.clock import to_datetime
 from stepwell.execution.versions import seen
@@ -85,7 +86,7 @@ class Questions(Reading):
         before = cursor_of(cursor)
         places = [
             (app, one.name, place.name)
-            for app, one in self.definitions()
+            for app, one in self.definitions(ready_made=True)
             if app_name in (None, app)
             for place in one.places.values()
             if any(t.kind == "signal" for t in place.waiting)
@@ -103,8 +104,9 @@ class Questions(Reading):
     async def _waits(self, row: RunRow) -> Waiting:
         definition = self._core.shared.registry.find(row.app_name, row.workflow_name)
         whole: RunRow | None = row
-        if definition is not None and definition.migrations and row.workflow_version < definition.version:
-            # Where it is for this code, its migrations say; and they need its args and state.
+        older = definition is not None and definition.migrations and row.workflow_version < definition.version
+        if older or narrows(definition):
+            # Where it is for this code, its migrations say, which need its args and state; the type of an answer needs args.
             whole = await self.reader.read(lambda tx: runs.load_one(tx, row.id))
         run, since = self._model(row), to_datetime(row.entered_at)
         if whole is not None and whole is not row:
@@ -125,7 +127,7 @@ class Questions(Reading):
         taker = None if definition is None else _taker(definition, row)
         if signal is None or definition is None or taker is None:
             return None
-        asked = _ask(definition, taker).model_dump(by_alias=False)
+        asked = _ask(definition, taker, row.args).model_dump(by_alias=False)
         return TakenSignal(**asked, data=value_of(signal.data), answered_by=signal.user_id)
 
 
@@ -142,17 +144,17 @@ def _asks(row: RunRow, definition: Definition | None) -> tuple[OpenSignal, ...]:
     if definition is None or not names:
         return ()
     place = definition.places[seen(definition, row).place]
-    return tuple(_ask(definition, t) for t in place.waiting if t.kind == "signal" and t.name in names)
+    return tuple(_ask(definition, t, row.args) for t in place.waiting if t.kind == "signal" and t.name in names)
 
 
-def _ask(definition: Definition, t: Transition) -> OpenSignal:
+def _ask(definition: Definition, t: Transition, args: str) -> OpenSignal:
     payload = t.payload
     return OpenSignal(
         transition=t.name,
         title=t.name.replace("_", " ").capitalize(),
         description=" ".join((getattr(definition.workflow, t.method).__doc__ or "").split()),
         optional=payload is None or payload.optional,
-        schema=None if payload is None else payload.codec.schema(),
+        schema=None if payload is None else narrowed(definition, payload, args).schema(),
         source=t.source,
         target=t.target,
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stepwell.definition.authoring.context import Until
 from stepwell.definition.model import Definition
-from stepwell.definition.text import is_handler
+from stepwell.definition.text import is_handler, is_own
 from stepwell.engine.run import RunRow, Status
 from stepwell.runner.core import Core
 from stepwell.runner.groups import GroupProgress
@@ -241,12 +241,12 @@ class Reading:
     def _sees(self, app_name: str) -> bool:
         return self.apps is None or app_name in self.apps
 
-    def definitions(self) -> Iterable[tuple[str, Definition]]:
-        """Yield (app, definition) of each registered workflow, without the handlers of ticks and deliveries."""
+    def definitions(self, *, ready_made: bool = False) -> Iterable[tuple[str, Definition]]:
+        """Yield (app, definition) of each workflow that the apps list; with `ready_made` those that every app has as well."""
         registry = self._core.shared.registry
         for app, name in registry.lanes:
             found = registry.find(app, name)
-            if found is not None and not is_handler(name) and self._sees(app):
+            if found is not None and not (is_handler if ready_made else is_own)(name) and self._sees(app):
                 yield app, found
 
     def _model(self, row: RunRow) -> Run:

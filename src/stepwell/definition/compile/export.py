@@ -19,6 +19,7 @@ from stepwell.definition.forms.fitting import JsonSchema, resolved, schema_of
 from stepwell.definition.forms.widgets import GROUPS, ORDER, WIDGET
 from stepwell.definition.model import Debounced, Definition, Rule, Transition
 from stepwell.definition.values.codec import Codec, codec_for
+from stepwell.definition.values.narrowing import narrowed
 
 _SECOND: Final = 1_000_000
 
@@ -279,7 +280,7 @@ def _span(microseconds: int) -> timedelta:
     return timedelta(microseconds=microseconds)
 
 
-def payload_schema(definition: Definition, name: str) -> dict[str, Any] | None:
-    """Return the JSON schema of what a signal of this name takes; None if it takes nothing."""
+def payload_schema(definition: Definition, name: str, args: str | None = None) -> dict[str, Any] | None:
+    """Return the JSON schema of what a signal of this name takes, for a run with these args; None if it takes nothing."""
     found = next((t.payload for t in definition.named(name) if t.kind == "signal" and t.payload is not None), None)
-    return None if found is None else _schema(found.codec)
+    return None if found is None else _schema(narrowed(definition, found, args))

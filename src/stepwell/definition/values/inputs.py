@@ -19,6 +19,7 @@ from stepwell.definition.text import message_of, type_name
 from stepwell.definition.values.codec import Codec, codec_for
 from stepwell.definition.values.fidelity import varies
 from stepwell.definition.values.misfit import ValueMisfit, shown
+from stepwell.definition.values.narrowing import narrowed
 from stepwell.errors import InvalidArgs, InvalidPayload, PayloadTooLarge
 
 _ANY = codec_for(Any)
@@ -41,15 +42,20 @@ def args_json(definition: Definition, args: object, limit: int) -> str:
     return bounded(text, limit, f"The args of {name}")
 
 
-def payload_json(definition: Definition, transition: Transition, data: object, limit: int) -> str:
-    """Return the data of a signal or event as JSON (rule 14). Raises InvalidPayload, PayloadTooLarge."""
+def payload_json(
+    definition: Definition, transition: Transition, data: object, limit: int, args: str | None = None
+) -> str:
+    """Return the data of a signal or event as JSON (rule 14); ready-made questions depend on the run's args.
+
+    Raises InvalidPayload, PayloadTooLarge.
+    """
     where = f"{definition.workflow.__name__}.{transition.method}"
     try:
         if transition.payload is None:
             text = plain_json(data)
         else:
             bare = data is None and not transition.payload.optional
-            text = transition.payload.codec.checked({} if bare else data)
+            text = narrowed(definition, transition.payload, args).checked({} if bare else data)
     except (ValidationError, ValueMisfit) as error:
         raise InvalidPayload(f"The payload of {where} doesn't fit: {summary(error)}", details(error)) from error
     return bounded(text, limit, f"The payload of {where}")

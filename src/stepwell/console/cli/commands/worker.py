@@ -22,7 +22,9 @@ from stepwell.console.cli.terminal.logs import (
     configure_logs,
 )
 from stepwell.console.cli.terminal.output import MISCONFIGURED, say
+from stepwell.definition.text import is_own
 from stepwell.errors import StepwellError, StoreUnavailable, UnknownWorkflow
+from stepwell.people import ready_made
 from stepwell.queue.base import check_queue
 from stepwell.settings import Settings
 
@@ -74,7 +76,12 @@ def configure(stepwell: Stepwell, concurrency: int | None, workflows: str | None
     if concurrency is not None:
         stepwell.settings = stepwell.settings.model_copy(update={"worker_concurrency": concurrency})
     if workflows is not None:
-        stepwell.lanes = [lane for name in workflows.split(",") for lane in lanes_of(stepwell, name.strip())]
+        lanes = [lane for name in workflows.split(",") for lane in lanes_of(stepwell, name.strip())]
+        # Their children may be ready-made questions, which no worker would take otherwise.
+        stepwell.lanes = [
+            *lanes,
+            *((app, one) for app in dict.fromkeys(app for app, _ in lanes) for one in ready_made()),
+        ]
 
 
 def lanes_of(stepwell: Stepwell, name: str) -> list[tuple[str, str]]:
@@ -97,8 +104,9 @@ async def _work(stepwell: Stepwell, supervisor: Report | None, *, tied: bool, ag
         process = stepwell.process
         assert process is not None  # it is open
         _collect_less()
+        takes = sum(not is_own(name) for _, name in process.lanes)
         say(
-            f"worker {process.worker_id} (pid {os.getpid()}) takes {len(process.lanes)} workflows, "
+            f"worker {process.worker_id} (pid {os.getpid()}) takes {takes} workflows, "
             f"{stepwell.settings.worker_concurrency} runs at once"
         )
         if supervisor is not None:
