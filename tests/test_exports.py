@@ -56,6 +56,7 @@ PUBLIC = [
     "WebhookResponse",
     "Workflow",
     "WorkflowRunner",
+    "Workspace",
     "alembic_include_object",
     "migrate",
     "transition",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stepwell.runner.schedule_models import Schedule
     from stepwell.runner.start import Start
     from stepwell.runner.step_models import StepRow
+    from stepwell.runner.workspaces import Workspace
     from stepwell.settings import Settings
     from stepwell.store.migrations import alembic_include_object
     from stepwell.triggers.answers import WebhookResponse
@@ -89,6 +90,7 @@ __all__ = [  # noqa: RUF022 - sorted as `sorted()` does it
     "WebhookResponse",
     "Workflow",
     "WorkflowRunner",
+    "Workspace",
     "alembic_include_object",
     "migrate",
     "transition",
@@ -141,6 +143,7 @@ _HOME = {
     "WebhookResponse": "stepwell.triggers.answers",
     "Workflow": "stepwell.definition.authoring.workflow",
     "WorkflowRunner": "stepwell.runner.runner",
+    "Workspace": "stepwell.runner.workspaces",
     "alembic_include_object": "stepwell.store.migrations",
     "migrate": "stepwell.definition.authoring.migration",
     "transition": "stepwell.definition.authoring.marks",

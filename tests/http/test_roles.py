@@ -278,6 +278,16 @@ def of_batch(method: str, tail: str = "", body: Any = None) -> Request:
     return request
 
 
+def of_workspace(method: str, body: Any = None) -> Request:
+    """A request about a new workspace of ann's."""
+
+    async def request(world: World) -> tuple[str, str, Any]:
+        made = await world.stepwell.runner.workspaces.create("shop", "ann", "Spring")
+        return method, f"/workspaces/{made.workspace_id}", body
+
+    return request
+
+
 def of_mixed_batch(method: str, tail: str = "", body: Any = None) -> Request:
     """A request about a batch of ann's in another app, of which one run is the shop's."""
 
@@ -419,6 +429,12 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "list_failures": (at("GET", "/failures"), SIGNED_IN),
     "get_metrics": (at("GET", "/metrics"), SIGNED_IN),
     "list_workspaces": (at("GET", "/workspaces"), SIGNED_IN),
+    "create_workspace": (
+        at("POST", "/workspaces", {"app_name": "shop", "user_id": "ann", "title": "Spring"}),
+        row(401, 403, 201, 403, 403, 201, 201, 404, 404),
+    ),
+    "get_workspace": (of_workspace("GET"), READ_RUN),
+    "rename_workspace": (of_workspace("PATCH", {"title": "Summer"}), ACT_ON_RUN),
     "list_workers": (at("GET", "/workers"), READ_ALL),
     "get_queue": (at("GET", "/queue"), READ_ALL),
     "list_schedules": (at("GET", "/schedules"), SIGNED_IN),
@@ -481,6 +497,9 @@ SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "get_metrics": ("/metrics", '"completed":1', ANN_AND_ALL),
     "list_workspaces": ("/workspaces", "workspace", ANN_AND_ALL),
     "list_workspaces of the user": ("/workspaces?user_id=ann", "workspace", ANN_AND_ALL),
+    "list_workspaces that users made": ("/workspaces", "made workspace", ANN_AND_ALL),
+    "get_workspace": ("/workspaces/{made workspace}", "Spring", ANN_AND_ALL),
+    "list_runs of a workspace that was made": ("/runs?workspace_id={made workspace}", "run in it", ANN_AND_ALL),
     "list_schedules": ("/schedules", "nightly", ALL),
     "list_schedules that users made": ("/schedules", "schedule", ANN_AND_ALL),
     "list_schedules of the user": ("/schedules?user_id=ann", "schedule", ANN_AND_ALL),
@@ -490,7 +509,7 @@ SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_pauses": ("/pauses", '"shop"', OF_SHOP),
     "list_pauses with reasons": ("/pauses", "the bank is away", ALL),
     "list_workers": ("/workers", '"shop"', ALL),
-    "get_queue": ("/queue", '"later":1', ALL),
+    "get_queue": ("/queue", '"later":2', ALL),
     "list_tokens": ("/tokens", "token", ("viewer", "operator", "admin", "ann's token of another app")),
     "get_history": ("/runs/{failed run}/history", "Traceback", ALL),
     "get_openapi_document": ("/openapi.json", "nightly", ()),
@@ -523,12 +542,17 @@ async def everything(world: World) -> dict[str, str]:
     [child] = (await runner.list(parent_id=waiting)).items
     await reaches(runner, child.workflow_id, "failed")
     token_id, _ = await world.token(NewToken(name="t", user_id="ann", role="viewer"))
+    made = (await runner.workspaces.create("shop", "ann", "Spring")).workspace_id
+    later = timedelta(hours=1)
+    within = await runner.run(Write, app_name="shop", user_id="ann", workspace_id=made, delay=later)
     await runner.pause("shop", Write, "the bank is away")
     return {
         "waiting run": waiting,
         "failed run": failed,
         "child": child.workflow_id,
         "workspace": (await runner.get(waiting)).workspace_id,
+        "made workspace": made,
+        "run in it": within.workflow_id,
         "delivery": await world.delivery(),
         "token": token_id,
         "schedule": await world.schedule(),

@@ -197,6 +197,8 @@ async def test_a_handler_that_fails_is_tried_again_and_starts_nothing_twice(
         )
         for _ in range(2):
             await runner.run_batch([Start(Report, {"name": "f"})] * 3, app_name="office", user_id="u1")
+        for _ in range(2):
+            await runner.workspaces.create("office", "u1", "January")
         await runner.run(Dating, app_name="office", user_id="u1")
         await runner.run_many([Start(Dating, Dated())], app_name="office", user_id="u1")
         await runner.run_sync(Report, {"name": "d"}, app_name="office", user_id="u1")
@@ -210,6 +212,8 @@ async def test_a_handler_that_fails_is_tried_again_and_starts_nothing_twice(
         found = Counter(run.result for run in await reports(harness.runner))
         assert found == {"a": 2, "b": 1, "c": 2, "d": 1, "e": 4, "f": 6}
         assert len((await harness.runner.list(workflow=Dating)).items) == 2
+        made = (await harness.runner.workspaces.list(user_id="u1")).items
+        assert sorted(one.title or "" for one in made) == ["", "January", "January"]
     assert caplog.text.count("the handler of tick:office:write:2026-01-05T01:00:00+00:00 failed") == 3
 
 

@@ -24,6 +24,7 @@ from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Start
 from stepwell.runner.starting import Starting
 from stepwell.runner.steering import D, Data, Takes, TakesNothing, W
+from stepwell.runner.workspaces import RunnerWorkspaces
 
 if TYPE_CHECKING:
     from stepwell.definition.authoring.context import Signal
@@ -97,6 +98,15 @@ class BlockingSchedules(Portal[RunnerSchedules]):
     fire = _verb(RunnerSchedules.fire)
 
 
+class BlockingWorkspaces(Portal[RunnerWorkspaces]):
+    """The verbs of `runner.workspaces`, blocking until they are done."""
+
+    create = _verb(RunnerWorkspaces.create)
+    get = _verb(RunnerWorkspaces.get)
+    list = _verb(RunnerWorkspaces.list)
+    rename = _verb(RunnerWorkspaces.rename)
+
+
 class BlockingRunner(Portal[Batching]):
     """Each verb of WorkflowRunner under its own name, blocking until it is done. Not for use on the loop itself.
 
@@ -114,6 +124,11 @@ class BlockingRunner(Portal[Batching]):
     def schedules(self) -> BlockingSchedules:
         """The verbs for schedules that are made at run time."""
         return BlockingSchedules(self._awaited.schedules, self._opening)
+
+    @property
+    def workspaces(self) -> BlockingWorkspaces:
+        """The verbs for the workspaces of users."""
+        return BlockingWorkspaces(self._awaited.workspaces, self._opening)
 
     def handle(self, workflow_id: str) -> BlockingHandle[Any]:
         """Return a handle to an existing run."""

@@ -35,7 +35,9 @@ class RunHandle(Generic[R]):
         self.created = created
         """False if an idempotency key led to an earlier run, and for handles that no start has made."""
         self.workspace_id = workspace_id
-        """The run's workspace, as its start knew it; None for handles that no start has made: nothing is asked."""
+        """The run's workspace, as the start or fork that made this handle knew it. None for handles that neither has made
+        (`runner.handle`): nothing is asked, and the id of a run doesn't tell it.
+        """
 
     def __repr__(self) -> str:
         return f"RunHandle({self.workflow_id!r})"

@@ -24,6 +24,7 @@ from stepwell.runner.models import RunResult
 from stepwell.runner.people import Answering
 from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Origin, Start, listed, prepare, with_starts
+from stepwell.runner.workspaces import RunnerWorkspaces
 from stepwell.store.inbox import Claimed
 from stepwell.store.tx import Begin, OtherText, StartedRun, Tx
 
@@ -182,8 +183,16 @@ class Starting(Answering):
         """The verbs for schedules that are made at run time."""
         return RunnerSchedules(self, self._only, self._derived_key)
 
+    @property
+    def workspaces(self) -> RunnerWorkspaces:
+        """The verbs for the workspaces of users."""
+        return RunnerWorkspaces(self, self._only, self._derived_key)
+
     def handle(self, workflow_id: str) -> RunHandle[Any]:
-        """Return a handle to a run. Reads nothing: a run that doesn't exist is noticed when the handle is used."""
+        """Return a handle to a run. Reads nothing: a run that doesn't exist is noticed when the handle is used.
+
+        Its `workspace_id` is None, because the id of a run doesn't tell it: `(await handle.get()).workspace_id` does.
+        """
         return RunHandle(self, id_of(workflow_id) or workflow_id)
 
     def _starter(self, user_id: str | None) -> str:

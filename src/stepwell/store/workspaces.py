@@ -1,4 +1,5 @@
-"""Workspaces: one per app and user, created on first use, exactly once however many callers race. And derived keys."""
+"""Workspaces: the first of each app and user, created on first use, exactly once however many callers race; and those
+that users make besides. And derived keys."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
+from sqlalchemy import Table
+
 from stepwell.engine.commit import Commit
 from stepwell.store import tables
-from stepwell.store.tables import workspaces
+from stepwell.store.tables import made_workspaces, workspaces
 from stepwell.store.tx import Tx
 
 DERIVED_KEY: Final = "handler:"
@@ -22,7 +25,7 @@ _WORKSPACES = UUID("0b6a3a5e-5d0c-5f0e-9c55-7a9f2f1f6f10")
 
 
 class WorkspaceRow(NamedTuple):
-    """A workspace: one per app and user."""
+    """A workspace of an app's user: the first one, or one that was made besides."""
 
     id: str
     app_name: str
@@ -53,9 +56,30 @@ def ensure(tx: Tx, wanted: Iterable[WorkspaceRow]) -> None:
 
 def load(tx: Tx, workspace_id: str) -> WorkspaceRow | None:
     """Return the workspace, or None."""
-    return tx.one(
-        WorkspaceRow._make, f"SELECT {tables.columns(workspaces)} FROM stepwell_workspaces WHERE id=?", workspace_id
-    )
+    return _in(tx, workspaces, workspace_id) or _in(tx, made_workspaces, workspace_id)
+
+
+def _in(tx: Tx, table: Table, workspace_id: str) -> WorkspaceRow | None:
+    return tx.one(WorkspaceRow._make, f"SELECT {tables.columns(table)} FROM {table.name} WHERE id=?", workspace_id)
+
+
+def make(tx: Tx, row: WorkspaceRow) -> WorkspaceRow:
+    """Create a workspace besides the first one, unless one of its id exists, and return what is there."""
+    tx.insert(made_workspaces, [row], unless=("id",))
+    found = load(tx, row.id)
+    assert found is not None
+    return found
+
+
+def rename(tx: Tx, workspace_id: str, title: str) -> None:
+    """Give the workspace this title."""
+    for table in (workspaces, made_workspaces):
+        tx.run(f"UPDATE {table.name} SET title=? WHERE id=?", title, workspace_id)
+
+
+def made_id(key: str | None) -> str | None:
+    """Return the id of the workspace that a call of this derived key makes; None without a key."""
+    return None if key is None else str(uuid5(_WORKSPACES, key))
 
 
 def existing(tx: Tx, ids: Iterable[str]) -> set[str]:

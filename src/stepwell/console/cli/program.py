@@ -24,6 +24,7 @@ from stepwell.console.cli.commands import (
     tokens,
     worker,
     workflows,
+    workspaces,
 )
 from stepwell.console.cli.terminal.output import FAILED, MISCONFIGURED, say
 from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, RunNotFinished, StepwellError
@@ -52,6 +53,7 @@ program.command("cancel")(steering.cancel)
 program.command("steps")(steps.steps)
 program.command("retry")(repairing.retry)
 program.command("fork")(repairing.fork)
+program.command("update")(repairing.update)
 program.command("delete")(repairing.delete)
 program.command("pause")(pausing.pause)
 program.command("resume")(pausing.resume)
@@ -61,6 +63,7 @@ program.command("watch")(runs.watch)
 program.command("check")(workflows.check)
 program.command("new")(dev.new)
 program.add_typer(schedules.program, name="schedules")
+program.add_typer(workspaces.program, name="workspaces")
 program.add_typer(db.program, name="db")
 program.add_typer(tokens.program, name="tokens")
 

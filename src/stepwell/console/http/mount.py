@@ -35,6 +35,7 @@ from stepwell.console.http.routes.schedules import add_schedules
 from stepwell.console.http.routes.server import add_document, add_health
 from stepwell.console.http.routes.session import add_session
 from stepwell.console.http.routes.triggers import WebhookRoutes, add_triggers
+from stepwell.console.http.routes.workspaces import add_workspaces
 from stepwell.console.http.stream import add_streams
 from stepwell.console.http.studio.studio import studio_routes
 from stepwell.errors import ConfigurationError, StepwellError
@@ -107,6 +108,7 @@ def _api(stepwell: Served, app: FastAPI, access: Access, path: str, include_in_s
     add_streams(router, access, caller)
     add_acting(router, caller)
     add_repairs(router, caller)
+    add_workspaces(router, caller)
     add_runs(router, caller)
     add_batches(router, stepwell, caller)
     add_groups(router, caller)

@@ -21,7 +21,7 @@ from stepwell.console.reading.views import (
     Reading,
     Recent,
     Worker,
-    Workspace,
+    WorkspaceView,
 )
 from stepwell.definition.text import is_own
 from stepwell.engine.pauses import covering
@@ -30,6 +30,7 @@ from stepwell.execution.clock import microseconds, to_datetime
 from stepwell.runner.arguments import check_limit, cursor_of
 from stepwell.runner.models import Page
 from stepwell.runner.readable import readable_run
+from stepwell.runner.workspaces import workspace_fields
 from stepwell.store import pauses, workspaces
 from stepwell.store.reading import overview, queries
 from stepwell.store.tables import moment
@@ -184,7 +185,7 @@ class Machines(Reading):
 
     async def workspaces(
         self, *, app_name: str | None = None, user_id: str | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Page[Workspace]:
+    ) -> Page[WorkspaceView]:
         """Return a page of the workspaces, ordered by id."""
         check_limit(limit)
         if self._user not in (None, user_id or self._user):
@@ -192,15 +193,7 @@ class Machines(Reading):
         after, user = cursor_of(cursor), self._user or user_id
         apps = None if self.apps is None else sorted(self.apps)
         found = await self.reader.read(lambda tx: overview.list_workspaces(tx, app_name, user, apps, limit + 1, after))
-        items = tuple(
-            Workspace(
-                id=row.id,
-                app_name=row.app_name,
-                user_id=row.user_id,
-                created_at=to_datetime(moment(row.created_at) or 0),
-            )
-            for row in found[:limit]
-        )
+        items = tuple(WorkspaceView(id=row.id, **workspace_fields(row)) for row in found[:limit])
         return Page(items=items, next_cursor=found[limit - 1].id if len(found) > limit else None)
 
     async def has_workspace(self, workspace_id: str) -> bool:

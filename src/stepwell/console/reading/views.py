@@ -18,6 +18,7 @@ from stepwell.runner.groups import GroupProgress
 from stepwell.runner.models import Run, run_of
 from stepwell.runner.query import Reader
 from stepwell.runner.step_models import StepRow
+from stepwell.runner.workspaces import Workspace
 
 
 class _View(BaseModel):
@@ -153,13 +154,16 @@ class Metrics(_View):
     p95_seconds: float | None
 
 
-class Workspace(_View):
-    """The workspace of an app's user."""
+class WorkspaceView(Workspace):
+    """A workspace of an app's user."""
 
     id: str
-    app_name: str
-    user_id: str
-    created_at: datetime
+    """The same as `workspace_id`."""
+
+
+def view_of(found: Workspace) -> WorkspaceView:
+    """Return the view of a workspace."""
+    return WorkspaceView(id=found.workspace_id, **dict(found))
 
 
 class Lane(_View):

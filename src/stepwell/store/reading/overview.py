@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, func, literal_column, or_, select, tuple_
+from sqlalchemy import Table, and_, func, literal_column, or_, select, tuple_
 
 from stepwell.engine.run import Moment, RunRow
 from stepwell.store import tables
 from stepwell.store.reading import queries
-from stepwell.store.tables import runs, workspaces
+from stepwell.store.tables import made_workspaces, runs, workspaces
 from stepwell.store.tx import Tx
 from stepwell.store.workspaces import WorkspaceRow
 
@@ -224,23 +224,26 @@ def list_workspaces(
     tx: Tx, app_name: str | None, user_id: str | None, apps: Sequence[str] | None, limit: int, after: str | None
 ) -> list[WorkspaceRow]:
     """Return workspaces in the order of their ids, those after `after`."""
-    query = select(*(workspaces.c[name] for name in tables.names(workspaces)))
-    if app_name is not None:
-        query = query.where(workspaces.c.app_name == app_name)
-    if apps is not None:
-        query = query.where(workspaces.c.app_name.in_(apps))
-    if user_id is not None:
-        # Their index begins with the app: with each app named, a user's workspaces are found without those of others.
-        query = query.where(workspaces.c.user_id == user_id, workspaces.c.app_name.in_(_apps(tx)))
-    if after is not None:
-        query = query.where(workspaces.c.id > after)
-    return [WorkspaceRow._make(row) for row in tx.execute(query.order_by(workspaces.c.id).limit(limit))]
+    found: list[WorkspaceRow] = []
+    for table in (workspaces, made_workspaces):
+        query = select(*(table.c[name] for name in tables.names(table)))
+        if app_name is not None:
+            query = query.where(table.c.app_name == app_name)
+        if apps is not None:
+            query = query.where(table.c.app_name.in_(apps))
+        if user_id is not None:
+            # Their indexes begin with the app: with each app named, a user's are found without those of others.
+            query = query.where(table.c.user_id == user_id, table.c.app_name.in_(_apps(tx, table)))
+        if after is not None:
+            query = query.where(table.c.id > after)
+        found += [WorkspaceRow._make(row) for row in tx.execute(query.order_by(table.c.id).limit(limit))]
+    return sorted(found, key=lambda row: row.id)[:limit]
 
 
-def _apps(tx: Tx) -> list[str]:
-    """Return the apps that have workspaces: one look at the index for each."""
+def _apps(tx: Tx, table: Table) -> list[str]:
+    """Return the apps that have such workspaces: one look at the index for each."""
     found: list[str] = []
-    following = "SELECT min(app_name) FROM stepwell_workspaces WHERE app_name>?"
+    following = f"SELECT min(app_name) FROM {table.name} WHERE app_name>?"
     while (name := tx.scalar(following, found[-1] if found else "")) is not None:
         found.append(name)
     return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
+from stepwell.console.cli.backends.workspace_backend import WorkspaceBackend
 from stepwell.console.http.json_lines import JsonLines
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
@@ -145,7 +146,7 @@ class ScheduleName(NamedTuple):
     """The user for whom it was made at run time; None: it is declared, or the caller is that user."""
 
 
-class CommandBackend(Protocol):
+class CommandBackend(WorkspaceBackend, Protocol):
     """Runs, and the actions on them. Errors are StepwellErrors, whichever side they come from."""
 
     @property
@@ -229,6 +230,10 @@ class CommandBackend(Protocol):
 
     async def fork(self, run_id: str, checkpoint: int, given: Mapping[str, Any], key: str | None) -> str:
         """Return the id of a new run from this row, with other `state` or `args` where they are given."""
+        ...
+
+    async def update_run(self, run_id: str, labels: Sequence[str] | None, subject: str | None) -> Run:
+        """Replace the labels or the subject of a run; None: as they are."""
         ...
 
     async def delete_run(self, run_id: str) -> None:

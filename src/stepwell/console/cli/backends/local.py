@@ -35,7 +35,7 @@ from stepwell.console.reading.parts import Parts, Questions
 from stepwell.console.reading.pausing import Pauses, Resumed
 from stepwell.console.reading.schedule_views import ScheduleView
 from stepwell.console.reading.schedules import Schedules
-from stepwell.console.reading.views import ChildGroup, OpenSignal, StepView, Waiting
+from stepwell.console.reading.views import ChildGroup, OpenSignal, StepView, Waiting, WorkspaceView, view_of
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.definition.compile.export import to_json
 from stepwell.engine.run import Status
@@ -184,8 +184,25 @@ class Local:
         handle = await self._runner.fork(run_id, checkpoint=checkpoint, idempotency_key=key, **given)
         return handle.workflow_id
 
+    async def update_run(self, run_id: str, labels: Sequence[str] | None, subject: str | None) -> Run:
+        return await self._runner.update(run_id, labels=labels, subject=subject)
+
     async def delete_run(self, run_id: str) -> None:
         await self._runner.delete(run_id)
+
+    # -- workspaces -----------------------------------------------------------------------------------------------
+
+    async def workspaces(
+        self, app_name: str | None, user: str | None, limit: int, cursor: str | None
+    ) -> Page[WorkspaceView]:
+        reading = Machines(self._runner)
+        return await reading.workspaces(app_name=app_name, user_id=user, limit=limit, cursor=cursor)
+
+    async def create_workspace(self, app_name: str, user: str | None, title: str) -> WorkspaceView:
+        return view_of(await self._runner.workspaces.create(app_name, user or COMMAND_LINE, title))
+
+    async def rename_workspace(self, workspace_id: str, title: str) -> WorkspaceView:
+        return view_of(await self._runner.workspaces.rename(workspace_id, title))
 
     # -- batches --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.console.cli.backends.answers import RunEvent, streamed
+from stepwell.console.cli.backends.answers import RunEvent, as_type, streamed
 from stepwell.console.cli.backends.api_client import given_of, key_header, segment
 from stepwell.console.cli.backends.backend import (
     NEWEST_DOCUMENTS,
@@ -28,10 +28,10 @@ from stepwell.console.http.json_lines import MEDIA_TYPES
 from stepwell.console.http.schemas import AppView, Started, StartedBatch
 from stepwell.console.reading.limits import LimitDetail, LimitView
 from stepwell.console.reading.pausing import Resumed
-from stepwell.console.reading.views import ChildGroup, OpenSignal, StepView, Waiting
+from stepwell.console.reading.views import ChildGroup, OpenSignal, StepView, Waiting, WorkspaceView
 from stepwell.definition.authoring.groups import GroupItem
 from stepwell.engine.run import Status
-from stepwell.errors import BatchNotFound, StoreUnavailable, WorkflowNotFound
+from stepwell.errors import BatchNotFound, StoreUnavailable, WorkflowNotFound, WorkspaceNotFound
 from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
 from stepwell.runner.pausing import Pause
@@ -156,6 +156,13 @@ class Remote(RemoteSchedules):
         started = await self.post(Started, f"/runs/{_id(run_id)}/fork", headers=key_header(key), json=body)
         return started.workflow_id
 
+    async def update_run(self, run_id: str, labels: Sequence[str] | None, subject: str | None) -> Run:
+        if self._user is not None:
+            await self.get(run_id)
+        body = {name: value for name, value in (("labels", labels), ("subject", subject)) if value is not None}
+        answer = await self._ask("PATCH", f"/runs/{_id(run_id)}", json=body)
+        return as_type(Run, answer, self._client.base_url)
+
     async def delete_run(self, run_id: str) -> None:
         if self._user is not None:
             await self.get(run_id)
@@ -166,6 +173,24 @@ class Remote(RemoteSchedules):
             await self.get(run_id)
         given = {} if body is None else {"json": body}
         return await self.post(Run, f"/runs/{_id(run_id)}/{verb}", headers=key_header(key), **given)
+
+    # -- workspaces -----------------------------------------------------------------------------------------------
+
+    async def workspaces(
+        self, app_name: str | None, user: str | None, limit: int, cursor: str | None
+    ) -> Page[WorkspaceView]:
+        params = {"app_name": app_name, "user_id": user, "limit": limit, "cursor": cursor}
+        return await self.fetch(Page[WorkspaceView], "/workspaces", params=given_of(params))
+
+    async def create_workspace(self, app_name: str, user: str | None, title: str) -> WorkspaceView:
+        body = {"app_name": app_name, "user_id": user, "title": title}
+        return await self.post(WorkspaceView, "/workspaces", json=given_of(body))
+
+    async def rename_workspace(self, workspace_id: str, title: str) -> WorkspaceView:
+        if not workspace_id or "/" in workspace_id:
+            raise WorkspaceNotFound(f"No workspace {workspace_id!r}.")
+        answer = await self._ask("PATCH", f"/workspaces/{segment(workspace_id)}", json={"title": title})
+        return as_type(WorkspaceView, answer, self._client.base_url)
 
     # -- batches --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`stepwell fork`, `stepwell retry` and `stepwell delete`: go back in a run, repair it, or delete it."""
+"""`stepwell fork`, `retry`, `update` and `delete`: go back in a run, repair it, change what is written on it, delete it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from stepwell.console.cli.backends.target import (
 )
 from stepwell.console.cli.terminal.arguments import whole
 from stepwell.console.cli.terminal.output import put_run, say
+from stepwell.errors import ConfigurationError
 
 State = Annotated[str | None, typer.Option("--state", help="Another state, as JSON; @FILE and @- read it.")]
 
@@ -71,6 +72,38 @@ def retry(
             run = await backend.retry(run_id, given)
             put_run(run, json)
             await hint_without_workers(backend, run)
+
+    execute(act)
+
+
+def update(
+    ctx: typer.Context,
+    run_id: RunId,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="A label, instead of those that it has; may be given repeatedly."),
+    ] = None,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Remove all labels.")] = False,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="What the run is about, for people; '' removes it.")
+    ] = None,
+    app: Application = None,
+    url: Url = None,
+    token: TokenOption = None,
+    user: User = None,
+    json: Json = False,
+) -> None:
+    """Replace the labels or the subject of a run. What isn't given stays."""
+    if label and no_labels:
+        raise ConfigurationError("--no-labels can't be combined with --label. Leave out one of them.")
+    if not label and not no_labels and subject is None:
+        raise ConfigurationError("Say what to change: --label LABEL, --no-labels or --subject TEXT.")
+    backend = backend_of(ctx, app, url, token, user)
+    labels = [] if no_labels else label or None
+
+    async def act() -> None:
+        async with backend.open(creates=False):
+            put_run(await backend.update_run(run_id, labels, subject), json)
 
     execute(act)
 

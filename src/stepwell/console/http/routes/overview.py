@@ -13,7 +13,7 @@ from stepwell.console.http.routes.runs import LimitParam
 from stepwell.console.http.schemas import NO_NUL, AppView, NameParam, Trigger, WorkflowDetail, WorkflowSummary, problems
 from stepwell.console.reading.overview import Machines, Overview
 from stepwell.console.reading.parts import Questions
-from stepwell.console.reading.views import Counts, Depth, Failures, Metrics, Waiting, Worker, Workspace
+from stepwell.console.reading.views import Counts, Depth, Failures, Metrics, Waiting, Worker
 from stepwell.definition.compile.export import to_json, to_mermaid
 from stepwell.definition.model import Definition
 from stepwell.definition.schedules.schedule_times import described
@@ -52,21 +52,6 @@ def add_looking(router: APIRouter, stepwell: Served, caller: CallerOf) -> None:
     async def get_metrics(caller: ByCaller, window: Literal["hour", "day"] = "hour") -> Metrics:
         """Return throughput and latency of the last hour or day."""
         return await caller.reading(Overview).metrics(window)
-
-    @router.get("/workspaces", responses=problems(404))
-    async def list_workspaces(
-        caller: ByCaller,
-        app_name: NameParam | None = None,
-        user_id: NameParam | None = None,
-        limit: LimitParam = 50,
-        cursor: CursorParam = None,
-    ) -> Page[Workspace]:
-        """List the workspaces, ordered by id."""
-        position = caller.cursors.position(cursor)
-        page = await caller.reading(Machines).workspaces(
-            app_name=app_name, user_id=user_id, limit=limit, cursor=position
-        )
-        return caller.cursors.page(page)
 
     @router.get("/workers", responses=problems())
     async def list_workers(caller: ByCaller) -> Sequence[Worker]:
