@@ -100,6 +100,31 @@ def test_a_run_is_forked_repaired_and_deleted(stepwell: Shell) -> None:
     assert stepwell("runs", run_id).returncode == 2
 
 
+def test_a_run_gets_other_labels_and_another_subject(stepwell: Shell) -> None:
+    run_id = json.loads(stepwell("run", "review", "--json", "--label", "old").stdout)["workflow_id"]
+    changed = stepwell.json("update", run_id, "--label", "a", "--label", "b", "--subject", "Rent")
+    assert (changed["labels"], changed["subject"]) == (["a", "b"], "Rent")
+    assert stepwell.json("update", run_id, "--subject", "")["labels"] == ["a", "b"]
+    none = stepwell.json("update", run_id, "--no-labels")
+    assert (none["labels"], none["subject"]) == ([], None)
+    for wrong in (["--label", "a", "--no-labels"], []):
+        assert stepwell("update", run_id, *wrong).returncode == 2
+    rows = stepwell.json("runs", run_id)["history"]
+    assert all(row["transition"] is not None for row in rows[1:])
+
+
+def test_a_workspace_is_made_and_holds_a_run(stepwell: Shell) -> None:
+    made = stepwell.json("workspaces", "create", "Spring", "--app-name", "shop")
+    assert (made["app_name"], made["user_id"], made["title"]) == ("shop", "cli", "Spring")
+    done = stepwell("run", "pack", "--arg", "number=1", "--json", "--workspace", made["workspace_id"])
+    assert json.loads(done.stdout)["workspace_id"] == made["workspace_id"]
+    assert stepwell.json("workspaces", "rename", made["id"], "Summer") == made | {"title": "Summer"}
+    assert stepwell.json("workspaces", "list", "--user", "cli") == [made | {"title": "Summer"}]
+    assert "Summer" in stepwell("workspaces", "list").stdout
+    missing = stepwell("workspaces", "rename", "none", "Autumn")
+    assert (missing.returncode, "No workspace 'none'" in missing.stderr) == (2, True)
+
+
 def test_a_cancelled_run_exits_with_1(stepwell: Shell) -> None:
     run_id = json.loads(stepwell("run", "review", "--json").stdout)["workflow_id"]
     assert stepwell("cancel", run_id, "--reason", "no more").returncode == 0

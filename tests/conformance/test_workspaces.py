@@ -81,7 +81,9 @@ async def test_workspaces_of_others_do_not_exist(stepwell_on: StepwellOn) -> Non
     async with stepwell_on(CLASSES) as stepwell:
         runner, bob = stepwell.runner, stepwell.runner.as_user("u2")
         made = (await runner.workspaces.create("shop", "u1", "Spring")).workspace_id
-        first = (await runner.run(Stay, **ME)).workspace_id
+        run = await runner.run(Step, **ME)
+        await run.result()
+        first = run.workspace_id
         assert first is not None
         for wanted in (made, first):
             for verb in (
@@ -129,7 +131,7 @@ async def test_what_can_not_be_made_leaves_nothing(stepwell_on: StepwellOn) -> N
         await refused(stepwell, InvalidArgs, "limit=0", own.list(limit=0))
         await refused(stepwell, InvalidArgs, "cursor=", own.list(cursor="x"))
         await refused(stepwell, InvalidArgs, "app_name=5", own.list(app_name=number))  # type: ignore[arg-type]
-        assert await counts(stepwell) == {}
+        assert "stepwell_made_workspaces" not in await counts(stepwell)
         assert (await own.list(app_name="a\0b")).items == ()
 
 

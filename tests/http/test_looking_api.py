@@ -248,6 +248,32 @@ async def test_workspaces(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
         assert run["workspace_id"] in found
 
 
+async def test_a_workspace_is_made_read_and_renamed(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
+    stepwell = stepwell_of(shop(), lab())
+    async with client_of(stepwell, served(stepwell), **U1) as client:
+        made = good(await client.post("/api/v1/workspaces", json={"app_name": "shop", "title": "Spring"}), 201)
+        assert (made["user_id"], made["title"], made["id"]) == ("u1", "Spring", made["workspace_id"])
+        path = f"/api/v1/workspaces/{made['id']}"
+        assert good(await client.get(path)) == made
+        assert good(await client.patch(path, json={"title": "Summer"})) == made | {"title": "Summer"}
+        assert good(await client.get("/api/v1/workspaces"))["items"] == [made | {"title": "Summer"}]
+        for body in ({}, {"title": ""}, {"title": "x" * 201}, {"title": "a", "user": "u2"}, {"title": 5}):
+            problem(await client.patch(path, json=body), 422)
+            problem(await client.post("/api/v1/workspaces", json={"app_name": "shop"} | body), 422)
+        problem(await client.post("/api/v1/workspaces", json={"app_name": "shopp", "title": "a"}), 404)
+        problem(await client.post("/api/v1/workspaces", json={"app_name": "shop", "title": "a", "user_id": "u2"}), 403)
+        missing = problem(await client.get("/api/v1/workspaces/none"), 404)
+        assert missing["type"] == "urn:stepwell:workspace-not-found"
+        begun = {"app_name": "shop", "workflow": "quiet", "workspace_id": made["id"]}
+        run = good(await client.post("/api/v1/runs", json=begun), 202)["workflow_id"]
+        assert good(await client.get(f"/api/v1/runs/{run}"))["workspace_id"] == made["id"]
+        for verb in (
+            client.get(path, headers=being("u2")),
+            client.patch(path, json={"title": "a"}, headers=being("u2")),
+        ):
+            problem(await verb, 404)
+
+
 async def test_workers_say_what_they_hold(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
     app = App("shop", workflows=[Hold])
 

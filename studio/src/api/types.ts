@@ -242,7 +242,7 @@ export interface LimitFilter {
 
 // --- operations
 
-export type Workspace = Schemas["Workspace"];
+export type Workspace = Schemas["WorkspaceView"];
 export type Tick = Schemas["TickView"];
 export type Schedule = Schemas["ScheduleView"];
 export type ScheduleDetail = Schemas["ScheduleDetail"];

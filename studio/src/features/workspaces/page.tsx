@@ -24,7 +24,7 @@ export default function Page() {
   const go = (next: WorkspacesSearch) => void navigate({ to: "/workspaces", search: next, replace: true });
   return (
     <>
-      <PageHeader title="Workspaces" description="Each holds a user's runs of an app. One is created when the user's first run starts." />
+      <PageHeader title="Workspaces" description="Each holds runs of a user. The first one of an app is created when the user's first run in it starts." />
       <Filter key={`${search.app_name ?? ""}/${search.user_id ?? ""}`} search={search} onChange={go} />
       <QueryView query={workspaces} errorTitle="The workspaces couldn't be loaded">
         {() => (all.length === 0 ? <NoWorkspaces filtered={Object.values(search).some(Boolean)} onClear={() => { go({}); }} /> : <DataTable label="Workspaces" columns={COLUMNS} rows={all} rowId={(one) => one.id} />)}
@@ -40,6 +40,7 @@ export default function Page() {
 
 const COLUMNS: readonly Column<Workspace>[] = [
   { id: "id", header: "Workspace", cell: (one) => <CopyId id={one.id} /> },
+  { id: "title", header: "Title", cell: (one) => one.title },
   { id: "app", header: "App", cell: (one) => one.app_name },
   { id: "user", header: "User", cell: (one) => one.user_id },
   { id: "created", header: "Created", cell: (one) => <RelativeTime at={one.created_at} /> },
