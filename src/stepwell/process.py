@@ -42,6 +42,7 @@ from stepwell.worker.duties import Duties, Duty
 from stepwell.worker.gatekeeper import Gatekeeper
 from stepwell.worker.groups import GroupDuty
 from stepwell.worker.heartbeat import Heartbeat, Stuck
+from stepwell.worker.journal_retention import JournalRetention
 from stepwell.worker.loop import Loop, Membership, Shutdown
 from stepwell.worker.pausing import PauseWatch
 from stepwell.worker.sweep import Sweep
@@ -98,6 +99,7 @@ class Process:
         self.operations = Operations(shared, self.store.applier)
         self.gatekeeper = Gatekeeper(self.store, shared, self._may_delete)
         self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, self.gatekeeper, lease)
+        self.journal_retention = JournalRetention(self.store, clock, faults)
         self.groups = GroupDuty(self.store, Deciding(shared, self.store.applier), self.heartbeat.interval)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)
         self.pauses = PauseWatch(self.store, self.passes, self._resumed, self.heartbeat.interval)
@@ -167,6 +169,8 @@ class Process:
             yield self.sweep.watch_ahead
         if self.settings.retention is not None:
             yield partial(self.sweep.watch_retention, self.settings.retention.total_seconds(), self._may_delete)
+        if (kept := self.settings.journal_retention) is not None:
+            yield partial(self.journal_retention.watch, kept.total_seconds(), self._may_delete)
         if worker:
             yield self.scheduler.run
 

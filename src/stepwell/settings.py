@@ -208,6 +208,8 @@ class Settings(BaseSettings):
 
     retention: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
     """Finished runs older than this are deleted with all they own. None: never."""
+    journal_retention: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
+    """Values of steps older than this are deleted, where neither a retry nor an undo can need them. None: never."""
     auth: AuthSettings | None = None
     """Access to the API by tokens or an OIDC issuer. None: only for callers whom the application itself names."""
     host: str = "127.0.0.1"

@@ -157,7 +157,7 @@ class Attempt:
             self._documents = RunDocuments(
                 self.definition.workflow,
                 self.transition.name,
-                lambda: self._storage.documents(run_id),
+                lambda wanted=None: self._storage.documents(run_id, wanted),
                 self._shared.limits.document,
                 self._called,
                 read_only=self.asks,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,13 +18,19 @@ from stepwell.definition.values.inputs import bounded, details, model_json, summ
 from stepwell.definition.values.misfit import ValueMisfit, difference, unequal
 from stepwell.engine.commit import DocumentWrite
 from stepwell.errors import InvalidPayload, StepwellError
-from stepwell.store.documents import DocumentRow
+from stepwell.execution.document_pages import Found, check_page, page_of
+from stepwell.store.documents import DocumentRow, Wanted
 
 D = TypeVar("D", bound=Document)
 
+M = TypeVar("M", bound=DocumentRow | DocumentWrite)
 T = TypeVar("T")
 
-Stored = Callable[[], Awaitable[list[DocumentRow]]]
+
+class Stored(Protocol):
+    """The stored documents of the run: all current ones, or only the wanted ones."""
+
+    def __call__(self, wanted: Wanted | None = None, /) -> Awaitable[list[DocumentRow]]: ...
 
 
 class Called(Protocol):
@@ -42,7 +48,17 @@ _ANY = codec_for(Any)
 class RunDocuments:
     """Saves into a buffer that commits with the transition; closed when the attempt is over."""
 
-    __slots__ = ("_called", "_closed", "_limit", "_read_only", "_stored", "_transition", "_workflow", "written")
+    __slots__ = (
+        "_called",
+        "_closed",
+        "_found",
+        "_limit",
+        "_read_only",
+        "_stored",
+        "_transition",
+        "_workflow",
+        "written",
+    )
 
     def __init__(
         self, workflow: type, transition: str, stored: Stored, limit: int, called: Called, *, read_only: bool
@@ -54,6 +70,7 @@ class RunDocuments:
         self._limit = limit
         self._read_only = read_only
         self._closed = False
+        self._found: Found | None = None
         self.written: list[DocumentWrite] = []
 
     def save(
@@ -86,12 +103,23 @@ class RunDocuments:
         bounded(write.meta or "", self._limit, f"The meta of document {write.name!r}")
         self.written.append(write)
 
-    def find(self, type_: type[D]) -> Coroutine[Any, Any, list[D]]:
-        """Return the current documents of this type, in order."""
-        return self._called("documents.find", type_, self._find(type_), 2)
+    def find(
+        self, type_: type[D], *, limit: int | None = None, after: Document | str | None = None
+    ) -> Coroutine[Any, Any, list[D]]:
+        """Return the current documents of this type, in order, or a page of them. Raises InvalidArgs."""
+        return self._called("documents.find", type_, self._find(type_, limit, after), 2)
 
-    async def _find(self, type_: type[D]) -> list[D]:
-        return [typed(type_, one.content) for one in await self._current() if one.name == type_.document_name]
+    async def _find(self, type_: type[D], limit: int | None, after: Document | str | None) -> list[D]:
+        check_page(limit, after)
+        if self._found is None:
+            self._found = Found()
+        saved = merged(self.written)
+        place = None if after is None else await self._found.place_of(after, self._stored, saved)
+        page = await page_of(type_.document_name, limit, place, self._stored, saved)
+        documents = [typed(type_, one.content) for _, one in page]
+        if limit is not None:
+            self._found.note(documents, [place for place, _ in page])
+        return documents
 
     def find_by_tag(self, tag: str) -> Coroutine[Any, Any, list[Document]]:
         """Return the current documents with this tag, in order."""
@@ -115,7 +143,7 @@ class RunDocuments:
         self._closed = True
 
     async def _current(self) -> list[DocumentRow | DocumentWrite]:
-        return list(merged([*await self._stored(), *self.written]))
+        return merged([*await self._stored(), *self.written])
 
 
 def guard_only_asks(verb: str, transition: str) -> StepwellError:
@@ -126,10 +154,10 @@ def guard_only_asks(verb: str, transition: str) -> StepwellError:
     )
 
 
-def merged(given: list[DocumentRow | DocumentWrite]) -> list[DocumentRow | DocumentWrite]:
+def merged(given: Iterable[M]) -> list[M]:
     """Return the documents that are current: a later one of the same key stands in the place of the earlier."""
     places: dict[str, int] = {}
-    result: list[DocumentRow | DocumentWrite] = []
+    result: list[M] = []
     for one in given:
         if one.key is not None and one.key in places:
             result[places[one.key]] = one

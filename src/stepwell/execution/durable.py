@@ -17,7 +17,7 @@ from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, OpenTransaction, patiently
 from stepwell.store import documents, groups, history, inbox, runs, workers
-from stepwell.store.documents import DocumentRow
+from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
 from stepwell.store.tx import Advance, Hints, Record, Tx
 from stepwell.store.writing.flush import cause_of
@@ -55,8 +55,10 @@ class Durable:
         except StoreUnavailable as error:
             log.info("run %s is given back with a later heartbeat: %s", run.id, error)
 
-    async def documents(self, run_id: str) -> list[DocumentRow]:
-        return await self._store.read(lambda tx: documents.of_run(tx, run_id))
+    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+        if wanted is None:
+            return await self._store.read(lambda tx: documents.of_run(tx, run_id))
+        return await self._store.read(lambda tx: documents.wanted_of(tx, run_id, wanted))
 
     async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:
         key = (row.transition, row.name)

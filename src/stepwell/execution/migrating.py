@@ -15,7 +15,7 @@ from stepwell.engine.matching import listeners_of
 from stepwell.engine.run import Inbox, JournalRow, RunRow, SignalRow
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.execution.versions import known_inbox, known_journal
-from stepwell.store.documents import DocumentRow
+from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
 
 _CHANGED: Final = (
@@ -99,8 +99,8 @@ class Migrating:
     async def give_back(self, run: RunRow) -> None:
         await self.storage.give_back(run)
 
-    async def documents(self, run_id: str) -> list[DocumentRow]:
-        return await self.storage.documents(run_id)
+    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+        return await self.storage.documents(run_id, wanted)
 
     async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:
         await self.storage.record(run, row, journal)

@@ -11,7 +11,7 @@ from stepwell.errors import StatelessError
 from stepwell.execution.drive import Pass
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, OpenTransaction
-from stepwell.store.documents import DocumentRow
+from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
 
 
@@ -56,8 +56,13 @@ class Memory:
     async def give_back(self, run: RunRow) -> None:
         return
 
-    async def documents(self, run_id: str) -> list[DocumentRow]:
-        return list(self.saved)
+    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+        if wanted is None:
+            return list(self.saved)
+        found = [row for row in self.saved if wanted.has(row)]
+        if (after := wanted.after) is not None:
+            found = [row for row in found if (row.position, row.id) > after]
+        return found[: wanted.limit]
 
     async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:
         return  # a step runs each time

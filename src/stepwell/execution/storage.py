@@ -13,7 +13,7 @@ from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
 from stepwell.engine.run import JournalRow, RunRow, SignalRow
 from stepwell.errors import StoreUnavailable
-from stepwell.store.documents import DocumentRow
+from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
 
 log = logging.getLogger("stepwell.execution")
@@ -62,8 +62,8 @@ class Storage(Protocol):
         """Release the run if a cancel has left it with this process until its attempt is over, which it is now."""
         ...
 
-    async def documents(self, run_id: str) -> list[DocumentRow]:
-        """Return the current documents of the run."""
+    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+        """Return the current documents of the run, in order; only these, if some are `wanted`."""
         ...
 
     async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:

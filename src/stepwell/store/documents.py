@@ -48,6 +48,26 @@ class DocumentRow(NamedTuple):
         return len(self.content.encode()) + len((self.meta or "").encode())
 
 
+class Position(NamedTuple):
+    """The place of a document among the current ones of its run; one that replaces another has that one's position."""
+
+    position: int
+    id: str
+
+
+class Wanted(NamedTuple):
+    """Some of a run's current documents: those of a name or with one of the keys, behind a position."""
+
+    name: str | None
+    keys: tuple[str, ...] = ()
+    after: Position | None = None
+    limit: int | None = None
+
+    def has(self, row: DocumentRow) -> bool:
+        """Return whether it is one of them, wherever it stands."""
+        return row.name == self.name or row.key in self.keys
+
+
 _SHARED: Final = "stepwell_shared_documents s JOIN stepwell_documents d ON d.id=s.document_id"
 _SHARES: Final = "SELECT 1 FROM stepwell_shared_documents WHERE run_id=? LIMIT 1"
 _OF_SHARE: Final = {"run_id": "s.run_id", "position": "s.position", "version": "0", "replaced_at": "s.replaced_at"}
@@ -114,6 +134,19 @@ def named(tx: Tx, run_id: str, names: Iterable[str], most_bytes: int) -> list[Do
     sizes = tx.rows(f"SELECT octet_length(content) + coalesce(octet_length(meta), 0) {wanted} {order}", *given)
     count = tables.fitting((row[0] for row in sizes), most_bytes)
     return tx.fetch(DocumentRow._make, f"SELECT {_ALL} {wanted} {order} LIMIT ?", *given, count)
+
+
+def wanted_of(tx: Tx, run_id: str, wanted: Wanted) -> list[DocumentRow]:
+    """Return these of the run's current documents, in order."""
+    seen = "stepwell_documents" if tx.scalar(_SHARES, run_id) is None else _SEEN
+    only, given = "", [run_id, wanted.name, tx.listed(wanted.keys)]
+    if wanted.after is not None:
+        only, given = " AND (position, id)>(?, ?)", [*given, *wanted.after]
+    sql = (
+        f"SELECT {_ALL} FROM {seen} WHERE run_id=? AND replaced_at IS NULL AND (name=? OR key IN list(?)){only}"
+        " ORDER BY position, id LIMIT ?"
+    )
+    return tx.fetch(DocumentRow._make, sql, *given, _ALL_OF_THEM if wanted.limit is None else wanted.limit)
 
 
 def of_run(

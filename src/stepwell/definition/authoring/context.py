@@ -58,8 +58,12 @@ class Documents(Protocol):
         """Write `document` with the transition's commit; the same `key` replaces the older version in its place."""
         ...
 
-    async def find(self, type_: type[D]) -> list[D]:
-        """Return the current documents of one type, in order."""
+    async def find(self, type_: type[D], *, limit: int | None = None, after: Document | str | None = None) -> list[D]:
+        """Return the current documents of one type, in order; with `limit` (1 to 1,000) a page of them.
+
+        `after`: those behind this one, which a page of this attempt had, or which has this key. A page with fewer than
+        `limit` is the last. Raises InvalidArgs.
+        """
         ...
 
     async def find_by_tag(self, tag: str) -> list[Document]:
