@@ -38,6 +38,7 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.PayloadTooLarge("state: 2 MiB"), 413, "state: 2 MiB"),
     (errors.UnknownTransition("a child fires 'paid'", callback=True), 409, "a child fires 'paid'"),
     (errors.RunFinished("run 'w1' is completed"), 409, "run 'w1' is completed"),
+    (errors.RunBusy("run 'w1' is executing"), 409, "run 'w1' is executing"),
     (errors.RunNotFinished("run 'w1' waits"), 409, "run 'w1' waits"),
     (errors.CheckpointGone("checkpoint 3"), 410, "checkpoint 3"),
     (errors.InvalidState("total: missing", [{"loc": ("total",), "type": "missing"}]), 422, "total: missing"),

@@ -88,6 +88,7 @@ ERRORS = [
     "RetryAfter",
     "RunFailed",
     "RunFinished",
+    "RunBusy",
     "RunNotFinished",
     "ScheduleExists",
     "ScheduleNotFound",

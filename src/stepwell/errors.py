@@ -213,6 +213,12 @@ class RunNotFinished(StepwellError):
     http_status = 409
 
 
+class RunBusy(StepwellError):
+    """A worker executes the run now: what was asked for can't be done meanwhile, and is to be asked for again."""
+
+    http_status = 409
+
+
 class CheckpointGone(StepwellError):
     """The state of that row of the history is no longer kept: no run can be forked from it."""
 

@@ -212,6 +212,8 @@ class Settings(BaseSettings):
     """Values of steps older than this are deleted, where neither a retry nor an undo can need them. None: never."""
     auth: AuthSettings | None = None
     """Access to the API by tokens or an OIDC issuer. None: only for callers whom the application itself names."""
+    groups_claim: SettingName | None = None
+    """The claim of a JWT with the groups of its user, who may answer what these are asked; found as `apps_claim` is."""
     host: str = "127.0.0.1"
     """The address or name of this machine on which `stepwell dev` serves."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8642

@@ -142,9 +142,9 @@ async def who(
     return Principal(x_user, x_role, x_everybody, apps)
 
 
-def served(stepwell: Stepwell) -> FastAPI:
+def served(stepwell: Stepwell, user: Any = who) -> FastAPI:
     app = FastAPI(lifespan=stepwell.lifespan)
-    stepwell.mount(app, user=Depends(who))
+    stepwell.mount(app, user=Depends(user))
     return app
 
 

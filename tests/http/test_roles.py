@@ -23,7 +23,7 @@ import pytest_asyncio
 from fastapi import Depends, FastAPI, Header
 
 from conformance.support import reaches
-from stepwell import END, App, Settings, Start, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
+from stepwell import END, App, Ask, Settings, Start, Stepwell, WebhookEvent, Workflow, WorkflowRunner, transition
 from stepwell.console.http.access.tokens import NewToken, make_token
 from stepwell.execution.clock import to_datetime
 from stepwell.fastapi import Principal
@@ -69,6 +69,16 @@ async def one() -> int:
     return 1
 
 
+class Approval(Workflow[None, None, None]):
+    """Asks another user than its own."""
+
+    @transition(target="asked")
+    async def ask(self) -> None: ...
+
+    @transition("asked", END, wait=True, ask=Ask("Approve it?", assignee="zoe", group="finance"))
+    async def approve(self) -> None: ...
+
+
 class Break(Workflow[None, None, str], name="break_it"):
     @transition(target=END)
     async def crash(self) -> str:
@@ -92,7 +102,7 @@ class Note(Workflow[None, None, None]):
 
 
 def shop(broken: list[bool]) -> App:
-    app = App("shop", workflows=[Review, Break, Write])
+    app = App("shop", workflows=[Review, Break, Write, Approval])
     app.schedule("breaking", workflow=Break, user_id="ann", every=timedelta(days=365))
 
     @app.cron("0 3 * * *", name="nightly")
@@ -401,6 +411,15 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "signal_run": (
         of_run("POST", "/signals", {"name": "decide"}),
         {k: 202 if v == 200 else v for k, v in ACT_ON_RUN.items()},
+    ),
+    "get_inbox": (at("GET", "/inbox"), SIGNED_IN),
+    "answer_run": (
+        of_run("POST", "/answers/decide", {"data": None}),
+        row(401, 403, 202, 404, 403, 404, 404, 404, 404),  # only its user may: it is asked without a name
+    ),
+    "assign_question": (
+        of_run("PUT", "/questions/approve", {"assignee": "bob"}, workflow=Approval),
+        row(401, 403, 404, 404, 403, 200, 200, 404, 404),
     ),
     "cancel_run": (of_run("POST", "/cancel", {}), ACT_ON_RUN),
     "retry_run": (of_run("POST", "/retry", workflow=Break), ACT_ON_RUN),

@@ -28,6 +28,10 @@ class Person(NamedTuple):
     """The visit whose question is answered; None: the last one."""
     link: int | None = None
     """The answer comes by a link, which was made when the question had been assigned so often; it is the authority itself."""
+    apps: frozenset[str] | None = None
+    """The apps whose runs are visible to them; None: all."""
+    everybody: bool = False
+    """They may assign the questions of all other users' runs."""
 
 
 class Admitted(NamedTuple):

@@ -13,6 +13,7 @@ from stepwell.definition.values.inputs import payload_json
 from stepwell.engine.choose import AskGuards, Execute, decide
 from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.control import cancel, retry
+from stepwell.engine.questions import QuestionRow
 from stepwell.engine.run import ENDED, RunRow, SignalRow
 from stepwell.engine.signals import NOTHING_KEPT, Arrival, Kept, accept, refuse_callback, rivals, signal_name, takers
 from stepwell.errors import (
@@ -26,6 +27,7 @@ from stepwell.errors import (
     UnknownWorkflow,
 )
 from stepwell.execution.answering import Admitted, Person, admit, check_open, no_run, note_answer
+from stepwell.execution.assigning import Assignment, assign, assignable
 from stepwell.execution.mending import NO_REPAIR, Mending, Repair, mending, repaired
 from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.versions import seen
@@ -111,11 +113,39 @@ class Operations:
         """Return the run and the question that is answered, if this person may. Raises WorkflowNotFound, UnknownWorkflow."""
         if person is None:
             return visible(row, workflow_id, user_id), None
-        known = None if row is None else self.shared.registry.find(row.app_name, row.workflow_name)
-        if row is None or row.internal or known is None:
-            row = visible(row, workflow_id, person.user_id if person.answers else user_id)
+        row = self._there(row, workflow_id, person, person.user_id if person.answers else user_id)
         admitted = admit(tx, self.definition(row), row, given, person)
         return (visible(row, workflow_id, user_id) if admitted is None else row), admitted
+
+    def _there(self, row: RunRow | None, workflow_id: str, person: Person, user_id: str | None) -> RunRow:
+        """Return the run, if its app is visible to this person; without its code, to this user only. Raises WorkflowNotFound."""
+        if row is None or row.internal or (person.apps is not None and row.app_name not in person.apps):
+            raise no_run(workflow_id, person.user_id)
+        known = self.shared.registry.find(row.app_name, row.workflow_name)
+        return row if known is not None else visible(row, workflow_id, user_id)
+
+    def assign(
+        self,
+        workflow_id: str,
+        given: str | Callable[..., object],
+        assigned: Assignment,
+        person: Person | None,
+        visit: int | None,
+    ) -> Callable[[Tx], QuestionRow]:
+        """Return the question, which others may answer from now on; `person` restricts it to those that they may answer."""
+
+        def operation(tx: Tx) -> QuestionRow:
+            held = runs.hold(tx, workflow_id)
+            if person is None:
+                row = visible(held, workflow_id, None)
+            else:
+                row = self._there(held, workflow_id, person, None if person.everybody else person.user_id)
+            question = assignable(tx, self.definition(row), row, given, person, visit)
+            assign(tx, row, question, assigned, self.shared.clock.now())
+            tx.hints.resting.append(row._replace(version=row.version + 1))
+            return question._replace(assignee=assigned.assignee, team=assigned.group, assigned=question.assigned + 1)
+
+        return operation
 
     def payload(self, run: RunRow, given: str | Callable[..., object], data: object, key: str | None) -> CheckedPayload:
         """Return the validated data of a signal, for where the run is now. User code runs here: not for the writer's thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast, get_args
 from uuid import UUID
@@ -32,6 +33,8 @@ from stepwell.execution.clock import to_moment
 from stepwell.nearest import nearest
 
 MAX_REASON = 10_000
+MOST_GROUPS = 1_000
+"""Groups of one user."""
 MOST_ROWS = 10_000
 """Rows of the history, and documents, that one call returns at most."""
 
@@ -46,6 +49,24 @@ def run_id(given: object, user_id: str | None = None) -> str:
         )
         raise WorkflowNotFound(f"No run {shown(given)}{whose}{cure}")
     return found
+
+
+def checked_name(option: str, given: Any) -> str:
+    """Return the id of a user, or the name of a group. Raises InvalidArgs."""
+    if not is_text(given, MAX_NAME):
+        raise InvalidArgs(f"{option}={shown(given)}: give a text of 1 to {MAX_NAME} characters, without NUL.")
+    return given
+
+
+def checked_groups(groups: Any) -> frozenset[str]:
+    """Return the groups of a person. Raises InvalidArgs: one text isn't a collection of texts."""
+    if isinstance(groups, str) or not isinstance(groups, Collection) or len(groups) > MOST_GROUPS:
+        raise InvalidArgs(
+            f"groups={shown(groups)}: give a collection of at most {MOST_GROUPS:,} texts, as in {{'ops'}}."
+        )
+    if not all(is_text(one, MAX_NAME) for one in groups):
+        raise InvalidArgs(f"groups={shown(groups)}: a group is a text of 1 to {MAX_NAME} characters, without NUL.")
+    return frozenset(groups)
 
 
 def checked_reason(reason: Any) -> str | None:

@@ -42,6 +42,7 @@ class BlockingSignalOptions(TypedDict, total=False):
     user_id: str | None
     idempotency_key: str | None
     answered_by: str | None
+    groups: Collection[str]
     connection: BlockingConnection | None
 
 
@@ -154,6 +155,7 @@ class BlockingRunner(Portal[Batching]):
     group = _verb(Starting.group)
     batches = _verb(Batching.batches)
     inbox = _verb(Batching.inbox)
+    assign = _verb(Batching.assign)
 
     def answer(
         self,
@@ -334,6 +336,7 @@ class BlockingRunner(Portal[Batching]):
         user_id: str | None = None,
         idempotency_key: str | None = None,
         answered_by: str | None = None,
+        groups: Collection[str] = (),
         connection: BlockingConnection | None = None,
     ) -> Run:
         """Like `WorkflowRunner.signal`, but blocking."""
@@ -346,4 +349,5 @@ class BlockingRunner(Portal[Batching]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             answered_by=answered_by,
+            groups=groups,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,13 +19,22 @@ from stepwell.engine.questions import WHENEVER, QuestionRow, asked_in
 from stepwell.engine.run import names_in
 from stepwell.errors import InvalidArgs
 from stepwell.execution.answering import Person
+from stepwell.execution.assigning import Assignment
 from stepwell.execution.clock import to_datetime
 from stepwell.execution.timers import words_of
-from stepwell.runner.arguments import MAX_NAME, check_limit, checked_text, run_id, workflow_name_of
+from stepwell.runner.arguments import (
+    MAX_NAME,
+    check_limit,
+    checked_groups,
+    checked_name,
+    checked_text,
+    run_id,
+    workflow_name_of,
+)
 from stepwell.runner.models import Page, Run, StoredDocument, document_of
 from stepwell.runner.steering import Steering
-from stepwell.store import documents, questions
-from stepwell.store.questions import Position, Sought, Unasked
+from stepwell.store import documents, questions, runs
+from stepwell.store.questions import Entry, Position, Sought, Unasked
 from stepwell.store.tx import Tx
 
 if TYPE_CHECKING:
@@ -33,7 +43,6 @@ if TYPE_CHECKING:
 
 _DOCUMENT_BYTES: Final = 1024 * 1024
 """Of the documents that a question shows."""
-_MOST_GROUPS: Final = 1_000
 
 
 class Question(BaseModel):
@@ -63,25 +72,7 @@ class Question(BaseModel):
     """Those that `Ask(documents=...)` names."""
 
 
-def checked_groups(groups: Any) -> frozenset[str]:
-    """Return the groups of a person. Raises InvalidArgs: one text isn't a collection of texts."""
-    if isinstance(groups, str) or not isinstance(groups, Collection) or len(groups) > _MOST_GROUPS:
-        raise InvalidArgs(
-            f"groups={shown(groups)}: give a collection of at most {_MOST_GROUPS:,} texts, as in {{'ops'}}."
-        )
-    if not all(is_text(one, MAX_NAME) for one in groups):
-        raise InvalidArgs(f"groups={shown(groups)}: a group is a text of 1 to {MAX_NAME} characters, without NUL.")
-    return frozenset(groups)
-
-
-def checked_person(by: Any) -> str:
-    """Return the user who acts. Raises InvalidArgs for an empty one."""
-    if not is_text(by, MAX_NAME):
-        raise InvalidArgs(f"by={shown(by)}: give the id of the user who answers, a text of 1 to {MAX_NAME} characters.")
-    return str(by)
-
-
-def _checked_visit(visit: Any) -> int | None:
+def checked_visit(visit: Any) -> int | None:
     if visit is None or (type(visit) is int and 0 <= visit < 2**31):
         return visit
     raise InvalidArgs(f"visit={shown(visit)}: give the visit of a question, as Question.visit says it.")
@@ -106,31 +97,49 @@ class Answering(Steering):
         They are assigned to them, to one of their groups, or to no user and of their own runs. `limit` is 1 to 1,000.
         A page may hold fewer, and yet have a `next_cursor`. Raises InvalidArgs.
         """
+        only, teams = self._only(user_id), sorted(checked_groups(groups))
+        return await self.find_questions(only, teams, app_name, workflow, overdue, limit, cursor)
+
+    async def find_questions(
+        self,
+        user_id: str | None,
+        groups: Sequence[str],
+        app_name: str | None,
+        workflow: type[Workflow[Any, Any, Any]] | str | None,
+        overdue: bool | None,
+        limit: int,
+        cursor: str | None,
+        apps: Collection[str] | None = None,
+    ) -> Page[Question]:
+        """Return a page as `inbox`, of these apps only (None: of all)."""
         check_limit(limit)
         if overdue is not None and not isinstance(overdue, bool):
             raise InvalidArgs(f"overdue={overdue!r} is neither True, False nor None.")
         app, flow = checked_text("app_name", app_name), workflow_name_of(workflow)
         wanted = Sought(
-            self._only(user_id),
-            sorted(checked_groups(groups)),
+            user_id,
+            groups,
             app,
             flow,
             overdue,
             self.core.shared.clock.now(),
             _position_of(cursor),
             limit + 1,
-            self._unasked_places(app, flow),
+            self._unasked_places(app, flow, apps),
+            None if apps is None else sorted(apps),
         )
         found, following = await self.read(lambda tx: self._entries(tx, wanted, limit))
         return Page(items=tuple(found), next_cursor=following)
 
-    def _unasked_places(self, app_name: str | None, workflow: str | None) -> Sequence[tuple[str, str, str]]:
+    def _unasked_places(
+        self, app_name: str | None, workflow: str | None, apps: Collection[str] | None
+    ) -> Sequence[tuple[str, str, str]]:
         """Return (app, workflow, place) of every place that waits for signals."""
         registry = self.core.shared.registry
         return [
             (app, name, place.name)
             for app, name in registry.lanes
-            if app_name in (None, app) and workflow in (None, name)
+            if app_name in (None, app) and workflow in (None, name) and (apps is None or app in apps)
             if (definition := registry.find(app, name)) is not None
             for place in definition.places.values()
             if any(t.kind == "signal" for t in place.waiting)
@@ -139,17 +148,17 @@ class Answering(Steering):
     def _entries(self, tx: Tx, wanted: Sought, limit: int) -> tuple[list[Question], str | None]:
         asked = questions.inbox(tx, wanted)
         runs = questions.waiting(tx, wanted)
-        unasked = [(row, run.labels) for run in runs for row in self._unasked(run)]
-        entries = sorted([*asked, *unasked], key=lambda one: one[0].key)
+        unasked = [Entry(row, run.labels, run.subject) for run in runs for row in self._unasked(run)]
+        entries = sorted([*asked, *unasked], key=lambda one: one.question.key)
         if wanted.after is not None:
-            entries = [one for one in entries if one[0].key > wanted.after]
+            entries = [one for one in entries if one.question.key > wanted.after]
         end: Position | None = None
         if len(runs) == wanted.limit:  # behind the last of them there may be others
             end = (WHENEVER, runs[-1].entered_at, runs[-1].run_id, "")
-            entries = [one for one in entries if one[0].key < end]
+            entries = [one for one in entries if one.question.key < end]
         if len(entries) > limit:
             entries = entries[:limit]
-            end = entries[-1][0].key
+            end = entries[-1].question.key
         return self._questions(tx, entries), _cursor(end)
 
     def _unasked(self, run: Unasked) -> Sequence[QuestionRow]:
@@ -166,13 +175,13 @@ class Answering(Steering):
             if t.kind == "signal" and t.name not in asked and t.name not in called
         ]  # fmt: skip
 
-    def _questions(self, tx: Tx, entries: Sequence[tuple[QuestionRow, str]]) -> list[Question]:
+    def _questions(self, tx: Tx, entries: Sequence[Entry]) -> list[Question]:
         find = self.core.shared.registry.find
-        found = [(row, labels, find(row.app_name, row.workflow_name)) for row, labels in entries]
-        args = questions.args_of(tx, [row.run_id for row, _, definition in found if narrows(definition)])
+        found = [(entry, find(entry.question.app_name, entry.question.workflow_name)) for entry in entries]
+        args = questions.args_of(tx, [entry.question.run_id for entry, definition in found if narrows(definition)])
         return [
-            question_of(row, labels, definition, shown_documents(tx, row), args.get(row.run_id))
-            for row, labels, definition in found
+            question_of(entry, definition, shown_documents(tx, entry.question), args.get(entry.question.run_id))
+            for entry, definition in found
         ]
 
     async def answer(
@@ -195,10 +204,72 @@ class Answering(Steering):
         Raises WorkflowNotFound (also for users who may not), AlreadyAnswered, RunFinished, UnknownTransition,
         InvalidPayload, PayloadTooLarge, InvalidArgs, IdempotencyConflict, StoreUnavailable; the run is untouched then.
         """
-        person = Person(checked_person(by), checked_groups(groups), True, _checked_visit(visit))
+        person = Person(checked_name("by", by), checked_groups(groups), True, checked_visit(visit))
         self._only(by)
-        workflow_id = run_id(workflow_id, by)
-        return await self._send(workflow_id, transition, data, None, person, idempotency_key, connection)
+        return await self.answer_as(person, workflow_id, transition, data, idempotency_key, connection)
+
+    async def answer_as(
+        self,
+        person: Person,
+        workflow_id: str,
+        transition: str | Callable[..., object],
+        data: Any,
+        idempotency_key: str | None,
+        connection: AwaitedConnection | None = None,
+    ) -> Run:
+        """Return the run as `answer`, with the answer of this person."""
+        workflow_id = run_id(workflow_id, person.user_id)
+        return await self.send(workflow_id, transition, data, None, person, idempotency_key, connection)
+
+    async def assign(
+        self,
+        workflow_id: str,
+        transition: str | Callable[..., object],
+        *,
+        assignee: str | None = None,
+        group: str | None = None,
+        by: str | None = None,
+        groups: Collection[str] = (),
+        visit: int | None = None,
+    ) -> Question:
+        """Return the question, which from now on this user, or a member of this group, may answer, and nobody else.
+
+        `by` is the user who assigns it, for the history. A runner restricted to a user assigns only what that user, with these
+        `groups`, may answer. Links that were made before are void.
+
+        Raises WorkflowNotFound (also for users who may not), AlreadyAnswered, RunFinished, UnknownTransition, RunBusy,
+        InvalidArgs, StoreUnavailable; nothing is changed then.
+        """
+        only = self._only(None if by is None else checked_name("by", by))
+        teams, seen_in, named = checked_groups(groups), checked_visit(visit), (("assignee", assignee), ("group", group))
+        acts = None if self.only is None else Person(self.only, teams, True, seen_in)
+        for option, one in named:
+            if one is not None:
+                checked_name(option, one)
+        assigned = Assignment(assignee, group, only)
+        return await self.assign_as(acts, workflow_id, transition, assigned, seen_in)
+
+    async def assign_as(
+        self,
+        person: Person | None,
+        workflow_id: str,
+        transition: str | Callable[..., object],
+        assigned: Assignment,
+        visit: int | None = None,
+    ) -> Question:
+        """Return the question as `assign`; with a person, they have to be one who may answer it. Raises the same."""
+        if assigned.assignee is None and assigned.group is None:
+            raise InvalidArgs("assignee= and group= are both missing: say who is to answer, as in assignee='ann'.")
+        core = self.core
+        workflow_id = run_id(workflow_id, None if person is None else person.user_id)
+        row = await core.write(core.operations.assign(workflow_id, transition, assigned, person, visit), None)
+
+        def query(tx: Tx) -> Question:
+            run = runs.load_one(tx, workflow_id)
+            entry = Entry(row, "[]", None) if run is None else Entry(row, run.labels, run.subject)
+            return self._questions(tx, [entry])[0]
+
+        return await self.read(query)
 
 
 def shown_documents(tx: Tx, row: QuestionRow) -> list[StoredDocument]:
@@ -211,13 +282,13 @@ def shown_documents(tx: Tx, row: QuestionRow) -> list[StoredDocument]:
 
 
 def question_of(
-    row: QuestionRow,
-    labels: str,
+    entry: Entry,
     definition: Definition | None,
     shows: Sequence[StoredDocument] = (),
     args: str | None = None,
 ) -> Question:
     """Return the model of a question; `args` are those of its run, where the type of an answer depends on them."""
+    row = entry.question
     return Question(
         workflow_id=row.run_id,
         workflow_name=row.workflow_name,
@@ -232,22 +303,26 @@ def question_of(
         asked_at=to_datetime(row.asked_at),
         payload_schema=None if definition is None else payload_schema(definition, row.transition, args),
         user_id=row.user_id,
-        subject=None,
-        labels=tuple(json.loads(labels)),
+        subject=entry.subject,
+        labels=tuple(json.loads(entry.labels)),
         documents=tuple(shows),
     )
 
 
 def _cursor(position: Position | None) -> str | None:
-    return None if position is None else json.dumps(position, separators=(",", ":"))
+    if position is None:
+        return None
+    return urlsafe_b64encode(json.dumps(position, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def _position_of(cursor: Any) -> Position | None:
     if cursor is None:
         return None
     try:
-        urgency, asked_at, run, transition = json.loads(cursor)
-        if type(urgency) is int and type(asked_at) is int and isinstance(run, str) and isinstance(transition, str):
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        urgency, asked_at, run, transition = json.loads(text)
+        moments = all(type(one) is int and 0 <= one < 2**63 for one in (urgency, asked_at))
+        if moments and is_text(run, MAX_NAME) and (transition == "" or is_text(transition, MAX_NAME)):
             return urgency, asked_at, run, transition
     except (ValueError, TypeError, RecursionError):
         pass

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Never, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from stepwell.definition.unset import UNSET
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.commit import Emission
 from stepwell.engine.run import RunRow
 from stepwell.errors import InvalidArgs
@@ -13,7 +14,7 @@ from stepwell.execution.answering import Person
 from stepwell.execution.emission import plan
 from stepwell.execution.mending import Repair
 from stepwell.execution.operations import CheckedPayload
-from stepwell.runner.arguments import checked_reason, refuse_reserved, run_id, users_key
+from stepwell.runner.arguments import checked_groups, checked_name, checked_reason, refuse_reserved, run_id, users_key
 from stepwell.runner.models import Emitted, Refused, Run, without_values
 from stepwell.runner.pausing import Pausing
 from stepwell.runner.start import payload_as_before, with_emission
@@ -55,6 +56,7 @@ class SignalOptions(TypedDict, total=False):
     user_id: str | None
     idempotency_key: str | None
     answered_by: str | None
+    groups: Collection[str]
     connection: AwaitedConnection | None
 
 
@@ -88,22 +90,29 @@ class Steering(Pausing):
         user_id: str | None = None,
         idempotency_key: str | None = None,
         answered_by: str | None = None,
+        groups: Collection[str] = (),
         connection: AwaitedConnection | None = None,
     ) -> Run:
         """Return the run, with the signal stored: taken by its place, or kept until the run comes there.
 
         `name` is the transition's name, or its method, as in `ProcessOrder.decide`: a type checker then checks `data`.
-        `answered_by` is the user who answered, where that isn't the user to whom the call is restricted.
+        `answered_by` is the user who answered, where that isn't the user to whom the call is restricted; `groups` are theirs.
+        Where a person is asked for the signal, they must be one who may answer, as in `answer`.
 
         Raises WorkflowNotFound, RunFinished, AlreadyAnswered, UnknownTransition, InvalidPayload, PayloadTooLarge,
         IdempotencyConflict, StoreUnavailable; the run is untouched then.
         """
         only = self._only(user_id)
-        by = only if answered_by is None else answered_by
-        person = None if by is None else Person(by)
-        return await self._send(run_id(workflow_id, only), name, data, only, person, idempotency_key, connection)
+        by = only if answered_by is None else checked_name("answered_by", answered_by)
+        teams = checked_groups(groups)
+        if by is None and teams:
+            raise InvalidArgs(
+                f"groups={shown(groups)} are a user's: say whose, as in user_id='u1' or answered_by='u1'."
+            )
+        person = None if by is None else Person(by, teams)
+        return await self.send(run_id(workflow_id, only), name, data, only, person, idempotency_key, connection)
 
-    async def _send(
+    async def send(
         self,
         workflow_id: str,
         name: str | Callable[..., object],
@@ -111,7 +120,7 @@ class Steering(Pausing):
         only: str | None,
         person: Person | None,
         idempotency_key: str | None,
-        connection: AwaitedConnection | None,
+        connection: AwaitedConnection | None = None,
     ) -> Run:
         """Return the run, with the signal of this person stored; without its values if only their question reaches it."""
         operations, checked = self.core.operations, None

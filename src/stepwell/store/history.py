@@ -110,8 +110,11 @@ def newest(tx: Tx, run_id: str, before: int | None, limit: int) -> int:
 
 
 def attempts_after(tx: Tx, run_id: str, version: int) -> bool:
-    """Return whether there are rows after this version other than those of unused signals."""
-    sql = "SELECT 1 FROM stepwell_history WHERE run_id=? AND version>? AND status<>'void' LIMIT 1"
+    """Return whether there are rows after this version other than those of unused signals and of assignments."""
+    sql = (
+        "SELECT 1 FROM stepwell_history WHERE run_id=? AND version>? AND status<>'void'"
+        " AND NOT (status='committed' AND target IS NULL) LIMIT 1"
+    )
     return tx.scalar(sql, run_id, version) is not None
 
 

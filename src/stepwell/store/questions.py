@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.questions import QuestionRow
-from stepwell.store import tables
+from stepwell.engine.run import HistoryRow
+from stepwell.store import history, tables
 from stepwell.store.tables import questions
 from stepwell.store.tx import Tx, paired
 
@@ -59,8 +60,10 @@ def answered(tx: Tx, run_id: str, visit: int, by: str | None, now: int, only: Co
     )
 
 
-def assign(tx: Tx, question: QuestionRow, assignee: str | None, team: str | None) -> None:
-    """Let others answer the question; links that were made before are void."""
+def assign(tx: Tx, question: QuestionRow, assignee: str | None, team: str | None, told: HistoryRow) -> None:
+    """Let others answer the question; links that were made before are void. No worker executes the run."""
+    history.append(tx, [told], 0)
+    tx.run("UPDATE stepwell_runs SET version=?, updated_at=? WHERE id=?", told.version, told.finished_at, told.run_id)
     tx.run(
         "UPDATE stepwell_questions SET assignee=?, team=?, assigned=assigned+1 WHERE run_id=? AND visit=? AND transition=?",
         assignee,
@@ -118,6 +121,8 @@ class Sought:
     limit: int
     unasked: Sequence[tuple[str, str, str]]
     """(app, workflow, place) that have waiting transitions without a question."""
+    apps: Sequence[str] | None = None
+    """Those of these apps only; None: of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +137,30 @@ class Unasked:
     visit: int
     entered_at: int
     labels: str
+    subject: str | None
     timers: str | None
     callbacks: str | None
 
 
-def inbox(tx: Tx, wanted: Sought) -> list[tuple[QuestionRow, str]]:
-    """Return open questions with the labels of their runs, at most `limit`, the most urgent first.
+class Entry(NamedTuple):
+    """A question with what its run is called."""
+
+    question: QuestionRow
+    labels: str
+    subject: str | None
+
+
+def inbox(tx: Tx, wanted: Sought) -> list[Entry]:
+    """Return open questions with the labels and subjects of their runs, at most `limit`, the most urgent first.
 
     A question is open while its run is in that visit and no signal for it is stored.
     """
-    found: dict[tuple[str, int, str], tuple[QuestionRow, str]] = {}
+    found: dict[tuple[str, int, str], Entry] = {}
     for condition, given in _audiences(wanted):
         for row in _open(tx, wanted, condition, given):
-            question = QuestionRow._make(row[:-1])
-            found[question[:3]] = question, row[-1]
-    ordered = sorted(found.values(), key=lambda one: one[0].key)
+            question = QuestionRow._make(row[:-2])
+            found[question[:3]] = Entry(question, *row[-2:])
+    ordered = sorted(found.values(), key=lambda one: one.question.key)
     return ordered[: wanted.limit]
 
 
@@ -168,6 +182,9 @@ def _open(tx: Tx, wanted: Sought, condition: str, given: tuple[Any, ...]) -> Seq
         if value is not None:
             conditions.append(f"q.{column}=?")
             parameters.append(value)
+    if wanted.apps is not None:
+        conditions.append("q.app_name IN list(?)")
+        parameters.append(tx.listed(wanted.apps))
     if wanted.overdue is not None:
         conditions.append("q.urgency<?" if wanted.overdue else "q.urgency>=?")
         parameters.append(wanted.now)
@@ -176,7 +193,7 @@ def _open(tx: Tx, wanted: Sought, condition: str, given: tuple[Any, ...]) -> Seq
         parameters += wanted.after
     more = "".join(f" AND {one}" for one in conditions)
     return tx.rows(
-        f"SELECT {tables.columns(questions, 'q.')}, r.labels FROM stepwell_questions q"
+        f"SELECT {tables.columns(questions, 'q.')}, r.labels, r.subject FROM stepwell_questions q"
         " JOIN stepwell_runs r ON r.id=q.run_id AND r.visit=q.visit"
         f" WHERE q.closed_at IS NULL AND {_HERE}{more} AND NOT EXISTS (SELECT 1 FROM stepwell_signals s"
         " WHERE s.run_id=q.run_id AND s.state='open' AND s.kind='signal' AND s.name=q.transition"
@@ -194,8 +211,8 @@ def waiting(tx: Tx, wanted: Sought) -> list[Unasked]:
     own = "" if wanted.user_id is None else " AND r.user_id=?"
     behind = "" if wanted.after is None else " AND (r.entered_at, r.id)>=(?, ?)"
     rows = tx.rows(
-        "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.place, r.visit, r.entered_at, r.labels, r.timers,"
-        " r.callbacks FROM stepwell_runs r WHERE r.status='waiting' AND r.internal=0 AND r.ready_at IS NULL"
+        "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.place, r.visit, r.entered_at, r.labels, r.subject,"
+        " r.timers, r.callbacks FROM stepwell_runs r WHERE r.status='waiting' AND r.internal=0 AND r.ready_at IS NULL"
         f" AND r.owner IS NULL AND r.held_by IS NULL{own}{behind} AND EXISTS (SELECT 1 FROM pairs(?) l"
         " WHERE l.a=r.app_name AND l.b=r.workflow_name || ' at ' || r.place)"
         " ORDER BY r.entered_at, r.id LIMIT ?",

@@ -29,6 +29,7 @@ from stepwell.console.http.routes.groups import add_groups
 from stepwell.console.http.routes.limits import add_limits
 from stepwell.console.http.routes.overview import add_looking, add_workflows
 from stepwell.console.http.routes.pausing import add_pausing
+from stepwell.console.http.routes.people import add_people
 from stepwell.console.http.routes.repairs import add_repairs
 from stepwell.console.http.routes.runs import add_runs
 from stepwell.console.http.routes.schedules import add_schedules
@@ -109,6 +110,7 @@ def _api(stepwell: Served, app: FastAPI, access: Access, path: str, include_in_s
     add_acting(router, caller)
     add_repairs(router, caller)
     add_workspaces(router, caller)
+    add_people(router, caller)
     add_runs(router, caller)
     add_batches(router, stepwell, caller)
     add_groups(router, caller)

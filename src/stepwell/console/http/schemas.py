@@ -194,6 +194,21 @@ class SignalRequest(_Given):
     data: Any = None
 
 
+class AnswerRequest(_Given):
+    """An answer to a question, and the visit in which it was asked: an answer for another visit is refused."""
+
+    data: Any = None
+    visit: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+
+
+class AssignRequest(_Given):
+    """The user, the group, or both, who may answer from now on."""
+
+    assignee: NameParam | None = None
+    group: NameParam | None = None
+    visit: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+
+
 class ForkRequest(_Given):
     """A row of a run's history at whose target a new run is to begin; a field that is left out is the run's."""
 

@@ -93,7 +93,7 @@ class Access:
         self._application = None if user is None else ApplicationUser(user, first)
         self._tokens = KnownTokens(stepwell.opening, attempts) if auth.tokens else None
         self._makers = Makers(stepwell.opening) if auth.tokens else None
-        self._issuer = _issuer(auth, attempts)
+        self._issuer = _issuer(auth, attempts, stepwell.settings.groups_claim)
 
         async def principal(identity: Any = Depends(self._identify)) -> Principal:  # noqa: B008
             found: Principal = identity.principal
@@ -234,14 +234,14 @@ def _without_length() -> Response:
     return response
 
 
-def _issuer(auth: AuthSettings, attempts: Attempts) -> Issuer | None:
+def _issuer(auth: AuthSettings, attempts: Attempts, groups_claim: str | None) -> Issuer | None:
     if auth.oidc is None:
         return None
     try:
         from stepwell.console.http.access.oidc import Issuer
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"Settings.auth.oidc: {error}. Run: pip install 'stepwell[oidc]'.") from error
-    return Issuer(auth.oidc, attempts)
+    return Issuer(auth.oidc, attempts, groups_claim=groups_claim)
 
 
 def client_address(request: Request) -> str:

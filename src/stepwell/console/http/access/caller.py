@@ -33,6 +33,7 @@ from stepwell.errors import (
     WorkflowNotFound,
     WorkspaceNotFound,
 )
+from stepwell.execution.answering import Person
 from stepwell.runner.batch_handle import BatchHandle
 from stepwell.runner.batch_models import Batch
 from stepwell.runner.models import Page, Run
@@ -118,6 +119,11 @@ class Caller:
         handle = self.runner.batch(batch.batch_id)
         found = await handle.page(-1 if position is None else int(position), limit, status, self.principal.apps)
         return self.cursors.page(found)
+
+    def person(self, visit: int | None = None, *, answers: bool = False) -> Person:
+        """Return them as the one who answers, with their groups and the apps that are visible to them."""
+        of = self.principal
+        return Person(of.user_id, of.groups, answers, visit, apps=of.apps, everybody=of.everybody)
 
     def definition(self, app_name: str, workflow_name: str) -> Definition:
         """Return the workflow, if its app is visible to them. Raises UnknownApp or UnknownWorkflow."""

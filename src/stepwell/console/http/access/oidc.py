@@ -24,7 +24,7 @@ from stepwell.console.http.access.principal import ROLES, Principal, Role
 from stepwell.definition.text import is_text
 from stepwell.engine.run import Moment
 from stepwell.errors import IssuerUnavailable, NoAccess, NotSignedIn
-from stepwell.runner.arguments import MAX_NAME
+from stepwell.runner.arguments import MAX_NAME, MOST_GROUPS
 from stepwell.settings import OidcSettings, SafeUrl
 from stepwell.urls import shown_url
 
@@ -46,8 +46,15 @@ _SAFE: TypeAdapter[str] = TypeAdapter(SafeUrl)
 class Issuer:
     """Verification of the JWTs of an issuer."""
 
-    def __init__(self, settings: OidcSettings, attempts: Attempts, keys: IssuerKeys | None = None) -> None:
+    def __init__(
+        self,
+        settings: OidcSettings,
+        attempts: Attempts,
+        keys: IssuerKeys | None = None,
+        groups_claim: str | None = None,
+    ) -> None:
         self._settings = settings
+        self._groups_claim = groups_claim
         self._attempts = attempts
         self._keys = keys or IssuerKeys(settings)
 
@@ -107,7 +114,16 @@ class Issuer:
         everybody = not values.isdisjoint(self._settings.everybody)
         claim = self._settings.apps_claim
         apps = None if claim is None else values_at(claims, claim)
-        return Principal(user_id, role, everybody, apps, method="oidc")
+        return Principal(user_id, role, everybody, apps, method="oidc", groups=self._groups(claims))
+
+    def _groups(self, claims: Mapping[str, Any]) -> frozenset[str]:
+        claim = self._groups_claim
+        found = frozenset() if claim is None else values_at(claims, claim)
+        if len(found) > MOST_GROUPS:
+            raise NoAccess(
+                f"The claim {claim!r} of this JWT names {len(found):,} groups: at most {MOST_GROUPS:,} count."
+            )
+        return frozenset(name for name in found if is_text(name, MAX_NAME))  # no question is asked to another
 
     def _role(self, values: frozenset[str]) -> Role:
         settings = self._settings

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast, get_args
+from functools import cache
+from typing import Any, Final, Literal, TypeGuard, cast, get_args
 
 from stepwell.definition.text import SYSTEM_USER, is_text
 from stepwell.errors import ConfigurationError, NoAccess, NotSignedIn
-from stepwell.runner.arguments import MAX_NAME
+from stepwell.runner.arguments import MAX_NAME, MOST_GROUPS
+
+log = logging.getLogger("stepwell.http")
 
 Role = Literal["viewer", "operator", "admin"]
 Method = Literal["local", "application", "token", "oidc"]
@@ -30,7 +34,7 @@ class Principal:
 
     A viewer reads; an operator also starts, answers, cancels and retries; an admin is an operator over all users' runs,
     and over all users' tokens. `everybody`: all users' runs are visible to them, else only their own. `apps`: what
-    belongs to other apps isn't visible to them; None: all apps are.
+    belongs to other apps isn't visible to them; None: all apps are. `groups`: they may answer what one of these is asked.
     """
 
     user_id: str
@@ -38,13 +42,17 @@ class Principal:
     everybody: bool = False
     apps: frozenset[str] | None = None
     method: Method = "application"
+    groups: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.user_id != "" and isinstance(given := cast("object", self.user_id), str):
             _id(given)  # it may come from the request: that is no fault of the application
         faults = _faults(self.user_id, self.role, self.everybody, self.apps)
+        if not _groups(self.groups):
+            faults.append(f"groups={self.groups!r} isn't a set of at most {MOST_GROUPS:,} names of groups")
         if faults:
             raise ConfigurationError(f"Principal: {'; '.join(faults)}.")
+        object.__setattr__(self, "groups", frozenset(self.groups))
         object.__setattr__(self, "everybody", self.everybody or self.role == "admin")
         if self.apps is not None:
             object.__setattr__(self, "apps", frozenset(self.apps))
@@ -71,6 +79,12 @@ def _names(apps: object) -> bool:
     if isinstance(apps, str) or not isinstance(apps, Iterable):
         return False
     return all(isinstance(name, str) for name in apps)
+
+
+def _groups(groups: object) -> TypeGuard[Collection[str]]:
+    if isinstance(groups, str | bytes) or not isinstance(groups, Collection) or len(groups) > MOST_GROUPS:
+        return False
+    return all(is_text(name, MAX_NAME) for name in groups)
 
 
 def permit(principal: Principal, *, act: bool = False, everybody: bool = False) -> None:
@@ -110,12 +124,27 @@ def principal_of(user: object) -> Principal:
     everybody = _given(found, "everybody", False)
     apps = _given(found, "apps", None)
     faults = _faults(user_id, role, everybody, apps)
+    groups = _given(found, "groups", ())
+    if isinstance(groups, str):
+        faults.append(f"groups={groups!r} is one text, not a set of names of groups")
     if faults:
         raise ConfigurationError(
             f"mount(user=...): {type(user).__name__}: {'; '.join(faults)}. If these attributes mean something else in the "
             "application, return a stepwell.fastapi.Principal."
         )
-    return Principal(user_id, cast("Role", role), everybody, None if apps is None else frozenset(apps))
+    given = frozenset(groups) if _groups(groups) else _other_groups(type(user).__name__)
+    return Principal(user_id, cast("Role", role), everybody, None if apps is None else frozenset(apps), groups=given)
+
+
+@cache
+def _other_groups(kind: str) -> frozenset[str]:
+    """Return none, and log why, once: `groups` of a user of another library are often rows of its own."""
+    log.warning(
+        "mount(user=...): %s.groups isn't a set of names, so its users are in no group here. To say their groups, return a "
+        "stepwell.fastapi.Principal(..., groups={...}).",
+        kind,
+    )
+    return frozenset()
 
 
 def _given(user: Any, name: str, default: object) -> Any:

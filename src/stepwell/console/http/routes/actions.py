@@ -28,14 +28,14 @@ from stepwell.console.http.schemas import (
 from stepwell.engine.run import Status
 from stepwell.errors import InvalidArgs, NoAccess, StepwellError, StoreUnavailable, WorkflowNotFound
 from stepwell.execution.clock import to_moment
-from stepwell.runner.arguments import id_of
+from stepwell.runner.arguments import id_of, run_id
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Page, Run
 from stepwell.runner.query import Filter
 
 _OPERATIONS: Final = (
     *("get_run", "get_history", "get_documents", "get_steps", "get_children", "explain_run", "get_asks"),
-    *("signal_run", "cancel_run", "retry_run", "fork_run", "update_run", "delete_run"),
+    *("signal_run", "answer_run", "assign_question", "cancel_run", "retry_run", "fork_run", "update_run", "delete_run"),
 )
 _LINKS: Final = {
     name: {"operationId": name, "parameters": {"workflow_id": "$response.body#/workflow_id"}} for name in _OPERATIONS
@@ -104,12 +104,14 @@ def add_acting(router: APIRouter, caller: CallerOf) -> None:
     async def signal_run(
         workflow_id: WorkflowId, request: SignalRequest, caller: ByCaller, key: IdempotencyKeyHeader = None
     ) -> Run:
-        """Send a signal: it is stored, and taken by the run's place or kept until the run arrives there."""
+        """Send a signal: it is stored, and taken by the run's place or kept until the run arrives there.
+
+        Where a person is asked for it, the caller has to be one who may answer.
+        """
         caller.may_act()
-        await caller.run(workflow_id)
-        return await caller.runner.signal(
-            workflow_id, request.name, request.data, idempotency_key=key, answered_by=caller.principal.user_id
-        )
+        only = caller.runner.only
+        wanted = run_id(workflow_id, only)
+        return await caller.runner.send(wanted, request.name, request.data, only, caller.person(), key)
 
     @router.post("/runs/{workflow_id}/cancel", responses=acting)
     async def cancel_run(workflow_id: WorkflowId, caller: ByCaller, request: RunCancelRequest | None = None) -> Run:

@@ -44,6 +44,8 @@ class Me(BaseModel):
     role: Role
     everybody: bool
     apps: list[str] | None
+    groups: list[str]
+    """They may answer what one of these groups is asked."""
     method: Method
     version: str
     database: Literal["sqlite", "postgresql"]
@@ -151,6 +153,7 @@ def me(stepwell: Served, principal: Principal, until: Moment | None, *, sign_out
         role=principal.role,
         everybody=principal.everybody,
         apps=None if principal.apps is None else sorted(principal.apps),
+        groups=sorted(principal.groups),
         method=principal.method,
         version=__version__,
         database="postgresql" if settings.database_url.startswith("postgres") else "sqlite",
