@@ -21,6 +21,7 @@
     ├── InvalidState              the state for a fork or a retry doesn't validate (errors() attached)
     ├── PayloadTooLarge           args, state, payload, document or body over its limit
     ├── RunFinished               the run takes nothing any more
+    ├── RunBusy                   a worker executes the run now: ask again
     ├── RunNotFinished            the run hasn't ended, and can't be deleted
     ├── CheckpointGone            the state of a checkpoint is no longer kept
     ├── AlreadyAnswered           another answer, which leads on from the place, came first
@@ -59,7 +60,7 @@ __all__ = [
     "AlreadyAnswered", "BadSignature", "BatchNotFound", "CheckpointGone", "ConfigurationError", "CursorNotFound",
     "DefinitionError", "DeliveryNotFound", "GroupNotFound", "IdempotencyConflict", "InvalidArgs", "InvalidPayload",
     "InvalidState", "IssuerUnavailable", "LeaseLost", "LimitNotFound", "NoAccess", "NonRetryable", "NotBuilt",
-    "NotSignedIn", "PayloadTooLarge", "ReadTooLong", "RetryAfter", "RunFailed", "RunFinished", "RunNotFinished",
+    "NotSignedIn", "PayloadTooLarge", "ReadTooLong", "RetryAfter", "RunBusy", "RunFailed", "RunFinished", "RunNotFinished",
     "ScheduleExists", "ScheduleNotFound", "StatelessError", "StepTimeout", "StepUnknown", "StepwellError",
     "StoreUnavailable", "TokenNotFound", "TooManyAttempts", "TooManyReads", "TooManyStreams", "TooManyTokens",
     "TransitionFailed", "TransitionTimeout", "UnknownApp", "UnknownTransition", "UnknownWorkflow", "WorkflowNotFound",
