@@ -15,6 +15,7 @@ import type {
   Resumed,
   RetriedBatch,
   Run,
+  RunChanges,
   Schedule,
   ScheduleChange,
   Started,
@@ -43,7 +44,12 @@ export const signalRun = (id: string, name: string, data: Json, idempotencyKey?:
 /** `force`: at once, also a run that is to clear up first. */
 export const cancelRun = (id: string, reason?: string, force = false) =>
   answer<Run>(api().POST("/runs/{workflow_id}/cancel", { body: { ...(reason ? { reason } : {}), force }, params: { path: of(id) } }));
-export const retryRun = (id: string) => answer<Run>(api().POST("/runs/{workflow_id}/retry", { params: { path: of(id) } }));
+/** `repair`: other data than the signal with which it failed, or another state; what is left out stays. */
+export const retryRun = (id: string, repair: { data?: Json; state?: Json } = {}) =>
+  answer<Run>(api().POST("/runs/{workflow_id}/retry", { body: repair, params: { path: of(id) } }));
+export const updateRun = (id: string, changes: RunChanges) =>
+  answer<Run>(api().PATCH("/runs/{workflow_id}", { body: changes, params: { path: of(id) } }));
+export const deleteRun = (id: string) => answer<undefined>(api().DELETE("/runs/{workflow_id}", { params: { path: of(id) } }));
 
 export const previewBulk = (request: BulkRequest) => answer<BulkPreview>(api().POST("/runs/bulk/preview", { body: request }));
 /** At most 200 runs a call: go on with `next_cursor` until it is null. */

@@ -30,6 +30,7 @@ import type {
   ScheduleDetail,
   Step,
   StoredDocument,
+  Taken,
   Token,
   Waiting,
   Worker,
@@ -171,6 +172,9 @@ export const explainQuery = (id: string) =>
   one<Explanation>([...keys.run(id), "explain"], (signal) => api().GET("/runs/{workflow_id}/explain", { params: { path: of(id) }, signal }));
 export const asksQuery = (id: string) =>
   one<Ask[]>([...keys.run(id), "asks"], (signal) => api().GET("/runs/{workflow_id}/asks", { params: { path: of(id) }, signal }));
+/** null: it didn't fail with a signal. */
+export const takenQuery = (id: string) =>
+  one<Taken | null>([...keys.run(id), "taken"], (signal) => api().GET("/runs/{workflow_id}/taken", { params: { path: of(id) }, signal }));
 
 // --- pauses and limits
 

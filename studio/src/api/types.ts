@@ -170,6 +170,9 @@ export type Child = With<Schemas["Child"], { run: Run }>;
 export type Explanation = With<Schemas["Explanation"], { status: RunStatus }>;
 /** What a person may answer now. `schema` null: it takes no payload. */
 export type Ask = With<Schemas["OpenSignal"], { schema: JsonSchema | null }>;
+/** The signal with which a run has failed, and the schema that other data must fit. */
+export type Taken = With<Schemas["TakenSignal"], { schema: JsonSchema | null; data: Json }>;
+export type RunChanges = Optional<Schemas["RunUpdate"], "labels" | "subject">;
 export type Waiting = With<Schemas["Waiting"], { run: Run; asks: Ask[] }>;
 
 export interface RunFilter {

@@ -3,7 +3,7 @@ import type { Me, Run, RunStatus as Status } from "../api/types";
 import { STATUSES, type Verb } from "./status";
 
 export interface Action {
-  verb: Exclude<Verb, "answer">;
+  verb: Exclude<Verb, "answer"> | "update" | "delete";
   label: string;
   /** Why it isn't possible now; null: it is. */
   off: string | null;
@@ -16,14 +16,21 @@ const LABELS: Record<Action["verb"], string> = {
   retry: "Retry",
   cancel: "Cancel",
   again: "Run again with these args",
+  update: "Edit subject and labels",
+  delete: "Delete",
 };
 
 /** All actions on a run, the primary one first. A disabled action stays in the list, with its reason. */
-export function actionsOf(run: Pick<Run, "status">, me: Who): Action[] {
-  const verbs = ["retry", "cancel", "again"] as const;
+export function actionsOf(run: Pick<Run, "status" | "canceling">, me: Who): Action[] {
+  const verbs = ["retry", "cancel", "again", "update", "delete"] as const;
   return verbs
-    .map((verb) => ({ verb, label: LABELS[verb], off: offReason(verb, run.status, me), primary: primary(verb, run.status) }))
+    .map((verb) => ({ verb, label: labelOf(verb, run), off: offReason(verb, run.status, me), primary: primary(verb, run.status) }))
     .sort((a, b) => Number(b.primary) - Number(a.primary));
+}
+
+/** A run that is clearing up has been cancelled already: the only thing left is not to wait for that. */
+function labelOf(verb: Action["verb"], run: Pick<Run, "canceling">): string {
+  return verb === "cancel" && run.canceling ? "Cancel now" : LABELS[verb];
 }
 
 function primary(verb: Action["verb"], status: Status): boolean {
@@ -35,9 +42,23 @@ function primary(verb: Action["verb"], status: Status): boolean {
 /** Why the verb can't be used on a run of this status by this person; null if it can. */
 export function offReason(verb: Action["verb"], status: Status, me: Who): string | null {
   if (me.role === "viewer") return "You may view runs, but acting on them needs the role operator.";
+  if (verb === "update") return null;
+  if (verb === "delete") return NO_DELETE[status];
   if ((STATUSES[status].verbs as readonly Verb[]).includes(verb)) return null;
   return verb === "retry" ? NO_RETRY[status] : verb === "cancel" ? NO_CANCEL[status] : null;
 }
+
+const GOES_ON = "It hasn't ended: cancel it first.";
+
+const NO_DELETE: Record<Status, string | null> = {
+  pending: GOES_ON,
+  running: GOES_ON,
+  waiting: GOES_ON,
+  retrying: GOES_ON,
+  failed: "It has failed, and can still be retried: cancel it first.",
+  completed: null,
+  canceled: null,
+};
 
 const NO_RETRY: Record<Status, string> = {
   pending: "It has not begun yet: there is nothing to retry.",

@@ -8,7 +8,7 @@ export interface WhySource {
     Run,
     "status" | "place" | "waiting_for" | "due_at" | "error" | "attempt" | "created_at" | "updated_at" | "finished_at"
   > &
-    Partial<Pick<Run, "ready_at">>;
+    Partial<Pick<Run, "ready_at" | "canceling">>;
   /** Transitions that a person may answer now; by default all that it waits for. */
   answerable?: readonly string[] | undefined;
   /** Children that have not ended. */
@@ -24,6 +24,12 @@ export interface WhySource {
 
 /** "Waiting for approve or reject in 'review' for 3 h, the next timer is due at 17:00." */
 export function statusSentence(source: WhySource, now: Millis): string {
+  const { run } = source;
+  const said = sentence(source, now);
+  return run.canceling && run.finished_at === null ? `Clearing up, and cancelled then. ${said}` : said;
+}
+
+function sentence(source: WhySource, now: Millis): string {
   const { run, zone } = source;
   const due = moment(run.due_at);
   switch (run.status) {

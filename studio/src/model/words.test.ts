@@ -90,16 +90,16 @@ describe("actions", () => {
   const operator: Pick<Me, "role"> = { role: "operator" };
 
   it("have one primary, by status", () => {
-    const first = (status: RunStatus) => actionsOf({ status }, operator)[0]!;
+    const first = (status: RunStatus) => actionsOf({ status, canceling: false }, operator)[0]!;
     expect(first("failed")).toMatchObject({ verb: "retry", primary: true, off: null });
     expect(first("running")).toMatchObject({ verb: "cancel", off: null });
     expect(first("completed")).toMatchObject({ verb: "again", off: null });
-    expect(actionsOf({ status: "waiting" }, operator).filter((one) => one.primary)).toEqual([]);
+    expect(actionsOf({ status: "waiting", canceling: false }, operator).filter((one) => one.primary)).toEqual([]);
   });
 
   it("that are off say why", () => {
     for (const status of Object.keys(STATUSES) as RunStatus[]) {
-      for (const verb of ["retry", "cancel", "again"] as const) {
+      for (const verb of ["retry", "cancel", "again", "update", "delete"] as const) {
         const off = offReason(verb, status, operator);
         expect(off === null || off.endsWith(".")).toBe(true);
         expect(offReason(verb, status, { role: "viewer" })).toMatch(/operator/);
@@ -107,6 +107,15 @@ describe("actions", () => {
     }
     expect(offReason("retry", "completed", operator)).toMatch(/run it again/);
     expect(offReason("cancel", "canceled", operator)).toMatch(/already/);
+  });
+
+  it("delete finished runs only, and a run that clears up can be cancelled now", () => {
+    const able = (status: RunStatus) => offReason("delete", status, operator) === null;
+    expect((Object.keys(STATUSES) as RunStatus[]).filter(able).sort()).toEqual(["canceled", "completed"]);
+    expect(offReason("delete", "failed", operator)).toMatch(/cancel it first/);
+    const cancel = (canceling: boolean) => actionsOf({ status: "running", canceling }, operator)[0]!;
+    expect([cancel(false).label, cancel(true).label]).toEqual(["Cancel", "Cancel now"]);
+    expect(cancel(true).off).toBeNull();
   });
 
   it("on many say how many", () => {

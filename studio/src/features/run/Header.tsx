@@ -10,7 +10,7 @@ import { Badge, StatusBadge } from "@/ui/Badge";
 import { CopyId, shortId } from "@/ui/Copy";
 import { Duration, RelativeTime } from "@/ui/Time";
 import { useNow } from "@/ui/useNow";
-import { Actions } from "./Actions";
+import { Actions } from "./actions/Actions";
 import { useRunPage } from "./data";
 import { GroupLink } from "./GroupLink";
 import { useHeld } from "./useHeld";

@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider, createMemoryHistory, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
-import { cleanup, render, screen, waitFor } from "@testing-library/react";
+import { cleanup, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import axe from "axe-core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -17,6 +17,9 @@ class RecordedServer {
   readonly #run: Recording;
   /** Versions after this one haven't happened yet. */
   until: number;
+  /** What it says to everything that is sent, instead of accepting it. */
+  refusal: Record<string, unknown> | null = null;
+  taken: unknown = null;
 
   constructor(run: Recording, until = run.run.version) {
     this.#run = run;
@@ -36,7 +39,7 @@ class RecordedServer {
     const { pathname, searchParams } = new URL(request.url);
     if (request.method !== "GET") {
       this.sent.push({ url: pathname, body: await request.json().catch(() => null), headers: request.headers });
-      return json({ ...this.#run.run }, 202);
+      return this.refusal ? json(this.refusal, Number(this.refusal.status)) : json({ ...this.#run.run }, 202);
     }
     const of = pathname.replace(/^\/api\/v1/, "").replace(`/runs/${this.#run.run.workflow_id}`, "/run");
     if (of === "/run/events") {
@@ -65,6 +68,8 @@ class RecordedServer {
         return json([]);
       case "/run/explain":
         return json({ workflow_id: run.workflow_id, status: run.status, place: run.place, ...explain });
+      case "/run/taken":
+        return json(this.taken);
       case "/run/asks":
         return json(this.#asks());
       case "/me":
@@ -105,6 +110,16 @@ function open(server: RecordedServer, id: string, search = "") {
     </QueryClientProvider>,
   );
   return { ...shown, router };
+}
+
+/** A server with a run that failed with an answer. */
+function failedAnswer(): [RecordedServer, string] {
+  const failed = recording("failed");
+  const history = failed.history.map((row) => (row.status === "failed" ? { ...row, signal_id: "s1" } : row));
+  const server = new RecordedServer({ ...failed, history });
+  const schema = { type: "object", properties: { note: { type: "string", title: "Note" } }, required: ["note"] };
+  server.taken = { transition: "decide", title: "Decide", description: "", optional: false, schema, source: "review", target: "end", data: { note: "as it was" }, answered_by: "bob" };
+  return [server, failed.run.workflow_id];
 }
 
 class NoObserver {
@@ -184,6 +199,41 @@ describe("a run's page", () => {
     expect(screen.getByRole<HTMLInputElement>("textbox", { name: "Note" }).value).toBe("half");
     expect(server.sent).toEqual([]);
   });
+
+  it("repairs a failed answer in place, and keeps what was typed when it is refused", async () => {
+    const [server, id] = failedAnswer();
+    open(server, id);
+    const user = userEvent.setup();
+    await user.click(await screen.findByRole("button", { name: "Retry with another answer…" }));
+    const form = within(await screen.findByRole("group", { name: "Retry with another answer" }));
+    const note = await form.findByRole<HTMLInputElement>("textbox", { name: "Note" });
+    expect(note.value).toBe("as it was");
+    await user.clear(note);
+    await user.type(note, "another");
+    server.refusal = { type: "urn:stepwell:invalid-payload", title: "Invalid payload", status: 422, detail: "note: too rude", errors: [{ loc: ["note"], msg: "too rude", type: "value_error" }] };
+    await user.click(form.getByRole("button", { name: "Retry with this" }));
+    expect((await form.findByRole("alert")).textContent).toMatch(/Note: too rude/);
+    server.refusal = { type: "urn:stepwell:run-finished", title: "Run finished", status: 409, detail: "Run r is completed." };
+    await user.click(form.getByRole("button", { name: "Retry with this" }));
+    await form.findByText("Run finished: Run r is completed.");
+    expect(note.value).toBe("another");
+    server.refusal = null;
+    await user.click(form.getByRole("button", { name: "Retry with this" }));
+    await waitFor(() => { expect(screen.queryByRole("group", { name: "Retry with another answer" })).toBeNull(); });
+    expect(server.sent.map((one) => one.body)).toEqual(Array(3).fill({ data: { note: "another" } }));
+    expect(server.sent.at(-1)?.url).toBe(`/api/v1/runs/${id}/retry`);
+  }, 20_000);
+
+  it("edits the state of a failed run as JSON, from the schema", async () => {
+    const failed = recording("failed");
+    const server = new RecordedServer(failed);
+    open(server, failed.run.workflow_id, "?repair=state");
+    const form = within(await screen.findByRole("group", { name: "Retry with another state" }));
+    await form.findByRole("button", { name: "JSON", pressed: true });
+    await userEvent.setup().click(form.getByRole("button", { name: "Retry with this" }));
+    await waitFor(() => { expect(server.sent).toHaveLength(1); });
+    expect(server.sent[0]?.body).toEqual({ state: failed.run.state });
+  }, 20_000);
 
   it("says that a run isn't there", async () => {
     open(new RecordedServer(recording("happy")), "nothing");

@@ -14,6 +14,7 @@ import { DetailsTab } from "./details/DetailsTab";
 import { FeedTab } from "./feed/FeedTab";
 import { RunHeader } from "./Header";
 import { HistoryTab } from "./history/HistoryTab";
+import { Repair } from "./repair/Repair";
 import type { RunTab } from "./search";
 import { Selected } from "./Selected";
 import { StateTab } from "./state/StateTab";
@@ -75,6 +76,7 @@ function Opened({ store, known, view }: { store: RunStore; known: Known; view: R
   return (
     <RunContext value={data}>
       <RunHeader />
+      <Repair />
       {known.error !== null && <ErrorState error={known.error} title="Part of this run couldn't be loaded" onRetry={() => void store.load()} />}
       <Tabs value={tab} onChange={(chosen) => { setSearch({ tab: chosen }); }} tabs={tabs} label="Views of the run">
         <Selected />

@@ -7,6 +7,10 @@ export const RUN_TABS: readonly RunTab[] = ["feed", "timeline", "graph", "state"
 export type StateMode = "value" | "changes" | "compare";
 export const STATE_MODES: readonly StateMode[] = ["value", "changes", "compare"];
 
+/** What a retry replaces: the data of the signal with which the run failed, or its state. */
+export type RepairPart = "data" | "state";
+export const REPAIR_PARTS: readonly RepairPart[] = ["data", "state"];
+
 /** The search parameters of a run's page. */
 export interface RunSearch {
   /** Without it, the page chooses by the content of the run. */
@@ -24,6 +28,8 @@ export interface RunSearch {
   zoom?: string | undefined;
   /** Only this attempt of each visit. */
   attempt?: number | undefined;
+  /** The form of a repair that is open. */
+  repair?: RepairPart | undefined;
 }
 
 export function validateSearch(search: RawSearch): RunSearch {
@@ -36,5 +42,6 @@ export function validateSearch(search: RawSearch): RunSearch {
     table: flag(search.table),
     zoom: text(search.zoom),
     attempt: number(search.attempt),
+    repair: oneOf(REPAIR_PARTS, search.repair),
   };
 }

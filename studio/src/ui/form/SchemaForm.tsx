@@ -17,6 +17,8 @@ import { ThemedForm } from "./theme";
 import { asSent, faultsOf } from "./validate";
 import { errorOf, validatorFor } from "./validator";
 
+type View = "form" | "json";
+
 export interface SchemaFormHandle {
   /** The value as it would be sent; it may be invalid. */
   value: () => unknown;
@@ -37,6 +39,8 @@ export interface SchemaFormProps {
   locked?: string | null | undefined;
   /** Form and JSON side by side where there is room, instead of one after the other. */
   split?: boolean;
+  /** The view that is shown first. */
+  begin?: View;
   /** Gives access to the current value. */
   handle?: Ref<SchemaFormHandle> | undefined;
   /** Its buttons; one has type="submit". */
@@ -48,16 +52,14 @@ export default function SchemaForm(props: SchemaFormProps) {
   return <FormOf key={props.id} {...props} />;
 }
 
-type View = "form" | "json";
-
-function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPrefix = "args", locked, split = false, handle, children }: SchemaFormProps) {
+function FormOf({ id, schema, initial, onSubmit, onChange, errors = [], errorPrefix = "args", locked, split = false, begin = "form", handle, children }: SchemaFormProps) {
   const [given] = useState(schema);
   const shown = useMemo(() => ({ title: "Value", ...prepare(given) }), [given]);
   const validator = useMemo(() => validatorFor(given), [given]);
   const [value, setValue] = useState<unknown>(() => (initial === undefined ? initialOf(shown, shown) : initial));
-  const [view, setView] = useState<View>("form");
+  const [view, setView] = useState<View>(begin);
   // Its editor is loaded when it is first shown, and kept from then on with its undo history.
-  const [seen, setSeen] = useState(split);
+  const [seen, setSeen] = useState(split || begin === "json");
   const [typed, setTyped] = useState<string | null>(null);
   const [tried, setTried] = useState(false);
   // How often the JSON view has changed the value.
