@@ -43,6 +43,8 @@ TABLE: list[tuple[StepwellError, int, str]] = [
     (errors.CheckpointGone("checkpoint 3"), 410, "checkpoint 3"),
     (errors.InvalidState("total: missing", [{"loc": ("total",), "type": "missing"}]), 422, "total: missing"),
     (errors.AlreadyAnswered("u2 was first", by="u2", at=datetime(2026, 1, 5, tzinfo=UTC)), 409, "u2 was first"),
+    (errors.LinkNotFound("cut off"), 404, "cut off"),
+    (errors.LinkExpired("valid until noon"), 410, "valid until noon"),
     (errors.IdempotencyConflict("key 'k'"), 409, "key 'k'"),
     (errors.StatelessError("parked at 'review'"), 409, "parked at 'review'"),
     (errors.TransitionFailed("returned a value"), 500, "returned a value"),

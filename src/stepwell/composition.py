@@ -13,7 +13,7 @@ from stepwell.definition.registry import Registry
 from stepwell.engine.choose import Rules
 from stepwell.errors import DefinitionError
 from stepwell.execution.clock import Clock, SystemClock
-from stepwell.execution.shared import Limits, Shared
+from stepwell.execution.shared import Limits, LinkKeys, Shared
 from stepwell.execution.threads import Threads
 from stepwell.faults import Condition
 from stepwell.nearest import checks_keywords
@@ -135,6 +135,7 @@ class Stepwell:
             clock=clock,
             threads=Threads(limits.sync_threads),
             random=random.random,
+            links=LinkKeys(limits.secret_key, limits.former_secret_keys, limits.public_url),
         )
 
     def _declare(self) -> None:

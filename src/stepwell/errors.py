@@ -25,6 +25,8 @@
     ├── RunNotFinished            the run hasn't ended, and can't be deleted
     ├── CheckpointGone            the state of a checkpoint is no longer kept
     ├── AlreadyAnswered           another answer, which leads on from the place, came first
+    ├── LinkNotFound              a link to a question isn't valid, or no longer
+    ├── LinkExpired               the time of a link to a question is over
     ├── IdempotencyConflict       a key used again for something else
     ├── StatelessError            a stateless run parked, or asked for the database
     ├── TransitionFailed          an attempt of a transition failed
@@ -59,12 +61,12 @@ from typing import Any, Literal
 __all__ = [
     "AlreadyAnswered", "BadSignature", "BatchNotFound", "CheckpointGone", "ConfigurationError", "CursorNotFound",
     "DefinitionError", "DeliveryNotFound", "GroupNotFound", "IdempotencyConflict", "InvalidArgs", "InvalidPayload",
-    "InvalidState", "IssuerUnavailable", "LeaseLost", "LimitNotFound", "NoAccess", "NonRetryable", "NotBuilt",
-    "NotSignedIn", "PayloadTooLarge", "ReadTooLong", "RetryAfter", "RunBusy", "RunFailed", "RunFinished", "RunNotFinished",
-    "ScheduleExists", "ScheduleNotFound", "StatelessError", "StepTimeout", "StepUnknown", "StepwellError",
-    "StoreUnavailable", "TokenNotFound", "TooManyAttempts", "TooManyReads", "TooManyStreams", "TooManyTokens",
-    "TransitionFailed", "TransitionTimeout", "UnknownApp", "UnknownTransition", "UnknownWorkflow", "WorkflowNotFound",
-    "WorkspaceNotFound",
+    "InvalidState", "IssuerUnavailable", "LeaseLost", "LimitNotFound", "LinkExpired", "LinkNotFound", "NoAccess",
+    "NonRetryable", "NotBuilt", "NotSignedIn", "PayloadTooLarge", "ReadTooLong", "RetryAfter", "RunBusy",
+    "RunFailed", "RunFinished", "RunNotFinished", "ScheduleExists", "ScheduleNotFound", "StatelessError",
+    "StepTimeout", "StepUnknown", "StepwellError", "StoreUnavailable", "TokenNotFound", "TooManyAttempts",
+    "TooManyReads", "TooManyStreams", "TooManyTokens", "TransitionFailed", "TransitionTimeout", "UnknownApp",
+    "UnknownTransition", "UnknownWorkflow", "WorkflowNotFound", "WorkspaceNotFound",
 ]  # fmt: skip
 
 
@@ -238,6 +240,18 @@ class AlreadyAnswered(StepwellError):
         self.by = by
         self.at = at
         super().__init__(message)
+
+
+class LinkNotFound(StepwellError):
+    """A link to a question isn't valid: it was changed on its way, or its question has been assigned anew since."""
+
+    http_status = 404
+
+
+class LinkExpired(StepwellError):
+    """The time of a link to a question is over."""
+
+    http_status = 410
 
 
 class IdempotencyConflict(StepwellError):

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -73,6 +73,22 @@ def _safe_url(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    parts = _parts(value)
+    whole = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    if not whole or parts.username is not None or parts.password is not None or value.endswith(("?", "#")):
+        raise ValueError("give an address such as https://orders.example.com, without user, query and fragment")
+    return value.rstrip("/")
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("give a long random text, such as that of `secrets.token_urlsafe(32)`")
+    return value
+
+
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
 OriginUrl = Annotated[str, AfterValidator(_origin)]
 SafeUrl = Annotated[str, AfterValidator(_safe_url)]
 Role = Literal["viewer", "operator", "admin"]
@@ -206,6 +222,12 @@ class Settings(BaseSettings):
     max_kept_bytes: Bytes = 64 * MIB
     """Bytes of these signals together."""
 
+    public_url: PublicUrl | None = None
+    """The address at which people reach this application, with the prefix of `mount`: links to questions begin with it."""
+    secret_key: Secret | None = None
+    """The key that signs links to questions: a long random text, the same in all processes."""
+    former_secret_keys: tuple[Secret, ...] = ()
+    """Keys that were used before, the oldest first: links that they have signed stay valid."""
     retention: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
     """Finished runs older than this are deleted with all they own. None: never."""
     journal_retention: Annotated[timedelta, Field(gt=timedelta(0))] | None = None

@@ -71,7 +71,7 @@ def admit(
         return None
     question = questions.latest(tx, row.id, definition.all_names([name]), person.visit)
     if person.link is not None:
-        if question is None or question.assigned != person.link:
+        if (0 if question is None else question.assigned) != person.link:
             raise no_run(row.id, None)
     elif question is not None:
         if not may_answer(question, person.user_id, person.groups):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
 from uuid_utils import uuid7
 
 from stepwell.definition.registry import Registry
@@ -29,6 +30,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkKeys:
+    """The signature of links to questions, and the address of the application that serves them."""
+
+    secret: SecretStr | None = None
+    former: tuple[SecretStr, ...] = ()
+    """Keys of earlier times, the oldest first: links that they have signed stay valid."""
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Shared:
     """Shared by all runs of a process."""
 
@@ -42,6 +53,7 @@ class Shared:
     time_limits: TimeLimits = field(default_factory=TimeLimits)
     faults: Faults = field(default_factory=Faults)
     """The faults of this process."""
+    links: LinkKeys = LinkKeys()
 
 
 def new_id() -> str:

@@ -156,6 +156,7 @@ class BlockingRunner(Portal[Batching]):
     batches = _verb(Batching.batches)
     inbox = _verb(Batching.inbox)
     assign = _verb(Batching.assign)
+    answer_link = _verb(Batching.answer_link)
 
     def answer(
         self,

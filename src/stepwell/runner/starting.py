@@ -20,8 +20,8 @@ from stepwell.runner import inline
 from stepwell.runner.arguments import checked_seconds, id_of, users_key
 from stepwell.runner.core import Core, refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
+from stepwell.runner.links import Linking
 from stepwell.runner.models import RunResult
-from stepwell.runner.people import Answering
 from stepwell.runner.schedules import RunnerSchedules
 from stepwell.runner.start import Origin, Start, listed, prepare, with_starts
 from stepwell.runner.workspaces import RunnerWorkspaces
@@ -43,7 +43,7 @@ RunHandles = list[RunHandle[Any]]  # `list` is a verb of the class
 Starteds = list[StartedRun]
 
 
-class Starting(Answering):
+class Starting(Linking):
     """The verbs that start runs, besides those that steer and read them."""
 
     async def run(
@@ -233,7 +233,7 @@ class Starting(Answering):
         return start if key is None else replace(start, idempotency_key=key)
 
 
-def _handle(runner: Answering, started: StartedRun) -> RunHandle[Any]:
+def _handle(runner: Linking, started: StartedRun) -> RunHandle[Any]:
     return RunHandle(runner, started.run.id, started.created, started.run.workspace_id)
 
 

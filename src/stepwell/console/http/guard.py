@@ -46,7 +46,8 @@ HEADERS: Final = {
 class Guard:
     """An ASGI middleware that guards the paths that match, and passes on all others and everything but HTTP, untouched.
 
-    `patterns` are as Starlette compiles them, and are read at the first request.
+    `patterns` are as Starlette compiles them, and are read at the first request. `links` are guarded too, but for where a
+    request comes from and what it sends: the link permits it, and nothing that a browser adds by itself.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Guard:
         *,
         settings: Settings,
         patterns: Callable[[], Iterable[str]],
+        links: re.Pattern[str] | None = None,
         bodies: UnfinishedBodies | None = None,
     ) -> None:
         auth = settings.auth or AuthSettings(tokens=False)
         self._app = app
         self._patterns = patterns
+        self._links = links or re.compile(r"(?!)")
         self._ours: re.Pattern[str] | None = None
         self._limit = settings.max_request_bytes or max(settings.max_args_bytes, settings.max_payload_bytes) + _ROOM
         self._batch_limit = settings.max_batch_bytes
@@ -80,7 +83,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._ours is None:
-            self._ours = _any_of(self._patterns())
+            self._ours = _any_of((*self._patterns(), self._links.pattern))
         if scope["type"] != "http" or self._ours is None or self._ours.match(path_of(scope)) is None:
             await self._app(scope, receive, send)
         else:
@@ -106,7 +109,7 @@ class Guard:
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         refusal = _wrong_host(headers, self._hosts) or _wrong_length(headers, self._limit_of(scope))
-        if refusal is None and scope["method"] not in _SAFE_METHODS:
+        if refusal is None and scope["method"] not in _SAFE_METHODS and not self._links.match(path_of(scope)):
             refusal = self._other_origin(headers) or (None if is_lines(scope) else _no_json(headers))
         await (refusal or self._app)(scope, receive, send)
 

@@ -27,6 +27,7 @@ from stepwell.console.http.routes.actions import add_acting
 from stepwell.console.http.routes.batches import add_batches
 from stepwell.console.http.routes.groups import add_groups
 from stepwell.console.http.routes.limits import add_limits
+from stepwell.console.http.routes.links import link_route
 from stepwell.console.http.routes.overview import add_looking, add_workflows
 from stepwell.console.http.routes.pausing import add_pausing
 from stepwell.console.http.routes.people import add_people
@@ -66,8 +67,13 @@ def mount(
     # Studio's files hold no data: they are refused only where no user could sign in.
     closed = access.principal if user is None and stepwell.settings.auth is None else None
     studio = studio_routes(closed, prefix=prefix, api_path=api_path, app=app)
-    ours: list[BaseRoute] = [*router.routes, webhooks, *studio.routes]
-    paths = [*_claims(router, "a path of the API"), *_claims(studio, "a path of Studio")]
+    links = link_route(stepwell, access, api_path)
+    ours: list[BaseRoute] = [*router.routes, links, webhooks, *studio.routes]
+    paths = [
+        ServedPath(links.path, "the path of links to questions"),
+        *_claims(router, "a path of the API"),
+        *_claims(studio, "a path of Studio"),
+    ]
     earlier = [*app.router.routes]
 
     def check() -> None:
@@ -86,6 +92,7 @@ def mount(
         Guard,
         settings=stepwell.settings,
         patterns=lambda: [cast("Route", route).path_regex.pattern for route in (*router.routes, *studio.routes)],
+        links=links.path_regex,
         bodies=bodies,
     )
     app.add_middleware(RelativeRedirects, routes=lambda: ours)
