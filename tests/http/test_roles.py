@@ -456,6 +456,7 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     "rename_workspace": (of_workspace("PATCH", {"title": "Summer"}), ACT_ON_RUN),
     "list_workers": (at("GET", "/workers"), READ_ALL),
     "get_queue": (at("GET", "/queue"), READ_ALL),
+    "list_misfits": (at("GET", "/misfits"), READ_ALL),
     "list_schedules": (at("GET", "/schedules"), SIGNED_IN),
     "create_schedule": (of_new_schedule, row(401, 403, 201, 201, 403, 201, 201, 404, 404)),
     "update_schedule": (of_schedule("PATCH", {"paused": True}), ACT_ON_RUN),

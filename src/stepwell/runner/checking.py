@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from stepwell.engine.run import RunRow
+from stepwell.engine.run import Inbox, RunRow
 from stepwell.execution.fitness import why_left
 from stepwell.runner.core import Core
 from stepwell.store.reading import in_flight
@@ -44,23 +45,68 @@ class _Group(NamedTuple):
     place: str
 
 
+class Reached(NamedTuple):
+    """How far a check has come: the runs of the statuses before this one, and of this one up to an id."""
+
+    status: str
+    run_id: str
+
+
+class Checked(NamedTuple):
+    """What a check has found, and how far it has come; `reached` is None if it has looked at all runs."""
+
+    misfits: list[Misfit]
+    reached: Reached | None
+
+
+BEGINNING: Final = Reached(in_flight.STATUSES[0], "")
+
+
 async def misfits(core: Core) -> list[Misfit]:
     """Return all runs in flight of the registered apps, failed ones included, that this process's code can't carry on.
 
     Each run is loaded, migrated and validated in memory, a page at a time, and nothing is written. A run that changes its
     status meanwhile may be counted twice or not at all. Raises StoreUnavailable.
     """
+    return (await check(core)).misfits
+
+
+async def check(
+    core: Core, begin: Reached = BEGINNING, *, most: int | None = None, apps: frozenset[str] | None = None
+) -> Checked:
+    """Do the same from where an earlier check has come to, over some `most` runs, and tell only of those of these apps.
+
+    Raises StoreUnavailable.
+    """
     found: dict[_Group, dict[str, tuple[int, str]]] = {}
-    for status in in_flight.STATUSES:
-        after = ""
+    seen = 0
+    async for reached, page in _pages(core, begin):
+        for run in page.runs:
+            if apps is None or run.app_name in apps:
+                _look(core, run, page.inboxes.get(run.id, ()), found)
+        seen += len(page.runs)
+        if most is not None and seen >= most:
+            return Checked(_listed(found), reached)
+        await asyncio.sleep(0)  # validating a page takes some milliseconds: others have their turn
+    return Checked(_listed(found), None)
+
+
+async def _pages(core: Core, begin: Reached) -> AsyncIterator[tuple[Reached, InFlight]]:
+    """Yield the pages of runs behind `begin`, each with how far one is after it."""
+    for status in in_flight.STATUSES[in_flight.STATUSES.index(begin.status) :]:
+        after = begin.run_id if status == begin.status else ""
         while (page := await _page(core, status, after)).runs:
-            for run in page.runs:
-                definition = core.shared.registry.find(run.app_name, run.workflow_name)
-                why = why_left(definition, run, page.inboxes.get(run.id, ()))
-                if why is not None:
-                    _count(found, run, str(why)[:_MOST_CHARS])
             after = page.runs[-1].id
-            await asyncio.sleep(0)  # validating a page takes some milliseconds: others have their turn
+            yield Reached(status, after), page
+
+
+def _look(core: Core, run: RunRow, inbox: Inbox, found: dict[_Group, dict[str, tuple[int, str]]]) -> None:
+    why = why_left(core.shared.registry.find(run.app_name, run.workflow_name), run, inbox)
+    if why is not None:
+        _count(found, run, str(why)[:_MOST_CHARS])
+
+
+def _listed(found: dict[_Group, dict[str, tuple[int, str]]]) -> list[Misfit]:
     return [
         _misfit(group, reason, *counted) for group in sorted(found) for reason, counted in sorted(found[group].items())
     ]

@@ -20,5 +20,7 @@ export const keys = {
   deliveries: ["deliveries"],
   workers: ["workers"],
   queue: ["queue"],
+  /** Of all runs in flight, checked one by one: no event asks for it again. */
+  misfits: ["misfits"],
   tokens: ["tokens"],
 } as const;

@@ -6,6 +6,7 @@ import type {
   CanceledBatch,
   CreatedToken,
   Delivery,
+  ForkRun,
   Json,
   Me,
   NewSchedule,
@@ -50,6 +51,10 @@ export const retryRun = (id: string, repair: { data?: Json; state?: Json } = {})
 export const updateRun = (id: string, changes: RunChanges) =>
   answer<Run>(api().PATCH("/runs/{workflow_id}", { body: changes, params: { path: of(id) } }));
 export const deleteRun = (id: string) => answer<undefined>(api().DELETE("/runs/{workflow_id}", { params: { path: of(id) } }));
+
+/** Begins a new run at the target of that checkpoint; what is left out is the run's. */
+export const forkRun = (id: string, fork: ForkRun, idempotencyKey: string) =>
+  answer<Started>(api().POST("/runs/{workflow_id}/fork", { body: fork, params: { path: of(id), header: once(idempotencyKey) } }));
 
 export const previewBulk = (request: BulkRequest) => answer<BulkPreview>(api().POST("/runs/bulk/preview", { body: request }));
 /** At most 200 runs a call: go on with `next_cursor` until it is null. */

@@ -20,6 +20,7 @@ import type {
   Me,
   Metrics,
   MetricsWindow,
+  Misfit,
   Page,
   Pause,
   Queue,
@@ -213,3 +214,9 @@ export const deliveriesQuery = (filter: DeliveryFilter = {}, limit = 50) =>
   );
 export const workersQuery = () => one<Worker[]>(keys.workers, (signal) => api().GET("/workers", { signal }));
 export const queueQuery = () => one<Queue>(keys.queue, (signal) => api().GET("/queue", { signal }));
+/** Each page checks about a thousand runs in flight. */
+export const misfitsQuery = () => ({
+  ...pages<Misfit>(keys.misfits, (cursor, signal) => api().GET("/misfits", { params: { query: { cursor } }, signal })),
+  staleTime: 60_000,
+  refetchOnWindowFocus: false,
+});

@@ -444,6 +444,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/misfits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Misfits
+         * @description List the runs in flight that this process's code can't carry on, by workflow, version, place and reason.
+         *
+         *     A page covers the next thousand runs that are looked at: it may have no items and still have a `next_cursor`, and
+         *     the same reason may come on several pages.
+         */
+        get: operations["list_misfits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.json": {
         parameters: {
             query?: never;
@@ -2052,6 +2075,26 @@ export interface components {
             window: "hour" | "day";
         };
         /**
+         * Misfit
+         * @description Runs that the code can't carry on, and why. They stay as they are until the code fits.
+         */
+        Misfit: {
+            /** App Name */
+            app_name: string;
+            /** Example */
+            example: string;
+            /** Place */
+            place: string;
+            /** Reason */
+            reason: string;
+            /** Runs */
+            runs: number;
+            /** Workflow */
+            workflow: string;
+            /** Workflow Version */
+            workflow_version: number;
+        };
+        /**
          * NewToken
          * @description The rights of a new token. Defaults: the creator's id, all apps that they see, the end of their own token.
          */
@@ -2129,6 +2172,13 @@ export interface components {
         Page_LimitView_: {
             /** Items */
             items: components["schemas"]["LimitView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** Page[Misfit] */
+        Page_Misfit_: {
+            /** Items */
+            items: components["schemas"]["Misfit"][];
             /** Next Cursor */
             next_cursor: string | null;
         };
@@ -5256,6 +5306,119 @@ export interface operations {
             };
             /** @description Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database can't be reached */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_misfits: {
+        parameters: {
+            query?: {
+                /** @description The next_cursor of the page before */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Misfit_"];
+                };
+            };
+            /** @description Invalid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found, or not visible to you */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -166,6 +166,9 @@ export type Run = With<Schemas["Run"], { args: Json; state: Json; result: Json }
 export type Checkpoint = With<Schemas["Checkpoint"], { state: Json }>;
 export type StoredDocument = With<Schemas["StoredDocument"], { content: JsonObject; errors: JsonObject[]; meta: JsonObject | null; ui: (Widget | FieldsShown)[] }>;
 export type Step = With<Schemas["StepView"], { value: Json }>;
+/** Runs that this server's code can't carry on, and why. */
+export type Misfit = Schemas["Misfit"];
+export type ForkRun = Optional<Schemas["ForkRequest"], "args" | "labels" | "state">;
 export type Child = With<Schemas["Child"], { run: Run }>;
 export type Explanation = With<Schemas["Explanation"], { status: RunStatus }>;
 /** What a person may answer now. `schema` null: it takes no payload. */

@@ -5,6 +5,7 @@
 import type { Checkpoint, Child, Run, Step, StoredDocument } from "@/api/types";
 import { type DefinedTransition, type Definition, titleOf, transitionOf, transitionsFrom, words } from "./definition";
 import { type Look, endedAt, lookOf } from "./status";
+import { stepKey } from "./steps";
 import { nameOf } from "./subject";
 import { type Millis, moment } from "./time";
 import { type Visit, visitsOf } from "./visits";
@@ -223,7 +224,7 @@ function stepRows(visit: Visit, steps: readonly Step[]): TimelineRow[] {
     const row = visit.rows.find((one) => moment(one.finished_at) >= to) ?? null;
     const from = Math.min(to, moment(step.started_at));
     return {
-      key: `step-${step.visit}-${step.transition}-${step.name}`,
+      key: stepKey(step),
       kind: "step",
       depth: 1,
       label: step.name,

@@ -28,11 +28,13 @@ from stepwell.engine.pauses import covering
 from stepwell.engine.run import Moment, RunRow, Status
 from stepwell.execution.clock import microseconds, to_datetime
 from stepwell.runner.arguments import check_limit, cursor_of
+from stepwell.runner.checking import BEGINNING, Misfit, Reached, check
 from stepwell.runner.models import Page
 from stepwell.runner.readable import readable_run
 from stepwell.runner.workspaces import workspace_fields
 from stepwell.store import pauses, workspaces
 from stepwell.store.reading import overview, queries
+from stepwell.store.reading.in_flight import STATUSES
 from stepwell.store.tables import moment
 from stepwell.store.tx import Tx
 from stepwell.store.workers import WorkerRow, all_of, lanes_of
@@ -45,6 +47,10 @@ _FAILED: Final = 1_000
 """Failed runs that are grouped, at most."""
 _RECENT: Final = 30
 _NUMBERS: Final = re.compile(r"\d+|0x[0-9a-f]+|'[^']{1,80}'|\"[^\"]{1,80}\"")
+_CHECKED: Final = 1_000
+"""Runs that one request checks against the code, some more or less."""
+CHECKED_STATUS: Final = f"({'|'.join(STATUSES)})"
+"""The pattern of the beginning of a cursor of misfits."""
 _HELD: Final = 50
 """Runs of a worker that are listed, at most."""
 
@@ -216,6 +222,14 @@ class Machines(Reading):
 
         found = await self.reader.read(query)
         return [self._worker(row, *held, lease_seconds) for row, held in found]
+
+    async def misfits(self, cursor: str | None = None) -> Page[Misfit]:
+        """Return the runs in flight that this code can't carry on, among the next thousand or so that are looked at."""
+        begin = BEGINNING if cursor is None else Reached(*cursor.split("_", 1))
+        checked = await check(self._core, begin, most=_CHECKED, apps=self.apps)
+        return Page(
+            items=tuple(checked.misfits), next_cursor=None if checked.reached is None else "_".join(checked.reached)
+        )
 
     def _worker(self, row: WorkerRow, holding: int, runs: list[RunRow], lease_seconds: float) -> Worker:
         return Worker(

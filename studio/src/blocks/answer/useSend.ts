@@ -4,6 +4,7 @@ import { signalRun } from "@/api/mutations";
 import { ApiError } from "@/api/problem";
 import type { Json, ProblemField, Run } from "@/api/types";
 import { type Wait, waitId } from "@/model/answer";
+import { randomText } from "@/ui/random";
 import { dropDraft } from "./drafts";
 
 export interface Sending {
@@ -47,8 +48,3 @@ export function useSend(wait: Wait, transition: string, onSent: (run: Run) => vo
 }
 
 const NO_FIELDS: readonly ProblemField[] = [];
-
-/** `crypto.randomUUID` is for secure contexts only; this works on plain http. */
-function randomText(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { countsQuery, meQuery } from "@/api/queries";
+import { Misfits } from "@/blocks/misfits/Misfits";
 import { PageHeader, Section } from "@/ui/Page";
 import { Pane } from "@/ui/Pane";
 import { Broken } from "./Broken";
@@ -33,6 +34,11 @@ export default function Page() {
           {me && (
             <Pane name="Stalled runs">
               <StandsStill everybody={me.everybody} />
+            </Pane>
+          )}
+          {me?.everybody && (
+            <Pane name="Runs that don't fit the code">
+              <Misfits />
             </Pane>
           )}
           <Part name="Failures">

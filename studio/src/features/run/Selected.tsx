@@ -8,6 +8,7 @@ import { IconButton } from "@/ui/Button";
 import { CodeBlock } from "@/ui/CodeBlock";
 import { RelativeTime } from "@/ui/Time";
 import { useRunPage } from "./data";
+import { ForkButton } from "./ForkButton";
 import { useTrace } from "./useTrace";
 
 /** The selected row of the history, on every tab, with links to the previous and the next one. */
@@ -41,7 +42,8 @@ function Shown({ row: selected }: { row: Checkpoint }) {
         {selected.answered_by && ` by ${selected.answered_by}`}
       </span>
       {selected.error && tab !== "feed" && <span className="min-w-0 grow basis-48 truncate text-failed">{brief(selected.error)}</span>}
-      <IconButton size="sm" label="Clear the selection" className="ml-auto" off={search.at === undefined && "It is selected because the run failed here"} onClick={() => { select(undefined); }}>
+      <ForkButton row={selected} />
+      <IconButton size="sm" label="Clear the selection" off={search.at === undefined && "It is selected because the run failed here"} onClick={() => { select(undefined); }}>
         <X size={14} aria-hidden />
       </IconButton>
       {trace && tab !== "history" && tab !== "details" && <Stack trace={trace} />}

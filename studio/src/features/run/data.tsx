@@ -73,7 +73,7 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
   const { fetchNextPage, hasNextPage } = children;
   const list = useMemo(() => (children.data?.pages ?? []).flatMap((page) => page.items), [children.data]);
   const at = search.at ?? (run.status === "failed" ? lastFailure(view.rows) : undefined);
-  useRowOfAddress(store, search.at, (version) => version >= 0 && version <= view.version && !rows.some((row) => row.version === version));
+  useRowOfAddress(store, search.fork ?? search.at, (version) => version >= 0 && version <= view.version && !rows.some((row) => row.version === version));
   const setSearch = useCallback(
     (change: Partial<RunSearch>) =>
       void navigate({
@@ -81,7 +81,7 @@ export function useRunData(store: RunStore, known: Known, view: RunView): RunPag
         params: { workflowId },
         search: (before: RunSearch) => ({ ...before, ...change }),
         // The browser's Back leads to the previous tab, not through every selected row.
-        replace: change.tab === undefined,
+        replace: change.tab === undefined && change.fork === undefined,
         resetScroll: false,
       }),
     [navigate, workflowId],

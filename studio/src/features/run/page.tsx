@@ -21,6 +21,7 @@ import { StateTab } from "./state/StateTab";
 import type { Known, RunStore } from "./store";
 import { TimelineTab } from "./timeline/TimelineTab";
 
+const Fork = lazy(code(() => import("./fork/Fork")));
 const GraphTab = lazy(code(() => import("./graph/GraphTab")));
 
 export default function Page() {
@@ -78,20 +79,28 @@ function Opened({ store, known, view }: { store: RunStore; known: Known; view: R
       <RunHeader />
       <Repair />
       {known.error !== null && <ErrorState error={known.error} title="Part of this run couldn't be loaded" onRetry={() => void store.load()} />}
-      <Tabs value={tab} onChange={(chosen) => { setSearch({ tab: chosen }); }} tabs={tabs} label="Views of the run">
-        <Selected />
-        {TABS.map(({ value, label }) => (
-          <TabPanel key={value} value={value} className="pt-3">
-            {value === tab && (
-              <Pane name={`The tab ${label}`} resetKey={`${tab}-${String(search.at)}`}>
-                <Suspense fallback={<LoadingRows />}>
-                  <Tab tab={value} />
-                </Suspense>
-              </Pane>
-            )}
-          </TabPanel>
-        ))}
-      </Tabs>
+      {search.fork !== undefined ? (
+        <Pane name="The fork" resetKey={String(search.fork)}>
+          <Suspense fallback={<LoadingRows />}>
+            <Fork key={search.fork} version={search.fork} />
+          </Suspense>
+        </Pane>
+      ) : (
+        <Tabs value={tab} onChange={(chosen) => { setSearch({ tab: chosen }); }} tabs={tabs} label="Views of the run">
+          <Selected />
+          {TABS.map(({ value, label }) => (
+            <TabPanel key={value} value={value} className="pt-3">
+              {value === tab && (
+                <Pane name={`The tab ${label}`} resetKey={`${tab}-${String(search.at)}`}>
+                  <Suspense fallback={<LoadingRows />}>
+                    <Tab tab={value} />
+                  </Suspense>
+                </Pane>
+              )}
+            </TabPanel>
+          ))}
+        </Tabs>
+      )}
     </RunContext>
   );
 }

@@ -26,6 +26,10 @@ export interface RunSearch {
   table?: boolean | undefined;
   /** The part of the timeline that is looked at, in milliseconds since the run began: "1200-3400". */
   zoom?: string | undefined;
+  /** The history row at which a fork is being prepared. */
+  fork?: number | undefined;
+  /** The step whose value is looked at: the key of its row in the timeline. */
+  step?: string | undefined;
   /** Only this attempt of each visit. */
   attempt?: number | undefined;
   /** The form of a repair that is open. */
@@ -41,6 +45,8 @@ export function validateSearch(search: RawSearch): RunSearch {
     real: flag(search.real),
     table: flag(search.table),
     zoom: text(search.zoom),
+    fork: number(search.fork),
+    step: text(search.step),
     attempt: number(search.attempt),
     repair: oneOf(REPAIR_PARTS, search.repair),
   };

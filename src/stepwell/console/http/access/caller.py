@@ -48,7 +48,8 @@ _MARK: Final = 12
 owner.
 """
 MARK: Final = rf"[0-9a-f]{{{_MARK}}}\."
-PATTERN: Final = rf"^{MARK}[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{12}}$"
+UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+PATTERN: Final = rf"^{MARK}{UUID}$"
 """The pattern of a cursor whose position is an id."""
 CursorParam = Annotated[str | None, Query(pattern=PATTERN, description="The next_cursor of the page before")]
 

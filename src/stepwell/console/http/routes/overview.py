@@ -5,22 +5,27 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 
 from stepwell.console.http.access.access import Served
-from stepwell.console.http.access.caller import Caller, CallerOf, CursorParam
+from stepwell.console.http.access.caller import MARK, UUID, Caller, CallerOf, CursorParam
 from stepwell.console.http.routes.runs import LimitParam
 from stepwell.console.http.schemas import NO_NUL, AppView, NameParam, Trigger, WorkflowDetail, WorkflowSummary, problems
-from stepwell.console.reading.overview import Machines, Overview
+from stepwell.console.reading.overview import CHECKED_STATUS, Machines, Overview
 from stepwell.console.reading.parts import Questions
 from stepwell.console.reading.views import Counts, Depth, Failures, Metrics, Waiting, Worker
 from stepwell.definition.compile.export import to_json, to_mermaid
 from stepwell.definition.model import Definition
 from stepwell.definition.schedules.schedule_times import described
+from stepwell.runner.checking import Misfit
 from stepwell.runner.models import Page
 from stepwell.triggers.declare import StartWorkflow
 from stepwell.triggers.handlers import Triggers
 
+CheckCursorParam = Annotated[
+    str | None,
+    Query(pattern=rf"^{MARK}{CHECKED_STATUS}_{UUID}$", description="The next_cursor of the page before"),
+]
 Named = Annotated[str, Path(min_length=1, max_length=256, pattern=NO_NUL)]
 
 
@@ -64,6 +69,17 @@ def add_looking(router: APIRouter, stepwell: Served, caller: CallerOf) -> None:
         """Return how many runs wait for workers, and for how long."""
         caller.sees_all_users()
         return await caller.reading(Machines).queue(lease)
+
+    @router.get("/misfits", responses=problems(404))
+    async def list_misfits(caller: ByCaller, cursor: CheckCursorParam = None) -> Page[Misfit]:
+        """List the runs in flight that this process's code can't carry on, by workflow, version, place and reason.
+
+        A page covers the next thousand runs that are looked at: it may have no items and still have a `next_cursor`, and
+        the same reason may come on several pages.
+        """
+        caller.sees_all_users()
+        position = caller.cursors.position(cursor)
+        return caller.cursors.page(await caller.reading(Machines).misfits(position))
 
 
 def add_workflows(router: APIRouter, stepwell: Served, caller: CallerOf) -> None:

@@ -110,15 +110,16 @@ export function Bars({ timeline, real, range: wanted, onRange, onUnfold }: BarsP
 }
 
 function Row({ row, at, count, axis, onUnfold }: { row: TimelineRow; at: number; count: number; axis: Axis; onUnfold: (key: string) => void }) {
-  const { selected, select } = useRunPage();
-  const current = row.version !== null && row.version === selected?.version && row.kind === "visit";
+  const { selected, select, search, setSearch } = useRunPage();
+  const isStep = row.kind === "step";
+  const current = isStep ? row.key === search.step : row.version !== null && row.version === selected?.version && row.kind === "visit";
   const { version, child } = row;
   const view = wholeOf(axis);
   const side = sideOf(row, view);
   const words = (
     <>
       <span className="truncate">{row.label}</span>
-      {row.attempts > 1 && row.kind === "visit" && <span className="shrink-0 text-xs text-backoff">×{row.attempts}</span>}
+      {row.attempts > 1 && (row.kind === "visit" || isStep) && <span className="shrink-0 text-xs text-backoff">×{row.attempts}</span>}
       <span className="hidden min-w-0 truncate text-xs text-muted sm:inline">{row.note}</span>
     </>
   );
@@ -138,7 +139,7 @@ function Row({ row, at, count, axis, onUnfold }: { row: TimelineRow; at: number;
             {words}
           </Link>
         ) : (
-          <button type="button" data-inset-focus aria-pressed={row.kind === "visits" ? undefined : current} aria-expanded={row.kind === "visits" ? false : undefined} disabled={version === null} className={className} title={title(row)} onClick={() => { if (row.kind === "visits") onUnfold(row.key); else select(version ?? undefined); }}>
+          <button type="button" data-inset-focus aria-pressed={row.kind === "visits" ? undefined : current} aria-expanded={row.kind === "visits" ? false : undefined} disabled={version === null && !isStep} className={className} title={title(row)} onClick={() => { if (row.kind === "visits") onUnfold(row.key); else if (isStep) setSearch({ step: current ? undefined : row.key, at: version ?? undefined }); else select(version ?? undefined); }}>
             {row.kind === "visits" && <ChevronRight size={14} aria-hidden className="shrink-0 text-muted" />}
             {words}
             <span className="sr-only">: {spentText(row)}</span>

@@ -13,6 +13,7 @@ import { useNow } from "@/ui/useNow";
 import { useRunPage } from "../data";
 import { OlderRows } from "../OlderRows";
 import { Bars } from "./Bars";
+import { StepPanel, Unknown } from "./StepPanel";
 import { TimelineTable } from "./TimelineTable";
 import { useZoom } from "./useZoom";
 
@@ -57,6 +58,8 @@ export function TimelineTab() {
         )}
         <OlderRows />
       </div>
+      <Unknown steps={steps.data ?? []} />
+      <StepPanel steps={steps.data ?? []} />
       {timeline.rows.length === 0 ? (
         <EmptyState title={`No transition reached attempt ${String(search.attempt)}`}>Every loaded transition succeeded, or failed for good, before it.</EmptyState>
       ) : table ? (

@@ -14,7 +14,7 @@ const COLUMNS: readonly Column<TimelineRow>[] = [
 
 /** The same as the bars, as a table of text. */
 export function TimelineTable({ timeline }: { timeline: Timeline }) {
-  const { selected, select } = useRunPage();
+  const { selected, select, setSearch } = useRunPage();
   const current = timeline.rows.find((row) => row.kind === "visit" && row.version !== null && row.version === selected?.version);
   return (
     <DataTable
@@ -23,7 +23,7 @@ export function TimelineTable({ timeline }: { timeline: Timeline }) {
       rows={timeline.rows}
       rowId={(row) => row.key}
       current={current?.key}
-      onOpen={(row) => { select(row.version ?? undefined); }}
+      onOpen={(row) => { if (row.kind === "step") setSearch({ step: row.key, at: row.version ?? undefined }); else select(row.version ?? undefined); }}
     />
   );
 }
