@@ -29,6 +29,8 @@ PAGES = {
     "a part of a timeline": "/runs/{many}?tab=timeline&zoom=0-15&at=1",
     "one attempt of a timeline": "/runs/{retrying}?tab=timeline&attempt=1",
     "a timeline as a table": "/runs/{review}?tab=timeline&table=true",
+    "a fork": "/runs/{many}?fork=1",
+    "no fork": "/runs/{sent}?fork=3",
     "a graph": "/runs/{review}?tab=graph",
     "a state": "/runs/{review}?tab=state",
     "a history": "/runs/{review}?tab=history",
