@@ -89,6 +89,30 @@ async def test_a_run_that_is_held_back_expires(harness_on: HarnessOn) -> None:
         assert executed == [1, 3]
 
 
+class Cleared(Base, expires=MINUTE, on_cancel="leaving"):
+    @transition("leaving", END)
+    async def leave(self) -> None:
+        executed.append(-1)
+
+
+async def test_a_run_that_has_not_begun_has_nothing_to_clear_up(harness_on: HarnessOn) -> None:
+    """A cancel leads to `on_cancel=` (rule 62), and the end of the time to begin doesn't."""
+    async with harness_on([Cleared]) as harness:
+        await harness.runner.pause(workflow=Cleared)
+        run = await harness.runner.run(Cleared, **ME)
+        await harness.advance(HOUR)
+        found = await run.get()
+        assert (found.status, found.place, found.canceling) == ("canceled", "start", False)
+        await harness.runner.resume(workflow=Cleared)
+        await harness.drain()
+        assert executed == []
+        begun = await harness.runner.run(Cleared, {"n": 1}, **ME)
+        await harness.drain()
+        await begun.cancel()
+        await harness.drain()
+        assert ((await begun.get()).status, executed) == ("canceled", [1, -1])
+
+
 async def test_the_clock_of_a_harness_stops_where_a_run_expires(harness_on: HarnessOn) -> None:
     async with harness_on(ALL) as harness:
         await harness.runner.pause(workflow=Paused)

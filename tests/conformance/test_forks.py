@@ -272,6 +272,43 @@ async def test_a_key_stands_for_one_fork(stepwell_on: StepwellOn) -> None:
         await refused(stepwell, IdempotencyConflict, "'run'", runner.fork(origin, checkpoint=1, idempotency_key="run"))
 
 
+async def test_a_key_stands_for_its_fork_when_the_origin_is_gone(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Stamps]) as stepwell:
+        runner, mine = stepwell.runner, stepwell.runner.as_user("u1")
+        origin = (await runner.run(Stamps, {"to": "ann"}, **ME)).workflow_id
+        await reaches(runner, origin, "waiting", "open")
+        state = {"words": 2, "marks": ["b", "a"]}
+        first = await runner.fork(origin, checkpoint=1, idempotency_key="k")
+        given = await runner.fork(origin, checkpoint=1, state=state, args={"to": "bob"}, idempotency_key="s")
+        explained = (await runner.explain(first.workflow_id)).reasons
+        assert f"It is a fork of run {origin}, and began at the target of checkpoint 1." in explained
+        for one in (first, given):
+            await reaches(runner, one.workflow_id, "waiting", "open")
+        await runner.signal(origin, "stop")
+        await reaches(runner, origin, "completed")
+        await runner.delete(origin)
+        for who in (runner, mine):
+            again = await who.fork(origin, checkpoint=1, idempotency_key="k", labels=["other"])
+            assert (again.workflow_id, again.created) == (first.workflow_id, False)
+            meant = {"words": 2.0, "marks": {"a", "b"}}
+            same = await who.fork(
+                origin, checkpoint=1, state=meant, args={"to": "bob", "copies": 1}, idempotency_key="s"
+            )
+            assert (same.workflow_id, same.workspace_id) == (given.workflow_id, given.workspace_id)
+        for changed in ({"state": {"words": 3}}, {"state": state}, {"args": {"to": "bob"}}, {}):
+            await refused(
+                stepwell, IdempotencyConflict, "'s'", runner.fork(origin, checkpoint=1, idempotency_key="s", **changed)
+            )
+        await refused(stepwell, IdempotencyConflict, "'k'", runner.fork(origin, checkpoint=0, idempotency_key="k"))
+        for wrong in (
+            runner.fork(origin, checkpoint=1),
+            runner.fork(origin, checkpoint=1, idempotency_key="other"),
+            runner.as_user("u2").fork(origin, checkpoint=1, idempotency_key="k"),
+        ):
+            await refused(stepwell, WorkflowNotFound, "No run", wrong)
+        assert (await runner.get(first.workflow_id)).forked_from == (origin, 1)
+
+
 async def test_many_forks_with_one_key_at_once_are_one(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([Stamps]) as stepwell:
         runner = stepwell.runner

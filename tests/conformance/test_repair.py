@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from conformance.support import ME, StepwellOn, counts, reaches, until
 from conformance.test_forks import Progress, Write, refused, written
 from conformance.test_versions import NewOrder, OldArgs, OldOrder, OldState
-from stepwell import END, Event, Signal, Start, Workflow, transition
+from stepwell import END, Event, Signal, Start, Stepwell, Workflow, transition
 from stepwell.errors import InvalidArgs, InvalidPayload, InvalidState, RunFinished, RunNotFinished, WorkflowNotFound
+from stepwell.store import groups, runs
 
 
 class Sum(BaseModel):
@@ -207,6 +208,113 @@ async def test_a_member_of_a_group_is_deleted_once_all_of_it_has_ended(stepwell_
         await until(deleted)
         progress = (await batch.get()).progress
         assert (progress.total, progress.completed, progress.canceled) == (2, 2, 0), "it counts as completed"
+
+
+class Ends(Workflow[bool, None, None], name="ends"):
+    @transition(target=END)
+    async def go(self) -> None:
+        if self.args:
+            raise ValueError("as asked")
+
+
+@pytest.mark.parametrize("max_in_flight", [None, 1])
+async def test_runs_that_are_retried_are_counted_beside_those_that_are_deleted(
+    stepwell_on: StepwellOn, max_in_flight: int | None
+) -> None:
+    async with stepwell_on([Ends]) as stepwell:
+        runner = stepwell.runner
+        starts = [Start(Ends, False), Start(Ends, False), Start(Ends, True)]
+        batch = await runner.run_batch(starts, **ME, max_in_flight=max_in_flight)
+        before = await batch.result(60)
+        assert (before.completed, before.failed) == (2, 1)
+        await until(lambda: is_finished(stepwell, batch.batch_id))
+        for one in (await runner.list(status="completed")).items:
+            await runner.delete(one.workflow_id)
+        gone = await batch.progress()
+        assert (gone.completed, gone.failed, gone.total) == (2, 1, 3)
+        await runner.pause("shop")
+        assert await batch.retry_failed() == 1
+        open_again = await batch.progress()
+        assert (open_again.completed, open_again.failed, open_again.finished_at) == (2, 0, None)
+        assert open_again.held + open_again.pending + open_again.retrying == 1
+        await runner.resume("shop")
+        after = await batch.result(60)
+        assert (after.completed, after.failed, after.total) == (2, 1, 3)
+        assert (await batch.get()).status == "ended"
+        await until(lambda: is_finished(stepwell, batch.batch_id))
+
+
+async def is_finished(stepwell: Stepwell, group_id: str) -> bool:
+    assert stepwell.process is not None
+    group = await stepwell.process.store.read(lambda tx: groups.load(tx, group_id))
+    return group is not None and group.finished_at is not None
+
+
+class Family(Workflow[None, None, str], name="family"):
+    @transition(target="open")
+    async def begin(self) -> None:
+        await self.start(Pay, callback="told", on_parent_end="abandon")
+
+    @transition("open", END, wait=True)
+    async def told(self, end: Signal[Any]) -> str:
+        return str(end.status)
+
+    @transition("open", END, wait=True)
+    async def leave(self) -> str:
+        return "left"
+
+
+async def test_a_child_outlives_its_deleted_parent_and_tells_nobody(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Family, Pay]) as stepwell:
+        runner = stepwell.runner
+        parent = (await runner.run(Family, **ME)).workflow_id
+        await reaches(runner, parent, "waiting", "open")
+        [child] = (await runner.list(parent_id=parent)).items
+        await reaches(runner, child.workflow_id, "waiting", "open")
+        await runner.signal(parent, "leave")
+        await reaches(runner, parent, "completed")
+        await runner.delete(parent)
+        await runner.signal(child.workflow_id, "pay", {"cents": 5})
+        assert (await reaches(runner, child.workflow_id, "completed")).parent_id == parent
+        await runner.delete(child.workflow_id)
+        assert not {"stepwell_runs", "stepwell_signals", "stepwell_history"} & (await counts(stepwell)).keys()
+
+
+async def test_a_parent_keeps_what_a_deleted_child_has_told_it(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Family, Pay]) as stepwell:
+        runner = stepwell.runner
+        parent = (await runner.run(Family, **ME)).workflow_id
+        await reaches(runner, parent, "waiting", "open")
+        await runner.pause(workflow=Family)
+        [child] = (await runner.list(parent_id=parent)).items
+        await reaches(runner, child.workflow_id, "waiting", "open")
+        await runner.cancel(child.workflow_id)
+        await runner.delete(child.workflow_id)
+        await runner.resume(workflow=Family)
+        assert (await reaches(runner, parent, "completed")).result == "canceled"
+
+
+async def test_a_run_is_deleted_as_a_whole_or_from_its_history_on(stepwell_on: StepwellOn) -> None:
+    """A fork finds all documents of then, or is refused: also of a run that another call is deleting."""
+    async with stepwell_on([Write]) as stepwell:
+        runner = stepwell.runner
+        runs_of = [await written(stepwell) for _ in range(2)]
+        for one in runs_of:
+            await runner.signal(one, "decide", "yes")
+            await reaches(runner, one, "completed")
+        small, large = runs_of
+        store = stepwell.process and stepwell.process.store
+        assert store is not None
+        assert await store.writer.call(lambda tx: runs.delete_some(tx, small, 1_000)) is False
+        assert await store.writer.call(lambda tx: runs.delete_some(tx, small, 1_000)) is False, "it is gone already"
+        documents = (await counts(stepwell))["stepwell_documents"]
+        assert await store.writer.call(lambda tx: runs.delete_some(tx, large, 1)) is True
+        assert (await counts(stepwell))["stepwell_documents"] == documents
+        while (await counts(stepwell)).get("stepwell_history"):
+            await store.writer.call(lambda tx: runs.delete_some(tx, large, 1))
+        await refused(stepwell, InvalidArgs, "no such row", runner.fork(large, checkpoint=1))
+        await runner.delete(large)  # as after a crash in the midst of it
+        assert not {"stepwell_runs", "stepwell_documents", "stepwell_steps"} & (await counts(stepwell)).keys()
 
 
 @pytest.mark.parametrize("verb", ["update", "delete", "retry"])

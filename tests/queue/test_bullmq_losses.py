@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -263,3 +263,40 @@ async def test_what_is_claimed_is_executed_while_redis_hangs(
             assert sorted(calls) == [0, 1]
             goes_on.set()
             assert await ended(handles) == [0, 1, 2]
+
+
+async def test_a_job_that_is_being_taken_when_the_process_closes_is_put_back(
+    bull_on: StepwellOn, queue_named: Callable[[str], Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be active for a worker that is gone, and its run unclaimed until the job's lock has expired."""
+    take, taken, answer = Bull.take, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Bull, wanted: Sequence[tuple[str, int]]) -> tuple[list[Any], dict[str, int]]:
+        found = await take(self, wanted)
+        if found[0]:
+            taken.set()
+            await answer.wait()
+        return found
+
+    monkeypatch.setattr(Bull, "take", slow)
+    queue = queue_named("stepwell.shop.work")
+    async with bull_on([Work], embedded_worker=False) as web:
+        worker = bull_on([Work])
+        await worker.__aenter__()
+        process = worker.process
+        assert process is not None
+        run = await web.runner.run(Work, 1, **ME)
+        await taken.wait()
+        closing = asyncio.create_task(worker.__aexit__(None, None, None))
+
+        async def over() -> bool:
+            return process.duties.over
+
+        await until(over)
+        answer.set()
+        await closing
+        monkeypatch.undo()
+        assert await queue.getJobCounts("prioritized", "active") == {"prioritized": 1, "active": 0}
+        async with bull_on([Work]):
+            assert await run.result(60) == 1
+    assert calls == [1]

@@ -130,11 +130,30 @@ def _state(shared: Shared, definition: Definition, old: RunRow, state: object) -
 
 
 def _origin(run: RunRow, row: HistoryRow, given: Given, request: Request) -> ForkOrigin:
-    texts = [
-        None if value is UNSET else text for value, text in ((given.state, request.state), (given.args, request.args))
-    ]
-    digest = sha256(canonical(json.dumps(texts)).encode("utf-8", "surrogatepass")).hexdigest()
-    return ForkOrigin(run.id, row.version, digest)
+    state = None if given.state is UNSET else request.state
+    return ForkOrigin(run.id, row.version, _digest(state, None if given.args is UNSET else request.args))
+
+
+def _digest(state: str | None, args: str | None) -> str:
+    """Return a digest of what a fork was given, as JSON; None: nothing."""
+    return sha256(canonical(json.dumps([state, args])).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def replays(
+    shared: Shared, definition: Definition, earlier: RunRow, began: str | None, checkpoint: int, given: Given
+) -> bool:
+    """Return whether an earlier fork is what these values ask for, without its origin. Raises InvalidArgs, InvalidState."""
+    state: str | None = None
+    args: str | None = None
+    if given.state is not UNSET:
+        state = state_json(definition, given.state, shared.limits.state)
+        if began is not None and same_meaning(definition.state, began, given.state):
+            state = began
+    if given.args is not UNSET:
+        args = args_json(definition, given.args, shared.limits.args)
+        if definition.args is not None and same_meaning(definition.args, earlier.args, given.args):
+            args = earlier.args
+    return earlier.forked_at == checkpoint and earlier.forked_with == _digest(state, args)
 
 
 def same_fork(definition: Definition, earlier: RunRow, began: str | None, commit: Commit, given: Given) -> bool:

@@ -25,13 +25,14 @@ from stepwell.errors import (
     RunNotFinished,
     UnknownTransition,
     UnknownWorkflow,
+    WorkflowNotFound,
 )
 from stepwell.execution.answering import Admitted, Person, admit, check_open, no_run, note_answer
 from stepwell.execution.assigning import Assignment, assign, assignable
 from stepwell.execution.mending import NO_REPAIR, Mending, Repair, mending, repaired
 from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.versions import seen
-from stepwell.store import documents, groups, runs, signals
+from stepwell.store import documents, groups, history, runs, signals
 from stepwell.store.endings import unmark
 from stepwell.store.tx import OtherText, StartedRun, Tx
 from stepwell.store.writing.apply import Applier
@@ -249,6 +250,8 @@ class Operations:
             taken = {} if key is None else runs.by_keys(tx, [key])
             [started], new = started_of(tx, (commit,), taken)
             if new:
+                if history.at(tx, origin.id, run.forked_at or 0) is None:  # another call deletes the run
+                    raise WorkflowNotFound(f"Run {origin.id} is being deleted.")
                 self.applier.insert(tx, new)
                 documents.share(tx, origin.id, run.forked_at or 0, run.id)
             return started

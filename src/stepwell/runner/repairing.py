@@ -8,8 +8,8 @@ from typing import Any, Final
 from stepwell.definition.unset import UNSET
 from stepwell.engine.commit import Commit
 from stepwell.engine.run import RunRow
-from stepwell.errors import IdempotencyConflict
-from stepwell.execution.forking import Given, checked_checkpoint, forkable, forked, same_fork
+from stepwell.errors import IdempotencyConflict, WorkflowNotFound
+from stepwell.execution.forking import Given, checked_checkpoint, forkable, forked, replays, same_fork
 from stepwell.runner.arguments import check_user, checked_subject, labels_json, run_id, users_key
 from stepwell.runner.core import refuse_inside_transaction
 from stepwell.runner.handle import RunHandle
@@ -52,9 +52,15 @@ class Repairing(Starting):
         InvalidState, PayloadTooLarge, IdempotencyConflict or StoreUnavailable; nothing is stored then.
         """
         refuse_inside_transaction()
-        row, version = await self.row(workflow_id, user_id), checked_checkpoint(checkpoint)
-        key = users_key(idempotency_key) or self._derived_key("fork", row.id, version, *_told(state, args))
+        origin, version = run_id(workflow_id, self._only(user_id)), checked_checkpoint(checkpoint)
+        key = users_key(idempotency_key) or self._derived_key("fork", origin, version, *_told(state, args))
         given = Given(state, args, None if labels is None else labels_json(labels), key)
+        try:
+            row = await self.row(workflow_id, user_id)
+        except WorkflowNotFound:
+            if (earlier := await self._forked_of(origin, version, given, user_id)) is None:
+                raise
+            return RunHandle(self, earlier.id, False, earlier.workspace_id)
         core, definition = self.core, self.core.operations.definition(row)
         found = await self.read(lambda tx: _at(tx, row.id, version))
         commit = forked(core.shared, definition, row, *forkable(row, version, found), given)
@@ -93,14 +99,35 @@ class Repairing(Starting):
 
         Its children stay, and what its forks share with it is theirs from then on. Raises WorkflowNotFound, RunNotFinished
         (also while other runs of its group haven't ended), StoreUnavailable.
+
+        A run that owns more than 1,000 rows is deleted by several transactions, its history first. If the process dies
+        between them, call it again.
         """
         core, only = self.core, self._only(user_id)
         wanted = run_id(workflow_id, only)
         await core.write(core.operations.deletable(wanted, only), None)
         # A run may own very many rows, and all other writes wait for each transaction.
-        while await core.write(lambda tx: runs.shrink(tx, [wanted], _ROWS), None):
+        while await core.write(lambda tx: runs.delete_some(tx, wanted, _ROWS), None):
             pass
-        await core.write(lambda tx: runs.delete(tx, [wanted]), None)
+
+    async def _forked_of(self, origin: str, version: int, given: Given, user_id: str | None) -> RunRow | None:
+        """Return the fork of this key whose origin was deleted; None without one. Raises IdempotencyConflict."""
+        key, only = given.key, self._only(user_id)
+        if key is None:
+            return None
+
+        def query(tx: Tx) -> tuple[RunRow | None, str | None]:
+            earlier = runs.fork_of(tx, origin, key, only)
+            first = None if earlier is None else history.at(tx, earlier.id, 0)
+            return earlier, None if first is None else first.state
+
+        earlier, began = await self.read(query)
+        if earlier is None or derived(key):
+            return earlier
+        definition = self.core.operations.definition(earlier)
+        if not replays(self.core.shared, definition, earlier, began, version, given):
+            raise _another(earlier)
+        return earlier
 
     async def _forked_before(self, commit: Commit, given: Given) -> RunRow | None:
         """Return the run of this key, if there is one. Raises IdempotencyConflict if that means something else."""
@@ -118,11 +145,15 @@ class Repairing(Starting):
         if earlier is None or derived(key):
             return earlier
         if not same_fork(self.core.operations.definition(run), earlier, began, commit, given):
-            raise IdempotencyConflict(
-                f"The idempotency key {key!r} of user {run.user_id!r} in app {run.app_name!r} belongs to run {earlier.id}, "
-                "which isn't this fork: use another key, or the same checkpoint, state and args."
-            )
+            raise _another(earlier)
         return earlier
+
+
+def _another(earlier: RunRow) -> IdempotencyConflict:
+    return IdempotencyConflict(
+        f"The idempotency key {earlier.idempotency_key!r} of user {earlier.user_id!r} in app {earlier.app_name!r} belongs to "
+        f"run {earlier.id}, which isn't this fork: use another key, or the same checkpoint, state and args."
+    )
 
 
 def _told(*values: object) -> list[object]:

@@ -29,6 +29,13 @@ _TURNS: Final = (
 _COMPLETED: Final = (
     f"(SELECT count(*) AS n FROM (SELECT 1 {_COUNTED} AND status='completed' ORDER BY ended_at LIMIT ?) AS e) AS c"
 )
+_FEW_LEFT: Final = 1_000
+"""Runs that haven't begun up to which they are counted, whatever is left of the total: those that are deleted aren't among
+them. A group of which runs are deleted had ended, and of those that were retried since hardly any hasn't begun.
+"""
+_SOME: Final = f"(SELECT count(*) FROM (SELECT 1 {{}} LIMIT {_FEW_LEFT + 1}) AS s)"
+_SOME_PENDING: Final = _SOME.format(f"{_COUNTED} AND status='pending' ORDER BY ended_at")
+_SOME_HELD: Final = _SOME.format("FROM stepwell_runs WHERE held_by=?")
 _SPARSE: Final = 2_000
 """Runs of a status up to which they are few among many."""
 _MINUTE: Final = 60_000_000
@@ -89,24 +96,26 @@ def count(tx: Tx, group: GroupRow) -> GroupCounts:
     """Return the runs of the group by status, by one statement: while it counts no run goes from one status to another.
 
     Of those that may be very many, the completed ones and those that haven't begun, only the fewer are counted: the others
-    are what is left of the total. Runs of a finished group that retention has deleted count as completed.
+    are what is left of the total. Runs of a finished group that were deleted count as completed, also once some of the
+    others are retried.
     """
     gate, gated = _gate(group), group.max_in_flight is not None
     # Those that haven't begun are held, or have their turn, as few have; once it is decided none of them is held.
     held = gated and group.outcome is None
     again, turns = (_HELD_AGAIN, _TURNS) if gated else ("0", "0")
     half = -1 if group.finished_at is not None else group.total // 2
+    all_of, some = (_HELD, _SOME_HELD) if held else (_PENDING, _SOME_PENDING)
     [(running, waiting, retrying, failed, canceled, retried, pending, completed, many)] = tx.rows(
-        f"SELECT {_FEW}, {again}, {turns}, c.n, CASE WHEN c.n>? THEN {_HELD if held else _PENDING} END FROM {_COMPLETED}",
+        f"SELECT {_FEW}, {again}, {turns}, c.n, CASE WHEN c.n>? THEN {all_of} ELSE {some} END FROM {_COMPLETED}",
         *[group.id] * 5,
         *((group.id, gate, gate) if gated else ()),
         half,
-        gate if held else group.id,
+        *[gate if held else group.id] * 2,
         group.id,
         half + 1,
     )
     few = running + waiting + retrying + failed + canceled + (pending if held else 0)
-    if many is None:
+    if completed <= half and many > _FEW_LEFT:
         many = max(0, group.total - few - completed)
     else:
         many -= retried if held else 0  # they are held too

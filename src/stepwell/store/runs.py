@@ -284,15 +284,40 @@ def delete(tx: Tx, ids: Iterable[str]) -> None:
 
 
 def shrink(tx: Tx, ids: Iterable[str], limit: int) -> int:
-    """Delete rows that these runs own, at most `limit` of one kind, and return their number; 0: all are gone."""
-    if handed := documents.hand_over(tx, ids, limit):
-        return handed
-    gone = tx.listed(ids)
-    for table, key in _OWNED.items():
-        some = f"SELECT {key} FROM stepwell_{table} WHERE run_id IN list(?) LIMIT ?"
-        if deleted := tx.run(f"DELETE FROM stepwell_{table} WHERE ({key}) IN ({some})", gone, limit):
-            return deleted
-    return 0
+    """Delete rows that these runs own, at most `limit` of one kind, and return their number; 0: all are gone.
+
+    The history goes first: a run is forked only from a row that is there, and then all documents are too.
+    """
+    if deleted := _shrink(tx, "history", ids, limit) or documents.hand_over(tx, ids, limit):
+        return deleted
+    return next((deleted for table in _OWNED if (deleted := _shrink(tx, table, ids, limit))), 0)
+
+
+def _shrink(tx: Tx, table: str, ids: Iterable[str], limit: int) -> int:
+    key, gone = _OWNED[table], tx.listed(ids)
+    some = f"SELECT {key} FROM stepwell_{table} WHERE run_id IN list(?) LIMIT ?"
+    return tx.run(f"DELETE FROM stepwell_{table} WHERE ({key}) IN ({some})", gone, limit)
+
+
+def delete_some(tx: Tx, run_id: str, limit: int) -> bool:
+    """Delete rows that the run owns, about `limit`, and the run itself with the last of them; return whether any are left.
+
+    A smaller run is deleted at once.
+    """
+    if load_one(tx, run_id) is None:
+        return False  # another call was quicker
+    while limit > 0 and (deleted := shrink(tx, [run_id], limit)):
+        limit -= deleted
+    if limit > 0:
+        delete(tx, [run_id])
+    return limit <= 0
+
+
+def fork_of(tx: Tx, origin: str, key: str, user_id: str | None) -> RunRow | None:
+    """Return the fork of this run, which may be gone, that was made (for this user) with this idempotency key; or None."""
+    of_user = "" if user_id is None else " AND user_id=?"
+    sql = f"SELECT {_ALL} FROM stepwell_runs WHERE forked_from=? AND idempotency_key=?{of_user}"
+    return tx.one(RunRow._make, sql, origin, key, *([] if user_id is None else [user_id]))
 
 
 def delete_handlers(tx: Tx, ids: Iterable[str]) -> None:

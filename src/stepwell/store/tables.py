@@ -127,8 +127,9 @@ _partial(
     where="idempotency_key IS NOT NULL",
 )
 _partial("stepwell_runs_children", runs.c.parent_id, runs.c.id, where="parent_id IS NOT NULL")
+_partial("stepwell_runs_forks", runs.c.forked_from, runs.c.id, where="forked_from IS NOT NULL")
 Index("stepwell_runs_workspace", runs.c.workspace_id, runs.c.id)
-# For people: a workflow's newest runs, a user's, and those that need a person. Most runs are completed: they are skipped.
+# For people: a workflow's newest runs, a user's, and those that aren't completed, as most are.
 Index("stepwell_runs_workflow", runs.c.app_name, runs.c.workflow_name, runs.c.id)
 Index("stepwell_runs_user", runs.c.user_id, runs.c.id)
 _partial("stepwell_runs_status", runs.c.status, runs.c.id, where="status <> 'completed'")

@@ -33,6 +33,7 @@ def explain(facts: Situation) -> Explanation:
         *_by_status(row, definition, facts, unfit=bool(unfit)),
         *(paused if row.ready_at is None else ()),
         *_clears_up(row),
+        *_forked(row),
         *expiry(row),
         *_suspected(row),
         *_untaken(row, definition, facts.takers),
@@ -67,6 +68,12 @@ def _by_status(row: RunRow, definition: Definition | None, facts: Situation, *, 
             return [f"It starts at {_when(row.due_at)}."]
         case _:
             return _waits(row, definition)
+
+
+def _forked(row: RunRow) -> list[str]:
+    if row.forked_from is None:
+        return []
+    return [f"It is a fork of run {row.forked_from}, and began at the target of checkpoint {row.forked_at}."]
 
 
 def _clears_up(row: RunRow) -> list[str]:

@@ -63,6 +63,8 @@ _TENDED: Final = 5.0
 _PASSED_ON: Final = 10_000
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A run's id, as Stepwell makes them. Redis is writable by other programs, so no other id reaches the database."""
+_LAST: Final = 5.0
+"""Seconds for the answer of Redis to the last query for jobs, when the process ends."""
 _STALLS: Final = 1_000_000
 """The number of times that a job may be taken by processes that die: its run has a limit of its own."""
 
@@ -95,6 +97,10 @@ class BullQueue(DatabaseQueue):
         """Marks that this process took, and on which it hasn't acted."""
         self._held: list[TakenJob] = []
         """Jobs taken whose runs aren't claimed yet."""
+        self._taking: asyncio.Future[tuple[list[TakenJob], dict[str, int]]] | None = None
+        """The last query for jobs. It goes on when the process ends: jobs that Redis has handed out are put back."""
+        self._later: list[TakenJob] = []
+        """Jobs that are put back in a moment."""
         self._overdue = False
         """True if runs are ready of which Redis knows nothing: they are looked for in the database too."""
         self._passed_on: set[str] = set()
@@ -169,8 +175,10 @@ class BullQueue(DatabaseQueue):
         if not self._held:
             asked = self._shares.of(wanted)
             try:
-                taken, empty = await self._bull.take(asked)
+                self._taking = asyncio.ensure_future(self._bull.take(asked))
+                taken, empty = await asyncio.shield(self._taking)
             except Away as error:
+                self._taking = None
                 self._link.lost(error)
                 self._shares.clear()
                 return []
@@ -178,6 +186,7 @@ class BullQueue(DatabaseQueue):
             for name, _ in asked:
                 self._marks.pop(name, None)
             self._listener.marks.emptied(empty)
+            self._taking = None
             self._held = [one for one in taken if self._is_wake_up(one)]
         return self._held[:wanted]
 
@@ -225,8 +234,14 @@ class BullQueue(DatabaseQueue):
         self._link.finish([one for one in taken if one.data[RUN_FIELD] not in held])
         later = [one for one in taken if one.data[RUN_FIELD] in held]
         if later:
-            asyncio.get_running_loop().call_later(_ROW, self._link.put_back, later)
+            self._later += later
+            asyncio.get_running_loop().call_later(_ROW, self._put_back, later)
         return found
+
+    def _put_back(self, later: Sequence[TakenJob]) -> None:
+        gone = set(map(id, later))
+        self._later = [one for one in self._later if id(one) not in gone]
+        self._link.put_back(later)
 
     async def _claim_named(
         self, names: Sequence[str], found: Sequence[Claimed]
@@ -363,6 +378,16 @@ class BullQueue(DatabaseQueue):
 
     async def close(self) -> None:
         """Give this process's jobs back to others at once, if Redis accepts them in time."""
-        self._link.put_back([*self._held, *await self._inbox.close()])
+        self._link.put_back([*self._held, *self._later, *await self._just_taken(), *await self._inbox.close()])
         self._hand_back()
         await self._link.close()
+
+    async def _just_taken(self) -> list[TakenJob]:
+        """Return the jobs that a query has taken which the end of the process has cut off."""
+        if self._taking is None:
+            return []
+        try:
+            async with asyncio.timeout(_LAST):
+                return (await self._taking)[0]
+        except (Away, TimeoutError):
+            return []  # they are recovered when their locks have expired

@@ -23,6 +23,8 @@ def upgrade() -> None:
     for name in _OF_RUNS:
         op.add_column(_RUNS, sa.Column(name, _TEXT, nullable=True))
     op.add_column(_RUNS, sa.Column("forked_at", sa.Integer(), nullable=True))
+    forked = sa.text("forked_from IS NOT NULL")
+    op.create_index("stepwell_runs_forks", _RUNS, ["forked_from", "id"], sqlite_where=forked, postgresql_where=forked)
     op.add_column("stepwell_workspaces", sa.Column("title", _TEXT, nullable=True))
     op.create_table(
         _SHARED,
@@ -51,6 +53,7 @@ def downgrade() -> None:
     op.drop_table(_MADE)
     op.drop_table(_SHARED)
     op.drop_column("stepwell_workspaces", "title")
+    op.drop_index("stepwell_runs_forks", table_name=_RUNS)
     op.drop_column(_RUNS, "forked_at")
     for name in _OF_RUNS:
         op.drop_column(_RUNS, name)
