@@ -11,7 +11,10 @@ from conformance.test_fitting import change
 from conformance.test_versions import NewOrder, NewShop, OldArgs, OldOrder, OldShop, OldState, parked
 from stepwell import END, Migration, Misfit, Workflow, migrate, transition
 from stepwell.errors import StepwellError
+from stepwell.store import tables
 from stepwell.store.reading import in_flight
+from stepwell.store.tx import Tx
+from store.test_large_rates import Explaining
 
 
 class Gone(Workflow):
@@ -158,3 +161,37 @@ def test_every_status_in_which_a_run_may_go_on_is_looked_at() -> None:
     from stepwell.definition.authoring.groups import RunStatus
 
     assert set(in_flight.STATUSES) == set(get_args(RunStatus)) - {"completed", "canceled"}
+
+
+COPIES = 20_000
+
+
+async def test_no_run_that_has_ended_is_walked_over(stepwell_on: StepwellOn) -> None:
+    """The check of a million runs reads those in flight, by the index of what isn't completed."""
+    await parked(stepwell_on)
+    async with stepwell_on([NewOrder], embedded_worker=False) as after:
+        assert after.process is not None
+        store, names = after.process.store, list(tables.names(tables.runs))
+        given = {"id": "'ended' || i", "status": "'completed'", "idempotency_key": "NULL"}
+        ended = (
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{COPIES})"
+            f" INSERT INTO stepwell_runs ({', '.join(names)}) SELECT {', '.join(given.get(one, one) for one in names)}"
+            " FROM n, stepwell_runs WHERE status='waiting'"
+        )
+        await store.writer.call(lambda tx: tx.run(ended))
+        count = "SELECT count(*) FROM stepwell_runs WHERE status='completed'"
+        assert await store.read(lambda tx: tx.scalar(count)) == COPIES
+        await store.writer.call(lambda tx: tx.run("ANALYZE stepwell_runs"))
+        for status in in_flight.STATUSES:
+
+            def explained(tx: Tx, status: str = status) -> list[str]:
+                driver = Explaining(tx.driver, store.dialect.alone)
+                in_flight.page(Tx(tx.connection, tx.dialect, driver), ["shop"], status, "", 100)
+                return driver.plans
+
+            for plan in await store.writer.call(explained):
+                if "signals" not in plan:
+                    assert "stepwell_runs_status" in plan, plan
+                assert "Seq Scan on stepwell_" not in plan, plan
+                assert "SCAN stepwell_" not in plan, plan
+        assert await after.check() == []

@@ -13,6 +13,7 @@ from conformance.support import ME, StepwellOn, everything, reaches, until
 from stepwell import END, Event, Migration, Retry, Start, Stepwell, Workflow, migrate, transition
 from stepwell.console.reading.parts import Questions
 from stepwell.engine.run import RunRow
+from stepwell.runner.query import Filter
 from stepwell.store import runs
 
 # -- the code before ---------------------------------------------------------------------------------------------------
@@ -106,6 +107,9 @@ async def test_migrations_run_in_order_and_are_stored_with_the_next_checkpoint(s
         run = await after.runner.get(run_id)
         assert (run.workflow_version, run.place, run.state["total"]) == (1, "review", 3), "readers show what is stored"
         assert run.waiting_for == ("decide", "note"), "and what may be sent to it now"
+        for brief in (False, True):
+            [listed] = (await after.runner.find(Filter(), brief=brief)).items
+            assert (listed.workflow_version, listed.place, listed.waiting_for) == (1, "review", run.waiting_for)
         await after.runner.signal(run_id, "note", "first")
         run = await reaches(after.runner, run_id, "waiting", "desk", version=2)
         assert (run.workflow_version, run.args) == (3, {"amount": 3, "currency": "EUR"})

@@ -41,6 +41,7 @@ from stepwell.runner.models import (
     checkpoint_of,
     document_of,
     run_of,
+    waiting_signals,
 )
 from stepwell.runner.step_models import StepRow, step_cursor, step_position, step_row_of
 from stepwell.runner.weight import within_values
@@ -196,12 +197,26 @@ class Reader:
                 return queries.list_runs(given, wanted, limit, before, brief=brief)
             return queries.list_within(given, wanted, limit, before, most_bytes)
 
-        runs, cursor = await self.read(query)
-        kept = runs
+        found, cursor = await self.read(query)
+        kept = found
         if self._asked_by is not None:
-            kept = within_values(runs, lambda row: (row.args, row.state, row.result))
-            cursor = cursor if len(kept) == len(runs) else kept[-1].id
-        return Page(items=tuple(self._model(row) for row in kept), next_cursor=cursor)
+            kept = within_values(found, lambda row: (row.args, row.state, row.result))
+            cursor = cursor if len(kept) == len(found) else kept[-1].id
+        items = [self._model(row) for row in kept]
+        return Page(items=tuple([await self._migrated(one) for one in items] if brief else items), next_cursor=cursor)
+
+    async def _migrated(self, run: Run) -> Run:
+        """Return a run of which only a part was read with the signals that may be sent to it: migrations need all of it."""
+        definition = self.core.shared.registry.find(run.app_name, run.workflow_name)
+        if (
+            definition is None
+            or not definition.migrations
+            or run.workflow_version >= definition.version
+            or run.status in ("completed", "canceled", "failed")
+        ):
+            return run
+        row = await self.read(lambda given: runs.load_one(given, run.workflow_id))
+        return run if row is None else run.model_copy(update={"waiting_for": waiting_signals(row, definition)})
 
     def _within(self, wanted: Filter) -> Filter:
         """Return the filter bounded by the ids of its time: ids carry the time of the machines' clocks."""
