@@ -27,6 +27,8 @@ PEOPLE: Mapping[str, Principal] = {
         Principal("otto", "operator"),
         Principal("vera", "viewer", everybody=True),
         Principal("vito", "viewer"),
+        Principal("gina", "operator", groups=frozenset({"finance"})),
+        Principal("gary", "operator", groups=frozenset({"finance"})),
     )
 }
 """Who a request is from is in its header x-user; without one it is nobody's."""

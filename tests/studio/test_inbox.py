@@ -17,7 +17,7 @@ async def asking(site: Site, name: str) -> str:
 
 
 async def test_a_question_is_answered_and_the_next_one_comes(site: Site, open_page: OpenPage) -> None:
-    first, second = await asking(site, "Ada"), await asking(site, "Grace")
+    first, second = await asking(site, "Grace"), await asking(site, "Ada")
     page = await open_page("/waiting")
     questions = page.get_by_role("list", name="Questions").get_by_role("button")
     await expect(questions).to_have_count(2)
@@ -27,13 +27,13 @@ async def test_a_question_is_answered_and_the_next_one_comes(site: Site, open_pa
     await decision.get_by_role("radio", name="Yes").check()
     await decision.get_by_role("textbox", name="Note").fill("Looks good")
     await decision.get_by_role("button", name="Send the decision").click()
-    await site.call(until(site.runner, second, "completed"))
-    assert (await site.call(site.runner.get(second))).state["approved"] is True
+    await site.call(until(site.runner, first, "completed"))
+    assert (await site.call(site.runner.get(first))).state["approved"] is True
     await expect(questions).to_have_count(1)
     await expect(decision).to_contain_text("Order of Ada")
     await decision.get_by_role("button", name="Put on hold").click()
     await expect(page.get_by_text("No question waits for you")).to_be_visible()
-    await site.call(until(site.runner, first, "waiting", place="held"))
+    await site.call(until(site.runner, second, "waiting", place="held"))
 
 
 async def test_what_is_settled_elsewhere_goes_away_and_keeps_what_was_typed(site: Site, open_page: OpenPage) -> None:

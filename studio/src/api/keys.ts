@@ -7,6 +7,7 @@ export const keys = {
   runs: ["runs"],
   run: (id: string) => ["run", id] as const,
   waiting: ["waiting"],
+  inbox: ["inbox"],
   /** Batches and what became of them; the groups of children are counted in the same way. */
   batches: ["batches"],
   groups: ["groups"],

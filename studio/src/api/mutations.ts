@@ -1,5 +1,6 @@
 import { answer, api } from "./client";
 import type {
+  Assignment,
   BulkPreview,
   BulkRequest,
   BulkResult,
@@ -13,6 +14,7 @@ import type {
   NewToken,
   Pause,
   Paused,
+  Question,
   Resumed,
   RetriedBatch,
   Run,
@@ -42,6 +44,12 @@ export const startRun = (start: StartRun, idempotencyKey?: string) =>
 /** `data` null for a transition that takes no payload. */
 export const signalRun = (id: string, name: string, data: Json, idempotencyKey?: string) =>
   answer<Run>(api().POST("/runs/{workflow_id}/signals", { body: { name, data }, params: { path: of(id), header: once(idempotencyKey) } }));
+/** To a question: the first answer to a visit wins, and later ones are refused. */
+export const answerRun = (id: string, transition: string, data: Json, visit: number, idempotencyKey?: string) =>
+  answer<Run>(api().POST("/runs/{workflow_id}/answers/{transition}", { body: { data, visit }, params: { path: { workflow_id: id, transition }, header: once(idempotencyKey) } }));
+/** Whom it doesn't name may not answer any more. */
+export const assignQuestion = (id: string, transition: string, to: Assignment) =>
+  answer<Question>(api().PUT("/runs/{workflow_id}/questions/{transition}", { body: to, params: { path: { workflow_id: id, transition } } }));
 /** `force`: at once, also a run that is to clear up first. */
 export const cancelRun = (id: string, reason?: string, force = false) =>
   answer<Run>(api().POST("/runs/{workflow_id}/cancel", { body: { ...(reason ? { reason } : {}), force }, params: { path: of(id) } }));

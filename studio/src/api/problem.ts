@@ -31,6 +31,8 @@ export async function errorOf(response: Response): Promise<ApiError> {
     status: response.status,
     detail: detailOf(problem, body === undefined ? text : ""),
     errors: Array.isArray(problem.errors) ? (problem.errors as ProblemField[]) : [],
+    ...(typeof problem.by === "string" ? { by: problem.by } : {}),
+    ...(typeof problem.at === "string" ? { at: problem.at } : {}),
   });
 }
 

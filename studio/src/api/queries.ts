@@ -14,6 +14,7 @@ import type {
   Delivery,
   Explanation,
   FailureGroup,
+  InboxFilter,
   Limit,
   LimitDetail,
   LimitFilter,
@@ -23,6 +24,7 @@ import type {
   Misfit,
   Page,
   Pause,
+  Question,
   Queue,
   Run,
   RunFilter,
@@ -114,6 +116,11 @@ export const waitingQuery = (appName?: string, limit = 50) => {
   return pages<Waiting>([...keys.waiting, "pages", query], (cursor, signal) =>
     api().GET("/waiting", { params: { query: { ...query, cursor } }, signal }),
   );
+};
+/** Most urgent first. */
+export const inboxQuery = (filter: InboxFilter = {}, limit = 50) => {
+  const query = { ...filter, limit };
+  return pages<Question>([...keys.inbox, query], (cursor, signal) => api().GET("/inbox", { params: { query: { ...query, cursor } }, signal }));
 };
 
 // --- batches and groups

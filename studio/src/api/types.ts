@@ -176,6 +176,18 @@ export type Ask = With<Schemas["OpenSignal"], { schema: JsonSchema | null }>;
 /** The signal with which a run has failed, and the schema that other data must fit. */
 export type Taken = With<Schemas["TakenSignal"], { schema: JsonSchema | null; data: Json }>;
 export type RunChanges = Optional<Schemas["RunUpdate"], "labels" | "subject">;
+/** What a person is asked: one entry of the inbox. `payload_schema` null: the answer has no data. */
+export type Question = With<Schemas["Question"], { payload_schema: JsonSchema | null; documents: StoredDocument[] }>;
+export type Assignment = Optional<Schemas["AssignRequest"], "assignee" | "group" | "visit">;
+
+export interface InboxFilter {
+  app_name?: string | undefined;
+  workflow?: string | undefined;
+  overdue?: boolean | undefined;
+  /** Those of all users, for who sees all users' runs. */
+  everybody?: boolean | undefined;
+}
+
 export type Waiting = With<Schemas["Waiting"], { run: Run; asks: Ask[] }>;
 
 export interface RunFilter {
@@ -266,6 +278,9 @@ export interface Problem {
   status: number;
   detail: string;
   errors?: ProblemField[];
+  /** Of an answer that came too late: who was faster, where that is known, and when. */
+  by?: string;
+  at?: string;
 }
 
 export type ProblemField = Schemas["FieldProblem"];

@@ -1,8 +1,7 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
-import { waitingQuery } from "@/api/queries";
 import type { Me } from "@/api/types";
+import { useInbox } from "@/blocks/inbox";
 import { cn } from "@/ui/cn";
 import { setWaitingTitle } from "@/ui/title";
 import { pagesFor } from "./pages";
@@ -46,10 +45,8 @@ function Count({ count, narrow }: { count: string; narrow: boolean }) {
 
 /** "3", or "50+" if more are waiting than were fetched; null for none. */
 function useWaitingCount(): string | null {
-  const { data } = useInfiniteQuery(waitingQuery());
-  const items = data?.pages.reduce((sum, page) => sum + page.items.length, 0) ?? 0;
-  const more = data?.pages.at(-1)?.next_cursor ? "+" : "";
-  const count = items > 0 ? `${String(items)}${more}` : null;
+  const { items, more } = useInbox();
+  const count = items.length > 0 ? `${String(items.length)}${more ? "+" : ""}` : null;
   useEffect(() => {
     setWaitingTitle(count ?? "");
   }, [count]);

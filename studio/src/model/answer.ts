@@ -1,5 +1,5 @@
 /** The questions that a run asks a person now, and the controls that answer them. */
-import type { Ask, ButtonWidget, Checkpoint, FormWidget, PromptInputWidget, Run, Widget } from "@/api/types";
+import type { Ask, ButtonWidget, Checkpoint, FormWidget, Problem, PromptInputWidget, Run, Widget } from "@/api/types";
 import { words } from "./definition";
 import { clock, moment, type Millis, type Zone } from "./time";
 
@@ -92,6 +92,20 @@ export function waitOf(run: Pick<Run, "workflow_id" | "place">, rows: readonly C
 export function waitId({ workflowId, place, entered }: Wait, transition: string): string {
   return `${workflowId}:${String(entered)}:${place}:${transition}`;
 }
+
+/** Why an answer was refused. Who was faster is told by name, where that is known. */
+export function refusal(problem: Problem, now: Millis, zone?: Zone): string {
+  const { by, at } = problem;
+  if (problem.type === TOO_LATE && at !== undefined) {
+    const whose = by === undefined ? "" : ` by ${by}`;
+    return `Already answered${whose} at ${clock(moment(at), now, zone)}: your answer came too late, and wasn't stored.`;
+  }
+  if (problem.type === NOT_ASKED) return "You aren't asked this, or not any more: it may have been assigned to somebody else.";
+  return problem.detail || problem.title;
+}
+
+const TOO_LATE = "urn:stepwell:already-answered";
+const NOT_ASKED = "urn:stepwell:workflow-not-found";
 
 /** Why a form that was opened for `wait` can't be sent any more; null while it can. */
 export function lockOf(wait: Wait, rows: readonly Checkpoint[], now: Millis, zone?: Zone): string | null {

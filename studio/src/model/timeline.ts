@@ -100,7 +100,7 @@ function visitRow(visit: Visit, source: TimelineSource, now: Millis): TimelineRo
     kind: "visit",
     depth: 0,
     label: last?.transition ? titleOf(source.definition, last.transition) : words(visit.place),
-    note: last?.target ? `${visit.place} → ${last.target}` : `in ${visit.place}`,
+    note: `${last?.target ? `${visit.place} → ${last.target}` : `in ${visit.place}`}${last?.answered_by ? `, answered by ${last.answered_by}` : ""}`,
     segments,
     from: visit.from,
     to: segments.at(-1)?.to ?? visit.from,

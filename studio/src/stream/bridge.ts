@@ -13,7 +13,7 @@ export interface LiveMeta {
   live?: "in-place";
 }
 
-const SOON_KEYS = [[...keys.runs, "list"], [...keys.runs, "counts"], keys.waiting];
+const SOON_KEYS = [[...keys.runs, "list"], [...keys.runs, "counts"], keys.waiting, keys.inbox];
 const LATER_KEYS = [[...keys.runs, "failures"], [...keys.runs, "metrics"], keys.batches, keys.groups, keys.workflows, keys.queue, keys.workers];
 
 export class Bridge {

@@ -7,13 +7,17 @@ import { AskForm } from "./AskForm";
 import { AskPrompt } from "./AskPrompt";
 
 export interface AnswerPanelProps {
-  run: Run;
+  run: Pick<Run, "workflow_id" | "place" | "status">;
+  /** What is answered; by default the visit of the place that `rows` end with. */
+  wait?: Wait;
   /** The known part of the history: it shows who answered meanwhile. */
   rows: readonly Checkpoint[];
   asks: readonly Ask[];
   /** Of the workflow. */
   widgets: readonly Widget[];
   me: Me | null;
+  /** Why this person may not answer, besides their role. */
+  off?: string | null;
   onSent: (run: Run) => void;
 }
 
@@ -28,13 +32,13 @@ type Prompt = Extract<Control, { kind: "prompt" }>;
  * Everything that can be answered now. A form with typed text that was answered elsewhere stays, locked, and
  * says by whom; an untouched one disappears. A line that was being written when the run ended stays to be copied.
  */
-export function AnswerPanel({ run, rows, asks, widgets, me, onSent }: AnswerPanelProps) {
-  const wait = waitOf(run, rows);
+export function AnswerPanel({ run, wait: given, rows, asks, widgets, me, off: other = null, onSent }: AnswerPanelProps) {
+  const wait = given ?? waitOf(run, rows);
   const { shown, others } = controlsOf(asks, widgets, run.place);
   const [dirty, setDirty] = useState<readonly Held[]>([]);
   const [written, setWritten] = useState<{ wait: Wait; control: Prompt } | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
-  const off = me?.role === "viewer" ? "You may view runs, but answering needs the role operator." : null;
+  const off = me?.role === "viewer" ? "You may view runs, but answering needs the role operator." : other;
   const idOf = (one: Held) => waitId(one.wait, one.control.ask.transition);
   const forms = shown.filter((one) => one.kind === "form").map((control): Held => ({ wait, control }));
   const now = new Set(forms.map(idOf));

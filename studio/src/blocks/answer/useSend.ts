@@ -1,11 +1,17 @@
 import { useMutation } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { createContext, useContext, useRef, useState } from "react";
 import { signalRun } from "@/api/mutations";
 import { ApiError } from "@/api/problem";
 import type { Json, ProblemField, Run } from "@/api/types";
-import { type Wait, waitId } from "@/model/answer";
+import { type Wait, refusal, waitId } from "@/model/answer";
 import { randomText } from "@/ui/random";
 import { dropDraft } from "./drafts";
+
+/** Sends one answer; the key makes it count once. */
+export type Sender = (wait: Wait, transition: string, data: Json, key: string) => Promise<Run>;
+
+/** By default an answer is a signal; the inbox sends it as the answer to a question. */
+export const SenderContext = createContext<Sender>((wait, transition, data, key) => signalRun(wait.workflowId, transition, data, key));
 
 export interface Sending {
   send: (data: Json) => void;
@@ -24,11 +30,12 @@ export interface Sending {
  */
 export function useSend(wait: Wait, transition: string, onSent: (run: Run) => void): Sending {
   const [sent, setSent] = useState(0);
+  const sender = useContext(SenderContext);
   const nonce = useRef<string | null>(null);
   const mutation = useMutation({
     mutationFn: (data: Json) => {
       nonce.current ??= randomText();
-      return signalRun(wait.workflowId, transition, data, `studio-${String(wait.entered)}-${nonce.current}-${String(sent)}`);
+      return sender(wait, transition, data, `studio-${String(wait.entered)}-${nonce.current}-${String(sent)}`);
     },
     onSuccess: (run) => {
       dropDraft(waitId(wait, transition));
@@ -42,7 +49,7 @@ export function useSend(wait: Wait, transition: string, onSent: (run: Run) => vo
     send: (data) => { mutation.mutate(data); },
     pending: mutation.isPending,
     fields,
-    problem: error && fields.length === 0 ? error.message : null,
+    problem: error && fields.length === 0 ? (error instanceof ApiError ? refusal(error.problem, mutation.submittedAt) : error.message) : null,
     sent,
   };
 }

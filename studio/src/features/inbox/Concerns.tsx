@@ -16,22 +16,22 @@ export function Concerns({ id, version }: { id: string; version: number }) {
   const documents = useQuery({ ...options, queryKey: [...keys.run(id), "concerns", version], placeholderData: (before) => before });
   return (
     <QueryView query={documents} errorTitle="The documents couldn't be loaded">
-      {(found) =>
-        found.length === 0 ? (
-          <p className="text-muted">The run has no documents.</p>
-        ) : (
-          <ul className="flex flex-col gap-3">
-            {found.toReversed().map((document) => (
-              <li key={document.id} className="min-w-0 rounded-md border p-3">
-                <Pane resetKey={document.id} name="This document">
-                  <Content document={document} />
-                </Pane>
-              </li>
-            ))}
-          </ul>
-        )
-      }
+      {(found) => (found.length === 0 ? <p className="text-muted">The run has no documents.</p> : <Documents documents={found.toReversed()} />)}
     </QueryView>
+  );
+}
+
+export function Documents({ documents }: { documents: readonly StoredDocument[] }) {
+  return (
+    <ul className="flex flex-col gap-3">
+      {documents.map((document) => (
+        <li key={document.id} className="min-w-0 rounded-md border p-3">
+          <Pane resetKey={document.id} name="This document">
+            <Content document={document} />
+          </Pane>
+        </li>
+      ))}
+    </ul>
   );
 }
 

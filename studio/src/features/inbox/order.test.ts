@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Waiting } from "@/api/types";
 import { neighbour, nextAfter } from "./order";
 
-const items = ["a", "b", "c"].map((workflow_id) => ({ run: { workflow_id } })) as Waiting[];
+const items = ["a", "b", "c"].map((workflowId) => ({ workflowId }));
 
 describe("moving through the questions", () => {
   it("goes down and up, and stays at the ends", () => {
