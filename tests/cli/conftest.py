@@ -24,7 +24,7 @@ from stepwell.console.cli import main
 
 from .typist import Typist
 
-APPLICATIONS = ("shop", "desk", "family", "guarded", "parcels")
+APPLICATIONS = ("shop", "desk", "family", "guarded", "parcels", "approvals")
 SCRIPT = Path(sys.executable).parent / "stepwell"
 PATIENCE = 120.0
 """Seconds for anything: the machine may be busy."""

@@ -69,6 +69,9 @@ READING = [
     ["schedules", "list"],
     ["paused"],
     ["limits"],
+    ["inbox"],
+    ["answer", "01990000-0000-7000-8000-000000000000", "remark", "x", "--user", "ann"],
+    ["assign", "01990000-0000-7000-8000-000000000000", "remark", "--to", "ann"],
     ["resume", "--everything"],
     ["tokens", "list"],
     ["tokens", "revoke", "01990000-0000-7000-8000-000000000000"],
@@ -87,7 +90,15 @@ def test_where_there_is_no_database_none_is_made_and_it_is_named(desk: Shell, co
     before = sorted(path.name for path in desk.folder.iterdir())
     done = desk(*command)
     assert f"There is no database at {file.resolve()} yet" in done.stderr
-    found = (["runs"], ["schedules", "list"], ["paused"], ["limits"], ["resume", "--everything"], ["tokens", "list"])
+    found = (
+        ["runs"],
+        ["schedules", "list"],
+        ["paused"],
+        ["limits"],
+        ["inbox"],
+        ["resume", "--everything"],
+        ["tokens", "list"],
+    )
     assert done.returncode == (0 if command in found else 2)
     after = sorted(path.name for path in desk.folder.iterdir() if path.name != "__pycache__")
     assert after == [name for name in before if name != "__pycache__"]

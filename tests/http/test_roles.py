@@ -41,7 +41,10 @@ USERS = {
     "watcher": Principal("wim", "viewer", everybody=True),
     "everybody": Principal("eve", everybody=True),
     "admin": Principal("adam", "admin"),
+    "assignee": Principal("zoe"),
+    "member": Principal("mia", groups=frozenset({"finance"})),
 }
+"""The assignee and the member of the group are asked a question by each run of ann's that rests at a place."""
 TOKENS = {
     "ann's token of another app": NewToken(name="t", user_id="ann", role="operator", apps=["office"]),
     "admin of another app": NewToken(name="t", user_id="olaf", role="admin", apps=["office"]),
@@ -53,7 +56,7 @@ CALLERS = ("nobody", *USERS, *TOKENS)
 
 
 class Review(Workflow[None, None, str]):
-    """Waits for a person, and has a document, a step and a child."""
+    """Waits for its user, asks others too, and has a document, a step and a child."""
 
     @transition(target="asked")
     async def ask(self) -> None:
@@ -64,19 +67,13 @@ class Review(Workflow[None, None, str]):
     async def decide(self) -> str:
         return "decided"
 
+    @transition("asked", END, wait=True, ask=Ask("Approve it?", assignee="zoe", group="finance"))
+    async def approve(self) -> str:
+        return "approved"
+
 
 async def one() -> int:
     return 1
-
-
-class Approval(Workflow[None, None, None]):
-    """Asks another user than its own."""
-
-    @transition(target="asked")
-    async def ask(self) -> None: ...
-
-    @transition("asked", END, wait=True, ask=Ask("Approve it?", assignee="zoe", group="finance"))
-    async def approve(self) -> None: ...
 
 
 class Break(Workflow[None, None, str], name="break_it"):
@@ -102,7 +99,7 @@ class Note(Workflow[None, None, None]):
 
 
 def shop(broken: list[bool]) -> App:
-    app = App("shop", workflows=[Review, Break, Write, Approval])
+    app = App("shop", workflows=[Review, Break, Write])
     app.schedule("breaking", workflow=Break, user_id="ann", every=timedelta(days=365))
 
     @app.cron("0 3 * * *", name="nightly")
@@ -360,10 +357,20 @@ def of_bulk(path: str) -> Request:
 
 
 def row(
-    nobody: int, viewer: int, operator: int, other: int, watcher: int, everybody: int, admin: int, anns: int, olafs: int
+    nobody: int,
+    viewer: int,
+    operator: int,
+    other: int,
+    watcher: int,
+    everybody: int,
+    admin: int,
+    anns: int,
+    olafs: int,
+    asked: int | None = None,
 ) -> dict[str, int]:
-    """The statuses in the order of CALLERS."""
-    found = (nobody, viewer, operator, other, watcher, everybody, admin, anns, olafs)
+    """The statuses in the order of CALLERS. Who is asked by a run sees no more than any other, unless `asked` is given."""
+    asked = other if asked is None else asked
+    found = (nobody, viewer, operator, other, watcher, everybody, admin, asked, asked, anns, olafs)
     return dict(zip(CALLERS, found, strict=True))
 
 
@@ -414,12 +421,12 @@ TABLE: dict[str, tuple[Request, dict[str, int]]] = {
     ),
     "get_inbox": (at("GET", "/inbox"), SIGNED_IN),
     "answer_run": (
-        of_run("POST", "/answers/decide", {"data": None}),
-        row(401, 403, 202, 404, 403, 404, 404, 404, 404),  # only its user may: it is asked without a name
+        of_run("POST", "/answers/approve", {"data": None}),
+        row(401, 403, 404, 404, 403, 404, 404, 404, 404, asked=202),  # ann doesn't approve her own, nor does an admin
     ),
     "assign_question": (
-        of_run("PUT", "/questions/approve", {"assignee": "bob"}, workflow=Approval),
-        row(401, 403, 404, 404, 403, 200, 200, 404, 404),
+        of_run("PUT", "/questions/approve", {"assignee": "bob"}),
+        row(401, 403, 404, 404, 403, 200, 200, 404, 404, asked=200),
     ),
     "cancel_run": (of_run("POST", "/cancel", {}), ACT_ON_RUN),
     "retry_run": (of_run("POST", "/retry", workflow=Break), ACT_ON_RUN),
@@ -498,7 +505,7 @@ async def test_what_each_caller_is_answered(operation: str, world_of_all: World)
 
 ANN_AND_ALL = ("viewer", "operator", "watcher", "everybody", "admin")
 ALL = ("watcher", "everybody", "admin")
-OF_SHOP = ("viewer", "operator", "other", "watcher", "everybody", "admin")
+OF_SHOP = ("viewer", "operator", "other", "watcher", "everybody", "admin", "assignee", "member")
 
 SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_runs": ("/runs", "waiting run", ANN_AND_ALL),
@@ -512,6 +519,9 @@ SHOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_workflows by name": ("/workflows", "break_it", OF_SHOP),
     "list_apps": ("/apps", "shop", OF_SHOP),
     "list_waiting": ("/waiting", "waiting run", ANN_AND_ALL),
+    "get_inbox": ("/inbox", '"approve"', ("assignee", "member")),
+    "get_inbox of their own": ("/inbox", '"decide"', ("viewer", "operator")),
+    "get_inbox of everybody": ("/inbox?everybody=true", '"approve"', ALL),
     "list_failures": ("/failures", "failed run", ANN_AND_ALL),
     "get_counts": ("/counts", '"failed":2', ANN_AND_ALL),
     "get_metrics": ("/metrics", '"completed":1', ANN_AND_ALL),
@@ -577,6 +587,21 @@ async def everything(world: World) -> dict[str, str]:
         "token": token_id,
         "schedule": await world.schedule(),
     }
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_who_may_signal_and_answer_what_is_asked_and_what_isnt(world_of_all: World) -> None:
+    asked = row(401, 403, 404, 404, 403, 404, 404, 404, 404, asked=202)
+    own = row(401, 403, 202, 404, 403, 404, 404, 404, 404)
+    table = {
+        "/answers/decide": ({"data": None}, own),
+        "/signals": ({"name": "approve"}, asked),
+    }
+    for tail, (body, expected) in table.items():
+        answered = {}
+        for caller in CALLERS:
+            answered[caller], _ = await world_of_all.ask(caller, *await of_run("POST", tail, body)(world_of_all))
+        assert answered == expected, tail
 
 
 async def test_what_changes_many_runs_leaves_those_of_others_alone(world: World) -> None:

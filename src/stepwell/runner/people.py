@@ -28,6 +28,7 @@ from stepwell.runner.arguments import (
     checked_groups,
     checked_name,
     checked_text,
+    id_of,
     run_id,
     workflow_name_of,
 )
@@ -110,8 +111,9 @@ class Answering(Steering):
         limit: int,
         cursor: str | None,
         apps: Collection[str] | None = None,
+        workflow_id: str | None = None,
     ) -> Page[Question]:
-        """Return a page as `inbox`, of these apps only (None: of all)."""
+        """Return a page as `inbox`, of these apps (None: of all) and of this run only (None: of all)."""
         check_limit(limit)
         if overdue is not None and not isinstance(overdue, bool):
             raise InvalidArgs(f"overdue={overdue!r} is neither True, False nor None.")
@@ -127,6 +129,7 @@ class Answering(Steering):
             limit + 1,
             self._unasked_places(app, flow, apps),
             None if apps is None else sorted(apps),
+            None if workflow_id is None else id_of(workflow_id) or workflow_id,
         )
         found, following = await self.read(lambda tx: self._entries(tx, wanted, limit))
         return Page(items=tuple(found), next_cursor=following)

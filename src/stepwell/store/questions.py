@@ -123,6 +123,8 @@ class Sought:
     """(app, workflow, place) that have waiting transitions without a question."""
     apps: Sequence[str] | None = None
     """Those of these apps only; None: of all."""
+    run_id: str | None = None
+    """Those of this run only; None: of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def _audiences(wanted: Sought) -> list[tuple[str, tuple[Any, ...]]]:
 def _open(tx: Tx, wanted: Sought, condition: str, given: tuple[Any, ...]) -> Sequence[Any]:
     conditions = [condition] if condition else []
     parameters: list[Any] = [*given]
-    for column, value in (("app_name", wanted.app_name), ("workflow_name", wanted.workflow_name)):
+    for column, value in _named(wanted):
         if value is not None:
             conditions.append(f"q.{column}=?")
             parameters.append(value)
@@ -204,20 +206,26 @@ def _open(tx: Tx, wanted: Sought, condition: str, given: tuple[Any, ...]) -> Seq
     )
 
 
+def _named(wanted: Sought) -> Sequence[tuple[str, str | None]]:
+    return ("app_name", wanted.app_name), ("workflow_name", wanted.workflow_name), ("run_id", wanted.run_id)
+
+
 def waiting(tx: Tx, wanted: Sought) -> list[Unasked]:
     """Return runs that wait at one of the places without a question, the longest waiting first."""
     if not wanted.unasked or wanted.overdue or (wanted.user_id is None and wanted.groups):
         return []
     own = "" if wanted.user_id is None else " AND r.user_id=?"
     behind = "" if wanted.after is None else " AND (r.entered_at, r.id)>=(?, ?)"
+    one = "" if wanted.run_id is None else " AND r.id=?"
     rows = tx.rows(
         "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.place, r.visit, r.entered_at, r.labels, r.subject,"
         " r.timers, r.callbacks FROM stepwell_runs r WHERE r.status='waiting' AND r.internal=0 AND r.ready_at IS NULL"
-        f" AND r.owner IS NULL AND r.held_by IS NULL{own}{behind} AND EXISTS (SELECT 1 FROM pairs(?) l"
+        f" AND r.owner IS NULL AND r.held_by IS NULL{own}{behind}{one} AND EXISTS (SELECT 1 FROM pairs(?) l"
         " WHERE l.a=r.app_name AND l.b=r.workflow_name || ' at ' || r.place)"
         " ORDER BY r.entered_at, r.id LIMIT ?",
         *(() if wanted.user_id is None else (wanted.user_id,)),
         *(() if wanted.after is None else (wanted.after[1], wanted.after[2])),
+        *(() if wanted.run_id is None else (wanted.run_id,)),
         paired((app, f"{workflow} at {place}") for app, workflow, place in wanted.unasked),
         wanted.limit,
     )

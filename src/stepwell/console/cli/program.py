@@ -15,6 +15,7 @@ from stepwell.console.cli.commands import (
     dev,
     limits,
     pausing,
+    people,
     repairing,
     run,
     runs,
@@ -27,7 +28,16 @@ from stepwell.console.cli.commands import (
     workspaces,
 )
 from stepwell.console.cli.terminal.output import FAILED, MISCONFIGURED, say
-from stepwell.errors import DefinitionError, IdempotencyConflict, RunFailed, RunFinished, RunNotFinished, StepwellError
+from stepwell.errors import (
+    AlreadyAnswered,
+    DefinitionError,
+    IdempotencyConflict,
+    RunBusy,
+    RunFailed,
+    RunFinished,
+    RunNotFinished,
+    StepwellError,
+)
 
 _FILE: Final = ".env"
 _NAMES: Final = ("STEPWELL_APP", "STEPWELL_URL", "STEPWELL_TOKEN")
@@ -50,6 +60,9 @@ program.command("list")(workflows.list_workflows)
 program.command("runs")(runs.runs)
 program.command("signal")(steering.signal)
 program.command("cancel")(steering.cancel)
+program.command("inbox")(people.inbox)
+program.command("answer")(people.answer)
+program.command("assign")(people.assign)
 program.command("steps")(steps.steps)
 program.command("retry")(repairing.retry)
 program.command("fork")(repairing.fork)
@@ -72,7 +85,7 @@ def main() -> None:
     """Run the command of this process's arguments, and exit."""
     try:
         program(default_map=defaults_of(typer.main.get_command(program)))
-    except (RunFailed, RunFinished, RunNotFinished, IdempotencyConflict) as error:
+    except (AlreadyAnswered, RunBusy, RunFailed, RunFinished, RunNotFinished, IdempotencyConflict) as error:
         _exit(error, FAILED)
     except StepwellError as error:
         _exit(error, MISCONFIGURED)

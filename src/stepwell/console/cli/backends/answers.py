@@ -35,6 +35,7 @@ _KINDS: Final[dict[str, type[StepwellError]]] = {
             errors.CheckpointGone,
             errors.GroupNotFound,
             errors.InvalidState,
+            errors.RunBusy,
             errors.RunNotFinished,
             errors.ScheduleNotFound,
             errors.TokenNotFound,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
+from stepwell.console.cli.backends.people_backend import PeopleBackend
 from stepwell.console.cli.backends.workspace_backend import WorkspaceBackend
 from stepwell.console.http.json_lines import JsonLines
 from stepwell.console.reading.limits import LimitDetail, LimitView
@@ -146,7 +147,7 @@ class ScheduleName(NamedTuple):
     """The user for whom it was made at run time; None: it is declared, or the caller is that user."""
 
 
-class CommandBackend(WorkspaceBackend, Protocol):
+class CommandBackend(WorkspaceBackend, PeopleBackend, Protocol):
     """Runs, and the actions on them. Errors are StepwellErrors, whichever side they come from."""
 
     @property

@@ -26,6 +26,7 @@ from stepwell.console.cli.backends.backend import (
     check_app,
     chosen,
 )
+from stepwell.console.cli.backends.people_backend import AnswerOptions, WantedQuestions
 from stepwell.console.cli.terminal.output import say
 from stepwell.console.http.access.principal import COMMAND_LINE
 from stepwell.console.reading.groups import Groups
@@ -44,6 +45,7 @@ from stepwell.runner.batch_models import Batch
 from stepwell.runner.handle import RunHandle
 from stepwell.runner.models import Checkpoint, Explanation, Page, Run, StoredDocument
 from stepwell.runner.pausing import Pause
+from stepwell.runner.people import Question
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.runner.schedule_models import TickView
 from stepwell.settings import Settings
@@ -189,6 +191,30 @@ class Local:
 
     async def delete_run(self, run_id: str) -> None:
         await self._runner.delete(run_id)
+
+    # -- people ---------------------------------------------------------------------------------------------------
+
+    async def inbox(self, wanted: WantedQuestions) -> Page[Question]:
+        found = wanted
+        if found.groups and self._user is None:
+            raise ConfigurationError("--group needs --user: say whose groups they are.")
+        if found.everybody and self._user is not None:
+            raise ConfigurationError("--everybody can't be combined with --user. Leave out one of them.")
+        return await self._stepwell.runner.find_questions(
+            self._user, sorted(found.groups), found.app_name, found.workflow, found.overdue, found.limit, found.cursor,
+            workflow_id=found.run_id,
+        )  # fmt: skip
+
+    async def answer(self, run_id: str, transition: str, data: Any, given: AnswerOptions) -> Run:
+        if self._user is None:
+            raise ConfigurationError("Say who answers: --user USER. On a server (--url) it is the token's user.")
+        return await self._stepwell.runner.answer(
+            run_id, transition, data, by=self._user, groups=given.groups, visit=given.visit, idempotency_key=given.key
+        )
+
+    async def assign(self, run_id: str, transition: str, assignee: str | None, group: str | None) -> Question:
+        by = self._user or COMMAND_LINE
+        return await self._stepwell.runner.assign(run_id, transition, assignee=assignee, group=group, by=by)
 
     # -- workspaces -----------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from stepwell.console.cli.backends.backend import (
     check_app,
     chosen,
 )
+from stepwell.console.cli.backends.remote_people import RemotePeople
 from stepwell.console.cli.backends.remote_schedules import RemoteSchedules
 from stepwell.console.http.json_lines import MEDIA_TYPES
 from stepwell.console.http.schemas import AppView, Started, StartedBatch
@@ -44,7 +45,7 @@ _AT_ONCE: Final = 8
 """Requests at a time where each workflow needs one."""
 
 
-class Remote(RemoteSchedules):
+class Remote(RemoteSchedules, RemotePeople):
     """The runs that a server shows to the owner of a token; with a user, only theirs."""
 
     # -- workflows ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from stepwell.console.http.access.caller import MARK, Caller, CallerOf
 from stepwell.console.http.routes.actions import IdempotencyKeyHeader
 from stepwell.console.http.routes.runs import LimitParam, WorkflowId
-from stepwell.console.http.schemas import NO_NUL, AnswerRequest, AssignRequest, NameParam, problems
+from stepwell.console.http.schemas import NO_NUL, AnswerRequest, AssignRequest, Id, NameParam, problems
 from stepwell.execution.assigning import Assignment
 from stepwell.runner.models import Page, Run
 from stepwell.runner.people import Question
@@ -29,6 +29,7 @@ def add_people(router: APIRouter, caller: CallerOf) -> None:
         caller: ByCaller,
         app_name: NameParam | None = None,
         workflow: NameParam | None = None,
+        workflow_id: Id | None = None,
         overdue: bool | None = None,
         everybody: bool = False,
         limit: LimitParam = 50,
@@ -45,7 +46,7 @@ def add_people(router: APIRouter, caller: CallerOf) -> None:
         of, position = caller.principal, caller.cursors.position(cursor)
         user_id, groups = (None, []) if everybody else (of.user_id, sorted(of.groups))
         page = await caller.runner.find_questions(
-            user_id, groups, app_name, workflow, overdue, limit, position, apps=of.apps
+            user_id, groups, app_name, workflow, overdue, limit, position, of.apps, workflow_id
         )
         return caller.cursors.page(page)
 
