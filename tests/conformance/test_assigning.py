@@ -154,3 +154,20 @@ async def test_the_group_of_a_signals_user_counts_as_in_an_answer(harness_on: Ha
         await runner.signal(run_id, "pay", answered_by="bob", groups={"ops"})
         await harness.drain()
         assert (await runner.get(run_id)).result == "paid"
+
+
+async def test_explain_says_who_has_been_asked_since_when_and_until_when(harness_on: HarnessOn) -> None:
+    async with harness_on([Review, Asked]) as harness:
+        runner = harness.runner
+        run_id = await begun(harness, Purchase(assignee="ann", group="ops"))
+        [question] = (await runner.inbox()).items
+        reasons = (await runner.explain(run_id)).reasons
+        since = question.asked_at.isoformat(timespec="seconds")
+        [asked] = [one for one in reasons if one.startswith("It has asked")]
+        assert asked.startswith(f"It has asked user 'ann' and group 'ops' since {since}: {question.title!r} (decide)")
+        await runner.assign(run_id, "decide", assignee="bob")
+        assert any("It has asked user 'bob' since" in one for one in (await runner.explain(run_id)).reasons)
+        await runner.answer(run_id, "decide", YES, by="bob")
+        assert not any("It has asked" in one for one in (await runner.explain(run_id)).reasons)
+        await harness.drain()
+        assert not any("It has asked" in one for one in (await runner.explain(run_id)).reasons)

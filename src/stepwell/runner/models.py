@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from stepwell.definition.model import Definition
 from stepwell.engine.pauses import PauseRow
-from stepwell.engine.run import HistoryRow, Inbox, RunRow, Status, names_in
+from stepwell.engine.questions import QuestionRow
+from stepwell.engine.run import HistoryRow, Inbox, Moment, RunRow, Status, names_in
 from stepwell.execution.clock import to_datetime
 from stepwell.execution.versions import seen
 from stepwell.runner.readable import listed, parsed, readable_checkpoint, readable_document, readable_run
@@ -187,6 +188,9 @@ class Situation:
     """The limit behind which it is held."""
     ahead: int | None = None
     """The ready runs of its workflow that come before it, if it is ready; at most `COUNTED` are counted."""
+    asked: Sequence[QuestionRow] = ()
+    """Its open questions."""
+    now: Moment = 0
 
 
 Explain = Callable[[Situation], Explanation]

@@ -45,7 +45,7 @@ from stepwell.runner.models import (
 )
 from stepwell.runner.step_models import StepRow, step_cursor, step_position, step_row_of
 from stepwell.runner.weight import within_values
-from stepwell.store import documents, groups, history, inbox, pauses, runs, signals, workers
+from stepwell.store import documents, groups, history, inbox, pauses, questions, runs, signals, workers
 from stepwell.store.history import History
 from stepwell.store.reading import limits, queries
 from stepwell.store.reading.queries import Filter
@@ -338,6 +338,8 @@ class Reader:
                 pauses=covering(pauses.all_of(given), row.app_name, row.workflow_name),
                 hold=limits.hold_of(given, row, limit_of, now, _HOLDERS, only),
                 ahead=limits.ahead(given, row),
+                asked=questions.open_of(given, row.id, row.visit),
+                now=now,
             )
 
         return self._opening.explain(await self.read(query))

@@ -99,6 +99,12 @@ def args_of(tx: Tx, run_ids: Collection[str]) -> dict[str, str]:
     return dict(tx.rows("SELECT id, args FROM stepwell_runs WHERE id IN list(?)", tx.listed(run_ids)))
 
 
+def open_of(tx: Tx, run_id: str, visit: int) -> list[QuestionRow]:
+    """Return the open questions of a run in this visit."""
+    sql = f"SELECT {_ALL} FROM stepwell_questions WHERE run_id=? AND visit=? AND closed_at IS NULL ORDER BY transition"
+    return tx.fetch(QuestionRow._make, sql, run_id, visit)
+
+
 # -- the inbox ---------------------------------------------------------------------------------------------------------
 
 Position = tuple[int, int, str, str]

@@ -12,7 +12,8 @@ from stepwell.console.reading.pausing import paused_reasons
 from stepwell.definition.model import Definition
 from stepwell.definition.text import told
 from stepwell.engine.choose import Unfit, stranger_in
-from stepwell.engine.run import Inbox, RunRow, names_in
+from stepwell.engine.questions import QuestionRow
+from stepwell.engine.run import Inbox, Moment, RunRow, names_in
 from stepwell.engine.suspicion import suspicion_of
 from stepwell.execution.clock import to_datetime
 from stepwell.execution.fitness import why_left
@@ -67,7 +68,7 @@ def _by_status(row: RunRow, definition: Definition | None, facts: Situation, *, 
         case "pending":
             return [f"It starts at {_when(row.due_at)}."]
         case _:
-            return _waits(row, definition)
+            return [*_waits(row, definition), *(_asks(one, facts.now) for one in facts.asked)]
 
 
 def _forked(row: RunRow) -> list[str]:
@@ -114,6 +115,18 @@ def _waits(row: RunRow, definition: Definition | None) -> list[str]:
     if row.due_at is not None:
         reasons.append(f"Its timer is due at {_when(row.due_at)}.")
     return reasons or [f"It waits at {row.place!r}."]
+
+
+def _asks(asked: QuestionRow, now: Moment) -> str:
+    whom = [] if asked.assignee is None else [f"user {asked.assignee!r}"]
+    whom += [] if asked.team is None else [f"group {asked.team!r}"]
+    due = ""
+    if asked.due_at is not None:
+        due = f", which {'was' if asked.due_at < now else 'is'} due at {_when(asked.due_at)}"
+    return (
+        f"It has asked {' and '.join(whom) or f'its user {asked.user_id!r}'} since {_when(asked.asked_at)}: "
+        f"{asked.title!r} ({asked.transition}){due}."
+    )
 
 
 def _suspected(row: RunRow) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
+from stepwell.definition.authoring.asks import WORKED_OUT, Ask
 from stepwell.definition.authoring.document import Document
 from stepwell.definition.authoring.limits import key_name
 from stepwell.definition.authoring.marks import END, START, Event, Retry
@@ -81,6 +82,7 @@ def _transition(t: Transition) -> dict[str, Any]:
         "retry_target": t.retry_target,
         "error_place": t.error_place,
         "timeout": _seconds(t.timeout),
+        "ask": t.ask and _ask(t.ask),
         "payload": t.payload
         and {
             "parameter": t.payload.parameter,
@@ -89,6 +91,18 @@ def _transition(t: Transition) -> dict[str, Any]:
             "schema": _schema(t.payload.codec),
         },
     }
+
+
+def _ask(ask: Ask) -> dict[str, Any]:
+    parts = {name: _part(getattr(ask, name)) for name in WORKED_OUT}
+    return {**parts, "documents": list(ask.document_names)}
+
+
+def _part(given: Any) -> Any:
+    """Return a part of a question as it is given; of a method, which is called when the place is entered, its name."""
+    if callable(given):
+        return {"method": getattr(given, "__name__", type(given).__name__)}
+    return _seconds(given) if isinstance(given, timedelta) else given
 
 
 def _limits(definition: Definition) -> dict[str, Any]:
