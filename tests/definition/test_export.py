@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from stepwell.definition.authoring.asks import Ask
 from stepwell.definition.authoring.marks import END, START, Event, Retry, transition
 from stepwell.definition.authoring.workflow import Workflow
 from stepwell.definition.compile.export import to_json, to_mermaid
@@ -118,7 +119,36 @@ def test_an_automatic_transition() -> None:
         "retry_target": None,
         "error_place": "in trouble",
         "timeout": None,
+        "ask": None,
         "payload": None,
+    }
+
+
+class Asks(Workflow[None, None, None]):
+    def person(self) -> str:
+        return "ann"
+
+    @transition(target="asked")
+    async def begin(self) -> None: ...
+
+    @transition(
+        "asked",
+        END,
+        wait=True,
+        ask=Ask("May I?", assignee=person, group="ops", due=timedelta(days=1), documents=["receipt"]),
+    )
+    async def decide(self) -> None: ...
+
+
+def test_whom_a_transition_asks() -> None:
+    [asks] = [one["ask"] for one in to_json(Asks.stepwell_definition)["transitions"] if one["name"] == "decide"]
+    assert asks == {
+        "title": "May I?",
+        "text": None,
+        "assignee": {"method": "person"},
+        "group": "ops",
+        "due": 86_400,
+        "documents": ["receipt"],
     }
 
 

@@ -4828,6 +4828,7 @@ export interface operations {
                 limit?: number;
                 overdue?: boolean | null;
                 workflow?: string | null;
+                workflow_id?: string | null;
             };
             header?: never;
             path?: never;
