@@ -127,7 +127,7 @@ class Nursery:
 
 
 def _mother() -> None:
-    for module in ("acceptance.players", "acceptance.small"):
+    for module in ("acceptance.players", "acceptance.small", "acceptance.once"):
         importlib.import_module(module)
     children: set[int] = set()
     _say("ready")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from pydantic import BaseModel
 
 from conformance.support import ME, HarnessOn, StepwellOn, counts, reaches
 from stepwell import END, START, Retry, Workflow, transition
-from stepwell.errors import DefinitionError, InvalidArgs
+from stepwell.errors import DefinitionError, InvalidArgs, StatelessError
 
 asked: list[Any] = []
 
@@ -83,14 +85,51 @@ async def test_a_moment_at_the_start_counts_from_no_transition(harness_on: Harne
         assert (run.status, run.due_at, asked) == ("waiting", at, [run_id])
 
 
+def raising(error: BaseException) -> Callable[[], Any]:
+    def raise_it() -> Any:
+        raise error
+
+    return raise_it
+
+
+class Odd(tzinfo):
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        raise ArithmeticError("no such zone")
+
+    def tzname(self, _: datetime | None) -> str:
+        return "odd"
+
+    def dst(self, _: datetime | None) -> timedelta:
+        return timedelta(0)
+
+
 class Stubborn(Workflow[dict[str, Any]]):
     def never(self) -> timedelta:
-        found: Any = {"raise": None, "naive": datetime(2030, 1, 1), "text": "soon", "ago": timedelta(seconds=-1)}[
-            self.args["what"]
-        ]
-        if found is None:
-            raise LookupError("no such day")
-        return found  # type: ignore[no-any-return]
+        return ANSWERS[self.args["what"]]()  # type: ignore[no-any-return]
+
+
+ANSWERS: dict[str, Callable[[], Any]] = {
+    "raise": raising(LookupError("no such day")),
+    "exit": raising(SystemExit(3)),
+    "interrupt": raising(KeyboardInterrupt()),
+    "cancel": raising(asyncio.CancelledError()),
+    "stop": raising(StopIteration(5)),
+    "odd zone": lambda: datetime(2030, 1, 1, tzinfo=Odd()),
+    "naive": lambda: datetime(2030, 1, 1),
+    "text": lambda: "soon",
+    "ago": lambda: timedelta(seconds=-1),
+    "nothing": lambda: None,
+    "number": lambda: 5,
+    "nan": lambda: float("nan"),
+    "truth": lambda: True,
+    "day": lambda: date(2030, 1, 1),
+    "coroutine": lambda: asyncio.sleep(0),
+    "out of range": lambda: datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
+    "longest": lambda: timedelta.max,
+    "last": lambda: datetime.max.replace(tzinfo=UTC),
+    "first": lambda: datetime.min.replace(tzinfo=UTC),
+    "zero": lambda: timedelta(0),
+}
 
 
 class AtStart(Stubborn):
@@ -116,11 +155,23 @@ class ByError(Stubborn):
     async def late(self) -> None: ...
 
 
+_OTHER = "return a timedelta or an aware datetime"
 REFUSED = [
     ("raise", "it raised LookupError: no such day"),
     ("naive", "has no timezone"),
-    ("text", "returned str: return a timedelta or an aware datetime"),
+    ("text", f"returned str: {_OTHER}"),
     ("ago", "which is negative"),
+    ("nothing", f"returned NoneType: {_OTHER}"),
+    ("number", f"returned int: {_OTHER}"),
+    ("nan", f"returned float: {_OTHER}"),
+    ("truth", f"returned bool: {_OTHER}"),
+    ("day", f"returned date: {_OTHER}"),
+    ("coroutine", f"returned coroutine: {_OTHER}"),
+    ("odd zone", "ArithmeticError: no such zone"),
+    ("exit", "SystemExit"),
+    ("interrupt", "KeyboardInterrupt"),
+    ("cancel", "CancelledError"),
+    ("stop", "StopIteration"),
 ]
 
 
@@ -145,7 +196,8 @@ async def test_the_transition_fails_that_enters_such_a_place(stepwell_on: Stepwe
         run = await reaches(stepwell.runner, run_id, "failed", START)
         assert (run.error or "").startswith("Later.go: ")
         assert why in (run.error or "")
-        assert asked == ["go", "go"], "its retry had another go"
+        ends_all = what in ("exit", "interrupt")
+        assert asked == ["go"] * (1 if ends_all else 2), "its retry had another go"
 
 
 @pytest.mark.parametrize(("what", "why"), REFUSED)
@@ -158,6 +210,42 @@ async def test_a_run_that_failed_into_the_place_fails_there_and_can_be_retried(
         assert why in (run.error or "")
         again = await stepwell.runner.retry(run_id)
         await reaches(stepwell.runner, run_id, "failed", "there", again.version + 1)
+
+
+@pytest.mark.parametrize("what", ["longest", "last", "out of range"])
+async def test_the_farthest_moments_are_waited_for(stepwell_on: StepwellOn, what: str) -> None:
+    async with stepwell_on([AtStart, Later]) as stepwell:
+        for workflow in (AtStart, Later):
+            run_id = (await stepwell.runner.run(workflow, {"what": what}, **ME)).workflow_id
+            run = await reaches(stepwell.runner, run_id, "waiting")
+            assert run.due_at is not None
+            assert run.due_at - run.created_at > timedelta(days=36_000)
+
+
+@pytest.mark.parametrize("what", ["first", "zero"])
+async def test_a_moment_that_has_passed_fires_at_once(stepwell_on: StepwellOn, what: str) -> None:
+    async with stepwell_on([AtStart, Later]) as stepwell:
+        for workflow in (AtStart, Later):
+            run_id = (await stepwell.runner.run(workflow, {"what": what}, **ME)).workflow_id
+            await reaches(stepwell.runner, run_id, "completed")
+
+
+@pytest.mark.parametrize(("what", "why"), REFUSED)
+async def test_without_a_database_the_same_is_refused(stepwell_on: StepwellOn, what: str, why: str) -> None:
+    async with stepwell_on([AtStart, Later], embedded_worker=False) as stepwell:
+        with pytest.raises(InvalidArgs) as refused:
+            await stepwell.runner.run_sync(AtStart, {"what": what}, **ME, stateless=True)
+        assert why in str(refused.value)
+        failed = await stepwell.runner.run_sync(Later, {"what": what}, **ME, stateless=True)
+        assert (failed.status, failed.place) == ("failed", START)
+        assert (why if what != "raise" else "LookupError: no such day") in (failed.error or "")
+
+
+async def test_without_a_database_no_timer_is_waited_for(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([AtStart, Later], embedded_worker=False) as stepwell:
+        for workflow in (AtStart, Later):
+            with pytest.raises(StatelessError):
+                await stepwell.runner.run_sync(workflow, {"what": "longest"}, **ME, stateless=True)
 
 
 class Detour(Workflow[None, Wait, str]):

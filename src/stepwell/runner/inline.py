@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from stepwell.definition.authoring.marks import START
 from stepwell.definition.model import Definition
 from stepwell.definition.values.codec import plain
 from stepwell.engine.commit import Commit
@@ -17,6 +18,7 @@ from stepwell.errors import StatelessError, TransitionTimeout, WorkflowNotFound,
 from stepwell.execution.scope import Limit, Scope
 from stepwell.execution.shared import Shared
 from stepwell.execution.stateless import run_stateless
+from stepwell.execution.timers import at_start
 from stepwell.runner.core import Core
 from stepwell.runner.ends import waiting_for
 from stepwell.runner.models import RunResult, document_of
@@ -32,7 +34,7 @@ async def stateless(shared: Shared, start: Start, origin: Origin, seconds: float
     """Run it without storage. Raises TransitionTimeout after `seconds`, StatelessError if it parks or needs a database."""
     now = shared.clock.now()
     definition, request = requested(shared, start, origin, now, "stateless", limited=False)
-    commit = begin(definition, request, now)
+    commit = begin(definition, at_start(definition, request) if START in definition.timed else request, now)
     if commit.run.workspace_id != workspace_of(origin.app_name, origin.user_id):  # no database is asked for another
         raise WorkspaceNotFound(
             f"A stateless run has no database, so it can't find workspace {start.workspace_id!r} of user {origin.user_id!r}."
