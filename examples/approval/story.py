@@ -38,7 +38,7 @@ async def tell(harness: Harness) -> list[str]:
     """Play the story, and return what there is to say about it."""
     said: list[str] = []
     chair, desk, lamp = [await hand_in(harness, item) for item in ("a chair", "a desk", "a lamp")]
-    await harness.advance(timedelta(hours=1))
+    await harness.advance(timedelta(hours=6))
     async with phone(harness) as client:
         first = {item: link_of("max", item) for item in ("a chair", "a desk", "a lamp")}
         said.append(f"Max has {len(mailbox().mails('max'))} mails.")

@@ -64,7 +64,7 @@ class Purchase(Workflow[Order, None, str], subject="Purchase of {args.item}"):
 office = App("office", title="Office", workflows=[Purchase])
 
 
-@office.cron("0 * * * *")
+@office.cron("0 */6 * * *")
 async def make_the_round(runner: WorkflowRunner, tick: Tick) -> None:
     """Hand what is overdue to the director, and mail a link for each question that hasn't been mailed to its assignee."""
     for question in await questions(runner, overdue=True):
