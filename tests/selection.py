@@ -20,6 +20,7 @@ ON_BOTH = {
     "conformance": {
         "test_callers_transaction",
         "test_django_callers",
+        "test_journal_retention",
         "test_opening",
         "test_restored",
         "test_signals",

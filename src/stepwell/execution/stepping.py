@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,9 @@ from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.tries import Tries
 from stepwell.execution.undoing import check_undo, undo_all
 from stepwell.execution.user_errors import Exited, is_closing
+
+_WITHIN: ContextVar[str | None] = ContextVar("stepwell_within_step", default=None)
+"""The step whose function is being called, in this task."""
 
 
 @dataclass(slots=True)
@@ -50,16 +54,25 @@ class Stepping:
             )
         self._seen.add(name)
         await self._check_lease()
+        outer = _WITHIN.get()
+        _WITHIN.set(name)
         try:
             return await (self._plain(name, body) if given is name else self._with_options(given, body))
         except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
             raise self._carried(error) from error
+        finally:
+            _WITHIN.set(outer)  # by its token it couldn't be, where the coroutine is closed in another context
 
     async def undo(self, workflow: object) -> None:
         """Call the undo of each step that committed and wasn't undone, newest first."""
         self.check("undo()")
         if not self.storage.durable:
             raise StatelessError("self.undo(): a stateless run has no journal; run it without stateless=True.")
+        if (step := _WITHIN.get()) is not None:
+            raise StepwellError(
+                f"self.undo() in the step {step!r}: a step that is in the journal isn't called again, so its undo would go "
+                "on only half-way; call it in the method of the transition."
+            )
         if self._undoing:
             raise StepwellError("self.undo() is under way already: await it before you call it again.")
         await self._check_lease()
