@@ -251,3 +251,14 @@ def harness_on(harness_of: Callable[..., Harness]) -> Callable[..., Harness]:
         return harness_of([App("shop", workflows=classes)], **settings)
 
     return made
+
+
+@pytest.fixture
+def harness_for(backend: str, request: pytest.FixtureRequest) -> Callable[..., Harness]:
+    """`harness_for(apps, ...)`: a harness as users make one; it and its crashes have databases of their own."""
+    server = request.getfixturevalue("postgres_server").root if backend == "postgres" else None
+
+    def made(apps: Sequence[App], *given: Any, **options: Any) -> Harness:
+        return Harness(apps, *given, server=server, **options)
+
+    return made

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,20 +38,27 @@ def happened() -> dict[str, dict[str, list[str]]]:
 
 
 @pytest.mark.parametrize(
-    ("wish", "wanted"),
+    ("wish", "result", "wanted"),
     [
-        (Wish(), ALL),
-        (Wish(sold_out="flight"), {}),
-        (Wish(sold_out="hotel"), {"flight": GONE}),
-        (Wish(sold_out="car"), {"flight": GONE, "hotel": GONE}),
+        (Wish(), "on the way", ALL),
+        (Wish(sold_out="flight"), "at home", {}),
+        (Wish(sold_out="hotel"), "at home", {"flight": GONE}),
+        (Wish(sold_out="car"), "at home", {"flight": GONE, "hotel": GONE}),
+        (Wish(confirm=True), "on the way", ALL),
     ],
-    ids=["all", "no flight", "no hotel", "no car"],
+    ids=["all", "no flight", "no hotel", "no car", "confirmed"],
 )
-async def test_a_crash_at_any_commit_leaves_all_or_none(wish: Wish, wanted: dict[str, list[str]]) -> None:
-    async with Harness(apps=[trips]) as harness:
-        report = await harness.crash_everywhere(Trip, wish, app_name="trips")
-    assert report.crashes >= 2 * 3
-    for key, changes in happened().items():
+async def test_a_crash_at_any_commit_leaves_all_or_none(
+    harness_for: Callable[..., Harness], wish: Wish, result: str, wanted: dict[str, list[str]]
+) -> None:
+    async with harness_for([trips]) as harness:
+        report = await harness.crash_everywhere(
+            Trip, wish, signals=[("confirm", None)] if wish.confirm else (), expect=lambda run: run.result == result
+        )
+    assert report.crashes == 2 * report.commits
+    found = happened()
+    assert len(found) == (report.crashes + 1 if wanted else 0), "each run was seen by the services"
+    for key, changes in found.items():
         assert changes == wanted, key
 
 

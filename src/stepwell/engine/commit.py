@@ -74,6 +74,8 @@ class Emission:
     """The user whose runs alone it resumes; None: all listeners."""
     starts: tuple[Commit, ...]
     resumes: tuple[Resume, ...]
+    data: str
+    """Its payload as JSON, as it was given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,8 @@ from stepwell.execution.emission import plan
 from stepwell.execution.groups import Asked, checked_starts, items_of, many_of
 from stepwell.execution.info import RunLog, info_of, run_log
 from stepwell.execution.scope import Scope
-from stepwell.execution.shared import Shared
+from stepwell.execution.shared import Body, Shared
 from stepwell.execution.stepping import Stepping
-from stepwell.execution.steps import Body
 from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.transaction import Held, Transaction
 

@@ -116,7 +116,7 @@ class Durable:
         return await patiently(opened, f"run {run.id}: its transaction")
 
 
-class _Lent(AsyncConnection):
+class Lent(AsyncConnection):
     """The connection as the method gets it: when it commits isn't the method's to say."""
 
     async def commit(self) -> None:
@@ -140,7 +140,7 @@ class _Transaction:
             self._own = await self._context.__aenter__()
         except Exception as error:
             raise self._unwritten(error) from error
-        self.connection: AsyncConnection = _Lent(self._own.engine, self._own.sync_connection)
+        self.connection: AsyncConnection = Lent(self._own.engine, self._own.sync_connection)
         try:
             await self._within(lambda tx: _hold(tx, run))
         except BaseException as error:

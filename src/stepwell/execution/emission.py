@@ -78,7 +78,7 @@ def plan(
             Resume(name, app, definition.name, called, matched, payload, transition.first_name)
             for called in (transition.name, *transition.was)
         ]
-    return Emission(name, identity, only_user, tuple(starts), tuple(resumes)), refused
+    return Emission(name, identity, only_user, tuple(starts), tuple(resumes), text), refused
 
 
 def _check_text(what: str, given: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 from uuid_utils import uuid7
@@ -14,6 +15,19 @@ from stepwell.execution.clock import Clock
 from stepwell.execution.scope import TimeLimits
 from stepwell.execution.threads import Threads
 from stepwell.faults import Faults
+
+
+class Body(NamedTuple):
+    """The function of a step, with what it is called with."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def as_written(_name: str, body: Body) -> Body:
+    """Return the body of a step as its author wrote it."""
+    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,8 @@ class Shared:
     faults: Faults = field(default_factory=Faults)
     """The faults of this process."""
     links: LinkKeys = LinkKeys()
+    body_of: Callable[[str, Body], Body] = as_written
+    """What a step of this name calls. Tests have others called instead."""
 
 
 def new_id() -> str:

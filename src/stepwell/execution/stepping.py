@@ -14,8 +14,8 @@ from stepwell.definition.text import is_text
 from stepwell.engine.run import JournalRow, Moment, RunRow
 from stepwell.errors import StatelessError, StepwellError
 from stepwell.execution.scope import Scope
-from stepwell.execution.shared import Shared
-from stepwell.execution.steps import Body, kept, return_codec
+from stepwell.execution.shared import Body, Shared
+from stepwell.execution.steps import kept, return_codec
 from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.tries import Tries
 from stepwell.execution.undoing import check_undo, undo_all
@@ -53,6 +53,7 @@ class Stepping:
                 f"self.step({name!r}): this visit has a step of that name already; give each step of a visit a name of its own."
             )
         self._seen.add(name)
+        body = self.shared.body_of(name, body)
         await self._check_lease()
         outer = _WITHIN.get()
         _WITHIN.set(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 
@@ -13,18 +13,10 @@ from stepwell.definition.values.codec import Codec, codec_for, in_json, lossy_fa
 from stepwell.definition.values.inputs import bounded, summary
 from stepwell.definition.values.misfit import ValueMisfit
 from stepwell.errors import DefinitionError, NonRetryable, StepwellError
-from stepwell.execution.shared import Shared
+from stepwell.execution.shared import Body, Shared
 
 T = TypeVar("T")
 _RETURN_CODECS: dict[Any, Codec[Any]] = {}
-
-
-class Body(NamedTuple):
-    """The function of a step, with what it is called with."""
-
-    fn: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 def check_kept(name: str, codec: Codec[Any], fn: Callable[..., Any]) -> None:
@@ -70,15 +62,16 @@ def return_codec(fn: Callable[..., Any]) -> Codec[Any]:
     try:
         found = _RETURN_CODECS.get(key)
     except TypeError:
-        return codec_for(_annotation(fn))
+        return codec_for(return_hint(fn))
     if found is None:
-        found = codec_for(_annotation(fn))
+        found = codec_for(return_hint(fn))
         if "<locals>" not in getattr(key, "__qualname__", "<locals>"):
             _RETURN_CODECS[key] = found  # module-level functions only: closures would pile up
     return found
 
 
-def _annotation(fn: Callable[..., Any]) -> Any:
+def return_hint(fn: Callable[..., Any]) -> Any:
+    """Return the type that `fn` says it returns; Any where it says none."""
     target = getattr(fn, "func", fn)
     if not inspect.isroutine(target) and not inspect.isclass(target):
         target = type(target).__call__

@@ -13,8 +13,8 @@ from stepwell.errors import StepTimeout, StepUnknown
 from stepwell.execution.clock import microseconds
 from stepwell.execution.crew import NoThreadLeft
 from stepwell.execution.scope import Limit, Scope
-from stepwell.execution.shared import Shared
-from stepwell.execution.steps import Body, check_kept, is_async, kept, return_codec
+from stepwell.execution.shared import Body, Shared
+from stepwell.execution.steps import check_kept, is_async, kept, return_codec
 from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.user_errors import is_closing
 

@@ -17,8 +17,8 @@ from stepwell.definition.values.inputs import summary
 from stepwell.definition.values.misfit import ValueMisfit
 from stepwell.engine.run import JournalRow, RunRow
 from stepwell.errors import DefinitionError, TransitionFailed
-from stepwell.execution.shared import Shared
-from stepwell.execution.steps import Body, call
+from stepwell.execution.shared import Body, Shared
+from stepwell.execution.steps import call
 from stepwell.execution.storage import Storage
 
 

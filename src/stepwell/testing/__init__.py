@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from stepwell.testing.clock import VirtualClock
     from stepwell.testing.crash import CrashReport
     from stepwell.testing.harness import Harness
+    from stepwell.testing.rehearsal import Committed, EmittedEvent, StartedChild
 
-__all__ = ["CrashReport", "Harness", "VirtualClock"]
+__all__ = ["Committed", "CrashReport", "EmittedEvent", "Harness", "StartedChild", "VirtualClock"]
 
 # Loaded on first use: pytest imports this package for its plugin in every project that has Stepwell installed.
 _HOME = {
+    "Committed": "stepwell.testing.rehearsal",
     "CrashReport": "stepwell.testing.crash",
+    "EmittedEvent": "stepwell.testing.rehearsal",
     "Harness": "stepwell.testing.harness",
+    "StartedChild": "stepwell.testing.rehearsal",
     "VirtualClock": "stepwell.testing.clock",
 }
 

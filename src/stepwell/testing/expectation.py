@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_args
 
+from stepwell.definition.values.misfit import shown
 from stepwell.engine.run import Status
+from stepwell.errors import InvalidArgs
 from stepwell.runner.models import Run
 
 Expectation = str | Callable[[Run], object]
@@ -17,6 +19,12 @@ _CURE = (
 )
 _LONGEST = 200
 _MISSING = object()
+
+
+def checked_expectation(expect: object) -> None:
+    """Raise InvalidArgs for what is no status, place or callable."""
+    if not callable(expect) and not isinstance(expect, str):
+        raise InvalidArgs(f"expect={shown(expect)}: give a status, a place, or a callable of the run.")
 
 
 def check(run: Run, expect: Expectation, why: Sequence[str]) -> None:

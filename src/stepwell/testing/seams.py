@@ -22,7 +22,7 @@ from stepwell.store.inbox import Seen
 from stepwell.store.sqlite.store import SqliteStore
 from stepwell.store.tx import Advance, Answer, Begin, Call, Hints, Item, Record
 from stepwell.store.writing.thread import LentLock, ThreadWriter
-from stepwell.store.writing.writer import Entry, Then
+from stepwell.store.writing.writer import Entry, Then, Writer
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -77,15 +77,18 @@ class Crash:
 
 def install(process: Process, crash: Crash) -> None:
     """Make the process die at that crash."""
-    assert isinstance(process.store, SqliteStore)  # the harness's own file
-    process.store.writer = CrashingWriter(process.store.writer, crash)
+    store = process.store
+    if isinstance(store, SqliteStore):  # which lends its lock to `self.transaction()`
+        store.writer = CrashingThreadWriter(store.writer, crash)
+    else:
+        store.writer = CrashingWriter(store.writer, crash)
     process.passes.storage = CrashingStorage(process.passes.storage, crash)
 
 
-class CrashingWriter(ThreadWriter):
+class CrashingWriter(Writer):
     """A writer that passes everything to the real one, until the crash."""
 
-    def __init__(self, real: ThreadWriter, crash: Crash) -> None:
+    def __init__(self, real: Writer, crash: Crash) -> None:
         self._real = real
         self._crash = crash
 
@@ -130,8 +133,19 @@ class CrashingWriter(ThreadWriter):
     def write_from_thread(self, item: Item) -> Future[Any]:
         return self._real.write_from_thread(item)
 
+    def faults(self) -> list[str]:
+        return self._real.faults()
+
+
+class CrashingThreadWriter(CrashingWriter, ThreadWriter):
+    """The same of a thread, which lends its lock."""
+
+    def __init__(self, real: ThreadWriter, crash: Crash) -> None:
+        super().__init__(real, crash)
+        self._thread_writer = real
+
     def lend(self, seconds: float) -> LentLock:
-        return self._real.lend(seconds)
+        return self._thread_writer.lend(seconds)
 
 
 def name_of(item: Item) -> str | None:

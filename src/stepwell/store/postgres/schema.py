@@ -56,7 +56,7 @@ async def on_schema(settings: Settings, act: Callable[[Connection], T]) -> T:
         return act(connection)
 
     try:
-        async with _connected(engine) as connection, connection.begin():
+        async with connected(engine) as connection, connection.begin():
             return await connection.run_sync(acted)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         raise refusal(error, settings) from error
@@ -65,7 +65,7 @@ async def on_schema(settings: Settings, act: Callable[[Connection], T]) -> T:
 
 
 @asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Yield a connection. Where it takes too long it is tried once more: this machine may have stood still meanwhile."""
     try:
         connection = await engine.connect().start()
