@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -30,12 +31,16 @@ class Child(Workflow[None, None, str]):
         return data
 
 
-class Story(Workflow[str, dict[str, Any], Any]):
+class Who(BaseModel):
+    name: str
+
+
+class Story(Workflow[Who, dict[str, Any], Any]):
     @transition(target="alone")
     async def begin(self) -> None:
         self.state["seen"] = []
 
-    @transition("alone", "called", on=Event("called", match={"name": "args"}))
+    @transition("alone", "called", on=Event("called", match={"name": "args.name"}))
     async def hear(self, data: dict[str, str]) -> None:
         self.state["seen"].append(data["what"])
 
@@ -53,6 +58,7 @@ class Story(Workflow[str, dict[str, Any], Any]):
         return self.state["seen"]
 
 
+ADA = Who(name="ada")
 STORY = App("story", workflows=[Story, Child])
 SCRIPT: Any = [
     ("emit", "called", {"name": "ada", "what": "a call"}),
@@ -65,7 +71,7 @@ SCRIPT: Any = [
 async def test_events_and_signals_to_children_are_part_of_the_story(harness_for: MakeHarness) -> None:
     async with harness_for([STORY]) as harness:
         report = await harness.crash_everywhere(
-            Story, "ada", signals=SCRIPT, expect=lambda run: run.result == ["a call", "the second", "the first"]
+            Story, ADA, signals=SCRIPT, expect=lambda run: run.result == ["a call", "the second", "the first"]
         )
     assert report.crashes == 2 * report.commits
     assert "version 2 of story: 'hear' committed" in report.names
@@ -85,7 +91,7 @@ async def test_events_and_signals_to_children_are_part_of_the_story(harness_for:
 async def test_what_is_never_sent_fails_the_test(signals: Any, said: str) -> None:
     async with Harness([STORY]) as harness:
         with pytest.raises(AssertionError) as failure:
-            await harness.crash_everywhere(Story, "ada", signals=signals)
+            await harness.crash_everywhere(Story, ADA, signals=signals)
     assert said in str(failure.value)
 
 
@@ -105,7 +111,7 @@ async def test_what_is_never_sent_fails_the_test(signals: Any, said: str) -> Non
 async def test_a_story_that_cannot_be_told_is_refused(options: Any, said: str) -> None:
     async with Harness([STORY]) as harness:
         with pytest.raises(InvalidArgs) as refused:
-            await harness.crash_everywhere(Story, "ada", **options)
+            await harness.crash_everywhere(Story, ADA, **options)
     assert said in str(refused.value)
 
 
