@@ -65,6 +65,8 @@ async def test_who_is_asked_sees_the_question_and_nothing_else(
     watch.expect("404")
     chairs = await asked(office, "chairs")
     page = await open_office("/waiting", who="otto")
+    asked_for: list[str] = []
+    page.on("request", lambda request: asked_for.append(request.url))
     await expect(questions(page)).to_have_count(1)
     lamps = await asked(office, "lamps", days=0)
     await expect(questions(page)).to_have_count(2)
@@ -83,10 +85,14 @@ async def test_who_is_asked_sees_the_question_and_nothing_else(
     await decide(page)
     await expect(questions(page)).to_have_count(1)
     assert await answered_by(office, lamps) == ["otto"]
+    of_runs = [url.partition("/api/v1")[2] for url in asked_for if re.search("/runs/[0-9a-f-]{36}", url)]
+    assert of_runs == [f"/runs/{lamps}/answers/decide"], "the page asks for nothing that they may not see"
     assert (await office.call(office.runner.get(chairs))).status == "waiting"
 
     await page.goto(f"{office.url}/studio/runs/{chairs}")
     await expect(page.get_by_text("There is no such run")).to_be_visible()
+    await page.get_by_role("main").get_by_role("link", name="Waiting for you").click()
+    await expect(decision(page)).to_contain_text("Expense chairs")
 
 
 async def test_who_is_too_late_is_told_who_was_faster(office: Site, open_office: OpenPage, watch: Watch) -> None:

@@ -36,7 +36,7 @@ function Line({ item, me, open, onOpen }: { item: Item; me: Me; open: boolean; o
       </span>
       <span className="flex flex-wrap gap-x-2 text-xs text-muted">
         <span className="wrap-anywhere">{first.subject ?? words(first.workflow_name)}</span>
-        {first.subject === null && <code>{shortId(first.workflow_id)}</code>}
+        <code>{shortId(first.workflow_id)}</code>
         <span>
           {forWhom(first, me)}, asked <RelativeTime at={first.asked_at} />
         </span>

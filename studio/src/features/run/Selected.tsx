@@ -84,6 +84,7 @@ export function rowTitle(row: Checkpoint, definition: WorkflowDetail | null): st
   if (row.version === 0) return "Started";
   if (row.status === "canceled") return row.transition ? `Cancelled during ${titleOf(definition, row.transition)}` : "Cancelled";
   if (row.transition === null && row.status === "failed") return `Failed in ${row.source ?? "?"}`;
+  if (row.transition === null && row.target === null && row.status === "committed") return "The state was replaced";
   const name = row.transition ? titleOf(definition, row.transition) : "No transition";
   if (row.status === "void") return `${name} was not used`;
   if (row.target === null) return `${name} failed in ${row.source ?? "?"}`;

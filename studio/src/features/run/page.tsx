@@ -38,7 +38,7 @@ function RunPage({ id }: { id: string }) {
       <>
         <PageHeader title="Run not found" />
         <EmptyState title="There is no such run" action={<Link to="/runs" className={buttonClass()}>All runs</Link>}>
-          No run <code>{id}</code> is visible to you: the id may be mistyped, the run may have been deleted, or it belongs to another user.
+          No run <code>{id}</code> is visible to you: the id may be mistyped, the run may have been deleted, or it belongs to another user. If it asks you something, the question is under <Link to="/waiting" className="prose-link">Waiting for you</Link>.
         </EmptyState>
       </>
     );
