@@ -74,9 +74,10 @@ async def test_limits_are_listed_to_those_who_see_their_runs(stepwell_of: Stepwe
         problem(await client.get(PATH, headers=U1), 403)
         theirs = good(await client.get(PATH, headers=mine))["items"]
         assert [(one["rule"], one["holding"]) for one in theirs] == [("crawler", 3), ("lab/crawl#0", 1)]
+        await stepwell.runner.update(first, subject="Crawl of a")
         detail = good(await client.get(f"{PATH}/detail", params={"id": found[2]["id"]}))
-        assert [one["workflow_id"] for one in detail["holders"]] == [first]
-        assert [one["workflow_id"] for one in detail["waiting"]] == [second]
+        assert [(one["workflow_id"], one["subject"]) for one in detail["holders"]] == [(first, "Crawl of a")]
+        assert [(one["workflow_id"], one["subject"]) for one in detail["waiting"]] == [(second, None)]
         shared = good(await client.get(f"{PATH}/detail", params={"id": found[0]["id"]}, headers=mine))
         assert [one["workflow_id"] for one in shared["holders"]] == [third]
         refused = problem(await client.get(f"{PATH}/detail", params={"id": found[2]["id"]}, headers=mine), 404)

@@ -1850,6 +1850,8 @@ export interface components {
              * @enum {string}
              */
             status: "pending" | "running" | "waiting" | "retrying" | "completed" | "failed" | "canceled";
+            /** Subject */
+            subject: string | null;
             /** User Id */
             user_id: string;
             /** Workflow Id */
@@ -1949,6 +1951,8 @@ export interface components {
              * @enum {string}
              */
             status: "pending" | "running" | "waiting" | "retrying" | "completed" | "failed" | "canceled";
+            /** Subject */
+            subject: string | null;
             /** User Id */
             user_id: string;
             /** Workflow Id */

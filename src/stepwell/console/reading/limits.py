@@ -69,6 +69,7 @@ class LimitHolder(_Shown):
     workflow_name: str
     user_id: str
     status: Status
+    subject: str | None
     since: datetime
 
 
@@ -80,6 +81,7 @@ class HeldBack(_Shown):
     workflow_name: str
     user_id: str
     status: Status
+    subject: str | None
     since: datetime
 
 
@@ -154,6 +156,7 @@ def _run(one: limits.Holder | limits.Behind) -> dict[str, Any]:
         "workflow_name": one.workflow_name,
         "user_id": one.user_id,
         "status": one.status,
+        "subject": one.subject,
     }
 
 

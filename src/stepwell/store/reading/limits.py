@@ -23,7 +23,7 @@ _LOOKED_AT: Final = 100
 _FIRST: Final = "["
 """Before the id of every gate."""
 _HOLDS: Final = f"FROM pairs(?) l CROSS JOIN stepwell_slots s WHERE s.gate=l.a AND s.taken=1 AND {TAKEN}"
-_SEEN: Final = "id, app_name, workflow_name, user_id, status"
+_SEEN: Final = "id, app_name, workflow_name, user_id, status, subject"
 _SINCE: Final = "CASE WHEN h.held_by LIKE 'group:%' THEN h.updated_at ELSE h.held_rank+h.headstart END"
 """Since when a run is held: the rank of a group's run is its index, and nothing changes it while it is held."""
 _BEHIND: Final = "FROM stepwell_runs h WHERE h.held_by=l.a"
@@ -52,6 +52,7 @@ class Holder(NamedTuple):
     workflow_name: str
     user_id: str
     status: Status
+    subject: str | None
     at: Moment
 
 
@@ -63,6 +64,7 @@ class Behind(NamedTuple):
     workflow_name: str
     user_id: str
     status: Status
+    subject: str | None
     since: Moment
     """Since when it is held."""
 
@@ -190,7 +192,7 @@ def holders(
     only, given = _restricted("r", tx, apps, user_id)
     return tx.fetch(
         Holder._make,
-        "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.status, s.at"
+        "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.status, r.subject, s.at"
         f" {_HOLDS.replace('stepwell_slots s', 'stepwell_slots s JOIN stepwell_runs r ON r.id=s.run_id')}{only}"
         " ORDER BY s.at, s.run_id LIMIT ?",
         paired([(gate.id, str(now - (gate.per or 0)))]),

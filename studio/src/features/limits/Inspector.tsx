@@ -1,11 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { ApiError } from "@/api/problem";
 import { limitQuery } from "@/api/queries";
 import type { LimitDetail, RunAtLimit } from "@/api/types";
+import { RunLink } from "@/blocks/runs/RunLink";
 import { STANDING_LOOKS } from "@/model/progress";
 import { StatusBadge } from "@/ui/Badge";
-import { shortId } from "@/ui/Copy";
 import { Dialog } from "@/ui/Dialog";
 import { Facts } from "@/ui/Page";
 import { QueryView } from "@/ui/QueryView";
@@ -57,9 +56,7 @@ function Runs({ runs, count }: { runs: readonly RunAtLimit[]; count: number }) {
         {runs.map((run) => (
           <li key={run.workflow_id} className="flex flex-wrap items-center gap-x-2 px-2 py-1">
             <StatusBadge {...STANDING_LOOKS[run.status]} filled={false} />
-            <Link to="/runs/$workflowId" params={{ workflowId: run.workflow_id }} className="prose-link" title={run.workflow_id}>
-              {run.workflow_name} <code>{shortId(run.workflow_id)}</code>
-            </Link>
+            <RunLink run={run} />
             <span className="ml-auto text-xs text-muted">
               {run.user_id} · <RelativeTime at={run.since} />
             </span>
