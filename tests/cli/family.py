@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepwell import END, App, Group, Start, Stepwell, Workflow, transition
+from stepwell import END, App, Ask, Group, Start, Stepwell, Workflow, transition
+from stepwell.people import AskOptions, AskText, Confirm
 
 
 class Child(Workflow[None, None, str]):
@@ -62,4 +63,34 @@ class Crowd(Workflow):
         return end.completed
 
 
-stepwell = Stepwell(apps=[App("family", workflows=[Child, Middle, Parent, Part, Crowd])])
+class Asker(Workflow[None, dict[str, Any], dict[str, Any]]):
+    """It asks by ready-made questions, one after the other, and by a question of its own."""
+
+    @transition(target="confirming")
+    async def begin(self) -> None:
+        await self.start(Confirm, {"text": "Go **on**?", "yes": "Go", "no": "Stay"}, callback="confirmed")
+
+    @transition("confirming", "choosing", wait=True)
+    async def confirmed(self, yes: bool) -> None:
+        self.state["yes"] = yes
+        await self.start(
+            AskOptions,
+            {"text": "Which?", "title": "Colours", "options": ["red", "blue"], "many": True},
+            callback="chosen",
+        )
+
+    @transition("choosing", "writing", wait=True)
+    async def chosen(self, colours: list[str]) -> None:
+        self.state["colours"] = colours
+        await self.start(AskText, {"text": "Why?"}, callback="written")
+
+    @transition("writing", "deciding", wait=True)
+    async def written(self, why: str) -> None:
+        self.state["why"] = why
+
+    @transition("deciding", END, wait=True, ask=Ask("The end", text="How many?"))
+    async def decide(self, count: int) -> dict[str, Any]:
+        return {**self.state, "count": count}
+
+
+stepwell = Stepwell(apps=[App("family", workflows=[Child, Middle, Parent, Part, Crowd, Asker])])

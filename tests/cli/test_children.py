@@ -71,3 +71,30 @@ def test_a_run_shows_its_groups_through_the_api_too(served: Shell) -> None:
     assert served("run", "crowd").returncode == 0
     [crowd] = [run for run in served.json("runs")["items"] if run["workflow_name"] == "crowd"]
     assert "group parts of 3" in served("runs", crowd["workflow_id"]).stdout
+
+
+def answers_questions(typist: Typist) -> None:
+    typist.sees("for 'Confirmation': Go **on**?")
+    assert "1) Go\n  2) Stay" in typist.sees("Choose 1 to 2: ")
+    typist.types("1")
+    typist.sees("for 'Colours': Which?")
+    typist.sees("with commas between them: ")
+    typist.types("3")
+    typist.sees("Write numbers from 1 to 2")
+    typist.types("2, 1")
+    typist.sees("for 'Question': Why?")
+    typist.sees("Question: ")
+    typist.types("so")
+    typist.sees("The run waits at deciding for 'The end': How many?")
+    typist.sees("The end: ")
+    typist.types("3")
+    assert typist.ends() == 0
+    assert json.loads(typist.data) == {"yes": True, "colours": ["blue", "red"], "why": "so", "count": 3}
+
+
+def test_ready_made_questions_and_those_with_ask_are_asked_in_their_own_words(family: Shell) -> None:
+    answers_questions(family.typist("run", "asker"))
+
+
+def test_they_are_asked_through_the_api_too(served: Shell) -> None:
+    answers_questions(served.typist("run", "asker"))

@@ -10,6 +10,7 @@ from stepwell.console.reading.views import Child, OpenSignal, Reading, StepView,
 from stepwell.definition.authoring.context import Show
 from stepwell.definition.model import Definition, Transition
 from stepwell.definition.values.narrowing import narrowed, narrows
+from stepwell.engine.questions import QuestionRow
 from stepwell.engine.run import RunRow
 from stepwell.execution.clock import to_datetime
 from stepwell.execution.versions import seen
@@ -19,7 +20,7 @@ from stepwell.runner.query import Reader
 from stepwell.runner.readable import value_of
 from stepwell.runner.step_models import step_row_of
 from stepwell.runner.weight import within_values
-from stepwell.store import history, inbox, runs
+from stepwell.store import history, inbox, questions, runs
 from stepwell.store.documents import DocumentRow
 from stepwell.store.history import History
 from stepwell.store.reading import feed, overview
@@ -116,7 +117,9 @@ class Questions(Reading):
     async def asks(self, workflow_id: str) -> list[OpenSignal]:
         """Return the signals that a person may send to the run now. Raises WorkflowNotFound."""
         row = await self.reader.row(workflow_id)
-        return list(_asks(row, self._core.shared.registry.find(row.app_name, row.workflow_name)))
+        found = _asks(row, self._core.shared.registry.find(row.app_name, row.workflow_name))
+        asked = {} if row.timers is None else await self.reader.read(lambda tx: _asked(tx, row))
+        return [_in_its_words(one, asked.get(one.transition)) for one in found]
 
     async def taken(self, workflow_id: str) -> TakenSignal | None:
         """Return the signal with which the run has failed, None if there is none. Raises WorkflowNotFound."""
@@ -129,6 +132,19 @@ class Questions(Reading):
             return None
         asked = _ask(definition, taker, row.args).model_dump(by_alias=False)
         return TakenSignal(**asked, data=value_of(signal.data), answered_by=signal.user_id)
+
+
+def _asked(tx: Tx, row: RunRow) -> dict[str, QuestionRow]:
+    """Return the questions of the visit that the run is in, by their transitions."""
+    return {one.transition: one for one in questions.of_run(tx, row.id) if one.visit == row.visit}
+
+
+def _in_its_words(one: OpenSignal, question: QuestionRow | None) -> OpenSignal:
+    """Return the signal as its question puts it."""
+    if question is None:
+        return one
+    text = one.description if question.text is None else " ".join(question.text.split())
+    return one.model_copy(update={"title": question.title, "description": text})
 
 
 def _taker(definition: Definition, row: RunRow) -> Transition | None:

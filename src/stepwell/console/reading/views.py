@@ -30,9 +30,9 @@ class OpenSignal(_View):
 
     transition: str
     title: str
-    """The transition's name, written as a phrase."""
+    """The title of the question, or the transition's name, written as a phrase."""
     description: str
-    """The docstring of the method."""
+    """The text of the question, or the docstring of the method."""
     optional: bool
     """The payload may be null."""
     payload_schema: dict[str, Any] | None = Field(alias="schema")

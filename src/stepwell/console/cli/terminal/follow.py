@@ -15,6 +15,7 @@ from stepwell.console.cli.backends.backend import CommandBackend, RunChange
 from stepwell.console.cli.terminal.output import say, show_document, step_line
 from stepwell.console.cli.terminal.prompts import TypedAnswer, ask_payload, ask_which
 from stepwell.console.reading.views import OpenSignal
+from stepwell.definition.text import is_own
 from stepwell.errors import (
     AlreadyAnswered,
     IdempotencyConflict,
@@ -228,8 +229,8 @@ class _Question:
 
     @classmethod
     def of(cls, run: Run, ask: OpenSignal, mine: bool) -> _Question:
-        """Return a question of a run; one of a run below the followed run names its workflow."""
-        title = ask.title if mine else f"{run.workflow_name}: {ask.title}"
+        """Return a question of a run; one of a run below the followed run names its workflow, unless that is ready-made."""
+        title = ask.title if mine or is_own(run.workflow_name) else f"{run.workflow_name}: {ask.title}"
         return cls(run, ask.model_copy(update={"title": title}))
 
 

@@ -62,6 +62,8 @@ async def ask_payload(ask: OpenSignal, before: Any = None) -> TypedAnswer | None
     if _is_short(schema, schema):
         found = await _value(ask.title, schema, schema, _TypedValue(required=True, default=before))
         return TypedAnswer(ask.transition, None if found is _NOTHING else found)
+    if offered := _listed(schema):
+        return TypedAnswer(ask.transition, await _several(ask.title, schema, offered))
     written = await _written(ask, schema, before)
     return None if written is _NOTHING else TypedAnswer(ask.transition, written)
 
@@ -123,7 +125,7 @@ class _TypedValue(NamedTuple):
 async def _value(title: str, field: JsonSchema, root: JsonSchema, given: _TypedValue) -> Any:
     found = leaves(field, root)
     said = f"{title} ({field['description']})" if field.get("description") else title
-    if all(leaf.get("type") == "boolean" for leaf in found):
+    if all(leaf.get("type") == "boolean" for leaf in found) and not field.get(WIDGET, {}).get("labels"):
         return await _confirm(f"{said}?", given.default if isinstance(given.default, bool) else None)
     if all(choices([leaf]) for leaf in found):
         return await _choice(said, field, choices(found), takes_null(field, root), given)
@@ -164,6 +166,29 @@ async def _one_of(question: str, shown: Sequence[str], default: int | None) -> i
         if said in shown:
             return shown.index(said)
         say(f"Choose a number from 1 to {len(shown)}.")
+
+
+def _listed(schema: JsonSchema) -> list[Any]:
+    """Return the choices of an answer that is a list of them; none of any other answer."""
+    found = leaves(schema, schema)
+    items = found[0].get("items") if len(found) == 1 and found[0].get("type") == "array" else None
+    one = leaves(items, schema) if isinstance(items, Mapping) else []
+    return choices(one) if all(choices([leaf]) for leaf in one) else []
+
+
+async def _several(title: str, schema: JsonSchema, offered: Sequence[Any]) -> list[Any]:
+    [model] = leaves(schema, schema)
+    shown = [in_json(value) for value in offered]
+    say(f"{title}:")
+    if model.get("maxItems") == 1 == model.get("minItems"):
+        return [offered[await _one_of("Choose", shown, None)]]
+    for number, text in enumerate(shown, start=1):
+        say(f"  {number}) {text}")
+    while True:
+        said = (await line(f"Choose any of 1 to {len(shown)}, with commas between them: ")).replace(",", " ").split()
+        if all(one.isdecimal() and 1 <= int(one) <= len(shown) for one in said):
+            return [offered[one] for one in dict.fromkeys(int(one) - 1 for one in said)]
+        say(f"Write numbers from 1 to {len(shown)}, as in 1, 2; or nothing for none of them.")
 
 
 async def _text(title: str, field: JsonSchema, root: JsonSchema, given: _TypedValue) -> Any:
