@@ -136,7 +136,6 @@ _partial("stepwell_runs_status", runs.c.status, runs.c.id, where="status <> 'com
 # A user's runs that wait, for their inbox.
 _partial("stepwell_runs_waiting", runs.c.user_id, runs.c.entered_at, runs.c.id, where="status = 'waiting'")
 _partial("stepwell_runs_finished", runs.c.finished_at, where="finished_at IS NOT NULL")
-# The few that continue under suspicion. A checkpoint of any other run changes nothing here.
 _partial("stepwell_runs_suspected", runs.c.suspicion, where="suspicion IS NOT NULL")
 
 # Children to cancel because their parent ended; each is cancelled by a commit of its own, then unmarked.

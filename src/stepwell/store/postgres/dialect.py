@@ -4,9 +4,8 @@ Statements that change many runs take them in the order of their ids, so that tw
 
 Sets of rows are parameters: one list per column, and one value for columns that are alike in all rows. A list costs as
 much to send as to use, and most columns of most rows say nothing: no error, no parent, first attempt. They are sent in
-groups, because each combination is a statement of its own, which has to be planned. A list is one text, which the server
-splits: of an array the driver asks each element whether it is an array too.
-"""
+groups, as each combination is a statement of its own to plan. A list is one text, which the server splits: the driver asks
+each element of an array whether it is an array too."""
 
 from __future__ import annotations
 
