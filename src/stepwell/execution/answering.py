@@ -66,7 +66,9 @@ def admit(
         if person.user_id == row.user_id:
             raise
         raise no_run(row.id, person.user_id) from None
-    asked = bool(definition.named(name)) and asked_of(definition, name)
+    # Other code may have asked: a deployment has both for a while, and the question that is stored counts.
+    stored = not asked_here(run).isdisjoint(definition.all_names([name]))
+    asked = bool(definition.named(name)) and (stored or asked_of(definition, name))
     if not asked and not person.answers:
         return None
     question = questions.latest(tx, row.id, definition.all_names([name]), person.visit)
