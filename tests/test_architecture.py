@@ -117,7 +117,7 @@ def test_the_engine_stays_small() -> None:
     # groups and limits, what is decided about groups, timers that are worked out, clearing up before a cancel,
     # questions.
     lines = sum(code_lines(path) for path in (PACKAGE / "engine").rglob("*.py"))
-    assert lines <= 1_720, f"{lines} lines of code"
+    assert lines <= 1_715, f"{lines} lines of code"
 
 
 @pytest.mark.parametrize(

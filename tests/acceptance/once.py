@@ -12,9 +12,10 @@ from typing import Any
 from acceptance import evidence
 from stepwell import END, App, Settings, Step, Stepwell, Workflow, transition
 from stepwell import process as process_module
-from stepwell.engine.run import JournalRow, RunRow
+from stepwell.engine.run import RunRow
 from stepwell.execution.durable import Durable
 from stepwell.execution.storage import Journal
+from stepwell.store.journal import JournalRow
 from stepwell.testing.crash import bury
 
 ME: dict[str, Any] = {"app_name": "once", "user_id": "u1"}

@@ -8,8 +8,8 @@ import pytest
 
 from conformance.support import ME, Gate, StepwellOn, buried, die, reaches
 from stepwell import END, START, Step, Workflow, transition
-from stepwell.engine.run import JournalRow
 from stepwell.execution.durable import Durable
+from stepwell.store.journal import JournalRow
 
 done: list[str] = []
 gate = Gate()

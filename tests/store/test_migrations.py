@@ -23,10 +23,11 @@ from stepwell import END, App, Document, Stepwell, Workflow, transition
 from stepwell.console.http.access.principal import OWN_USERS
 from stepwell.console.reading.tokens import StoredTokens
 from stepwell.engine.commit import Listener
-from stepwell.engine.run import HistoryRow, JournalRow, RunRow, SignalRow, names_in
+from stepwell.engine.run import HistoryRow, RunRow, SignalRow, names_in
 from stepwell.settings import Settings
 from stepwell.store import history, tables
 from stepwell.store.documents import DocumentRow
+from stepwell.store.journal import JournalRow
 from stepwell.store.made_schedules import MadeSchedule
 from stepwell.store.migrations import _SCRIPTS, VERSION_TABLE, _run
 from stepwell.store.postgres import schema as postgres_schema

@@ -13,11 +13,12 @@ from commits import Commits
 from cutter import Side
 from stepwell import END, Stepwell, Workflow, transition
 from stepwell.engine.commit import Commit
-from stepwell.engine.run import HistoryRow, JournalRow, RunRow
+from stepwell.engine.run import HistoryRow, RunRow
 from stepwell.errors import LeaseLost, StoreUnavailable
 from stepwell.store import history, runs
 from stepwell.store.base import Store
-from stepwell.store.tx import Advance, Record
+from stepwell.store.journal import JournalRow, Record
+from stepwell.store.tx import Advance
 
 ME: dict[str, Any] = {"app_name": "shop", "user_id": "u1"}
 CALLS: list[str] = []

@@ -12,11 +12,12 @@ from sqlalchemy import text
 from backends import Database
 from conformance.support import ME
 from stepwell import Stepwell
-from stepwell.engine.run import HistoryRow, JournalRow
+from stepwell.engine.run import HistoryRow
 from stepwell.errors import LeaseLost, RunFinished, StoreUnavailable
 from stepwell.store import history, runs, tables
 from stepwell.store.base import Store
-from stepwell.store.tx import Call, Record, Tx
+from stepwell.store.journal import JournalRow, Record
+from stepwell.store.tx import Call, Tx
 from stepwell.store.writing.flush import Flusher
 from store.conftest import Quick
 

@@ -29,7 +29,7 @@ from stepwell.engine.questions import AskedQuestion, ended_questions, questions_
 from stepwell.engine.run import BEGUN, HistoryRow, Moment, RunRow, Status, freed, headstart, microseconds
 from stepwell.engine.settle import ended, fail, released, tell
 from stepwell.engine.suspicion import suspicion_of
-from stepwell.engine.visits import visits
+from stepwell.engine.visits import entered, visits
 from stepwell.errors import RunFinished
 
 
@@ -157,10 +157,7 @@ def _clearing_up(run: RunRow, place: str, text: str, now: Moment, changes: dict[
     ready_at = now if run.owner is None else None  # else its worker gives it back once the attempt there is over
     status: Status = "pending" if run.owner is None else "running"
     after = released(run, status, now, ready_at=ready_at, canceling=text, **changes)
-    return after._replace(
-        owner=run.owner, place=place, visit=after.version, entered_at=now, attempt=0, failing=None, failures=0,
-        automatic=0, takeovers=0, stay=None, timers=None,
-    )  # fmt: skip
+    return entered(after, place, after.version, now)._replace(owner=run.owner, automatic=0, takeovers=0)
 
 
 def retry(definition: Definition, run: RunRow, now: Moment, state: str | None = None) -> Commit:

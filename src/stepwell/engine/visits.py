@@ -43,20 +43,17 @@ def moved(run: RunRow, place: str, now: Moment) -> RunRow:
     back = resumed(run, place)
     if back is not None:
         return back
+    # Unique among visits: the failed attempt before it had this version, and entered no place.
+    detours = json.dumps([*_interrupted(run), [getattr(run, field) for field in _VISIT]])
+    return entered(run, place, run.version, now)._replace(detours=detours)
+
+
+def entered(run: RunRow, place: str, visit: int, now: Moment) -> RunRow:
+    """Return the run at the beginning of a visit to this place."""
     return run._replace(
-        place=place,
-        # Unique among visits: the failed attempt before it had this version, and entered no place.
-        visit=run.version,
-        entered_at=now,
-        attempt=0,
-        failing=None,
-        failures=0,
-        bound=None,
-        bound_signal=None,
-        stay=None,
-        timers=None,
-        detours=json.dumps([*_interrupted(run), [getattr(run, field) for field in _VISIT]]),
-    )
+        place=place, visit=visit, entered_at=now, attempt=0, failing=None, failures=0, bound=None, bound_signal=None,
+        stay=None, timers=None,
+    )  # fmt: skip
 
 
 def resumed(run: RunRow, place: str) -> RunRow | None:

@@ -12,14 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stepwell.definition.text import is_a
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import BARRING, JournalRow, RunRow, SignalRow
+from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, OpenTransaction, patiently
 from stepwell.store import documents, groups, history, inbox, runs, workers
 from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
-from stepwell.store.tx import Advance, Hints, Record, Tx
+from stepwell.store.journal import BARRING, JournalRow, Record
+from stepwell.store.tx import Advance, Hints, Tx
 from stepwell.store.writing.flush import cause_of
 
 if TYPE_CHECKING:

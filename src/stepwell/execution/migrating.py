@@ -12,11 +12,12 @@ from stepwell.definition.model import Definition
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
 from stepwell.engine.matching import listeners_of
-from stepwell.engine.run import Inbox, JournalRow, RunRow, SignalRow
+from stepwell.engine.run import Inbox, RunRow, SignalRow
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.execution.versions import known_inbox, known_journal
 from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
+from stepwell.store.journal import JournalRow
 
 _CHANGED: Final = (
     "workflow_version", "args", "state", "result", "place", "failing", "bound", "moves_to", "detours", "callbacks",

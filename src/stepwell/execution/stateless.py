@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import JournalRow, RunRow, SignalRow
+from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import StatelessError
 from stepwell.execution.drive import Pass
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, OpenTransaction
 from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
+from stepwell.store.journal import JournalRow
 
 
 async def run_stateless(shared: Shared, commit: Commit) -> tuple[RunRow, list[DocumentRow]]:

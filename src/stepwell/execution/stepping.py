@@ -11,7 +11,7 @@ from typing import Any
 from stepwell.definition.authoring.steps import MAX_STEP_NAME, Step
 from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
-from stepwell.engine.run import JournalRow, Moment, RunRow
+from stepwell.engine.run import Moment, RunRow
 from stepwell.errors import StatelessError, StepwellError
 from stepwell.execution.scope import Scope
 from stepwell.execution.shared import Body, Shared
@@ -20,6 +20,7 @@ from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.tries import Tries
 from stepwell.execution.undoing import check_undo, undo_all
 from stepwell.execution.user_errors import Exited, is_closing
+from stepwell.store.journal import JournalRow
 
 _WITHIN: ContextVar[str | None] = ContextVar("stepwell_within_step", default=None)
 """The step whose function is being called, in this task."""

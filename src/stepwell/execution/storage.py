@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import JournalRow, RunRow, SignalRow
+from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import StoreUnavailable
 from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
+from stepwell.store.journal import JournalRow
 
 log = logging.getLogger("stepwell.execution")
 

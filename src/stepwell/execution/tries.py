@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from stepwell.definition.authoring.steps import Step
 from stepwell.definition.text import is_a, told
 from stepwell.definition.values.codec import Codec
-from stepwell.engine.run import MAX_ERROR_CHARS, JournalRow, Moment, RunRow, StepStatus
+from stepwell.engine.run import MAX_ERROR_CHARS, Moment, RunRow
 from stepwell.errors import StepTimeout, StepUnknown
 from stepwell.execution.clock import microseconds
 from stepwell.execution.crew import NoThreadLeft
@@ -17,6 +17,7 @@ from stepwell.execution.shared import Body, Shared
 from stepwell.execution.steps import check_kept, is_async, kept, return_codec
 from stepwell.execution.storage import Journal, Storage
 from stepwell.execution.user_errors import is_closing
+from stepwell.store.journal import JournalRow, StepStatus
 
 LONGEST_DELAY: Final = 60.0
 """Seconds; a step that waits longer gives the run back, and with it the slot and the memory that it takes."""

@@ -15,11 +15,12 @@ from stepwell.definition.model import Definition
 from stepwell.definition.values.codec import Codec, codec_for
 from stepwell.definition.values.inputs import summary
 from stepwell.definition.values.misfit import ValueMisfit
-from stepwell.engine.run import JournalRow, RunRow
+from stepwell.engine.run import RunRow
 from stepwell.errors import DefinitionError, TransitionFailed
 from stepwell.execution.shared import Body, Shared
 from stepwell.execution.steps import call
 from stepwell.execution.storage import Storage
+from stepwell.store.journal import JournalRow
 
 
 class UndoMethod(NamedTuple):

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from stepwell.engine.run import JournalRow
 from stepwell.errors import InvalidArgs
 from stepwell.execution.clock import to_datetime
 from stepwell.runner.readable import value_of
 from stepwell.store.history import StepPosition, position_of
+from stepwell.store.journal import JournalRow
 from stepwell.store.tables import moment
 
 _POSITION: TypeAdapter[tuple[int, int, str, str]] = TypeAdapter(tuple[int, int, str, str])

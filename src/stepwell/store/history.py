@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stepwell.engine.run import BARRING, HistoryRow, JournalRow
+from stepwell.engine.run import HistoryRow
 from stepwell.store import tables
+from stepwell.store.journal import BARRING, JournalRow
 from stepwell.store.tables import history, steps
 from stepwell.store.tx import Tx
 

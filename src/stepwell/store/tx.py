@@ -28,8 +28,9 @@ from stepwell.definition.model import Transition
 from stepwell.engine.commit import Commit, Resume
 from stepwell.engine.gates import Applicant
 from stepwell.engine.pauses import PauseRow
-from stepwell.engine.run import JournalRow, Moment, RunRow
+from stepwell.engine.run import Moment, RunRow
 from stepwell.errors import IdempotencyConflict
+from stepwell.store.journal import Record
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -377,15 +378,6 @@ class Advance:
     """A checkpoint; answered by the run as stored, or `LeaseLost`."""
 
     commit: Commit
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A journal row under the run's fence; answered by None, or `LeaseLost`."""
-
-    step: JournalRow
-    version: int
-    claim: int
 
 
 @dataclass(frozen=True, slots=True)

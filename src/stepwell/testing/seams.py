@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
-from stepwell.engine.run import JournalRow, RunRow, SignalRow
+from stepwell.engine.run import RunRow, SignalRow
 from stepwell.execution import deciding, operations
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.process import Process
 from stepwell.store.documents import DocumentRow, Wanted
 from stepwell.store.inbox import Seen
+from stepwell.store.journal import JournalRow, Record
 from stepwell.store.sqlite.store import SqliteStore
-from stepwell.store.tx import Advance, Answer, Begin, Call, Hints, Item, Record
+from stepwell.store.tx import Advance, Answer, Begin, Call, Hints, Item
 from stepwell.store.writing.thread import LentLock, ThreadWriter
 from stepwell.store.writing.writer import Entry, Then, Writer
 

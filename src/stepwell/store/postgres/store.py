@@ -21,10 +21,11 @@ from stepwell.settings import Settings
 from stepwell.store import runs, workspaces
 from stepwell.store.base import Again, Lend, Parts, Store, Verdict
 from stepwell.store.callers import CallersTransaction, known
+from stepwell.store.journal import Record
 from stepwell.store.postgres import engine as postgres
 from stepwell.store.postgres.dialect import InCallers, Postgres
 from stepwell.store.postgres.schema import prepare
-from stepwell.store.tx import Advance, Answer, Begin, Hints, Item, Record, Tx
+from stepwell.store.tx import Advance, Answer, Begin, Hints, Item, Tx
 from stepwell.store.workspaces import WorkspaceRow
 from stepwell.store.writing.apply import Applier, commit_stored
 from stepwell.store.writing.flush import HURRIED, Delayed, Flusher, Unavailable, cause_of, unknown

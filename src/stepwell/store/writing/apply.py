@@ -30,7 +30,8 @@ from stepwell.store import (
     workspaces,
 )
 from stepwell.store.gates import Gates, applicant
-from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, Record, StartedRun, Tx
+from stepwell.store.journal import Record
+from stepwell.store.tx import Advance, Answer, Begin, Call, Item, OtherText, StartedRun, Tx
 from stepwell.store.writing.starts import among, key_of, refuse_standing, started_of
 
 T = TypeVar("T")

@@ -20,7 +20,8 @@ from stepwell.engine.run import RunRow
 from stepwell.errors import StoreUnavailable
 from stepwell.store import history, runs
 from stepwell.store.base import Store, Verdict
-from stepwell.store.tx import Advance, Answer, Begin, Hints, Item, Record, Tx
+from stepwell.store.journal import Record
+from stepwell.store.tx import Advance, Answer, Begin, Hints, Item, Tx
 from stepwell.store.writing.apply import apply_items, commit_stored
 
 log = logging.getLogger("stepwell.store")
