@@ -13,7 +13,7 @@ SOON = Retry(retries=3, delay=timedelta(seconds=1), give_up_on=(SoldOut,))
 
 
 class Wish(BaseModel):
-    """What a traveller wants. `sold_out` names the service that can't; `confirm` has the trip wait for a person."""
+    """The wish of a traveller. `sold_out` names the service that can't; `confirm` has the trip wait for a person."""
 
     sold_out: str | None = None
     confirm: bool = False
