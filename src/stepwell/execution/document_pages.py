@@ -14,9 +14,9 @@ from stepwell.definition.authoring.document import Document
 from stepwell.definition.text import is_text
 from stepwell.engine.commit import DocumentWrite
 from stepwell.errors import InvalidArgs
-from stepwell.store.documents import DocumentRow, Position, Wanted
+from stepwell.store.documents import DocumentRow, Position, WantedDocuments
 
-Stored = Callable[[Wanted], Awaitable[list[DocumentRow]]]
+Stored = Callable[[WantedDocuments], Awaitable[list[DocumentRow]]]
 _SAVED_HERE: Final = 2**62
 """The position of what the transition has saved itself, behind all that is stored."""
 _MOST: Final = 1_000
@@ -54,7 +54,7 @@ class Found:
                 f"documents.find(after={type(after).__name__}(...)): no page of this attempt had this document; give "
                 "the last one that documents.find(limit=...) returned, or the key of a document."
             )
-        for row in await stored(Wanted(None, (after,))):
+        for row in await stored(WantedDocuments(None, (after,))):
             return Position(row.position, row.id)
         for place, one in _places(written):
             if one.key == after:
@@ -71,7 +71,7 @@ async def page_of(
     place, more = after, after is None or after.position < _SAVED_HERE
     while more and len(page) != limit:
         asked = None if limit is None else limit - len(page)
-        rows = await stored(Wanted(name, tuple(by_key), place, asked))
+        rows = await stored(WantedDocuments(name, tuple(by_key), place, asked))
         for row in rows:
             place = Position(row.position, row.id)
             one = by_key.get(row.key or "", row)
@@ -80,7 +80,7 @@ async def page_of(
         more = asked is not None and len(rows) == asked
     if len(page) == limit:
         return page
-    replaced = {row.key for row in await stored(Wanted(None, tuple(by_key)))} if by_key else set()
+    replaced = {row.key for row in await stored(WantedDocuments(None, tuple(by_key)))} if by_key else set()
     new = [found for found in _places(written) if found[1].key not in replaced and found[1].name == name]
     return [*page, *(found for found in new if after is None or found[0] > after)][:limit]
 

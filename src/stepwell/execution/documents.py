@@ -19,7 +19,7 @@ from stepwell.definition.values.misfit import ValueMisfit, difference, unequal
 from stepwell.engine.commit import DocumentWrite
 from stepwell.errors import InvalidPayload, StepwellError
 from stepwell.execution.document_pages import Found, check_page, page_of
-from stepwell.store.documents import DocumentRow, Wanted
+from stepwell.store.documents import DocumentRow, WantedDocuments
 
 D = TypeVar("D", bound=Document)
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 class Stored(Protocol):
     """The stored documents of the run: all current ones, or only the wanted ones."""
 
-    def __call__(self, wanted: Wanted | None = None, /) -> Awaitable[list[DocumentRow]]: ...
+    def __call__(self, wanted: WantedDocuments | None = None, /) -> Awaitable[list[DocumentRow]]: ...
 
 
 class Called(Protocol):

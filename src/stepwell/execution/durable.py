@@ -17,7 +17,7 @@ from stepwell.errors import LeaseLost, StepwellError, StoreUnavailable
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, OpenTransaction, patiently
 from stepwell.store import documents, groups, history, inbox, runs, workers
-from stepwell.store.documents import DocumentRow, Wanted
+from stepwell.store.documents import DocumentRow, WantedDocuments
 from stepwell.store.inbox import Seen
 from stepwell.store.journal import BARRING, JournalRow, Record
 from stepwell.store.tx import Advance, Hints, Tx
@@ -56,7 +56,7 @@ class Durable:
         except StoreUnavailable as error:
             log.info("run %s is given back with a later heartbeat: %s", run.id, error)
 
-    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+    async def documents(self, run_id: str, wanted: WantedDocuments | None = None) -> list[DocumentRow]:
         if wanted is None:
             return await self._store.read(lambda tx: documents.of_run(tx, run_id))
         return await self._store.read(lambda tx: documents.wanted_of(tx, run_id, wanted))

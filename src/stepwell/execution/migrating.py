@@ -15,7 +15,7 @@ from stepwell.engine.matching import listeners_of
 from stepwell.engine.run import Inbox, RunRow, SignalRow
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.execution.versions import known_inbox, known_journal
-from stepwell.store.documents import DocumentRow, Wanted
+from stepwell.store.documents import DocumentRow, WantedDocuments
 from stepwell.store.inbox import Seen
 from stepwell.store.journal import JournalRow
 
@@ -100,7 +100,7 @@ class Migrating:
     async def give_back(self, run: RunRow) -> None:
         await self.storage.give_back(run)
 
-    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+    async def documents(self, run_id: str, wanted: WantedDocuments | None = None) -> list[DocumentRow]:
         return await self.storage.documents(run_id, wanted)
 
     async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:

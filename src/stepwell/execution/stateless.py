@@ -11,7 +11,7 @@ from stepwell.errors import StatelessError
 from stepwell.execution.drive import Pass
 from stepwell.execution.shared import Shared
 from stepwell.execution.storage import Journal, OpenTransaction
-from stepwell.store.documents import DocumentRow, Wanted
+from stepwell.store.documents import DocumentRow, WantedDocuments
 from stepwell.store.inbox import Seen
 from stepwell.store.journal import JournalRow
 
@@ -57,7 +57,7 @@ class Memory:
     async def give_back(self, run: RunRow) -> None:
         return
 
-    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+    async def documents(self, run_id: str, wanted: WantedDocuments | None = None) -> list[DocumentRow]:
         if wanted is None:
             return list(self.saved)
         found = [row for row in self.saved if wanted.has(row)]

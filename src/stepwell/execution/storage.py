@@ -13,7 +13,7 @@ from stepwell.engine.commit import Commit
 from stepwell.engine.groups import Member
 from stepwell.engine.run import RunRow, SignalRow
 from stepwell.errors import StoreUnavailable
-from stepwell.store.documents import DocumentRow, Wanted
+from stepwell.store.documents import DocumentRow, WantedDocuments
 from stepwell.store.inbox import Seen
 from stepwell.store.journal import JournalRow
 
@@ -63,7 +63,7 @@ class Storage(Protocol):
         """Release the run if a cancel has left it with this process until its attempt is over, which it is now."""
         ...
 
-    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+    async def documents(self, run_id: str, wanted: WantedDocuments | None = None) -> list[DocumentRow]:
         """Return the current documents of the run, in order; only these, if some are `wanted`."""
         ...
 

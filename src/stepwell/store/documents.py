@@ -55,7 +55,7 @@ class Position(NamedTuple):
     id: str
 
 
-class Wanted(NamedTuple):
+class WantedDocuments(NamedTuple):
     """Some of a run's current documents: those of a name or with one of the keys, behind a position."""
 
     name: str | None
@@ -136,7 +136,7 @@ def named(tx: Tx, run_id: str, names: Iterable[str], most_bytes: int) -> list[Do
     return tx.fetch(DocumentRow._make, f"SELECT {_ALL} {wanted} {order} LIMIT ?", *given, count)
 
 
-def wanted_of(tx: Tx, run_id: str, wanted: Wanted) -> list[DocumentRow]:
+def wanted_of(tx: Tx, run_id: str, wanted: WantedDocuments) -> list[DocumentRow]:
     """Return these of the run's current documents, in order."""
     seen = "stepwell_documents" if tx.scalar(_SHARES, run_id) is None else _SEEN
     only, given = "", [run_id, wanted.name, tx.listed(wanted.keys)]

@@ -338,8 +338,7 @@ tokens = Table(
 )
 _partial("stepwell_tokens_created_with", tokens.c.created_with, tokens.c.id, where="created_with IS NOT NULL")
 
-# One row for each user who has or makes tokens: it is locked while their tokens are counted, and holds the rights that the
-# application last gave them.
+# One row for each user with tokens: locked while these are counted. It holds the rights that the application last gave.
 token_users = Table(
     "stepwell_token_users",
     metadata,

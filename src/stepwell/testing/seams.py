@@ -17,7 +17,7 @@ from stepwell.engine.run import RunRow, SignalRow
 from stepwell.execution import deciding, operations
 from stepwell.execution.storage import Journal, OpenTransaction, Storage
 from stepwell.process import Process
-from stepwell.store.documents import DocumentRow, Wanted
+from stepwell.store.documents import DocumentRow, WantedDocuments
 from stepwell.store.inbox import Seen
 from stepwell.store.journal import JournalRow, Record
 from stepwell.store.sqlite.store import SqliteStore
@@ -195,7 +195,7 @@ class CrashingStorage:
     async def give_back(self, run: RunRow) -> None:
         await self._real.give_back(run)
 
-    async def documents(self, run_id: str, wanted: Wanted | None = None) -> list[DocumentRow]:
+    async def documents(self, run_id: str, wanted: WantedDocuments | None = None) -> list[DocumentRow]:
         return await self._real.documents(run_id, wanted)
 
     async def record(self, run: RunRow, row: JournalRow, journal: Journal) -> None:

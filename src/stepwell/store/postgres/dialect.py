@@ -195,8 +195,7 @@ CLAIM: Final = (
     f" UPDATE stepwell_runs r SET {tables.CLAIMED} FROM picked WHERE r.id=picked.id RETURNING {tables.columns(runs, 'r.')}"
 )
 LEFT: Final = (
-    # OFFSET 0 keeps the planner from turning it round: without statistics it walks over the table, and parses the pairs
-    # again for each of its rows.
+    # OFFSET 0 keeps the planner from turning it round: without statistics it walks over the table, pair after pair.
     "SELECT found.id FROM pairs(?) l CROSS JOIN LATERAL (SELECT id FROM stepwell_signals"
     " WHERE run_id=l.a AND visit=CAST(l.b AS INTEGER) AND state='open' OFFSET 0) found"
 )
