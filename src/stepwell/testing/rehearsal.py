@@ -21,7 +21,7 @@ from stepwell.definition.values.inputs import payload_json
 from stepwell.definition.values.misfit import shown
 from stepwell.engine.choose import Execute
 from stepwell.engine.commit import Commit, Outcome, Raised, Returned
-from stepwell.engine.run import BARRING, JournalRow, RunRow, SignalRow
+from stepwell.engine.run import RunRow, SignalRow
 from stepwell.engine.settle import settle
 from stepwell.errors import InvalidArgs, UnknownTransition
 from stepwell.execution.attempt import Attempt
@@ -36,6 +36,7 @@ from stepwell.execution.timers import with_timers
 from stepwell.nearest import suggestion
 from stepwell.runner.models import StoredDocument, document_of
 from stepwell.store.base import Store
+from stepwell.store.journal import BARRING, JournalRow
 
 S = TypeVar("S", default=Any)
 R = TypeVar("R", default=Any)
