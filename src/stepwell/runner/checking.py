@@ -46,14 +46,14 @@ class _Group(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """How far a check has come: the runs of the statuses before this one, and of this one up to an id."""
+    """The point that a check has come to: past the statuses before this one, and in this one past an id."""
 
     status: str
     run_id: str
 
 
 class Checked(NamedTuple):
-    """What a check has found, and how far it has come; `reached` is None if it has looked at all runs."""
+    """The misfits that a check has found, and the point that it has come to; None if it has looked at all runs."""
 
     misfits: list[Misfit]
     reached: Reached | None

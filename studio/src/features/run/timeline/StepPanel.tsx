@@ -58,7 +58,7 @@ function Outcome({ step }: { step: Step }) {
   );
 }
 
-/** The steps of which nobody knows whether they took effect: a person has to ask the service. */
+/** The steps whose outcome isn't known: a person has to ask the service. */
 export function Unknown({ steps }: { steps: readonly Step[] }) {
   const { setSearch } = useRunPage();
   const found = steps.filter((one) => one.status === "unknown");
