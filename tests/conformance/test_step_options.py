@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conformance.support import ME, Gate, HarnessOn, StepwellOn, buried, die, reaches
+from conformance.support import ME, Gate, HarnessOn, StepwellOn, buried, counts, die, reaches
 from stepwell import END, START, NonRetryable, Retry, Step, Workflow, transition
 from stepwell.errors import DefinitionError, StatelessError, StepTimeout, StepUnknown
 
@@ -213,6 +213,7 @@ async def test_once_keeps_its_value(stepwell_on: StepwellOn) -> None:
         run = await stepwell.runner.run(Once, {"fails": True}, **ME)
         assert await run.result(timeout=60) == "charged"
         assert calls == ["charge"]
+        assert (await counts(stepwell))["stepwell_steps"] == 1, "the marker and the value are one row"
 
 
 async def test_what_raised_once_is_not_called_again(stepwell_on: StepwellOn) -> None:
