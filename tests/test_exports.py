@@ -79,6 +79,8 @@ ERRORS = [
     "IssuerUnavailable",
     "LeaseLost",
     "LimitNotFound",
+    "LinkExpired",
+    "LinkNotFound",
     "NoAccess",
     "NonRetryable",
     "NotBuilt",
