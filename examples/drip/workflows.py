@@ -20,6 +20,7 @@ LETTERS: Final = {
 }
 """The subjects, by the days after the one on which the subscriber joined."""
 NINE: Final = time(9)
+LATER: Final = Retry(retries=5, delay=timedelta(minutes=10), max_delay=timedelta(hours=2))
 
 
 class Subscriber(BaseModel):
@@ -39,7 +40,7 @@ class Progress(BaseModel):
 class Drip(Workflow[Subscriber, Progress, str], subject="Letters to {args.address}"):
     """Sends the letters, unless the subscriber doesn't want them any more."""
 
-    @transition(START, "sent", retry=Retry(retries=5, delay=timedelta(minutes=10)))
+    @transition(START, "sent", retry=LATER)
     async def welcome(self) -> None:
         await self._send()
 
@@ -59,7 +60,7 @@ class Drip(Workflow[Subscriber, Progress, str], subject="Letters to {args.addres
         day = self.args.joined.astimezone(zone).date() + timedelta(days=list(LETTERS)[self.state.sent])
         return datetime.combine(day, NINE, zone)
 
-    @transition("between", "sent", after=next_morning, retry=Retry(retries=5, delay=timedelta(minutes=10)))
+    @transition("between", "sent", after=next_morning, retry=LATER)
     async def next_letter(self) -> None:
         await self._send()
 

@@ -77,7 +77,7 @@ async def test_a_letter_that_cannot_be_sent_now_is_sent_later(harness_for: MakeH
         await harness.advance(timedelta(days=27, hours=14))
         assert (await run.get()).status == "retrying"
         harness.steps({"letter": Letter(address="ada@example.org", subject="late", key="k")})
-        await harness.advance(timedelta(hours=3))
+        await harness.advance(timedelta(hours=2))
         assert await run.result() == "5 letters"
 
 
