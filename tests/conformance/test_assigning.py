@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from conformance.support import ME, HarnessOn, everything
+from conformance.support import ME, HarnessOn, StepwellOn, everything
 from conformance.test_answering import YES, Waits
 from conformance.test_asking import Purchase, Review, begun, keys
 from stepwell import END, Ask, Workflow, transition
-from stepwell.errors import AlreadyAnswered, InvalidArgs, RunFinished, UnknownTransition, WorkflowNotFound
+from stepwell.errors import AlreadyAnswered, InvalidArgs, RunBusy, RunFinished, UnknownTransition, WorkflowNotFound
 
 
 async def test_a_question_is_asked_to_those_to_whom_it_is_assigned_and_to_nobody_else(harness_on: HarnessOn) -> None:
@@ -171,3 +172,37 @@ async def test_explain_says_who_has_been_asked_since_when_and_until_when(harness
         assert not any("It has asked" in one for one in (await runner.explain(run_id)).reasons)
         await harness.drain()
         assert not any("It has asked" in one for one in (await runner.explain(run_id)).reasons)
+
+
+class Slow(Workflow[None, None, str]):
+    """Executes a reminder at the place while its question stays open."""
+
+    @transition(target="open")
+    async def begin(self) -> None: ...
+
+    @transition("open", END, wait=True, ask=Ask("Pay?", assignee="ann"))
+    async def pay(self) -> str:
+        return "paid"
+
+    @transition("open", "open", after=timedelta(seconds=0))
+    async def remind(self) -> None:
+        moments["reminding"].set()
+        await moments["release"].wait()
+
+
+moments: dict[str, asyncio.Event] = {}
+
+
+async def test_while_a_transition_executes_at_the_place_nothing_is_assigned(stepwell_on: StepwellOn) -> None:
+    moments.update(reminding=asyncio.Event(), release=asyncio.Event())
+    async with stepwell_on([Slow]) as stepwell:
+        runner = stepwell.runner
+        run_id = (await runner.run(Slow, **ME)).workflow_id
+        async with asyncio.timeout(120):
+            await moments["reminding"].wait()
+        before = await runner.get(run_id)
+        with pytest.raises(RunBusy, match="is executing a transition at 'open'"):
+            await runner.assign(run_id, "pay", assignee="bob")
+        assert await runner.get(run_id) == before
+        await runner.cancel(run_id)
+        moments["release"].set()

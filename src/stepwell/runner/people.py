@@ -235,7 +235,7 @@ class Answering(Steering):
         groups: Collection[str] = (),
         visit: int | None = None,
     ) -> Question:
-        """Return the question, which from now on this user, or a member of this group, may answer, and nobody else.
+        """Return the question, which from now on this user, or a member of this group, may answer, and no other user.
 
         `by` is the user who assigns it, for the history. A runner restricted to a user assigns only what that user, with these
         `groups`, may answer. Links that were made before are void.

@@ -198,8 +198,6 @@ class Local:
         found = wanted
         if found.groups and self._user is None:
             raise ConfigurationError("--group needs --user: say whose groups they are.")
-        if found.everybody and self._user is not None:
-            raise ConfigurationError("--everybody can't be combined with --user. Leave out one of them.")
         return await self._stepwell.runner.find_questions(
             self._user, sorted(found.groups), found.app_name, found.workflow, found.overdue, found.limit, found.cursor,
             workflow_id=found.run_id,

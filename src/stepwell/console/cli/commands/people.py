@@ -17,6 +17,7 @@ from stepwell.console.cli.backends.target import (
     backend_of,
     execute,
     hint_without_workers,
+    refuse_beside,
 )
 from stepwell.console.cli.terminal.arguments import payload, whole
 from stepwell.console.cli.terminal.output import WAITING, moment, put_json, put_run, put_table, say
@@ -43,7 +44,7 @@ def inbox(
     group: Groups = None,
     everybody: Annotated[
         bool,
-        typer.Option("--everybody", help="All questions, whoever is asked. The default in a database without --user."),
+        typer.Option("--everybody", help="The questions to all users. The default in a database without --user."),
     ] = False,
     app_name: Annotated[str | None, typer.Option("--app-name", help="Only questions of this App.")] = None,
     workflow: Annotated[str | None, typer.Option("--workflow", help="Only questions of this workflow.")] = None,
@@ -61,6 +62,8 @@ def inbox(
     json: Json = False,
 ) -> None:
     """List the questions that a user may answer, the most urgent first."""
+    if user is not None:
+        refuse_beside(ctx, "--user", "everybody")
     backend = backend_of(ctx, app, url, token, user)
     wanted = WantedQuestions(app_name, workflow, run_id, overdue, everybody, tuple(group or ()), limit, cursor)
 
@@ -144,7 +147,7 @@ def assign(
     token: TokenOption = None,
     json: Json = False,
 ) -> None:
-    """Let another user or group answer an open question, and nobody else."""
+    """Let another user or group answer an open question, and no other user."""
     if assignee is None and group is None:
         raise ConfigurationError("Say who is to answer: --to USER, --to-group GROUP, or both.")
     backend = backend_of(ctx, app, url, token, user)

@@ -71,7 +71,7 @@ def add_people(router: APIRouter, caller: CallerOf) -> None:
     async def assign_question(
         workflow_id: WorkflowId, transition: TransitionName, request: AssignRequest, caller: ByCaller
     ) -> Question:
-        """Let this user or this group answer an open question from now on, and nobody else.
+        """Let this user or this group answer an open question from now on, and no other user.
 
         Those who may answer it may, and callers with access to all users' runs, save for their own runs.
         """
