@@ -40,7 +40,7 @@ describe("a timeline", () => {
   });
 
   it("tells waiting for a person from sleeping", () => {
-    expect(told(timeline("review"))[1]).toBe("Decide (review → decided): person 0-10800000, work 10800000-10800050");
+    expect(told(timeline("review"))[1]).toBe("Decide (review → decided, answered by alice): person 0-10800000, work 10800000-10800050");
     expect(told(timeline("timer"))[1]).toBe("Remind (sleeping → end): sleep 200-21600200, work 21600200-21600200");
   });
 
