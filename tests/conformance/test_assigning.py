@@ -206,3 +206,34 @@ async def test_while_a_transition_executes_at_the_place_nothing_is_assigned(step
         assert await runner.get(run_id) == before
         await runner.cancel(run_id)
         moments["release"].set()
+
+
+async def test_pages_of_an_inbox_that_changes_show_no_question_twice_and_none_that_is_gone(
+    harness_on: HarnessOn,
+) -> None:
+    async with harness_on([Review]) as harness:
+        runner = harness.runner
+        first, second, third = [await begun(harness, Purchase(assignee="ann")) for _ in range(3)]
+        page = await runner.inbox(user_id="ann", limit=1)
+        assert keys(page) == [(first, "decide")]
+        await runner.answer(first, "decide", YES, by="ann")
+        await runner.assign(second, "decide", assignee="bob")
+        fourth = await begun(harness, Purchase(assignee="ann"))
+        found: list[tuple[str, str]] = []
+        while page.next_cursor is not None:
+            page = await runner.inbox(user_id="ann", limit=1, cursor=page.next_cursor)
+            found += keys(page)
+        assert found == [(third, "decide"), (fourth, "decide")]
+
+
+async def test_overdue_is_told_by_the_clock_of_the_runs(harness_on: HarnessOn) -> None:
+    async with harness_on([Review]) as harness:
+        runner = harness.runner
+        run_id = await begun(harness, Purchase(assignee="ann", days=2))
+        for past in (False, True):
+            for overdue in (False, True):
+                expected = [(run_id, "decide")] if overdue is past else []
+                assert keys(await runner.inbox(user_id="ann", overdue=overdue)) == expected
+            reasons = " ".join((await runner.explain(run_id)).reasons)
+            assert f"which {'was' if past else 'is'} due at" in reasons
+            await harness.advance(timedelta(days=2, seconds=1))
