@@ -54,10 +54,10 @@ async def tell(harness: Harness) -> list[str]:
         said.append(f"She declines the desk: {answer.status_code}.")
         await harness.advance(timedelta(days=3))
         over = await client.get(link_of(DIRECTOR, "a lamp"))
-        said.append(f"Nobody answers about the lamp: her link ends with the question: {over.status_code}.")
+        said.append(f"No answer comes about the lamp: her link ends with the question: {over.status_code}.")
     for item, run in (("chair", chair), ("desk", desk), ("lamp", lamp)):
         who = [row.answered_by for row in await harness.runner.history(run.workflow_id)][-1]
-        said.append(f"The {item}: {await run.result()}, by {who or 'nobody'}.")
+        said.append(f"The {item}: {await run.result()}, by {who or 'no person'}.")
     return said
 
 

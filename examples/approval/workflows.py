@@ -58,7 +58,7 @@ class Purchase(Workflow[Order, None, str], subject="Purchase of {args.item}"):
 
     @transition("review", END, after=timedelta(days=5))
     async def give_up(self) -> str:
-        return "nobody decided"
+        return "not decided"
 
 
 office = App("office", title="Office", workflows=[Purchase])

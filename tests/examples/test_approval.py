@@ -24,10 +24,10 @@ STORY = [
     "He approves it: 200. A second touch: 409.",
     "After two days Dora is asked, and his link is void: 404.",
     "She declines the desk: 200.",
-    "Nobody answers about the lamp: her link ends with the question: 409.",
+    "No answer comes about the lamp: her link ends with the question: 409.",
     "The chair: approved, by max.",
     "The desk: declined: too dear, by dora.",
-    "The lamp: nobody decided, by nobody.",
+    "The lamp: not decided, by no person.",
 ]
 
 

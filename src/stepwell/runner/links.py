@@ -64,7 +64,7 @@ class Linking(Answering):
     ) -> str:
         """Return an address that shows the open question without a login, and takes one answer to it, as that of `by`.
 
-        Whoever has the link may answer: it is the authority itself, until `expires` is over, the question is answered or
+        A person who has the link may answer: it is the authority itself, until `expires` is over, the question is answered or
         ends, or it is assigned anew. A runner for one user makes links only for what that user may answer.
 
         Raises ConfigurationError without `Settings.secret_key` and `Settings.public_url`; WorkflowNotFound,
