@@ -32,7 +32,7 @@ class Subscriber(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far the campaign is."""
+    """The progress of the campaign."""
 
     sent: int = 0
 

@@ -69,7 +69,7 @@ class Shared:
     """The faults of this process."""
     links: LinkKeys = LinkKeys()
     body_of: Callable[[str, Body], Body] = as_written
-    """What a step of this name calls. Tests have others called instead."""
+    """Return the body that a step of this name calls; tests replace it."""
 
 
 def new_id() -> str:

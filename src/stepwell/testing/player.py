@@ -31,7 +31,7 @@ Happening = (
     | tuple[Literal["child"], int, SignalName, Any]
 )
 Script = Sequence[Happening]
-"""What happens each time the run rests: a time that passes, a signal `(name, data)`, an event `("emit", name, data)`, or a
+"""The events of the run each time it rests: a time that passes, a signal `(name, data)`, an event `("emit", name, data)`, or a
 signal to the n-th child `("child", n, name, data)`, counted from 1."""
 _KEY = "crash_everywhere"
 _FORMS = "a timedelta, (name, data), ('emit', name, data) or ('child', n, name, data)"

@@ -16,7 +16,7 @@ from stepwell.nearest import suggestion
 
 
 class StandIns:
-    """What steps do instead, by their names. The last one given for a name counts."""
+    """The replacements of steps, by their names. The last one given for a name counts."""
 
     def __init__(self) -> None:
         self._given: dict[str, object] = {}

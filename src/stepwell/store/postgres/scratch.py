@@ -1,4 +1,4 @@
-"""Databases that live for one test: made on a server, and dropped with whoever is connected to them."""
+"""Databases that live for one test: made on a server, and dropped with all connections to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def beside(settings: Settings, name: str) -> str:
 
 
 async def create(settings: Settings, name: str, template: str | None = None) -> None:
-    """Create a database: empty, or a copy of one to which nobody is connected. Raises ConfigurationError, StoreUnavailable."""
+    """Create a database: empty, or a copy of one without connections. Raises ConfigurationError, StoreUnavailable."""
     copied = "" if template is None else f" TEMPLATE {quoted(template)}"
     await _execute(settings, f"CREATE DATABASE {quoted(name)}{copied}")
 
