@@ -1,4 +1,4 @@
-"""What happens to three purchases: one is approved by a link, one is escalated, one is forgotten."""
+"""The story of three purchases: one is approved by a link, one is escalated, one is forgotten."""
 
 from __future__ import annotations
 

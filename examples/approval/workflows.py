@@ -21,7 +21,7 @@ class Order(BaseModel):
 
 
 class Decision(BaseModel):
-    """The answer of whoever is asked."""
+    """The answer of the person who is asked."""
 
     approved: bool
     remark: str = ""

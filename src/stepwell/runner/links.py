@@ -41,7 +41,7 @@ _FARTHEST: Final = timedelta(days=3_660)
 
 
 class AnswerLink(NamedTuple):
-    """What a link is good for."""
+    """The question that a link is good for, and the person and the time."""
 
     workflow_id: str
     transition: str
