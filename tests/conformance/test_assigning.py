@@ -237,3 +237,14 @@ async def test_overdue_is_told_by_the_clock_of_the_runs(harness_on: HarnessOn) -
             reasons = " ".join((await runner.explain(run_id)).reasons)
             assert f"which {'was' if past else 'is'} due at" in reasons
             await harness.advance(timedelta(days=2, seconds=1))
+
+
+async def test_the_questions_of_a_run_are_deleted_with_it(harness_on: HarnessOn) -> None:
+    async with harness_on([Review]) as harness:
+        runner = harness.runner
+        run_id = await begun(harness, Purchase(assignee="ann"))
+        assert (await everything(harness.stepwell))["stepwell_questions"]
+        await runner.answer(run_id, "decide", YES, by="ann")
+        await harness.drain()
+        await runner.delete(run_id)
+        assert not (await everything(harness.stepwell)).get("stepwell_questions")
