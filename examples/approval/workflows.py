@@ -13,7 +13,7 @@ DIRECTOR = "dora"
 
 
 class Order(BaseModel):
-    """What is to be bought, and the manager who is asked first."""
+    """A purchase, and the manager who is asked first."""
 
     item: str
     euros: int
@@ -28,7 +28,7 @@ class Decision(BaseModel):
 
 
 class Offer(Document):
-    """What the person who is asked sees beside the question."""
+    """The offer, which the person who is asked sees beside the question."""
 
     item: str
     euros: int
