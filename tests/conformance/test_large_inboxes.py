@@ -272,11 +272,15 @@ async def test_children_that_are_counted(
 
 
 @pytest.mark.thorough
-async def test_five_thousand_children_are_counted(
-    stepwell_on: StepwellOn, reads: Reads, monkeypatch: pytest.MonkeyPatch
+async def test_thousands_of_children_are_counted(
+    stepwell_on: StepwellOn,
+    reads: Reads,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,  # noqa: F811 - the fixture
 ) -> None:
+    """As many as five thousand on each database; a queue, a pooler and a schema add nothing to their number."""
     monkeypatch.setattr(Whole, "padding", 10)
-    await counted(5_000, stepwell_on, reads)
+    await counted(5_000 if backend in ("sqlite", "postgres") else 1_000, stepwell_on, reads)
 
 
 async def counted(number: int, stepwell_on: StepwellOn, reads: Reads) -> None:
