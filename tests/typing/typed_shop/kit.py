@@ -7,7 +7,7 @@ from typing import Any, assert_type
 from stepwell import App, RunHandle, Signal, Stepwell, StoredDocument
 from stepwell.testing import Committed, CrashReport, EmittedEvent, Harness, StartedChild
 
-from .workflows import Decision, OrderArgs, OrderState, Outcome, ProcessOrder, Quote
+from .workflows import Decision, OrderArgs, OrderState, Outcome, ProcessOrder, Quote, slip_number
 
 ARGS = OrderArgs(order_id="A1", total_cents=900)
 orders = App("orders", title="Orders", workflows=[ProcessOrder, Quote])
@@ -32,7 +32,7 @@ async def test_parts() -> None:
         await harness.run_transition(ProcessOrder, ProcessOrder.decide, data=Decision(approved=True), place="review")
         run = await harness.at(ProcessOrder, "review", args={"order_id": "A1"}, state={"charge_id": "c"})
         assert_type(run, RunHandle[Outcome])
-        harness.steps({"charge": "c1", "slip": lambda order_id: len(order_id), "mail": ConnectionError("away")})
+        harness.steps({"charge": "c1", "slip": slip_number, "mail": ConnectionError("away")})
 
 
 async def test_crashes(harness: Harness) -> None:
