@@ -379,6 +379,36 @@ async def test_links_are_made_for_open_questions_only(desk: Opened) -> None:
             await link_to(stepwell, run_id, "detail")
 
 
+async def test_a_restricted_runner_makes_links_for_what_its_user_may_answer_and_in_no_other_name(desk: Opened) -> None:
+    async with desk() as (stepwell, client):
+        runner = stepwell.runner
+        asks_ann = await asked(stepwell)
+        question = {"text": "So?", "group": "ops"}
+        asks_ops = await asked(stepwell, Confirm, question)
+        asks_owner = await asked(stepwell, Confirm, {"text": "So?"})
+        for run_id, name, user, groups in (
+            (asks_ann, "decide", "ann", ()),
+            (asks_ops, "answer", "bob", {"ops"}),
+            (asks_owner, "answer", "u1", ()),
+        ):
+            for refused in (
+                runner.as_user(user).answer_link(run_id, name, by="boss", groups=groups, expires=DAY),
+                runner.as_user("eve").answer_link(run_id, name, by="eve", groups={"sales"}, expires=DAY),
+                runner.as_user("eve").answer_link(run_id, name, by=user, groups=groups, expires=DAY),
+            ):
+                with pytest.raises(WorkflowNotFound):
+                    await refused
+            link = await runner.as_user(user).answer_link(run_id, name, by=user, groups=groups, expires=DAY)
+            data = {"approved": True} if name == "decide" else True
+            assert (await client.post(link, json={"data": data}, headers=JSON)).json()["by"] == user
+        with pytest.raises(WorkflowNotFound):  # whom the group's questions aren't for, without its name
+            await runner.as_user("bob").answer_link(
+                await asked(stepwell, Confirm, question), "answer", by="bob", expires=DAY
+            )
+        with pytest.raises(InvalidArgs):
+            await runner.as_user("bob").answer_link(asks_ops, "answer", by="bob", groups="ops", expires=DAY)
+
+
 async def test_another_site_and_other_headers_neither_help_nor_hinder(desk: Opened) -> None:
     async with desk() as (stepwell, client):
         link = await link_to(stepwell, await asked(stepwell))

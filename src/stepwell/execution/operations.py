@@ -114,11 +114,11 @@ class Operations:
         """Return the run and the question that is answered, if this person may. Raises WorkflowNotFound, UnknownWorkflow."""
         if person is None:
             return visible(row, workflow_id, user_id), None
-        row = self._there(row, workflow_id, person, person.user_id if person.answers else user_id)
+        row = self.there(row, workflow_id, person, person.user_id if person.answers else user_id)
         admitted = admit(tx, self.definition(row), row, given, person)
         return (visible(row, workflow_id, user_id) if admitted is None else row), admitted
 
-    def _there(self, row: RunRow | None, workflow_id: str, person: Person, user_id: str | None) -> RunRow:
+    def there(self, row: RunRow | None, workflow_id: str, person: Person, user_id: str | None) -> RunRow:
         """Return the run, if its app is visible to this person; without its code, to this user only. Raises WorkflowNotFound."""
         if row is None or row.internal or (person.apps is not None and row.app_name not in person.apps):
             raise no_run(workflow_id, person.user_id)
@@ -140,7 +140,7 @@ class Operations:
             if person is None:
                 row = visible(held, workflow_id, None)
             else:
-                row = self._there(held, workflow_id, person, None if person.everybody else person.user_id)
+                row = self.there(held, workflow_id, person, None if person.everybody else person.user_id)
             question = assignable(tx, self.definition(row), row, given, person, visit)
             assign(tx, row, question, assigned, self.shared.clock.now())
             tx.hints.resting.append(row._replace(version=row.version + 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +25,7 @@ from stepwell.execution.operations import visible
 from stepwell.execution.shared import LinkKeys
 from stepwell.execution.timers import words_of
 from stepwell.execution.versions import seen
-from stepwell.runner.arguments import checked_name, run_id
+from stepwell.runner.arguments import checked_groups, checked_name, run_id
 from stepwell.runner.models import Run
 from stepwell.runner.people import Answering, Question
 from stepwell.store import questions, runs
@@ -60,26 +60,36 @@ class Linking(Answering):
     """The verbs for links to questions."""
 
     async def answer_link(
-        self, workflow_id: str, transition: str | Callable[..., object], *, by: str, expires: timedelta
+        self,
+        workflow_id: str,
+        transition: str | Callable[..., object],
+        *,
+        by: str,
+        expires: timedelta,
+        groups: Collection[str] = (),
     ) -> str:
         """Return an address that shows the open question without a login, and takes one answer to it, as that of `by`.
 
         A person who has the link may answer: it is the authority itself, until `expires` is over, the question is answered or
-        ends, or it is assigned anew. A runner for one user makes links only for what that user may answer.
+        ends, or it is assigned anew. A runner restricted to a user makes links only for what that user, with these `groups`,
+        may answer, and in their own name.
 
         Raises ConfigurationError without `Settings.secret_key` and `Settings.public_url`; WorkflowNotFound,
         UnknownTransition, AlreadyAnswered, RunFinished, InvalidArgs.
         """
         keys = self.core.shared.links
         address = _checked_address(keys)
-        by, only = checked_name("by", by), self._only(None)
+        by, teams = checked_name("by", by), checked_groups(groups)
+        self._only(by)
+        person, restricted = Person(by, teams, answers=True), self.restricted
         until = self.core.shared.clock.now() + microseconds(_checked_expiry(expires))
-        workflow_id = run_id(workflow_id, only)
-        person = Person(by if only is None else only, answers=True)
+        workflow_id = run_id(workflow_id, self.only)
 
         def query(tx: Tx) -> tuple[int, int, str]:
-            row = visible(runs.load_one(tx, workflow_id), workflow_id, only)
-            found = self._admitted(tx, row, transition, person, restricted=only is not None)
+            held = runs.load_one(tx, workflow_id)
+            operations = self.core.operations
+            row = operations.there(held, workflow_id, person, by) if restricted else visible(held, workflow_id, None)
+            found = self._admitted(tx, row, transition, person, restricted=restricted)
             question = found.question
             if question is None:
                 return row.visit, 0, found.name
