@@ -421,6 +421,27 @@ class NewParent(Workflow[None, dict[str, Any], Any], name="parent"):
         return int(self.state["number"])
 
 
+class Careless(Workflow[None, None, Any]):
+    """Its helper still starts the child by the old name."""
+
+    @transition(target="waits")
+    async def begin(self) -> None:
+        await self.start(Child, callback="child_ended")
+
+    @transition("waits", END, wait=True, was="child_ended")
+    async def collected(self, number: int) -> int:
+        return number
+
+
+async def test_a_child_may_be_started_with_the_old_name_of_its_callback(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Careless, Child]) as stepwell:
+        run = await stepwell.runner.run(Careless, **ME)
+        await reaches(stepwell.runner, run.workflow_id, "waiting", "waits")
+        [child] = (await stepwell.runner.list(workflow=Child)).items
+        await stepwell.runner.signal(child.workflow_id, "go")
+        assert (await reaches(stepwell.runner, run.workflow_id, "completed")).result == 7
+
+
 async def test_callbacks_of_children_reach_the_renamed_transition(stepwell_on: StepwellOn) -> None:
     async with stepwell_on([OldParent, Child]) as before:
         run = await before.runner.run(OldParent, **ME)

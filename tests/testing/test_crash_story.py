@@ -95,6 +95,10 @@ async def test_what_is_never_sent_fails_the_test(signals: Any, said: str) -> Non
     assert said in str(failure.value)
 
 
+async def never_awaited(run: Any) -> bool:
+    return False
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -105,6 +109,8 @@ async def test_what_is_never_sent_fails_the_test(signals: Any, said: str) -> Non
         ({"signals": [timedelta(days=-1)]}, "time goes forward only."),
         ({"signals": [7]}, "signals[0]=7: an entry is"),
         ({"expect": None}, "expect=None: give a status, a place, or a callable of the run."),
+        ({"expect": never_awaited}, "its answer is never awaited, so it would always be true; give a plain def."),
+        ({"expect": lambda run: never_awaited(run)}, "returned an awaitable, which is never awaited"),
         ({"setup": 7}, "setup=7: give an async function"),
     ],
 )

@@ -416,6 +416,32 @@ async def fail(harness: Harness) -> None:
     raise KeyError("the test's own")
 
 
+class Patient(Workflow[Order, Memory, int]):
+    @transition(target=END)
+    async def pay(self) -> int:
+        tries = Step("charge", retry=Retry(retries=2, delay=timedelta(seconds=20), backoff="fixed"))
+        return await self.step(tries, charged, self.args.cents)
+
+
+async def charged(cents: int) -> int:
+    raise RuntimeError("the real service")
+
+
+async def test_a_rehearsed_step_waits_for_its_next_try_in_no_time() -> None:
+    async def declined(cents: int) -> int:
+        calls["charge"] += 1
+        raise ValueError("declined")
+
+    calls.clear()
+    async with Harness([App("shop", workflows=[Patient])]) as harness:
+        before = harness.clock.now()
+        harness.steps({"charge": declined})
+        with pytest.raises(ValueError, match="declined"):
+            await harness.run_transition(Patient, "pay", args=ORDER)
+        assert calls["charge"] == 3
+        assert harness.clock.now() == before
+
+
 async def test_a_name_that_no_step_had_is_told() -> None:
     with pytest.raises(AssertionError, match=r"replaced 'chrage', but no step of that name was called: did you mean"):
         await replacing({"chrage": 1, "pack": "never real"}, buy)

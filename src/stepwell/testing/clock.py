@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from stepwell.engine.run import RunRow
-from stepwell.execution.clock import to_datetime, to_moment
+from stepwell.execution.clock import Clock, to_datetime, to_moment
 from stepwell.process import Process
 from stepwell.runner.runner import WorkflowRunner
 from stepwell.store import endings, workers
@@ -60,6 +60,23 @@ class VirtualClock:
         for future, due in list(self._sleepers.items()):
             if due <= moment and not future.done():
                 future.set_result(None)
+
+
+class PassingClock:
+    """The `Clock` of one rehearsed transition: another clock's time, which passes at once wherever the transition waits."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._passed = 0
+
+    def now(self) -> int:
+        """Return microseconds since 1970-01-01T00:00Z."""
+        return max(self._clock.now(), self._passed)
+
+    async def sleep_until(self, moment: int) -> None:
+        """Let the time pass."""
+        self._passed = max(self._passed, moment)
+        await asyncio.sleep(0)
 
 
 class Rest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any, get_args
 
 from stepwell.definition.values.misfit import shown
@@ -25,6 +26,10 @@ def checked_expectation(expect: object) -> None:
     """Raise InvalidArgs for what is no status, place or callable."""
     if not callable(expect) and not isinstance(expect, str):
         raise InvalidArgs(f"expect={shown(expect)}: give a status, a place, or a callable of the run.")
+    if iscoroutinefunction(expect):
+        raise InvalidArgs(
+            f"expect={shown(expect)}: its answer is never awaited, so it would always be true; give a plain def."
+        )
 
 
 def check(run: Run, expect: Expectation, why: Sequence[str]) -> None:
@@ -42,6 +47,12 @@ def _compared(run: Run, expect: Expectation) -> str | None:
     """Return the unmet expectation; None if it is met."""
     if callable(expect):
         answer = expect(run)
+        if isawaitable(answer):
+            if iscoroutine(answer):
+                answer.close()
+            raise InvalidArgs(
+                f"expect={shown(expect)} returned an awaitable, which is never awaited; return true or false."
+            )
         return None if answer else f"expect={getattr(expect, '__qualname__', expect)} returned {answer!r}."
     if expect in get_args(Status):
         return None if run.status == expect else f"It was expected to be {expect!r}."

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any, Generic, Literal, NamedTuple
 
@@ -37,6 +37,7 @@ from stepwell.nearest import suggestion
 from stepwell.runner.models import StoredDocument, document_of
 from stepwell.store.base import Store
 from stepwell.store.journal import BARRING, JournalRow
+from stepwell.testing.clock import PassingClock
 
 S = TypeVar("S", default=Any)
 R = TypeVar("R", default=Any)
@@ -155,6 +156,7 @@ async def rehearse(shared: Shared, store: Store, given: Rehearsed) -> Committed[
 
     Raises what its method raises; AssertionError where its guard refuses. What `self.transaction()` writes is committed.
     """
+    shared = replace(shared, clock=PassingClock(shared.clock))  # steps wait before they try again
     task = PassTask(_executed(shared, store, given), loop=asyncio.get_running_loop(), context=copy_context())
     committed: Committed[Any, Any] = await task
     return committed

@@ -263,9 +263,10 @@ class Workflow(Generic[Args, State, Result]):
         return self._stepwell.children(group_id)
 
     def _check_callback(self, callback: str | None) -> None:
-        if callback is None or callback in definition_of(type(self)).signals:
+        definition = definition_of(type(self))
+        if callback is None or definition.current(callback) in definition.signals:
             return
-        known = ", ".join(sorted(definition_of(type(self)).signals)) or "none"
+        known = ", ".join(sorted(definition.signals)) or "none"
         raise UnknownTransition(
             f"{type(self).__name__} has no signal transition {callback!r} for the end of a child (it has: {known}); "
             "name one, or add one with wait=True."
