@@ -7,11 +7,22 @@ Their names begin with `stepwell.`, which no workflow of an app may. They may im
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from annotated_types import Len
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import core_schema
 
 from stepwell.definition.authoring.asks import LONGEST, Ask
 from stepwell.definition.authoring.marks import END, transition
@@ -44,6 +55,17 @@ def _distinct(given: Any) -> Any:
 def _listed(given: Any) -> Any:
     """Return one option as a list of it."""
     return [given] if isinstance(given, str) else given
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of these texts, in this order. (Python takes Literals with other orders for the same type, and caches them so.)"""
+
+    options: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Return the schema of a Literal."""
+        return core_schema.literal_schema(list(self.options))
 
 
 Duration: TypeAlias = Annotated[timedelta, Field(ge=timedelta(0))]
@@ -173,7 +195,7 @@ class AskOptions(
     @staticmethod
     def stepwell_answer(args: ChoiceQuestion) -> Any:
         """Return the type of the answer to a question with these args."""
-        one: Any = Literal[tuple(args.options)]
+        one: Any = Annotated[str, OneOf(tuple(args.options))]
         bounds = Len(0, len(args.options)) if args.many else Len(1, 1)
         return Annotated[list[one], bounds, AfterValidator(_distinct), BeforeValidator(_listed)]
 

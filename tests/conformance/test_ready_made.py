@@ -98,6 +98,18 @@ async def test_the_schema_of_an_answer_is_that_of_the_args(harness_on: HarnessOn
         ]
 
 
+async def test_the_options_of_each_question_have_the_order_of_its_own_args(harness_on: HarnessOn) -> None:
+    orders = [["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"]]
+    async with harness_on([Parent]) as harness:
+        runner = harness.runner
+        for options in orders:
+            await runner.run(AskOptions, {"text": "?", "options": options, "many": True}, app_name="shop", user_id="u1")
+            await harness.drain()
+            await harness.advance(timedelta(seconds=1))
+        schemas = [one.payload_schema for one in (await runner.inbox()).items]
+        assert [one["items"]["enum"] for one in schemas if one is not None] == orders
+
+
 @pytest.mark.parametrize(
     ("asks", "args", "answer"),
     [

@@ -217,17 +217,17 @@ def _cached(type_: Any, order: Hashable) -> Codec[Any]:
 def codec_for(type_: Any) -> Codec[Any]:
     """Return the codec of a type, cached where the type is hashable."""
     try:
-        return _cached(type_, _order(type_))
+        return _cached(type_, order_of(type_))
     except TypeError:
         return Codec(type_)
 
 
-def _order(type_: Any) -> Hashable:
+def order_of(type_: Any) -> Hashable:
     """Return what distinguishes types that Python calls equal: the order of a union, and an argument's kind (1 or True)."""
     arguments = get_args(type_)
     if not arguments:
         return type(type_).__qualname__
-    return tuple(tuple(map(_order, one)) if isinstance(one, list) else (one, _order(one)) for one in arguments)
+    return tuple(tuple(map(order_of, one)) if isinstance(one, list) else (one, order_of(one)) for one in arguments)
 
 
 def in_json(value: Any) -> Any:

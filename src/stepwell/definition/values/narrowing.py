@@ -5,13 +5,14 @@ The class says it: `stepwell_answer(args)` returns the type of the payload. What
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from stepwell.definition.model import Definition, Payload
-from stepwell.definition.values.codec import Codec
+from stepwell.definition.values.codec import Codec, order_of
 
 
 def narrows(definition: Definition | None) -> bool:
@@ -24,11 +25,12 @@ def narrowed(definition: Definition, payload: Payload, args: str | None) -> Code
     if args is None or definition.args is None or not narrows(definition):
         return payload.codec
     try:
-        return _codec(definition.workflow.stepwell_answer(definition.args.load(args)))
+        type_ = definition.workflow.stepwell_answer(definition.args.load(args))
+        return _codec(type_, order_of(type_))
     except ValidationError:  # the row doesn't fit this code, which leaves the run alone
         return payload.codec
 
 
 @lru_cache(maxsize=256)
-def _codec(type_: Any) -> Codec[Any]:
+def _codec(type_: Any, order: Hashable) -> Codec[Any]:
     return Codec(type_)
