@@ -209,6 +209,10 @@ class RunFinished(StepwellError):
 
     http_status = 409
 
+    def __init__(self, message: str, *, failed: bool = False) -> None:
+        super().__init__(message)
+        self.failed = failed
+
 
 class RunNotFinished(StepwellError):
     """The run, or the group that it belongs to, is neither completed nor cancelled: it can't be deleted."""

@@ -16,6 +16,7 @@ from stepwell.errors import (
     IdempotencyConflict,
     InvalidArgs,
     InvalidPayload,
+    NonRetryable,
     RunFinished,
     UnknownTransition,
     WorkflowNotFound,
@@ -132,6 +133,39 @@ async def test_a_question_that_ended_without_an_answer_takes_none(harness_on: Ha
                 await runner.answer(run_id, "decide", YES, by="ann")
             with pytest.raises(WorkflowNotFound):
                 await runner.answer(run_id, "decide", YES, by="bob")
+
+
+class Reminded(Workflow[None, None, None]):
+    @transition(target="review")
+    async def prepare(self) -> None: ...
+
+    @transition("review", END, wait=True, ask=Ask("So?", assignee="ann"))
+    async def decide(self) -> None: ...
+
+    @transition("review", END, wait=True)
+    async def withdraw(self) -> None: ...
+
+    @transition("review", "review", after=timedelta(hours=1))
+    async def remind(self) -> None:
+        raise NonRetryable("SECRET")
+
+
+async def test_a_failed_run_takes_no_answer_until_it_is_retried_and_tells_no_error(harness_on: HarnessOn) -> None:
+    async with harness_on([Reminded]) as harness:
+        runner = harness.runner
+        run_id = (await runner.run(Reminded, **ME)).workflow_id
+        await harness.advance(timedelta(hours=1))
+        assert (await runner.get(run_id)).status == "failed"
+        before = await everything(harness.stepwell)
+        for refused in (
+            runner.answer(run_id, "decide", by="ann"),
+            runner.answer(run_id, "withdraw", by="u1"),
+            runner.signal(run_id, "decide", user_id="ann"),
+        ):
+            with pytest.raises(RunFinished, match=r"takes no answer .* until it is retried") as caught:
+                await refused
+            assert "SECRET" not in str(caught.value)
+        assert await everything(harness.stepwell) == before
 
 
 async def test_the_same_key_answers_once(harness_on: HarnessOn) -> None:

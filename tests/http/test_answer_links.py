@@ -8,26 +8,30 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
+from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from conformance.support import until
-from stepwell import END, App, Ask, Document, Stepwell, Workflow, transition
+from stepwell import END, App, Ask, Document, Event, Stepwell, Workflow, transition
+from stepwell.console.http.answers.fields import fields_of, read_form
 from stepwell.errors import (
     AlreadyAnswered,
     ConfigurationError,
     InvalidArgs,
+    NonRetryable,
     RunFinished,
     UnknownTransition,
     WorkflowNotFound,
 )
 from stepwell.people import AskOptions, AskText, Confirm
 from stepwell.runner.links import read_link, sign
+from stepwell.ui import TextArea
 
 DAY = timedelta(days=1)
 KEYS: dict[str, Any] = {"secret_key": "a long random text", "public_url": "http://localhost"}
@@ -215,6 +219,65 @@ async def test_a_form_is_read_field_by_field_and_shown_again_with_what_is_wrong(
         assert await until(lambda: answerer(stepwell, run_id)) == "ann"
 
 
+class Note(BaseModel):
+    text: str = "none given"
+    reason: str | None = "none"
+    remark: str = ""
+    made: str = Field(default_factory=lambda: "made")
+    area: Annotated[str, TextArea()] = "long"
+
+
+@pytest.mark.parametrize(
+    ("model", "form", "read"),
+    [
+        (
+            Note,
+            {"text": [""], "reason": [""], "remark": [""], "made": [""], "area": [""]},
+            Note(text="", reason=None, area=""),
+        ),
+        (Note, {"text": ["a"]}, Note(text="a")),
+        (Note, {}, Note()),
+    ],
+)
+def test_what_the_person_deleted_is_no_default(model: type[BaseModel], form: Any, read: Any) -> None:
+    schema = model.model_json_schema()
+    given, wrong = read_form(schema, fields_of(schema), form)
+    assert (model.model_validate(given), wrong) == (read, {})
+
+
+class Figures(BaseModel):
+    whole: int = 5
+    part: float | None = 0.5
+    day: date = date(2026, 1, 31)
+    price: Decimal = Decimal(1)
+
+
+@pytest.mark.parametrize("field", ["whole", "day", "price"])
+def test_a_number_or_a_day_that_the_person_deleted_is_asked_again(field: str) -> None:
+    schema = Figures.model_json_schema()
+    given, _ = read_form(schema, fields_of(schema), {field: [""]})
+    with pytest.raises(ValidationError):
+        Figures.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("7", 7), (" -7 ", -7), ("+1.50", 1.5), (".5", 0.5), ("1e3", 1000.0), ("", None), ("1_0", ...), ("1_0.5", ...),
+        ("nan", ...), ("inf", ...), ("-infinity", ...), ("0x10", ...), ("1,5", ...), ("many", ...),
+    ],
+)  # fmt: skip
+def test_a_number_is_written_in_digits(text: str, number: Any) -> None:
+    model = create_model("Amount", amount=(Annotated[float | None, Field(allow_inf_nan=False)], 0.5))
+    schema = model.model_json_schema()
+    given, _ = read_form(schema, fields_of(schema), {"amount": [text]})
+    if number is ...:
+        with pytest.raises(ValidationError):
+            model.model_validate(given)
+    else:
+        assert model.model_validate(given).model_dump() == {"amount": number}
+
+
 async def test_what_has_no_fields_is_written_as_json(desk: Opened) -> None:
     async with desk() as (stepwell, client):
         run_id = await asked(stepwell)
@@ -311,6 +374,52 @@ async def test_the_end_of_the_question_ends_the_link(desk: Opened) -> None:
         assert page.status_code == 409
         assert "This question has ended" in page.text
         assert (await client.post(link, json={"data": {"approved": True}}, headers=JSON)).status_code == 409
+
+
+class Plan(Workflow[None, None, None]):
+    """Fails while it asks."""
+
+    @transition(target="inner room")
+    async def prepare(self) -> None: ...
+
+    @transition("inner room", END, wait=True, ask=Ask("So?", assignee="ann"))
+    async def decide(self, verdict: Verdict) -> None: ...
+
+    @transition("inner room", END, wait=True)
+    async def give_up(self) -> None: ...
+
+    @transition("inner room", END, on=Event("audit"))
+    async def audit(self) -> None:
+        raise NonRetryable("SECRET")
+
+
+@pytest.mark.parametrize("name", ["decide", "give_up"])
+async def test_a_failed_run_shows_a_link_neither_its_form_nor_its_error(
+    stepwell_of: Any, client_of: Any, name: str
+) -> None:
+    stepwell = stepwell_of(App("shop", workflows=[Plan]), **KEYS)
+    app = FastAPI()
+    stepwell.mount(app)
+    async with client_of(stepwell, app) as client:
+        run_id = await asked(stepwell, Plan)
+        link = await link_to(stepwell, run_id, name)
+        await stepwell.runner.emit("audit")
+
+        async def failed() -> bool:
+            return (await stepwell.runner.get(run_id)).status == "failed"
+
+        await until(failed, "the failure")
+        for headers in (PAGE, JSON):
+            for answer in (
+                await client.get(link, headers=headers),
+                await client.post(link, json={"data": {"approved": True}}, headers=headers),
+            ):
+                assert answer.status_code == 409
+                assert "takes no answer until it is retried" in answer.text
+                for hidden in ("SECRET", "<form", "has ended", run_id, "inner room"):
+                    assert hidden not in answer.text
+        with pytest.raises(RunFinished):
+            await link_to(stepwell, run_id, name)
 
 
 async def test_a_link_expires(stepwell_of: Any, client_of: Any) -> None:

@@ -198,7 +198,8 @@ def _refuse_ended(run: RunRow, arrival: Arrival) -> None:
     if run.status == "failed" and arrival.kind == "signal":
         raise RunFinished(
             f"Run {run.id} failed at {run.place!r} and takes no signal {arrival.name!r} until it is retried "
-            f"(runner.retry({run.id!r})). Its error: {run.error}"
+            f"(runner.retry({run.id!r})). Its error: {run.error}",
+            failed=True,
         )
 
 

@@ -92,6 +92,7 @@ def check_open(tx: Tx, definition: Definition, row: RunRow, admitted: Admitted, 
         return
     here = question.visit == run.visit and not run.finished
     if here and (question.closed_at is None or _keeps(definition, run, admitted.name)):
+        _refuse_failed(run, admitted.name)
         return
     if question.answered_at is not None:
         raise _answered(run, question.transition, question.answered_by, question.answered_at)
@@ -110,6 +111,7 @@ def _check_waiting(tx: Tx, definition: Definition, run: RunRow, name: str, perso
     waits = transition is not None and name not in names_in(run.callbacks) and not run.finished
     asks_soon = transition is not None and transition.ask is not None and run.status not in ("waiting", "failed")
     if waits and not asks_soon and person.visit in (None, run.visit):
+        _refuse_failed(run, name)
         return
     last = signals.last_taken(tx, run.id, definition.all_names([name]))
     if last is not None and name not in names_in(run.callbacks):
@@ -119,6 +121,12 @@ def _check_waiting(tx: Tx, definition: Definition, run: RunRow, name: str, perso
     raise UnknownTransition(
         f"Run {run.id} is at {run.place!r} and doesn't ask for {name!r} now. What it asks for is in the inbox."
     )
+
+
+def _refuse_failed(run: RunRow, name: str) -> None:
+    """Raise RunFinished for a failed run, without its error: those who are asked needn't see the run."""
+    if run.status == "failed":
+        raise RunFinished(f"Run {run.id} failed, and takes no answer {name!r} until it is retried.", failed=True)
 
 
 def _answered(run: RunRow, name: str, by: str | None, at: Moment) -> AlreadyAnswered:

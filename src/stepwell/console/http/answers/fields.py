@@ -6,6 +6,7 @@ What has no fields of its own (nested objects, lists of numbers) is written as J
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -30,6 +31,7 @@ _LEFT_ALONE: Final = ("hidden", "read-only")
 _MOST: Final = 50
 """Fields of a form, at most."""
 _MOST_CHOICES: Final = 1_000
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,11 @@ class AnswerField:
                 return [self._choice(one) for one in given]
             case "json":
                 return self._parsed(given[-1] if given else "")
-        text = given[-1].replace("\r\n", "\n") if given else ""
-        if text == "":
+        if not given:
             return self._nothing()
+        text = given[-1].replace("\r\n", "\n")
+        if text == "":
+            return self._emptied()
         if self.kind == "choice":
             found = self._choice(text)
             return [found] if self.in_list else found
@@ -71,11 +75,20 @@ class AnswerField:
             return self._nothing()
         return json.loads(text)
 
-    def _nothing(self) -> Any:
-        if self.nullable:
+    def _emptied(self) -> Any:
+        """Return the value of a field that was sent empty. It isn't the default that the form showed, which was deleted.
+
+        A number or a date that was deleted is an empty text as well, which is refused with the reason.
+        """
+        if self.nullable and self.default != "":
             return None
-        if self.required and self.kind in ("text", "area"):
+        if self.default is not None or (self.required and self.kind in ("text", "area")):
             return ""
+        raise KeyError(self.name)
+
+    def _nothing(self) -> Any:
+        if self.nullable and self.default is None:
+            return None
         raise KeyError(self.name)
 
 
@@ -186,13 +199,14 @@ def _title(name: str, schema: JsonSchema) -> str:
 
 
 def _number(text: str) -> Any:
-    """Return the number; the text itself for anything else, which is refused with the reason."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    """Return the number; else the text itself, which is refused with the reason."""
+    text = text.strip()
+    if _NUMBER.fullmatch(text) is None:
+        return text.replace("_", " ")  # Python and Pydantic read 1_0 as 10
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def misplaced(errors: Sequence[Mapping[str, Any]], fields: Sequence[AnswerField]) -> Iterator[tuple[str | None, str]]:

@@ -26,7 +26,6 @@ from stepwell.errors import (
     AlreadyAnswered,
     InvalidPayload,
     LinkNotFound,
-    PayloadTooLarge,
     RunFinished,
     StepwellError,
     UnknownTransition,
@@ -40,6 +39,7 @@ log = logging.getLogger("stepwell.http")
 FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 2_000
 _ENDED: Final = "This question has ended: it waits for no answer any more."
+_FAILED: Final = "The work that asks failed, and takes no answer until it is retried. Open this link again later."
 
 
 def link_route(stepwell: Served, access: Access, path: str) -> Route:
@@ -175,6 +175,7 @@ def _page(text: str, status: int = 200) -> Response:
 
 def _refusal(request: Request, error: StepwellError) -> Response:
     """Return the refusal, which names the question at most: nothing else of the run is shown."""
+    error = _told(error)
     answer = problem_of(error)
     if not _wants_page(request):
         return answer
@@ -183,13 +184,27 @@ def _refusal(request: Request, error: StepwellError) -> Response:
     return HTMLResponse(_words(error, status), status, headers={**HEADERS, **headers})
 
 
-def _words(error: StepwellError, status: int) -> str:
+def _told(error: StepwellError) -> StepwellError:
+    """Return the error as a holder of the link may read it: without the run's id, its place and its signals."""
     match error:
         case AlreadyAnswered(by=str() as by, at=at):
-            return refusal_page(status, f"{by} answered it at {at:%Y-%m-%d %H:%M} UTC. No further answer is taken.")
-        case AlreadyAnswered() | RunFinished() | UnknownTransition():
-            return refusal_page(status, _ENDED, "This question has ended")
-        case PayloadTooLarge():
-            return refusal_page(status, str(error))
+            return AlreadyAnswered(
+                f"{by} answered it at {at:%Y-%m-%d %H:%M} UTC. No further answer is taken.", by=by, at=at
+            )
+        case AlreadyAnswered(by=by, at=at):
+            return AlreadyAnswered(_ENDED, by=by, at=at)
+        case RunFinished(failed=failed):
+            return RunFinished(_FAILED if failed else _ENDED, failed=failed)
+        case UnknownTransition():
+            return UnknownTransition(_ENDED)
+    return error
+
+
+def _words(error: StepwellError, status: int) -> str:
+    match error:
+        case RunFinished(failed=True):
+            return refusal_page(status, str(error), "This question can't be answered now")
+        case AlreadyAnswered(by=None) | RunFinished() | UnknownTransition():
+            return refusal_page(status, str(error), "This question has ended")
     why = str(error) if status < 500 else "The server can't answer now. Try again in a moment."
     return refusal_page(status, why)
