@@ -68,6 +68,18 @@ class OneOf:
         return core_schema.literal_schema(list(self.options))
 
 
+def _no_number(given: Any) -> Any:
+    """Return the moment. Raises ValueError for a number, of which Pydantic would make one in 1970."""
+    try:
+        float(given)
+    except OverflowError:
+        pass  # it is a number that is too large
+    except (TypeError, ValueError):
+        return given
+    raise ValueError("give a moment with its date, as in 2026-05-01T12:00:00Z")
+
+
+DueMoment: TypeAlias = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 Duration: TypeAlias = Annotated[timedelta, Field(ge=timedelta(0))]
 LongText: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST["text"]), AfterValidator(_without_nul)]
 Headline: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST["title"]), AfterValidator(_without_nul)]
@@ -85,7 +97,7 @@ class PersonQuestion(BaseModel):
     title: Headline | None = None
     assignee: PersonName | None = None
     group: PersonName | None = None
-    due: Duration | AwareDatetime | None = None
+    due: Duration | DueMoment | None = None
     """The time in which the answer is due, or a moment."""
     expires: bool = False
     """True: without an answer by `due` the run fails."""

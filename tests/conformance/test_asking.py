@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from pydantic import BaseModel
 
 from conformance.support import ME, HarnessOn, StepwellOn, everything, reaches
 from stepwell import END, START, Ask, Document, Question, Retry, Workflow, transition
-from stepwell.errors import DefinitionError, InvalidArgs
+from stepwell.errors import DefinitionError, InvalidArgs, UnknownTransition
 from stepwell.store import questions
+from stepwell.store.tx import Tx
 from stepwell.testing import Harness
 
 
@@ -171,6 +173,149 @@ async def test_what_waits_without_a_question_is_in_the_inbox_of_the_runs_user(ha
         assert keys(await harness.runner.inbox(user_id="other")) == []
 
 
+class Both(Workflow[Purchase, None, str]):
+    """Asks a person at one place for what it takes from its user at another; and both at a third."""
+
+    def person(self) -> str | None:
+        return self.args.assignee
+
+    @transition(target="both")
+    async def begin(self) -> None: ...
+
+    @transition("both", END, wait=True, ask=Ask(assignee=person))
+    async def decide(self) -> str:
+        return "decided"
+
+    @transition("both", END, wait=True)
+    async def withdraw(self) -> str:
+        return "withdrawn"
+
+
+async def paged(harness: Harness, limit: int, **given: Any) -> list[tuple[str, str]]:
+    """All entries of an inbox, by pages of this size, none of which is empty."""
+    found, cursor = [], None
+    while True:
+        page = await harness.runner.inbox(limit=limit, cursor=cursor, **given)
+        assert page.items, "a page that isn't the only one has an entry"
+        found += keys(page)
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 50])
+async def test_pages_lose_nothing_that_has_waited_longer_than_what_is_due(harness_on: HarnessOn, limit: int) -> None:
+    async with harness_on([Waits, Review, Both]) as harness:
+        dated, undated, own = [], [], Purchase()
+        for n in range(3):
+            run = (await harness.runner.run(Waits, **ME)).workflow_id
+            undated += [(run, "nudge"), (run, "say_when")]
+            await harness.drain()
+            await harness.advance(timedelta(seconds=1))
+            dated.append((await begun(harness, Purchase(days=n + 1)), "decide"))
+            undated.append((await begun(harness, own), "decide"))
+            both = (await harness.runner.run(Both, own, **ME)).workflow_id
+            undated += [(both, "decide"), (both, "withdraw")]
+            await harness.drain()
+            await harness.advance(timedelta(seconds=1))
+        assert await paged(harness, limit, user_id="u1") == dated + undated
+        assert await paged(harness, limit) == dated + undated
+
+
+class Calls(Workflow[None, None, str]):
+    """Waits for the end of a child only, of which a person is asked as well."""
+
+    @transition(target="working")
+    async def begin(self) -> None:
+        await self.start(Waits, callback="done")
+
+    @transition("working", END, wait=True)
+    async def done(self, word: str) -> str:
+        return word
+
+
+class CallsAsked(Calls, name="calls_asked"):
+    @transition("working", END, wait=True, ask=Ask("Is it done?", assignee="ann"))
+    async def done(self, word: str) -> str:
+        return word
+
+
+async def test_a_page_begins_with_what_is_asked_however_many_runs_wait_for_others(harness_on: HarnessOn) -> None:
+    async with harness_on([Review, Calls, Waits, Both]) as harness:
+        for _ in range(4):
+            await begun(harness, Purchase(assignee="boss"))
+            await harness.runner.run(Calls, **ME)
+        await harness.drain()
+        for child in (await harness.runner.list(workflow=Waits)).items:
+            await harness.runner.signal(child.workflow_id, "nudge")
+            await harness.runner.cancel(child.workflow_id)
+        await harness.advance(timedelta(seconds=1))
+        both = (await harness.runner.run(Both, Purchase(assignee="ann"), **ME)).workflow_id
+        await harness.drain()
+        page = await harness.runner.inbox(user_id="u1", limit=2)
+        assert (keys(page), page.next_cursor) == ([(both, "withdraw")], None)
+
+
+async def test_a_callback_that_is_asked_for_is_in_no_inbox_until_its_child_has_ended(harness_on: HarnessOn) -> None:
+    async with harness_on([CallsAsked, Waits]) as harness:
+        runner = harness.runner
+        parent = (await runner.run(CallsAsked, **ME)).workflow_id
+        await harness.drain()
+        assert keys(await runner.inbox(user_id="ann")) == []
+        assert {run for run, _ in keys(await runner.inbox())} == {one.workflow_id for one in await children(harness)}
+        assert "Is it done?" not in str(await runner.explain(parent))
+        with pytest.raises(UnknownTransition):
+            await runner.answer(parent, "done", "x", by="ann")
+
+
+async def children(harness: Harness) -> Any:
+    return (await harness.runner.list(workflow=Waits)).items
+
+
+async def test_a_user_of_many_groups_sees_what_all_of_them_are_asked_in_few_statements(
+    harness_on: HarnessOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness_on([Review]) as harness:
+        asked = [(await begun(harness, Purchase(group=f"g{n}", days=n + 1)), "decide") for n in (0, 21, 999)]
+        await begun(harness, Purchase(group="other"))
+        rows, statements = Tx.rows, []
+
+        def counted(tx: Tx, sql: str, *parameters: Any) -> Sequence[Any]:
+            statements.append(sql)
+            return rows(tx, sql, *parameters)
+
+        monkeypatch.setattr(Tx, "rows", counted)
+        page = await harness.runner.inbox(groups=[f"g{n}" for n in range(1_000)])
+        assert keys(page) == asked
+        assert 0 < sum("FROM stepwell_questions q JOIN" in one for one in statements) <= 3
+
+
+class Drawing(Document):
+    text: str
+
+
+class Thick(Workflow[None, None, str]):
+    @transition(target="review")
+    async def draw(self) -> None:
+        await self.documents.save(Drawing(text="x" * 900_000))
+
+    @transition("review", END, wait=True, ask=Ask(assignee="ann", documents=[Drawing]))
+    async def decide(self) -> str:
+        return "decided"
+
+
+async def test_a_page_has_a_bound_in_bytes_and_the_next_goes_on_behind_it(harness_on: HarnessOn) -> None:
+    async with harness_on([Thick]) as harness:
+        runs = [((await harness.runner.run(Thick, **ME)).workflow_id, "decide") for _ in range(20)]
+        await harness.drain()
+        page = await harness.runner.inbox(user_id="ann")
+        assert 15 < len(page.items) < 20
+        assert len(page.model_dump_json()) < 16.1 * 1024 * 1024
+        rest = await harness.runner.inbox(user_id="ann", cursor=page.next_cursor)
+        assert sorted(keys(page) + keys(rest)) == sorted(runs)
+        assert rest.next_cursor is None
+
+
 class Broken(Workflow[Purchase, Purchase, str]):
     def raises(self) -> str:
         raise ValueError("no such person")
@@ -280,6 +425,8 @@ async def _awaited(self: Any) -> str:
     ("ask", "wait", "said"),
     [
         (Ask(title=""), True, "its Ask(title='') isn't a text of 1 to 200 characters"),
+        (Ask(assignee="a" * 257), True, "isn't a text of 1 to 256 characters"),  # no such user could answer
+        (Ask(group="g" * 257), True, "isn't a text of 1 to 256 characters"),
         (Ask(assignee=7), True, "its Ask(assignee=7) isn't a text"),  # type: ignore[arg-type]
         (Ask(group="\0"), True, "its Ask(group='\\x00') isn't a text"),
         (Ask(due=2), True, "its Ask(due=2) isn't a timedelta"),
@@ -342,3 +489,18 @@ async def test_a_question_may_be_due_at_a_moment(harness_on: HarnessOn) -> None:
         await harness.runner.run(Dated, **ME)
         [question] = (await harness.runner.inbox(user_id="u1")).items
         assert question.due_at == datetime.fromisoformat("2026-02-01T11:00:00Z")
+
+
+class LongAgo(Workflow[int, None, str]):
+    def until(self) -> datetime:
+        return datetime(1969, 12, 31, tzinfo=UTC) - timedelta(days=self.args)
+
+    @transition(START, END, wait=True, ask=Ask(due=until))
+    async def decide(self) -> str:
+        return "decided"
+
+
+async def test_pages_go_on_behind_a_question_that_was_due_before_1970(harness_on: HarnessOn) -> None:
+    async with harness_on([LongAgo]) as harness:
+        runs = [(await harness.runner.run(LongAgo, n, **ME)).workflow_id for n in (1, 500_000, 2)]
+        assert await paged(harness, 1) == [(runs[n], "decide") for n in (1, 2, 0)]

@@ -164,6 +164,34 @@ async def test_a_due_date_alone_ends_nothing(harness_on: HarnessOn) -> None:
         assert overdue.workflow_id == question.workflow_id
 
 
+async def test_a_name_that_may_answer_may_be_asked(harness_on: HarnessOn) -> None:
+    async with harness_on([Parent]) as harness:
+        run, question = await asking(harness, Confirm, group="g" * 256)
+        await harness.runner.answer(question.workflow_id, "answer", True, by="b" * 256, groups=["g" * 256])
+        await harness.drain()
+        assert await run.result() is True
+
+
+async def test_a_page_has_a_bound_in_bytes_of_schemas_too(harness_on: HarnessOn) -> None:
+    async with harness_on([Parent]) as harness:
+        options = [f"{n}".ljust(500, "x") for n in range(1_000)]
+        args = {"text": "?", "options": options, "assignee": "ann"}
+        for _ in range(40):
+            await harness.runner.run(AskOptions, args, app_name="shop", user_id="u1")
+        await harness.drain()
+        found: list[str] = []
+        sizes: list[int] = []
+        cursor = None
+        while cursor is not None or not sizes:
+            page = await harness.runner.inbox(user_id="ann", cursor=cursor)
+            sizes.append(len(page.model_dump_json()))
+            found += [one.workflow_id for one in page.items]
+            cursor = page.next_cursor
+        assert len(set(found)) == len(found) == 40
+        assert len(sizes) > 1
+        assert max(sizes) < 16.1 * 1024 * 1024
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -175,6 +203,13 @@ async def test_a_due_date_alone_ends_nothing(harness_on: HarnessOn) -> None:
         {"text": "?", "expires": True},
         {"text": "?", "due": "-P1D"},
         {"text": "?", "due": datetime(2030, 1, 1)},
+        {"text": "?", "due": -5},
+        {"text": "?", "due": -0.5},
+        {"text": "?", "due": "-5"},
+        {"text": "?", "due": 10**12},
+        {"text": "?", "due": 10**400},
+        {"text": "?", "assignee": "a" * 257},
+        {"text": "?", "group": "g" * 257},
         {"text": "?", "asignee": "ann"},
     ],
 )

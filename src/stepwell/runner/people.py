@@ -34,8 +34,11 @@ from stepwell.runner.arguments import (
 )
 from stepwell.runner.models import Page, Run, StoredDocument, document_of
 from stepwell.runner.steering import Steering
+from stepwell.runner.weight import within_values
 from stepwell.store import documents, questions, runs
-from stepwell.store.questions import Entry, Position, Sought, Unasked
+from stepwell.store.documents import DocumentRow
+from stepwell.store.questions import AwaitedSignal, Entry, Position, Sought, Unasked
+from stepwell.store.tables import fitting
 from stepwell.store.tx import Tx
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 
 _DOCUMENT_BYTES: Final = 1024 * 1024
 """Of the documents that a question shows."""
+_PAGE_BYTES: Final = 16 * 1024 * 1024
+"""Of the questions of a page, unless a single one is larger."""
 
 
 class Question(BaseModel):
@@ -127,25 +132,26 @@ class Answering(Steering):
             self.core.shared.clock.now(),
             _position_of(cursor),
             limit + 1,
-            self._unasked_places(app, flow, apps),
+            self._awaited(app, flow, apps),
             None if apps is None else sorted(apps),
             None if workflow_id is None else id_of(workflow_id) or workflow_id,
         )
         found, following = await self.read(lambda tx: self._entries(tx, wanted, limit))
         return Page(items=tuple(found), next_cursor=following)
 
-    def _unasked_places(
+    def _awaited(
         self, app_name: str | None, workflow: str | None, apps: Collection[str] | None
-    ) -> Sequence[tuple[str, str, str]]:
-        """Return (app, workflow, place) of every place that waits for signals."""
+    ) -> Sequence[AwaitedSignal]:
+        """Return the signals that places wait for."""
         registry = self.core.shared.registry
         return [
-            (app, name, place.name)
+            AwaitedSignal(app, name, place.name, definition.all_names([t.name]))
             for app, name in registry.lanes
             if app_name in (None, app) and workflow in (None, name) and (apps is None or app in apps)
             if (definition := registry.find(app, name)) is not None
             for place in definition.places.values()
-            if any(t.kind == "signal" for t in place.waiting)
+            for t in place.waiting
+            if t.kind == "signal"
         ]
 
     def _entries(self, tx: Tx, wanted: Sought, limit: int) -> tuple[list[Question], str | None]:
@@ -156,36 +162,45 @@ class Answering(Steering):
         if wanted.after is not None:
             entries = [one for one in entries if one.question.key > wanted.after]
         end: Position | None = None
-        if len(runs) == wanted.limit:  # behind the last of them there may be others
+        if len(runs) > wanted.limit:  # behind the last of them there may be others
             end = (WHENEVER, runs[-1].entered_at, runs[-1].run_id, "")
             entries = [one for one in entries if one.question.key < end]
         if len(entries) > limit:
             entries = entries[:limit]
             end = entries[-1].question.key
-        return self._questions(tx, entries), _cursor(end)
+        found = self._questions(tx, entries)
+        if len(found) < len(entries):
+            end = entries[len(found) - 1].question.key
+        return found, _cursor(end)
 
     def _unasked(self, run: Unasked) -> Sequence[QuestionRow]:
         """Return the signals for which the run waits without a question, as questions to its user."""
         definition = self.core.shared.registry.find(run.app_name, run.workflow_name)
         place = None if definition is None else definition.places.get(run.place)
-        asked, called = asked_in(run.timers, run.visit), names_in(run.callbacks)
+        if definition is None or place is None:
+            return []
+        taken = asked_in(run.timers, run.visit) | names_in(run.callbacks)
         return [
             QuestionRow(
                 run.run_id, run.visit, t.name, run.app_name, run.workflow_name, run.user_id, words_of(t.name), None,
                 None, None, None, WHENEVER, run.entered_at, "[]",
             )
-            for t in (() if place is None else place.waiting)
-            if t.kind == "signal" and t.name not in asked and t.name not in called
+            for t in place.waiting
+            if t.kind == "signal" and taken.isdisjoint(definition.all_names([t.name]))
         ]  # fmt: skip
 
     def _questions(self, tx: Tx, entries: Sequence[Entry]) -> list[Question]:
+        """Return as many of the first ones as a page holds; at least one, if there is one."""
         find = self.core.shared.registry.find
-        found = [(entry, find(entry.question.app_name, entry.question.workflow_name)) for entry in entries]
-        args = questions.args_of(tx, [entry.question.run_id for entry, definition in found if narrows(definition)])
-        return [
-            question_of(entry, definition, shown_documents(tx, entry.question), args.get(entry.question.run_id))
-            for entry, definition in found
+        found = [(one, find(one.question.app_name, one.question.workflow_name)) for one in entries]
+        sizes = questions.args_sizes(tx, [one.question.run_id for one, definition in found if narrows(definition)])
+        shown = _shown(tx, entries, sizes)
+        args = questions.args_of(tx, sizes.keys() & {one.question.run_id for one, _ in shown})
+        made = [
+            question_of(entry, definition, documents, args.get(entry.question.run_id))
+            for (entry, documents), (_, definition) in zip(shown, found, strict=False)
         ]
+        return made[: fitting((len(one.model_dump_json().encode()) for one in made), _PAGE_BYTES)]
 
     async def answer(
         self,
@@ -275,19 +290,29 @@ class Answering(Steering):
         return await self.read(query)
 
 
-def shown_documents(tx: Tx, row: QuestionRow) -> list[StoredDocument]:
+def _shown(tx: Tx, entries: Sequence[Entry], sizes: dict[str, int]) -> list[tuple[Entry, list[DocumentRow]]]:
+    """Return the first entries with the documents that they show: no more than a page holds, with args of these sizes."""
+    found: list[tuple[Entry, list[DocumentRow]]] = []
+    left = _PAGE_BYTES
+    for entry in entries:
+        documents = shown_documents(tx, entry.question)
+        left -= sizes.get(entry.question.run_id, 0) + sum(len(one.content.encode()) for one in documents)
+        if left < 0 and found:
+            break
+        found.append((entry, documents))
+    return within_values(found, lambda one: [text for row in one[1] for text in (row.content, row.meta)])
+
+
+def shown_documents(tx: Tx, row: QuestionRow) -> list[DocumentRow]:
     """Return the current documents that the question shows."""
     names = json.loads(row.documents)
-    if not names:
-        return []
-    found = documents.named(tx, row.run_id, names, _DOCUMENT_BYTES)
-    return [document_of(one) for one in found]
+    return documents.named(tx, row.run_id, names, _DOCUMENT_BYTES) if names else []
 
 
 def question_of(
     entry: Entry,
     definition: Definition | None,
-    shows: Sequence[StoredDocument] = (),
+    shows: Sequence[DocumentRow] = (),
     args: str | None = None,
 ) -> Question:
     """Return the model of a question; `args` are those of its run, where the type of an answer depends on them."""
@@ -308,7 +333,7 @@ def question_of(
         user_id=row.user_id,
         subject=entry.subject,
         labels=tuple(json.loads(entry.labels)),
-        documents=tuple(shows),
+        documents=tuple(document_of(one) for one in shows),
     )
 
 
@@ -324,7 +349,8 @@ def _position_of(cursor: Any) -> Position | None:
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         urgency, asked_at, run, transition = json.loads(text)
-        moments = all(type(one) is int and 0 <= one < 2**63 for one in (urgency, asked_at))
+        # A moment before 1970 is below zero.
+        moments = all(type(one) is int and -(2**63) <= one <= WHENEVER for one in (urgency, asked_at))
         if moments and is_text(run, MAX_NAME) and (transition == "" or is_text(transition, MAX_NAME)):
             return urgency, asked_at, run, transition
     except (ValueError, TypeError, RecursionError):

@@ -12,7 +12,7 @@ from stepwell.definition.model import Definition
 from stepwell.definition.text import is_text
 from stepwell.definition.values.misfit import shown
 from stepwell.engine.pauses import covering
-from stepwell.engine.run import RunRow
+from stepwell.engine.run import RunRow, names_in
 from stepwell.errors import GroupNotFound, InvalidArgs, WorkflowNotFound
 from stepwell.execution.clock import SystemClock
 from stepwell.execution.operations import visible
@@ -327,6 +327,7 @@ class Reader:
 
         def query(given: Tx) -> Situation:
             kept, alive = inbox.outline(given, row.id), workers.all_of(given)
+            called = names_in(row.callbacks)
             return Situation(
                 row,
                 self._definition(row),
@@ -338,7 +339,7 @@ class Reader:
                 pauses=covering(pauses.all_of(given), row.app_name, row.workflow_name),
                 hold=limits.hold_of(given, row, limit_of, now, _HOLDERS, only),
                 ahead=limits.ahead(given, row),
-                asked=questions.open_of(given, row.id, row.visit),
+                asked=[one for one in questions.open_of(given, row.id, row.visit) if one.transition not in called],
                 now=now,
             )
 

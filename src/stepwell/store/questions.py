@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from stepwell.engine.commit import Commit
-from stepwell.engine.questions import QuestionRow
+from stepwell.engine.questions import WHENEVER, QuestionRow
 from stepwell.engine.run import HistoryRow
 from stepwell.store import history, tables
 from stepwell.store.tables import questions
@@ -92,6 +93,13 @@ def of_run(tx: Tx, run_id: str) -> list[QuestionRow]:
     return tx.fetch(QuestionRow._make, sql, run_id)
 
 
+def args_sizes(tx: Tx, run_ids: Collection[str]) -> dict[str, int]:
+    """Return the bytes of the args of these runs, by their ids."""
+    if not run_ids:
+        return {}
+    return dict(tx.rows("SELECT id, octet_length(args) FROM stepwell_runs WHERE id IN list(?)", tx.listed(run_ids)))
+
+
 def args_of(tx: Tx, run_ids: Collection[str]) -> dict[str, str]:
     """Return the args of these runs, by their ids."""
     if not run_ids:
@@ -110,7 +118,29 @@ def open_of(tx: Tx, run_id: str, visit: int) -> list[QuestionRow]:
 Position = tuple[int, int, str, str]
 """The place of a question in the inbox: its urgency, when it was asked, its run and its transition."""
 
+_FEW_GROUPS: Final = 20
+"""Groups whose questions are found one after the other, each in order from an index; those of more are sorted."""
 _HERE: Final = "r.status NOT IN ('completed', 'canceled', 'failed') AND r.internal=0"
+
+
+def _without(text: str, part: str) -> str:
+    """Return the condition that a text of SQL doesn't hold another."""
+    return f"replace(coalesce({text}, ''), {part}, '')=coalesce({text}, '')"
+
+
+# `Run.callbacks` is a list of names as JSON; `replace` is what both databases have to look into a text.
+_QUOTED: Final = "'\"' || q.transition || '\"'"
+_NO_CALLBACK: Final = _without("r.callbacks", _QUOTED)
+
+
+class AwaitedSignal(NamedTuple):
+    """A signal transition of a place."""
+
+    app_name: str
+    workflow_name: str
+    place: str
+    names: Sequence[str]
+    """Its name and the old ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +155,8 @@ class Sought:
     now: int
     after: Position | None
     limit: int
-    unasked: Sequence[tuple[str, str, str]]
-    """(app, workflow, place) that have waiting transitions without a question."""
+    unasked: Sequence[AwaitedSignal]
+    """The signals that may be waited for without a question."""
     apps: Sequence[str] | None = None
     """Those of these apps only; None: of all."""
     run_id: str | None = None
@@ -161,10 +191,11 @@ class Entry(NamedTuple):
 def inbox(tx: Tx, wanted: Sought) -> list[Entry]:
     """Return open questions with the labels and subjects of their runs, at most `limit`, the most urgent first.
 
-    A question is open while its run is in that visit and no signal for it is stored.
+    A question is open while its run is in that visit and no signal for it is stored. One that is answered by the end of
+    a child (a callback) is open to no person.
     """
     found: dict[tuple[str, int, str], Entry] = {}
-    for condition, given in _audiences(wanted):
+    for condition, given in _audiences(tx, wanted):
         for row in _open(tx, wanted, condition, given):
             question = QuestionRow._make(row[:-2])
             found[question[:3]] = Entry(question, *row[-2:])
@@ -172,15 +203,21 @@ def inbox(tx: Tx, wanted: Sought) -> list[Entry]:
     return ordered[: wanted.limit]
 
 
-def _audiences(wanted: Sought) -> list[tuple[str, tuple[Any, ...]]]:
+def _audiences(tx: Tx, wanted: Sought) -> list[tuple[str, tuple[Any, ...]]]:
     """Return one condition for each index by which questions are found."""
     if wanted.user_id is None and not wanted.groups:
         return [("", ())]
-    groups = [("q.team=?", (group,)) for group in dict.fromkeys(wanted.groups)]
+    groups = _teams(tx, list(dict.fromkeys(wanted.groups)))
     if wanted.user_id is None:
-        return [*groups]
+        return groups
     own = ("q.user_id=? AND q.assignee IS NULL AND q.team IS NULL", (wanted.user_id,))
     return [("q.assignee=?", (wanted.user_id,)), own, *groups]
+
+
+def _teams(tx: Tx, groups: Sequence[str]) -> list[tuple[str, tuple[Any, ...]]]:
+    if len(groups) > _FEW_GROUPS:
+        return [("q.team IN list(?)", (tx.listed(groups),))]
+    return [("q.team=?", (group,)) for group in groups]
 
 
 def _open(tx: Tx, wanted: Sought, condition: str, given: tuple[Any, ...]) -> Sequence[Any]:
@@ -203,7 +240,7 @@ def _open(tx: Tx, wanted: Sought, condition: str, given: tuple[Any, ...]) -> Seq
     return tx.rows(
         f"SELECT {tables.columns(questions, 'q.')}, r.labels, r.subject FROM stepwell_questions q"
         " JOIN stepwell_runs r ON r.id=q.run_id AND r.visit=q.visit"
-        f" WHERE q.closed_at IS NULL AND {_HERE}{more} AND NOT EXISTS (SELECT 1 FROM stepwell_signals s"
+        f" WHERE q.closed_at IS NULL AND {_HERE}{more} AND {_NO_CALLBACK} AND NOT EXISTS (SELECT 1 FROM stepwell_signals s"
         " WHERE s.run_id=q.run_id AND s.state='open' AND s.kind='signal' AND s.name=q.transition"
         " AND (s.visit IS NULL OR s.visit=coalesce(r.stay, r.visit)))"
         " ORDER BY q.urgency, q.asked_at, q.run_id, q.transition LIMIT ?",
@@ -217,22 +254,34 @@ def _named(wanted: Sought) -> Sequence[tuple[str, str | None]]:
 
 
 def waiting(tx: Tx, wanted: Sought) -> list[Unasked]:
-    """Return runs that wait at one of the places without a question, the longest waiting first."""
+    """Return runs that wait for a signal without a question, the longest waiting first; two more than a page's entries.
+
+    One is for the run whose signals were on the page before, one to know whether there are others.
+    """
     if not wanted.unasked or wanted.overdue or (wanted.user_id is None and wanted.groups):
         return []
     own = "" if wanted.user_id is None else " AND r.user_id=?"
-    behind = "" if wanted.after is None else " AND (r.entered_at, r.id)>=(?, ?)"
+    # Behind a question that is due there are all of them, whenever they were entered.
+    after = None if wanted.after is None or wanted.after[0] < WHENEVER else wanted.after
+    behind = "" if after is None else " AND (r.entered_at, r.id)>=(?, ?)"
     one = "" if wanted.run_id is None else " AND r.id=?"
     rows = tx.rows(
         "SELECT r.id, r.app_name, r.workflow_name, r.user_id, r.place, r.visit, r.entered_at, r.labels, r.subject,"
         " r.timers, r.callbacks FROM stepwell_runs r WHERE r.status='waiting' AND r.internal=0 AND r.ready_at IS NULL"
         f" AND r.owner IS NULL AND r.held_by IS NULL{own}{behind}{one} AND EXISTS (SELECT 1 FROM pairs(?) l"
-        " WHERE l.a=r.app_name AND l.b=r.workflow_name || ' at ' || r.place)"
+        f" WHERE l.a=r.app_name || ':' || r.workflow_name || ' at ' || r.place AND {_without('r.callbacks', 'l.b')}"
+        " AND NOT EXISTS (SELECT 1 FROM stepwell_questions q WHERE q.run_id=r.id AND q.visit=r.visit"
+        f" AND NOT {_without('l.b', _QUOTED)}))"
         " ORDER BY r.entered_at, r.id LIMIT ?",
         *(() if wanted.user_id is None else (wanted.user_id,)),
-        *(() if wanted.after is None else (wanted.after[1], wanted.after[2])),
+        *(() if after is None else (after[1], after[2])),
         *(() if wanted.run_id is None else (wanted.run_id,)),
-        paired((app, f"{workflow} at {place}") for app, workflow, place in wanted.unasked),
-        wanted.limit,
+        paired((f"{app}:{workflow} at {place}", _quoted(names)) for app, workflow, place, names in wanted.unasked),
+        wanted.limit + 1,
     )
     return [Unasked(*row) for row in rows]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    """Return names as they are within the JSON of `Run.callbacks`."""
+    return ", ".join(json.dumps(name, ensure_ascii=False) for name in names)

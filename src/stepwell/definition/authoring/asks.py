@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from stepwell.definition.authoring.limits import takes_one
+from stepwell.definition.authoring.limits import MAX_NAME, takes_one
 from stepwell.definition.text import is_text
 from stepwell.nearest import checks_its_keywords
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 Part: TypeAlias = T | Callable[[Any], T]
 """A value, or a method of the class that returns it: it is called when the place is entered."""
 
-LONGEST: Final = {"title": 200, "text": 20_000, "assignee": 512, "group": 512}
+LONGEST: Final = {"title": 200, "text": 20_000, "assignee": MAX_NAME, "group": MAX_NAME}
 """The most characters of each text."""
 
 
