@@ -61,3 +61,22 @@ def test_on_a_server_its_user_is_the_one_who_is_asked(afar: Shell) -> None:
     answered = afar.json("answer", run_id, "opine", "verdict=good", "stars=4")
     assert answered["workflow_id"] == run_id
     assert afar("answer", "../x", "opine", "verdict=good").returncode == 2
+
+
+def test_an_answer_is_to_the_question_that_was_shown(afar: Shell) -> None:
+    run_id = afar.json("run", "judge")["workflow_id"]
+    typist = afar.typist("answer", run_id, "remark")
+    typist.sees("Remark: ")
+    [seen] = [one["visit"] for one in afar.json("inbox", "--run", run_id)["items"] if one["transition"] == "remark"]
+    assert afar("answer", run_id, "remark", "first").returncode == 0
+
+    def asked_again() -> bool:
+        visits = {one["visit"] for one in afar.json("inbox", "--run", run_id)["items"]}
+        return bool(visits) and seen not in visits
+
+    afar.until(asked_again)
+    typist.types("late")
+    typist.sees("was answered")
+    assert typist.ends() == 1
+    [shown] = [line for line in afar("inbox", "--run", run_id).stdout.splitlines() if "remark" in line]
+    assert str(seen) not in shown.split()

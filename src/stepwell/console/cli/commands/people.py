@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -74,9 +75,17 @@ def inbox(
             put_json(page.model_dump(mode="json"))
             return
         put_table(
-            ["RUN", "TRANSITION", "TITLE", "ABOUT", "ASKED", "DUE"],
+            ["RUN", "TRANSITION", "VISIT", "TITLE", "ABOUT", "ASKED", "DUE"],
             [
-                (one.workflow_id, one.transition, one.title, one.subject, asked_of(one), moment(one.due_at))
+                (
+                    one.workflow_id,
+                    one.transition,
+                    str(one.visit),
+                    one.title,
+                    one.subject,
+                    asked_of(one),
+                    moment(one.due_at),
+                )
                 for one in page.items
             ],
         )
@@ -177,6 +186,8 @@ async def _answered(
     page = await backend.inbox(WantedQuestions(run_id=run_id, groups=given.groups))
     asked = next((one for one in page.items if one.transition == transition), None)
     schema = None if asked is None else asked.payload_schema
+    if asked is not None and given.visit is None:
+        given = replace(given, visit=asked.visit)
     if pairs or schema is None or asked is None or not is_interactive():
         return await backend.answer(run_id, transition, payload(pairs, schema or {}) if pairs else None, given)
     before: Any = None
