@@ -30,7 +30,7 @@ PLANTED = {
     "of another workflow than asked for": f"UPDATE stepwell_runs SET workflow_name='late' WHERE id={_PLAIN}",
     "keys with two runs": "accepted + 0 another",
     "stored and never acknowledged": "accepted - 0",
-    "workspaces too many or too few": "INSERT INTO stepwell_workspaces VALUES ('w', 'a', 'nobody', 1)",
+    "workspaces too many or too few": "INSERT INTO stepwell_workspaces VALUES ('w', 'a', 'nobody', 1, NULL)",
     "runs without the caller's row, or with two": f"DELETE FROM orders WHERE run_id={_OF.format('ordered')}",
     "runs lost": f"UPDATE stepwell_runs SET status='failed' WHERE id={_PLAIN}",
     "runs ended twice": _ROW.format("'four'", "'end'", "'end'", "'committed'") + _LAST,

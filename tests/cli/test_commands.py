@@ -166,7 +166,7 @@ def test_users_see_their_own(stepwell: Shell) -> None:
         (["list", "--app", "shop:nothing"], "It has 'stepwell'."),
         (["list", "--app", "shop"], "isn't MODULE:ATTR"),
         (["list", "--app", "shop:shop"], "an App, not a Stepwell"),
-        (["run", "pakc"], "No workflow 'pakc'. Known workflows: break, nap, pack, review, tea."),
+        (["run", "pakc"], "No workflow 'pakc'. Known workflows: break, nap, pack, review, stay, tea."),
         (["run", "tea"], "Several apps list 'tea'"),
         (["run", "tea", "--app-name", "sohp"], "No app 'sohp'. Known apps: annex, shop."),
         (["run", "pack"], "number: Field required"),

@@ -34,6 +34,9 @@ RUN = {
     "finished_at": None,
     "group_id": None,
     "group_index": None,
+    "subject": None,
+    "forked_from": None,
+    "canceling": False,
 }
 
 

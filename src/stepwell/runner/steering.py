@@ -110,7 +110,7 @@ class Steering(Pausing):
                 f"groups={shown(groups)} are a user's: say whose, as in user_id='u1' or answered_by='u1'."
             )
         person = None if by is None else Person(by, teams)
-        return await self.send(run_id(workflow_id, only), name, data, only, person, idempotency_key, connection)
+        return await self.send(workflow_id, name, data, only, person, idempotency_key, connection)
 
     async def send(
         self,
@@ -123,7 +123,8 @@ class Steering(Pausing):
         connection: AwaitedConnection | None = None,
     ) -> Run:
         """Return the run, with the signal of this person stored; without its values if only their question reaches it."""
-        operations, checked = self.core.operations, None
+        operations, checked = self.core.operations, None  # that it isn't open is said first
+        workflow_id = run_id(workflow_id, only)
         key = users_key(idempotency_key) or self._derived_key("signal", workflow_id, name, data)
         if connection is None:
             # Validators are user code: they run here, not in the thread that writes for all.

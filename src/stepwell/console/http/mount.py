@@ -70,9 +70,9 @@ def mount(
     links = link_route(stepwell, access, api_path)
     ours: list[BaseRoute] = [*router.routes, links, webhooks, *studio.routes]
     paths = [
-        ServedPath(links.path, "the path of links to questions"),
         *_claims(router, "a path of the API"),
         *_claims(studio, "a path of Studio"),
+        ServedPath(links.path, "the path of links to questions"),
     ]
     earlier = [*app.router.routes]
 

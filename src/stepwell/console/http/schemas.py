@@ -187,6 +187,14 @@ class CanceledBatch(_Told):
     canceled: int
 
 
+def _without_fraction(given: Any) -> Any:
+    """Return 3 for 3.0: in JSON both are the same integer."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+_Whole = Annotated[int, BeforeValidator(_without_fraction), Field(strict=True, ge=0, lt=2**31)]
+
+
 class SignalRequest(_Given):
     """A signal to a waiting run."""
 
@@ -198,7 +206,7 @@ class AnswerRequest(_Given):
     """An answer to a question, and the visit in which it was asked: an answer for another visit is refused."""
 
     data: Any = None
-    visit: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+    visit: _Whole | None = None
 
 
 class AssignRequest(_Given):
@@ -206,13 +214,13 @@ class AssignRequest(_Given):
 
     assignee: NameParam | None = None
     group: NameParam | None = None
-    visit: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+    visit: _Whole | None = None
 
 
 class ForkRequest(_Given):
     """A row of a run's history at whose target a new run is to begin; a field that is left out is the run's."""
 
-    checkpoint: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+    checkpoint: _Whole
     state: Any = None
     args: Any = None
     labels: Labels | None = None

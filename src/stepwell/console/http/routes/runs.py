@@ -93,7 +93,7 @@ def add_runs(router: APIRouter, caller: CallerOf) -> None:
     ) -> Sequence[Checkpoint]:
         """List the history after version `after`, oldest first; row 0 is the creation.
 
-        `before`: only the rows before this version. With `newest`, the last `limit` ones; also oldest first. Tracebacks
+        `before`: only the rows before this version. With `newest`, the last `limit` ones; also oldest first. Stack traces
         are only for callers with access to all users' runs.
         """
         await caller.run(workflow_id)
