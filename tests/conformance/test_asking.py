@@ -256,7 +256,7 @@ async def test_a_page_begins_with_what_is_asked_however_many_runs_wait_for_other
         assert (keys(page), page.next_cursor) == ([(both, "withdraw")], None)
 
 
-async def test_a_callback_that_is_asked_for_is_in_no_inbox_until_its_child_has_ended(harness_on: HarnessOn) -> None:
+async def test_a_callback_that_is_asked_for_is_in_no_inbox_and_is_given_to_nobody(harness_on: HarnessOn) -> None:
     async with harness_on([CallsAsked, Waits]) as harness:
         runner = harness.runner
         parent = (await runner.run(CallsAsked, **ME)).workflow_id
@@ -266,6 +266,8 @@ async def test_a_callback_that_is_asked_for_is_in_no_inbox_until_its_child_has_e
         assert "Is it done?" not in str(await runner.explain(parent))
         with pytest.raises(UnknownTransition):
             await runner.answer(parent, "done", "x", by="ann")
+        with pytest.raises(UnknownTransition):
+            await runner.assign(parent, "done", assignee="bob")
 
 
 async def children(harness: Harness) -> Any:

@@ -91,6 +91,10 @@ def check_open(tx: Tx, definition: Definition, row: RunRow, admitted: Admitted, 
         _check_waiting(tx, definition, run, admitted.name, person)
         return
     here = question.visit == run.visit and not run.finished
+    if here and admitted.name in names_in(run.callbacks):
+        raise UnknownTransition(
+            f"{admitted.name!r} is the callback of a child of run {run.id}: the child's end fires it, and no person is asked."
+        )
     if here and (question.closed_at is None or _keeps(definition, run, admitted.name)):
         _refuse_failed(run, admitted.name)
         return
