@@ -191,7 +191,7 @@ async def test_no_run_that_has_ended_is_walked_over(stepwell_on: StepwellOn) -> 
 
             for plan in await store.writer.call(explained):
                 if "signals" not in plan:
-                    assert "stepwell_runs_status" in plan, plan
+                    assert "stepwell_runs_status" in plan or "stepwell_runs_waiting" in plan, plan
                 assert "Seq Scan on stepwell_" not in plan, plan
                 assert "SCAN stepwell_" not in plan, plan
         assert await after.check() == []

@@ -49,7 +49,7 @@ def upgrade() -> None:
         where = sa.text(condition)
         op.create_index(name, _TABLE, columns, sqlite_where=where, postgresql_where=where)
     waits = sa.text("status = 'waiting'")
-    of_runs = ["user_id", "entered_at", "id"]
+    of_runs = ["user_id", "id"]
     op.create_index("stepwell_runs_waiting", "stepwell_runs", of_runs, sqlite_where=waits, postgresql_where=waits)
 
 
