@@ -115,9 +115,9 @@ def code_lines(path: Path) -> int:
 def test_the_engine_stays_small() -> None:
     # It grew from 734 by whole rules: suspicion, void signals, the count between inputs, what code doesn't fit,
     # groups and limits, what is decided about groups, timers that are worked out, clearing up before a cancel,
-    # questions.
+    # questions, answers that count for a later visit.
     lines = sum(code_lines(path) for path in (PACKAGE / "engine").rglob("*.py"))
-    assert lines <= 1_715, f"{lines} lines of code"
+    assert lines <= 1_740, f"{lines} lines of code"
 
 
 @pytest.mark.parametrize(

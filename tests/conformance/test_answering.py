@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from conformance.support import ME, HarnessOn, StepwellOn, everything
 from conformance.test_asking import Purchase, Review, Waits, begun, keys
@@ -91,6 +92,18 @@ async def test_a_signal_of_a_user_follows_the_same_rule_and_the_systems_does_not
         with pytest.raises(AlreadyAnswered) as caught:
             await runner.answer(other, "decide", YES, by="ann")
         assert caught.value.by is None
+
+
+async def test_a_restricted_runner_answers_in_no_other_users_name(harness_on: HarnessOn) -> None:
+    async with harness_on([Review]) as harness:
+        run_id = await begun(harness, Purchase(assignee="ann", group="ops"))
+        before = await everything(harness.stepwell)
+        for user in ("mallory", "u1", "bob"):
+            restricted = harness.runner.as_user(user)
+            with pytest.raises(WorkflowNotFound, match=f"of user '{user}'"):
+                await restricted.signal(run_id, "decide", YES, answered_by="ann", groups={"ops"})
+        assert await everything(harness.stepwell) == before
+        await harness.runner.as_user("ann").signal(run_id, "decide", YES, answered_by="ann")
 
 
 async def test_an_early_signal_of_a_user_is_no_answer(harness_on: HarnessOn) -> None:
@@ -206,6 +219,84 @@ async def test_an_answer_that_cant_be_is_refused_and_nothing_is_stored(
         assert await everything(harness.stepwell) == before
 
 
+async def test_a_key_is_the_key_of_the_person_who_answered(harness_on: HarnessOn) -> None:
+    async with harness_on([Review, Chapters]) as harness:
+        answer = harness.runner.answer
+        run_id = await begun(harness, Purchase(group="ops"))
+        await answer(run_id, "decide", YES, by="ann", groups={"ops"}, idempotency_key="k")
+        for _ in range(2):  # before and after its transition is executed
+            with pytest.raises(AlreadyAnswered) as caught:
+                await answer(run_id, "decide", YES, by="bob", groups={"ops"}, idempotency_key="k")
+            assert caught.value.by == "ann"
+            await answer(run_id, "decide", YES, by="ann", groups={"ops"}, idempotency_key="k")
+            await harness.drain()
+        run_id = (await harness.runner.run(Chapters, **ME)).workflow_id
+        await harness.drain()
+        await answer(run_id, "write", "once", by="ann", idempotency_key="k")
+        await harness.drain()
+        with pytest.raises(IdempotencyConflict, match="another user"):  # it is another question, and it is open
+            await answer(run_id, "finish", by="bob", idempotency_key="k")
+
+
+async def test_an_answer_is_refused_once_a_timer_of_the_visit_is_due(harness_on: HarnessOn) -> None:
+    async with harness_on([Review]) as harness:
+        runner = harness.runner
+        run_id = await begun(harness, Purchase(assignee="ann"))
+        await runner.pause("shop")  # no worker takes the run
+        harness.clock.move_to(harness.clock.now() + 31 * 86_400_000_000)
+        with pytest.raises(AlreadyAnswered) as caught:
+            await runner.answer(run_id, "decide", YES, by="ann")
+        assert caught.value.by is None
+        assert not (await everything(harness.stepwell))["stepwell_signals"]
+        await runner.resume("shop")
+        await harness.drain()
+        assert (await runner.get(run_id)).result == "expired"
+
+
+async def test_an_answer_that_isnt_used_is_nobodys(harness_on: HarnessOn) -> None:
+    """It was accepted, and before its transition is executed the run is cancelled."""
+    async with harness_on([Review]) as harness:
+        runner = harness.runner
+        run_id = await begun(harness, Purchase(assignee="ann"))
+        await runner.answer(run_id, "decide", YES, by="ann")
+        await runner.cancel(run_id)
+        with pytest.raises(RunFinished, match="has ended with it"):
+            await runner.answer(run_id, "decide", YES, by="ann")
+        void = (await runner.history(run_id))[-1]
+        assert (void.status, void.answered_by) == ("void", "ann")
+
+
+class Twice(Workflow[None, None, None]):
+    """Two places take a signal by the same name, and only the first one asks a person."""
+
+    @transition(target="checking")
+    async def begin(self) -> None: ...
+
+    @transition("checking", "paying", wait=True, ask=Ask("Checked?", assignee="ann"), name="go_on")
+    async def check(self) -> None: ...
+
+    @transition("paying", END, wait=True, name="go_on")
+    async def pay(self) -> None: ...
+
+
+async def test_the_runs_user_answers_what_the_inbox_shows_whatever_was_asked_before(harness_on: HarnessOn) -> None:
+    async with harness_on([Twice]) as harness:
+        runner = harness.runner
+        run_id = (await runner.run(Twice, **ME)).workflow_id
+        await harness.drain()
+        with pytest.raises(WorkflowNotFound):
+            await runner.answer(run_id, "go_on", by="u1")
+        await runner.answer(run_id, "go_on", by="ann")
+        await harness.drain()
+        assert keys(await runner.inbox(user_id="u1")) == [(run_id, "go_on")]
+        with pytest.raises(AlreadyAnswered) as caught:
+            await runner.answer(run_id, "go_on", by="ann")
+        assert caught.value.by == "ann"
+        await runner.answer(run_id, "go_on", by="u1")
+        await harness.drain()
+        assert (await runner.get(run_id)).status == "completed"
+
+
 class Chapters(Workflow[None, None, int]):
     """Each answer leads back to the place, and the question is asked anew."""
 
@@ -242,6 +333,114 @@ async def test_an_answer_belongs_to_the_visit_that_asked(harness_on: HarnessOn) 
         with pytest.raises(AlreadyAnswered) as caught:
             await runner.answer(run_id, "write", "late", by="ann")
         assert caught.value.by == "bob"
+
+
+class Handed(BaseModel):
+    who: str = "ann"
+
+
+class PassOn(Workflow[None, Handed, str]):
+    """A transition back to the place may ask another person, or the same one again."""
+
+    def person(self) -> str:
+        return self.state.who
+
+    @transition(target="review")
+    async def begin(self) -> None: ...
+
+    @transition("review", "review", wait=True, ask=Ask("Pass on", assignee=person))
+    async def pass_on(self, to: str) -> None:
+        self.state.who = to
+
+    @transition("review", END, wait=True, keep=True, ask=Ask("Approve", assignee=person))
+    async def approve(self) -> str:
+        return f"{self.state.who} was asked"
+
+
+async def test_an_answer_counts_for_no_later_visit_that_asks_others(harness_on: HarnessOn) -> None:
+    async with harness_on([PassOn]) as harness:
+        runner = harness.runner
+        run_id = (await runner.run(PassOn, **ME)).workflow_id
+        await harness.drain()
+        await runner.pause("shop")  # both answers are there before the first one is taken
+        for name, data in (("pass_on", "bob"), ("approve", None)):
+            await runner.answer(run_id, name, data, by="ann")
+        await runner.resume("shop")
+        await harness.drain()
+        assert (await runner.get(run_id)).status == "waiting"
+        assert keys(await runner.inbox(user_id="bob")) == [(run_id, "approve"), (run_id, "pass_on")]
+        unused = (await runner.history(run_id))[-1]
+        assert (unused.transition, unused.status, unused.answered_by) == ("approve", "void", "ann")
+        await runner.answer(run_id, "approve", by="bob")
+        await harness.drain()
+        assert (await runner.get(run_id)).result == "bob was asked"
+
+
+async def test_an_answer_counts_where_the_same_person_is_asked_the_same_again(harness_on: HarnessOn) -> None:
+    async with harness_on([PassOn]) as harness:
+        runner = harness.runner
+        run_id = (await runner.run(PassOn, **ME)).workflow_id
+        await harness.drain()
+        await runner.pause("shop")
+        for name, data in (("pass_on", "ann"), ("approve", None)):
+            await runner.answer(run_id, name, data, by="ann")
+        await runner.resume("shop")
+        await harness.drain()
+        assert (await runner.get(run_id)).result == "ann was asked"
+
+
+async def test_an_answer_of_a_person_to_whom_it_was_assigned_counts_for_its_visit(harness_on: HarnessOn) -> None:
+    async with harness_on([PassOn]) as harness:
+        runner = harness.runner
+        run_id = (await runner.run(PassOn, **ME)).workflow_id
+        await harness.drain()
+        await runner.assign(run_id, "approve", assignee="carl")
+        await runner.pause("shop")
+        await runner.answer(run_id, "pass_on", "ann", by="ann")
+        await runner.answer(run_id, "approve", by="carl")
+        await runner.resume("shop")
+        await harness.drain()
+        assert keys(await runner.inbox(user_id="ann")) == [(run_id, "approve"), (run_id, "pass_on")]
+
+
+class TwoEyes(Workflow[None, Handed, str]):
+    """Two people approve, one after the other, at the same place."""
+
+    def person(self) -> str:
+        return self.state.who
+
+    @transition(target="review")
+    async def begin(self) -> None: ...
+
+    @transition("review", "next", wait=True, keep=True, ask=Ask("Approve", assignee=person))
+    async def approve(self) -> None: ...
+
+    @transition("next", END, when=lambda self: self.state.who == "bob")
+    async def finish(self) -> str:
+        return "both"
+
+    @transition("next", "review")
+    async def again(self) -> None:
+        self.state.who = "bob"
+
+
+async def test_a_person_answers_once_in_a_visit_also_where_signals_are_kept(harness_on: HarnessOn) -> None:
+    async with harness_on([TwoEyes]) as harness:
+        runner = harness.runner
+        run_id = (await runner.run(TwoEyes, **ME)).workflow_id
+        await harness.drain()
+        await runner.pause("shop")
+        await runner.answer(run_id, "approve", by="ann")
+        for visit in (None, 1):
+            with pytest.raises(AlreadyAnswered) as caught:
+                await runner.answer(run_id, "approve", by="ann", visit=visit)
+            assert caught.value.by == "ann"
+        await runner.resume("shop")
+        await harness.drain()
+        assert keys(await runner.inbox()) == [(run_id, "approve")]
+        await runner.answer(run_id, "approve", by="bob")
+        await harness.drain()
+        assert (await runner.get(run_id)).result == "both"
 
 
 async def test_what_waits_without_a_question_is_answered_by_the_runs_user(harness_on: HarnessOn) -> None:

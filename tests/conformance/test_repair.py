@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from conformance.support import ME, StepwellOn, counts, reaches, until
 from conformance.test_forks import Progress, Write, refused, written
 from conformance.test_versions import NewOrder, OldArgs, OldOrder, OldState
-from stepwell import END, Event, Signal, Start, Stepwell, Workflow, transition
+from stepwell import END, Ask, Event, Signal, Start, Stepwell, Workflow, transition
 from stepwell.errors import InvalidArgs, InvalidPayload, InvalidState, RunFinished, RunNotFinished, WorkflowNotFound
 from stepwell.store import groups, runs
 
@@ -60,6 +60,49 @@ async def test_a_retry_with_other_data(stepwell_on: StepwellOn) -> None:
         assert (repair.source, repair.target, repair.state) == ("paid", None, {"words": 14, "notes": []})
         assert rows[-1].state == {"words": 14, "notes": []}
         await refused(stepwell, InvalidArgs, "leads to no place", runner.fork(run, checkpoint=repair.version))
+
+
+class Approve(Workflow[None, None, bool]):
+    """A rejection fails, so that it can be retried."""
+
+    @transition(target="review")
+    async def begin(self) -> None: ...
+
+    @transition("review", END, wait=True, ask=Ask("May it be?", group="ops"))
+    async def decide(self, approved: bool) -> bool:
+        if not approved:
+            raise ValueError("no")
+        return approved
+
+
+async def test_the_runs_user_replaces_no_answer_of_another_person(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([Approve]) as stepwell:
+        runner = stepwell.runner
+
+        async def answered_no(by: str) -> str:
+            run = (await runner.run(Approve, **ME)).workflow_id
+            await reaches(runner, run, "waiting", "review")
+            await runner.answer(run, "decide", False, by=by, groups={"ops"})
+            await reaches(runner, run, "failed", "review")
+            return run
+
+        run = await answered_no("ann")
+        restricted = runner.as_user("u1")
+        for retried in (restricted.retry(run, data=True), restricted.handle(run).retry(data=True)):
+            await refused(stepwell, InvalidArgs, "'decide'", retried)
+        await refused(stepwell, InvalidArgs, "'decide'", runner.retry(run, data=True, user_id="u1"))
+        await restricted.retry(run)
+        await reaches(runner, run, "failed", "review", version=3)
+        # The application may, and the history doesn't say that it was the person's.
+        await runner.retry(run, data=True)
+        assert (await reaches(runner, run, "completed")).result is True
+        told = [(row.status, row.answered_by) for row in await runner.history(run) if row.transition == "decide"]
+        assert told == [("failed", "ann"), ("failed", "ann"), ("committed", None)]
+        # What one has answered oneself may be corrected.
+        run = await answered_no("u1")
+        await restricted.retry(run, data=True)
+        assert (await reaches(runner, run, "completed")).result is True
+        assert (await runner.history(run))[-1].answered_by == "u1"
 
 
 async def test_a_state_that_is_replaced_is_what_events_are_matched_with(stepwell_on: StepwellOn) -> None:

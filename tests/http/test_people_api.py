@@ -121,6 +121,37 @@ async def test_those_who_may_answer_give_it_on_and_an_admin_gives_it_to_others(
         problem(await client.put(question.replace("pay", "nothing"), json={"assignee": "bob"}, headers=by("eve")), 422)
 
 
+class Claim(Workflow[None, None, bool], name="claim"):
+    """A rejection fails, so that it can be retried."""
+
+    @transition(target="open")
+    async def begin(self) -> None: ...
+
+    @transition("open", END, wait=True, ask=Ask("Pay?", group="ops"))
+    async def decide(self, approved: bool) -> bool:
+        if not approved:
+            raise ValueError("no")
+        return approved
+
+
+async def test_no_answer_of_another_person_is_replaced_in_ones_own_run(
+    stepwell_of: StepwellOf, client_of: ClientOf
+) -> None:
+    stepwell = stepwell_of(App("shop", workflows=[Claim]))
+    async with client_of(stepwell, office(stepwell)) as client:
+        for owner, other in (("u1", "eve"), ("eve", None)):
+            run_id = (await stepwell.runner.run(Claim, app_name="shop", user_id=owner)).workflow_id
+            await reaches(stepwell.runner, run_id, "waiting", "open")
+            run = f"/api/v1/runs/{run_id}"
+            good(await client.post(f"{run}/answers/decide", json={"data": False}, headers=by("ann")), 202)
+            await reaches(stepwell.runner, run_id, "failed")
+            problem(await client.post(f"{run}/retry", json={"data": True}, headers=by(owner)), 422)
+            if other is not None:  # an admin may, and the history says so
+                good(await client.post(f"{run}/retry", json={"data": True}, headers=by(other)))
+                assert (await reaches(stepwell.runner, run_id, "completed")).result is True
+                assert (await stepwell.runner.history(run_id))[-1].answered_by == other
+
+
 async def test_an_admin_assigns_all_but_their_own(stepwell_of: StepwellOf, client_of: ClientOf) -> None:
     stepwell = stepwell_of(App("shop", workflows=[Pay]))
     async with client_of(stepwell, office(stepwell)) as client:

@@ -149,6 +149,8 @@ class Commit(NamedTuple):
     """The questions that are asked from now on."""
     unasked: tuple[int, ...] = ()
     """The visits whose questions have ended."""
+    outdated: tuple[str, ...] = ()
+    """Signals that a person was asked for, and that are asked for otherwise now: what persons have answered is void."""
     reasked: bool = False
     """True if an answer to the questions of its visit was used up, and they are asked again."""
 

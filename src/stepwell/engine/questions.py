@@ -4,12 +4,15 @@
   `Run.timers` names those that have been asked in its visit.
 - A question lives as long as its visit. A detour only interrupts it (rule 57).
 - The first answer that leads on from the place wins (rule 44).
+- A transition back to the same place asks anew. The answer of a person that waits meanwhile counts for the new visit only
+  if that asks the very same of the same people; else it is void (rule 57).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from stepwell.engine.run import Moment, RunRow
@@ -32,6 +35,12 @@ class AskedQuestion(NamedTuple):
     due_at: Moment | None
     documents: str
     """The names of the documents that the person who is asked may see, as JSON."""
+
+    @property
+    def mark(self) -> str:
+        """A text that is the same for the same question to the same people."""
+        said = json.dumps([self.title, self.text, self.assignee, self.team, self.documents])
+        return blake2b(said.encode(), digest_size=8).hexdigest()
 
 
 class QuestionRow(NamedTuple):
@@ -99,13 +108,34 @@ def _visits(run: RunRow) -> list[int]:
 
 def asked_in(timers: str | None, visit: int) -> frozenset[str]:
     """Return the names of the transitions that `Run.timers` says are asked for in this visit."""
+    return frozenset(_marks(timers, visit))
+
+
+def _marks(timers: str | None, visit: int) -> dict[str, str]:
     if timers is None or '"asked"' not in timers:
-        return frozenset()
+        return {}
     try:
         kept = json.loads(timers)
-        return frozenset(map(str, kept["asked"])) if kept["visit"] == visit else frozenset()
-    except (ValueError, TypeError, LookupError):  # a person has written something else there
-        return frozenset()
+        return {str(name): str(mark) for name, mark in kept["asked"].items()} if kept["visit"] == visit else {}
+    except (ValueError, TypeError, LookupError, AttributeError):  # a person has written something else there
+        return {}
+
+
+def outdated(before: RunRow, after: RunRow) -> tuple[str, ...]:
+    """Return the names that were asked for before a transition back to the place, and aren't in the same way after it."""
+    if before.timers is None or after.stay is None or after.visit == before.visit:
+        return ()
+    now = _marks(after.timers, after.visit)
+    return tuple(name for name, mark in _marks(before.timers, before.visit).items() if now.get(name) != mark)
+
+
+def given_to_others(run: RunRow, name: str) -> str | None:
+    """Return `Run.timers` once other people are asked for this signal than were worked out: no later visit asks the same."""
+    if name not in asked_here(run) or run.timers is None:
+        return run.timers
+    kept = json.loads(run.timers)
+    kept["asked"][name] = ""
+    return json.dumps(kept, ensure_ascii=False)
 
 
 def may_answer(question: QuestionRow, by: str, groups: Collection[str]) -> bool:

@@ -33,7 +33,7 @@ from stepwell.definition.text import kind_of, storable, told
 from stepwell.engine.choose import PARKED, Execute, Fail, Park, counted, fires
 from stepwell.engine.commit import Commit, DocumentWrite, Effects, Outcome, Raised
 from stepwell.engine.matching import listeners_of
-from stepwell.engine.questions import asked_here, ended_questions, questions_of
+from stepwell.engine.questions import asked_here, ended_questions, outdated, questions_of
 from stepwell.engine.run import (
     CREATED_FIELDS,
     MAX_ERROR_CHARS,
@@ -109,6 +109,7 @@ def settle(
         ends_children=ended and after.children > 0,
         asked=() if outcome.timers is None else questions_of(after, outcome.timers.asked),
         unasked=() if run.timers is None and run.detours is None else ended_questions(run, after),
+        outdated=() if run.timers is None else definition.all_names(outdated(run, after)),
     )
 
 
@@ -161,6 +162,7 @@ def _failed(
         left=left(run, after) if leaves else (),
         tell=tell(run, after) if way.kind == "stop" else None,
         unasked=ended_questions(run, after) if leaves else (),
+        outdated=definition.all_names(outdated(run, after)) if leaves else (),
         reasked=spent and not leaves and bool(asked_here(run)),
     )
 

@@ -4,6 +4,7 @@
 - A finished run takes nothing; a failed one takes events and ends of children only (rule 15).
 - Accepted where its transition waits it belongs to that stay; otherwise, or with `keep=True`, it is kept (rules 11, 44).
 - Of the signals that lead away from a place, one is accepted and the others are refused (rule 44).
+- The signal of a person who is asked belongs to its stay also with `keep=True` (rule 57).
 - Kept signals have a limit. Signals that the place waits for are accepted in spite of it (rule 43, fault 12).
 - A refused signal changes nothing (fault 10).
 - Signals that were accepted and not used are void: each leaves a row in the history, with its sender and the reason (rule 44).
@@ -154,7 +155,9 @@ def accept(
     here, size = _waits_here(definition, run, arrival), len(arrival.data.encode())
     if here is None or kept.same:
         _refuse_too_much(run, kept, size, rules)
-    visit = run.arrived if here is not None and not here.keep else None
+    # What a person answers is never kept for a later question.
+    answers = here is not None and here.ask is not None and arrival.user_id is not None
+    visit = run.arrived if here is not None and (answers or not here.keep) else None
     return SignalRow(
         arrival.id, run.id, arrival.name, arrival.kind, arrival.data, "completed", None, run.id, arrival.user_id, None,
         arrival.idempotency_key, visit, now, "open", None, size,
@@ -225,7 +228,9 @@ def is_void(commit: Commit, signal: SignalRow) -> bool:
     """Return whether the commit marks this open signal as void. (Those that a run keeps when it ends aren't marked.)"""
     if signal.visit in commit.left:
         return True
-    return signal.kind == "signal" and signal.name in commit.closed and signal.id not in all_bound(commit.run)
+    answers = signal.name in commit.outdated and signal.user_id is not None and signal.visit == commit.run.arrived
+    ends = answers or signal.name in commit.closed
+    return signal.kind == "signal" and ends and signal.id not in all_bound(commit.run)
 
 
 def traces(commit: Commit, unused: Sequence[Unused]) -> list[HistoryRow]:

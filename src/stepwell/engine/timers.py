@@ -35,7 +35,7 @@ def timers_json(visit: int, found: WorkedOut) -> str:
     """Return the timers of a visit as the run keeps them."""
     kept: dict[str, Any] = {"visit": visit, "after": dict(found.after), "at": dict(found.at)}
     if found.asked:
-        kept["asked"] = [one.transition for one in found.asked]
+        kept["asked"] = {one.transition: one.mark for one in found.asked}
     return json.dumps(kept, ensure_ascii=False)
 
 

@@ -11,6 +11,7 @@ from stepwell.definition.values.misfit import shown
 from stepwell.engine.questions import QuestionRow, asked_here, may_answer
 from stepwell.engine.run import Moment, RunRow, names_in
 from stepwell.engine.signals import signal_name
+from stepwell.engine.timers import moment_of
 from stepwell.errors import AlreadyAnswered, RunFinished, UnknownTransition, WorkflowNotFound
 from stepwell.execution.versions import seen
 from stepwell.store import questions, signals
@@ -30,6 +31,8 @@ class Person(NamedTuple):
     """The answer comes by a link, which was made when the question had been assigned so often; it is the authority itself."""
     apps: frozenset[str] | None = None
     """The apps whose runs are visible to them; None: all."""
+    acts: str | None = None
+    """The user to whom the call is restricted, who answers questions for no other user; None: it isn't restricted."""
     everybody: bool = False
     """They may assign the questions of all other users' runs."""
 
@@ -71,7 +74,13 @@ def admit(
     asked = bool(definition.named(name)) and (stored or asked_of(definition, name))
     if not asked and not person.answers:
         return None
+    if person.acts not in (None, person.user_id):
+        raise no_run(row.id, person.acts)
     question = questions.latest(tx, row.id, definition.all_names([name]), person.visit)
+    if question is not None and person.visit is None and person.user_id == row.user_id:
+        here = _here(definition, run, name)
+        if here is not None and here.ask is None and question.visit != run.visit and not run.finished:
+            question = None  # an earlier place has asked by this name; this one waits for the run's user
     if person.link is not None:
         if (0 if question is None else question.assigned) != person.link:
             raise no_run(row.id, None)
@@ -83,8 +92,10 @@ def admit(
     return Admitted(question, name)
 
 
-def check_open(tx: Tx, definition: Definition, row: RunRow, admitted: Admitted, person: Person) -> None:
-    """Raise AlreadyAnswered, RunFinished or UnknownTransition unless the question is open."""
+def check_open(
+    tx: Tx, definition: Definition, row: RunRow, admitted: Admitted, person: Person, now: Moment | None = None
+) -> None:
+    """Raise AlreadyAnswered, RunFinished or UnknownTransition unless the question is open, for an answer at `now`."""
     run = seen(definition, row)
     question = admitted.question
     if question is None:
@@ -95,8 +106,10 @@ def check_open(tx: Tx, definition: Definition, row: RunRow, admitted: Admitted, 
         raise UnknownTransition(
             f"{admitted.name!r} is the callback of a child of run {run.id}: the child's end fires it, and no person is asked."
         )
-    if here and (question.closed_at is None or _keeps(definition, run, admitted.name)):
+    if here and question.closed_at is None:
         _refuse_failed(run, admitted.name)
+        if now is not None:
+            _refuse_late(definition, run, question, now)
         return
     if question.answered_at is not None:
         raise _answered(run, question.transition, question.answered_by, question.answered_at)
@@ -107,6 +120,15 @@ def check_open(tx: Tx, definition: Definition, row: RunRow, admitted: Admitted, 
             f"Run {run.id} is at {run.place!r} and doesn't wait for {question.transition!r} before it comes back."
         )
     raise _answered(run, question.transition, None, question.closed_at)
+
+
+def _refuse_late(definition: Definition, run: RunRow, question: QuestionRow, now: Moment) -> None:
+    """Raise AlreadyAnswered once a timer of the visit is due: it fires first, as soon as a worker takes the run."""
+    place = definition.places.get(run.place)
+    timers = [] if place is None else [t for t in place.waiting if t.kind == "timer"]
+    due = [at for t in timers if (at := moment_of(t, run)) is not None and at <= now]
+    if due:
+        raise _answered(run, question.transition, None, min(due))
 
 
 def _check_waiting(tx: Tx, definition: Definition, run: RunRow, name: str, person: Person) -> None:
@@ -148,11 +170,6 @@ def _here(definition: Definition, run: RunRow, name: str) -> Transition | None:
     place = definition.places.get(run.place)
     found = None if place is None else place.by_name.get(name)
     return found if found is not None and found.kind == "signal" else None
-
-
-def _keeps(definition: Definition, run: RunRow, name: str) -> bool:
-    found = _here(definition, run, name)
-    return found is not None and found.keep
 
 
 def note_answer(tx: Tx, definition: Definition, row: RunRow, name: str, by: str | None, now: Moment) -> None:

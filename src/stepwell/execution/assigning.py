@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stepwell.definition.model import Definition
-from stepwell.engine.questions import QuestionRow
+from stepwell.engine.questions import QuestionRow, given_to_others
 from stepwell.engine.run import HistoryRow, Moment, RunRow
 from stepwell.engine.signals import signal_name
 from stepwell.errors import RunBusy, UnknownTransition
@@ -73,4 +73,4 @@ def assign(tx: Tx, row: RunRow, question: QuestionRow, assigned: Assignment, now
         row.id, row.version + 1, question.transition, row.place, None, 0, "committed", str(assigned), None, None, None,
         now, now,
     )  # fmt: skip
-    questions.assign(tx, question, assigned.assignee, assigned.group, told)
+    questions.assign(tx, question, assigned.assignee, assigned.group, told, given_to_others(row, question.transition))

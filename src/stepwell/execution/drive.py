@@ -24,6 +24,7 @@ from stepwell.engine.commit import Commit, Outcome, Raised, Returned
 from stepwell.engine.control import handed_back, set_aside, worn_out
 from stepwell.engine.run import Inbox, RunRow, SignalRow
 from stepwell.engine.settle import fail, move, park, settle
+from stepwell.engine.signals import is_void
 from stepwell.errors import LeaseLost, StatelessError, StoreUnavailable, TransitionTimeout
 from stepwell.execution.attempt import Attempt
 from stepwell.execution.begun import end, still_open
@@ -213,7 +214,7 @@ class Pass:
                     return await self._stored(commit, error)
                 if (
                     type(outcome) is Returned
-                    and commit.taken is None
+                    and not (commit.taken or commit.outdated)
                     and self.run.detours is None
                     and run.visit != self.run.visit
                 ):
@@ -260,8 +261,8 @@ class Pass:
         """Return the run after its commit, with the inbox and the journal that belong to it now."""
         if commit.history is not None and commit.history.status == "failed":
             log_failure(commit, self.attempt.error if self.attempt else None)
-        if commit.taken is not None and self.inbox:
-            self.inbox = tuple(signal for signal in self.inbox if signal.id != commit.taken)
+        if (commit.taken is not None or commit.outdated) and self.inbox:
+            self.inbox = tuple(s for s in self.inbox if s.id != commit.taken and not is_void(commit, s))
         if run.visit != self.run.visit:
             self.journal = {}
             if self.run.detours is not None and run.visit < self.run.visit and run.owner is not None:
@@ -297,10 +298,7 @@ class Pass:
         return await self._concluded(definition, decision, outcome)
 
     async def _prepared(self, definition: Definition, decision: Decision) -> tuple[Decision | None, Outcome | None]:
-        """Return the decision with its guards answered and its signal read, and the outcome if a guard has raised.
-
-        The decision is None where the run must be decided about again.
-        """
+        """Return the decision (None: decide again) with guards answered and its signal read, and what a guard has raised."""
         raised: Raised | None = None
         if isinstance(decision, AskGuards):
             decision, raised = await self._guarded(definition, decision)
@@ -364,8 +362,8 @@ class Pass:
         except Exception as second:
             log.error("%s: its failure can't be settled", self._what(), exc_info=logged(second))
             reason = Fail(f"{self.method}: its failure can't be settled: {kind_of(second)}")
-            failed = fail(self.run, reason, started_at, self.shared.clock.now(), decision.transition.name)
-            return await self._stored(failed)
+            now, name = self.shared.clock.now(), decision.transition.name
+            return await self._stored(fail(self.run, reason, started_at, now, name))
 
     async def _after_broken_transaction(self, error: BaseException) -> RunRow:
         # Nothing of the transaction remains, as if the process had died here: the transition runs again, as after a crash.

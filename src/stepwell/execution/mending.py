@@ -14,11 +14,15 @@ from stepwell.definition.values.inputs import payload_json
 from stepwell.engine.choose import Unfit
 from stepwell.engine.commit import Commit
 from stepwell.engine.control import retry
+from stepwell.engine.questions import asked_here
 from stepwell.engine.run import Moment, RunRow
 from stepwell.errors import InvalidArgs, InvalidState
+from stepwell.execution.answering import asked_of
 from stepwell.execution.forking import state_json
-from stepwell.execution.shared import Shared
+from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.versions import current
+from stepwell.store import signals
+from stepwell.store.tx import Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,10 @@ class Repair:
 
     data: object = UNSET
     state: object = UNSET
+    by: str | None = None
+    """The user who repairs it, if it is one with rights of their own; None: the application."""
+    everybody: bool = False
+    """They may repair the runs of all users."""
 
     @property
     def nothing(self) -> bool:
@@ -65,11 +73,35 @@ def _data(shared: Shared, definition: Definition, run: RunRow, data: object) -> 
             "has failed without one. Give state=, or fork it."
         )
     name = definition.current(run.bound)
-    takers = definition.named(name)
-    if not takers:
+    named = definition.named(name)
+    if not named:
         raise InvalidArgs(f"{definition.workflow.__name__} has no transition {name!r}, which took the signal.")
-    taker = next((t for t in takers if t.source == run.place), takers[0])
+    taker = next((t for t in named if t.source == run.place), named[0])
     return payload_json(definition, taker, data, shared.limits.payload, run.args)
+
+
+def replace_data(tx: Tx, definition: Definition, run: RunRow, repair: Repair, data: str, commit: Commit) -> Commit:
+    """Return the commit with the run bound to this data: a signal of its own, from who repairs it. The first one stays as it was.
+
+    Raises InvalidArgs for what another person has answered, unless it is done for another user's run, or by the application.
+    """
+    signal = signals.one(tx, run.bound_signal or "")
+    if signal is None or run.bound is None:
+        return commit
+    if signal.kind != "signal":
+        signals.replace(tx, signal.id, data)
+        return commit
+    name = definition.current(run.bound)
+    stored = not asked_here(run).isdisjoint(definition.all_names([name]))
+    own = repair.by is not None and not (repair.everybody and repair.by != run.user_id)
+    if own and signal.user_id != repair.by and (stored or asked_of(definition, name)):
+        raise InvalidArgs(
+            f"data= would replace the answer {name!r} to run {run.id}, which user {repair.by!r} hasn't given, in their own run. "
+            "Retry it without data=, or have the application or an admin do it."
+        )
+    again = signal._replace(id=new_id(), data=data, size=len(data.encode()), user_id=repair.by, idempotency_key=None)
+    signals.stand_in(tx, signal, again, run.version)
+    return commit._replace(run=commit.run._replace(bound_signal=again.id))
 
 
 def repaired(definition: Definition, run: RunRow, mended: Mending, now: Moment) -> Commit:

@@ -29,7 +29,7 @@ from stepwell.errors import (
 )
 from stepwell.execution.answering import Admitted, Person, admit, check_open, no_run, note_answer
 from stepwell.execution.assigning import Assignment, assign, assignable
-from stepwell.execution.mending import NO_REPAIR, Mending, Repair, mending, repaired
+from stepwell.execution.mending import NO_REPAIR, Mending, Repair, mending, repaired, replace_data
 from stepwell.execution.shared import Shared, new_id
 from stepwell.execution.versions import seen
 from stepwell.store import documents, groups, history, runs, signals
@@ -88,10 +88,15 @@ class Operations:
             text = self._payload(definition, run, name, data, checked)
             if earlier is not None:
                 earlier = earlier._replace(name=definition.current(earlier.name))
-                return _same_signal(row, earlier, _taker(definition, run, name), text, key or "")
-            if admitted is not None and person is not None:
-                check_open(tx, definition, row, admitted, person)
+                if admitted is None or person is None or earlier.user_id == person.user_id:
+                    return _same_signal(row, earlier, _taker(definition, run, name), text, key or "")
             now = self.shared.clock.now()
+            if admitted is not None and person is not None:
+                check_open(tx, definition, row, admitted, person, now)
+            if earlier is not None:
+                raise IdempotencyConflict(
+                    f"The idempotency key {key!r} of run {run.id} belongs to the answer of another user: use another key."
+                )
             by = None if person is None else person.user_id
             arrival = Arrival(new_id(), name, text, "signal", by, key)
             kept = signals.kept(tx, run, name, rivals(definition, run, arrival)) if run.inbox else NOTHING_KEPT
@@ -280,8 +285,8 @@ class Operations:
     def _repairing(self, tx: Tx, run: RunRow, repair: Repair, checked: Mending | None) -> Commit:
         mended = checked if checked is not None and checked.is_for(run) else self.mending(run, repair)
         commit = repaired(self.definition(run), run, mended, self.shared.clock.now())
-        if mended.data is not None and run.bound_signal is not None:
-            signals.replace(tx, run.bound_signal, mended.data)
+        if mended.data is not None:
+            commit = replace_data(tx, self.definition(run), run, repair, mended.data, commit)
         _lose(tx, run)
         return commit
 

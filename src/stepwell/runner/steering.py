@@ -97,7 +97,8 @@ class Steering(Pausing):
 
         `name` is the transition's name, or its method, as in `ProcessOrder.decide`: a type checker then checks `data`.
         `answered_by` is the user who answered, where that isn't the user to whom the call is restricted; `groups` are theirs.
-        Where a person is asked for the signal, they must be one who may answer, as in `answer`.
+        Where a person is asked for the signal, they must be one who may answer, as in `answer`, and a restricted runner sends
+        it as its own user only.
 
         Raises WorkflowNotFound, RunFinished, AlreadyAnswered, UnknownTransition, InvalidPayload, PayloadTooLarge,
         IdempotencyConflict, StoreUnavailable; the run is untouched then.
@@ -109,7 +110,7 @@ class Steering(Pausing):
             raise InvalidArgs(
                 f"groups={shown(groups)} are a user's: say whose, as in user_id='u1' or answered_by='u1'."
             )
-        person = None if by is None else Person(by, teams)
+        person = None if by is None else Person(by, teams, acts=self.only)
         return await self.send(workflow_id, name, data, only, person, idempotency_key, connection)
 
     async def send(
@@ -213,12 +214,17 @@ class Steering(Pausing):
         """Return the failed or retrying run, ready, with a full retry budget.
 
         `data` replaces the payload of the signal that the failed transition took, `state` the state of the run, which then
-        has a row of the history.
+        has a row of the history. What a person has answered isn't replaced for a user, whose call is restricted to their runs.
 
-        Raises WorkflowNotFound, RunFinished, InvalidArgs (`data` where no signal was taken), InvalidPayload, InvalidState,
-        PayloadTooLarge, StoreUnavailable; the run is untouched then.
+        Raises WorkflowNotFound, RunFinished, InvalidArgs (`data` where no signal was taken, or a person's answer),
+        InvalidPayload, InvalidState, PayloadTooLarge, StoreUnavailable; the run is untouched then.
         """
-        core, repair = self.core, Repair(data, state)
+        only = self._only(user_id)
+        return await self.retry_as(workflow_id, Repair(data, state, by=only), user_id)
+
+    async def retry_as(self, workflow_id: str, repair: Repair, user_id: str | None = None) -> Run:
+        """Return the run as `retry`, with this repair."""
+        core = self.core
         workflow_id = run_id(workflow_id, self._only(user_id))
         # Validators are user code: they run here, not in the thread that writes for all.
         checked = None if repair.nothing else core.operations.mending(await self.row(workflow_id, user_id), repair)

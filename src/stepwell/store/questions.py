@@ -21,10 +21,33 @@ def apply(tx: Tx, commits: Iterable[Commit]) -> None:
     """Store the questions that these commits ask, and end those of the visits that they leave."""
     for commit in commits:
         if commit.unasked:
+            _forget_unused(tx, commit)
             close(tx, commit.run.id, commit.unasked, commit.run.updated_at)
         if commit.reasked:
             _reopen(tx, commit.run.id, commit.run.visit)
     ask(tx, [row for commit in commits for row in commit.asked])
+    for commit in commits:
+        if commit.asked and commit.run.stay is not None:
+            _answer_again(tx, commit)
+
+
+def _answer_again(tx: Tx, commit: Commit) -> None:
+    """Note the answers that were given before a transition led back to the place, and count for the new visit."""
+    given = (
+        "FROM stepwell_signals s WHERE s.run_id=stepwell_questions.run_id AND s.name=stepwell_questions.transition"
+        " AND s.state='open' AND s.kind='signal' AND (s.visit IS NULL OR s.visit=?)"
+    )
+    tx.run(
+        f"UPDATE stepwell_questions SET answered_by=(SELECT s.user_id {given} ORDER BY s.accepted_at LIMIT 1),"
+        " answered_at=?, closed_at=? WHERE run_id=? AND visit=? AND closed_at IS NULL"
+        f" AND EXISTS (SELECT 1 {given})",
+        commit.run.stay,
+        commit.run.updated_at,
+        commit.run.updated_at,
+        commit.run.id,
+        commit.run.visit,
+        commit.run.stay,
+    )
 
 
 def ask(tx: Tx, asked: Sequence[QuestionRow]) -> None:
@@ -38,6 +61,18 @@ def _reopen(tx: Tx, run_id: str, visit: int) -> None:
         run_id,
         visit,
     )
+
+
+def _forget_unused(tx: Tx, commit: Commit) -> None:
+    """Forget who answered the questions of the visits that end, where the run doesn't go on by that answer."""
+    only: str = ""
+    given: tuple[str | None, ...] = ()
+    if commit.taken is not None and commit.history is not None:
+        if commit.run.stay is None:
+            return  # what it has taken answers all questions of the place
+        only, given = " AND transition<>?", (commit.history.transition,)
+    sql = "UPDATE stepwell_questions SET answered_by=NULL, answered_at=NULL WHERE run_id=? AND visit=? AND answered_at"
+    tx.each(f"{sql} IS NOT NULL{only}", [(commit.run.id, visit, *given) for visit in commit.unasked])
 
 
 def close(tx: Tx, run_id: str, visits: Iterable[int], now: int) -> None:
@@ -61,10 +96,18 @@ def answered(tx: Tx, run_id: str, visit: int, by: str | None, now: int, only: Co
     )
 
 
-def assign(tx: Tx, question: QuestionRow, assignee: str | None, team: str | None, told: HistoryRow) -> None:
+def assign(
+    tx: Tx, question: QuestionRow, assignee: str | None, team: str | None, told: HistoryRow, timers: str | None
+) -> None:
     """Let others answer the question; links that were made before are void. No worker executes the run."""
     history.append(tx, [told], 0)
-    tx.run("UPDATE stepwell_runs SET version=?, updated_at=? WHERE id=?", told.version, told.finished_at, told.run_id)
+    tx.run(
+        "UPDATE stepwell_runs SET version=?, updated_at=?, timers=? WHERE id=?",
+        told.version,
+        told.finished_at,
+        timers,
+        told.run_id,
+    )
     tx.run(
         "UPDATE stepwell_questions SET assignee=?, team=?, assigned=assigned+1 WHERE run_id=? AND visit=? AND transition=?",
         assignee,

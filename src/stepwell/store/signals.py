@@ -144,6 +144,17 @@ def replace(tx: Tx, signal_id: str, data: str) -> None:
     tx.run(sql, data, len(data.encode()), signal_id)
 
 
+def stand_in(tx: Tx, signal: SignalRow, other: SignalRow, version: int) -> None:
+    """Put another signal in the place of this one, which becomes void at that version."""
+    tx.run("UPDATE stepwell_signals SET state='void', version=? WHERE id=?", version, signal.id)
+    tx.insert(signals, [other])
+
+
+def one(tx: Tx, signal_id: str) -> SignalRow | None:
+    """Return this signal."""
+    return tx.one(SignalRow._make, f"SELECT {_ALL} FROM stepwell_signals WHERE id=?", signal_id)
+
+
 def take(tx: Tx, taken: Sequence[tuple[str, int]]) -> None:
     """Mark each (signal, version) as consumed by that history row."""
     tx.each(
@@ -169,6 +180,7 @@ def void(tx: Tx, commits: Sequence[Commit], signalled: set[str], keep_states: in
     """
     some = [commit for commit in commits if commit.run.id in signalled]
     left = _left(tx, some) + [one for commit in some if commit.closed for one in _closed(tx, commit)]
+    left += [one for commit in some if commit.outdated for one in _outdated(tx, commit)]
     ended = [one for commit in some if commit.run.finished for one in _kept(tx, commit.run.id)]
     if not left and not ended:
         return {}
@@ -227,6 +239,18 @@ def _closed(tx: Tx, commit: Commit) -> list[str]:
         " AND name IN list(?) AND NOT (id IN list(?))",
         commit.run.id,
         tx.listed(commit.closed),
+        tx.listed(all_bound(commit.run)),
+    )
+    return [row[0] for row in found]
+
+
+def _outdated(tx: Tx, commit: Commit) -> list[str]:
+    found = tx.rows(
+        "SELECT id FROM stepwell_signals WHERE run_id=? AND state='open' AND kind='signal' AND user_id IS NOT NULL"
+        " AND visit=? AND name IN list(?) AND NOT (id IN list(?))",
+        commit.run.id,
+        commit.run.arrived,
+        tx.listed(commit.outdated),
         tx.listed(all_bound(commit.run)),
     )
     return [row[0] for row in found]

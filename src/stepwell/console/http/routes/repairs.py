@@ -11,6 +11,7 @@ from stepwell.console.http.routes.actions import IdempotencyKeyHeader
 from stepwell.console.http.routes.runs import WorkflowId
 from stepwell.console.http.schemas import ForkRequest, RetryRequest, RunUpdate, Started, problems
 from stepwell.definition.unset import UNSET
+from stepwell.execution.mending import Repair
 from stepwell.runner.models import Run
 
 
@@ -55,12 +56,15 @@ def add_repairs(router: APIRouter, caller: CallerOf) -> None:
     async def retry_run(workflow_id: WorkflowId, caller: ByCaller, request: RetryRequest | None = None) -> Run:
         """Retry a failed (or retrying) run: it is due now, with a full retry budget.
 
-        `data` replaces the payload of the signal that the failed transition took, `state` the run's state.
+        `data` replaces the payload of the signal that the failed transition took, `state` the run's state. What a person has
+        answered isn't replaced in one's own run.
         """
         caller.may_act()
         await caller.run(workflow_id)
         asked = RetryRequest() if request is None else request
-        return await caller.runner.retry(workflow_id, data=_given(asked, "data"), state=_given(asked, "state"))
+        by, everybody = caller.principal.user_id, not caller.runner.restricted
+        repair = Repair(_given(asked, "data"), _given(asked, "state"), by, everybody)
+        return await caller.runner.retry_as(workflow_id, repair)
 
     @router.patch("/runs/{workflow_id}", responses=problems(404))
     async def update_run(workflow_id: WorkflowId, request: RunUpdate, caller: ByCaller) -> Run:
