@@ -43,6 +43,7 @@ from stepwell.worker.gatekeeper import Gatekeeper
 from stepwell.worker.groups import GroupDuty
 from stepwell.worker.heartbeat import Heartbeat, Stuck
 from stepwell.worker.journal_retention import JournalRetention
+from stepwell.worker.late_questions import LateQuestions
 from stepwell.worker.loop import Loop, Membership, Shutdown
 from stepwell.worker.pausing import PauseWatch
 from stepwell.worker.sweep import Sweep
@@ -101,6 +102,7 @@ class Process:
         self.sweep = Sweep(self.store, self.operations, self.passes, self.queue, self.heartbeat, self.gatekeeper, lease)
         self.journal_retention = JournalRetention(self.store, clock, faults)
         self.groups = GroupDuty(self.store, Deciding(shared, self.store.applier), self.heartbeat.interval)
+        self.late_questions = LateQuestions(self.store, self.operations.shared)
         self.membership = Membership(self.store, self.passes, self.queue, self.sweep, self.heartbeat, self.duties)
         self.pauses = PauseWatch(self.store, self.passes, self._resumed, self.heartbeat.interval)
         self.timekeeper: Timekeeper | None = None
@@ -151,6 +153,7 @@ class Process:
         yield self.ends.run
         yield self.sweep.watch_lost
         yield self.sweep.watch_children
+        yield self.late_questions.watch
         yield self.groups.watch
         yield self.groups.watch_all
         yield self.pauses.watch

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from conformance.support import ME, HarnessOn, StepwellOn, everything, reaches
+from conformance.support import ME, HarnessOn, StepwellOn, everything, reaches, until
 from stepwell import END, START, Ask, Document, Question, Retry, Workflow, transition
-from stepwell.errors import DefinitionError, InvalidArgs, UnknownTransition
+from stepwell.errors import DefinitionError, InvalidArgs, UnknownTransition, WorkflowNotFound
 from stepwell.store import questions
 from stepwell.store.tx import Tx
 from stepwell.testing import Harness
@@ -506,3 +506,38 @@ async def test_pages_go_on_behind_a_question_that_was_due_before_1970(harness_on
     async with harness_on([LongAgo]) as harness:
         runs = [(await harness.runner.run(LongAgo, n, **ME)).workflow_id for n in (1, 500_000, 2)]
         assert await paged(harness, 1) == [(runs[n], "decide") for n in (1, 2, 0)]
+
+
+class PlainDesk(Workflow[None, None, None], name="desk"):
+    @transition(target="review")
+    async def begin(self) -> None: ...
+
+    @transition("review", END, wait=True)
+    async def approve(self) -> None: ...
+
+
+class AskingDesk(Workflow[None, None, None], name="desk"):
+    @transition(target="review")
+    async def begin(self) -> None: ...
+
+    @transition("review", END, wait=True, ask=Ask("Approve", assignee="ann"))
+    async def approve(self) -> None: ...
+
+
+async def test_a_question_is_asked_of_runs_that_wait_when_it_is_deployed(stepwell_on: StepwellOn) -> None:
+    async with stepwell_on([PlainDesk]) as before:
+        run_id = (await before.runner.run(PlainDesk, **ME)).workflow_id
+        await reaches(before.runner, run_id, "waiting", "review")
+    async with stepwell_on([AskingDesk]) as after:
+        runner = after.runner
+
+        async def asked() -> bool:
+            with pytest.raises((UnknownTransition, WorkflowNotFound)):
+                await runner.answer(run_id, "approve", by="u1")  # nobody approves their own, whenever it is
+            return bool(keys(await runner.inbox(user_id="ann")))
+
+        await until(asked)
+        assert keys(await runner.inbox(user_id="u1")) == []
+        await reaches(runner, run_id, "waiting", "review")
+        await runner.answer(run_id, "approve", by="ann")
+        await reaches(runner, run_id, "completed")

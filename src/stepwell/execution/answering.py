@@ -135,7 +135,7 @@ def _check_waiting(tx: Tx, definition: Definition, run: RunRow, name: str, perso
     """Raise unless the run waits here for a signal without a question."""
     transition = _here(definition, run, name)
     waits = transition is not None and name not in names_in(run.callbacks) and not run.finished
-    asks_soon = transition is not None and transition.ask is not None and run.status not in ("waiting", "failed")
+    asks_soon = transition is not None and transition.ask is not None and run.status != "failed"
     if waits and not asks_soon and person.visit in (None, run.visit):
         _refuse_failed(run, name)
         return

@@ -156,6 +156,19 @@ def open_of(tx: Tx, run_id: str, visit: int) -> list[QuestionRow]:
     return tx.fetch(QuestionRow._make, sql, run_id, visit)
 
 
+def unasked(tx: Tx, asking: Iterable[tuple[str, str]], limit: int) -> list[str]:
+    """Return runs that wait where a question is missing; `asking` has (app/workflow at place, transition)."""
+    found = tx.rows(
+        "SELECT r.id FROM stepwell_runs r WHERE r.status='waiting' AND r.internal=0 AND r.ready_at IS NULL"
+        " AND r.owner IS NULL AND r.held_by IS NULL AND EXISTS (SELECT 1 FROM pairs(?) l"
+        " WHERE l.a=r.app_name || '/' || r.workflow_name || ' at ' || r.place AND NOT EXISTS (SELECT 1"
+        " FROM stepwell_questions q WHERE q.run_id=r.id AND q.visit=r.visit AND q.transition=l.b)) LIMIT ?",
+        paired(asking),
+        limit,
+    )
+    return [row[0] for row in found]
+
+
 # -- the inbox ---------------------------------------------------------------------------------------------------------
 
 Position = tuple[int, int, str, str]

@@ -238,6 +238,18 @@ def wake(tx: Tx, ids: Iterable[str], now: Moment) -> None:
         left -= Counter(left.keys())
 
 
+def look_again(tx: Tx, ids: Iterable[str], now: Moment) -> int:
+    """Make those of these runs ready that wait, and return their number."""
+    found = tx.rows(
+        "UPDATE stepwell_runs SET ready_at=?, due_at=NULL WHERE id IN list(?) AND status='waiting' AND owner IS NULL"
+        f" AND ready_at IS NULL AND held_by IS NULL RETURNING {_WOKEN}",
+        now,
+        tx.listed(sorted(ids)),
+    )
+    tx.hints.woken(found)
+    return len(found)
+
+
 def migrate(tx: Tx, migrated: Sequence[RunRow]) -> None:
     """Write the version and the args of runs whose checkpoint is the first one since migrations have changed them.
 
