@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from stepwell.definition.model import Definition
 from stepwell.engine.pauses import PauseRow
@@ -22,6 +22,12 @@ from stepwell.store.reading.limits import Hold
 from stepwell.store.workers import WorkerRow
 
 T = TypeVar("T")
+
+
+_ORIGIN = {
+    "type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}, "minItems": 2, "maxItems": 2,
+}  # fmt: skip
+"""Without `prefixItems`, which tools that know older schemas take for something else."""
 
 
 class _Frozen(BaseModel):
@@ -53,7 +59,7 @@ class Run(_Frozen):
     parent_id: str | None
     subject: str | None
     """Its title for people."""
-    forked_from: tuple[str, int] | None
+    forked_from: Annotated[tuple[str, int], WithJsonSchema(_ORIGIN)] | None
     """Of a fork: the run and the row of its history at whose target it began."""
     group_id: str | None
     """The group of children, or the batch, that it belongs to."""

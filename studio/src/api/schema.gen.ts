@@ -809,7 +809,7 @@ export interface paths {
          * Get History
          * @description List the history after version `after`, oldest first; row 0 is the creation.
          *
-         *     `before`: only the rows before this version. With `newest`, the last `limit` ones; also oldest first. Tracebacks
+         *     `before`: only the rows before this version. With `newest`, the last `limit` ones; also oldest first. Stack traces
          *     are only for callers with access to all users' runs.
          */
         get: operations["get_history"];
@@ -831,7 +831,7 @@ export interface paths {
         get?: never;
         /**
          * Assign Question
-         * @description Let this user or this group answer an open question from now on, and nobody else.
+         * @description Let this user or this group answer an open question from now on, and no other user.
          *
          *     Those who may answer it may, and callers with access to all users' runs, save for their own runs.
          */
@@ -856,7 +856,8 @@ export interface paths {
          * Retry Run
          * @description Retry a failed (or retrying) run: it is due now, with a full retry budget.
          *
-         *     `data` replaces the payload of the signal that the failed transition took, `state` the run's state.
+         *     `data` replaces the payload of the signal that the failed transition took, `state` the run's state. What a person has
+         *     answered isn't replaced in one's own run.
          */
         post: operations["retry_run"];
         delete?: never;
@@ -2408,10 +2409,7 @@ export interface components {
             /** Finished At */
             finished_at: string | null;
             /** Forked From */
-            forked_from: [
-                string,
-                number
-            ] | null;
+            forked_from: (string | number)[] | null;
             /** Group Id */
             group_id: string | null;
             /** Group Index */

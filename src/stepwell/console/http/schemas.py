@@ -192,7 +192,7 @@ def _without_fraction(given: Any) -> Any:
     return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
-_Whole = Annotated[int, BeforeValidator(_without_fraction), Field(strict=True, ge=0, lt=2**31)]
+_Whole = Annotated[int, Field(strict=True, ge=0, lt=2**31), BeforeValidator(_without_fraction)]
 
 
 class SignalRequest(_Given):

@@ -97,8 +97,8 @@ function Facts() {
       {run.forked_from && (
         <span>
           forked from{" "}
-          <Link to="/runs/$workflowId" params={{ workflowId: run.forked_from[0] }} search={{ tab: "history", at: run.forked_from[1] }} className="prose-link" title={run.forked_from[0]}>
-            {shortId(run.forked_from[0])} at checkpoint {run.forked_from[1]}
+          <Link to="/runs/$workflowId" params={{ workflowId: String(run.forked_from[0]) }} search={{ tab: "history", at: Number(run.forked_from[1]) }} className="prose-link" title={String(run.forked_from[0])}>
+            {shortId(String(run.forked_from[0]))} at checkpoint {run.forked_from[1]}
           </Link>
         </span>
       )}
