@@ -129,7 +129,7 @@ class _Following:
         return found
 
     async def _explain_wait(self) -> None:
-        """Print why the run doesn't continue, if it doesn't: perhaps no worker executes it, since one died just now."""
+        """Print why the run doesn't continue, as soon as there is a reason: a worker that died counts as alive for a while."""
         reasons: Sequence[str] = ()
         while not reasons:
             await self._ahead.wait(seconds=_SLOW)
